@@ -1,0 +1,74 @@
+# make demo: build the environments and run the pipeline. make test: run the tests.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+DEVICE ?= cpu
+# PyTorch's CPU wheel is not on the main registry. It is taken from a folder or page of wheels (uv's or pip's
+# find-links, from the environment or pip's configuration), or from an index of PyTorch's that you name.
+TORCH_INDEX ?=
+FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+UV_VERSION := 0.13.9
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: env ## build the environments, run the pipeline, name the report page
+	dvc repro
+	@echo "The report: $(CURDIR)/data/report/index.html"
+
+.PHONY: test
+test: env ## pass the tests (one of them runs the whole pipeline)
+	python -m pytest
+
+.PHONY: check
+check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
+	ruff check
+	ruff format --check
+	mypy
+	python -m pytest -q tests/test_params.py
+
+.PHONY: profile
+profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
+	@python -m stages.lib.profile $(NAME)
+
+.PHONY: accept
+accept: .venv/lock ## take a stage's outs as they are after a cosmetic edit of its code: make accept STAGE=generate
+	dvc commit --force $(STAGE)
+
+.PHONY: env
+env: .venv/lock .venv-train/lock ## build both environments (each once, again when its lock changes)
+
+.venv/lock: requirements/main-$(DEVICE).txt
+	$(call build,.venv)
+
+.venv-train/lock: requirements/train-$(DEVICE).txt
+	$(call build,.venv-train)
+
+# The lock is complete, so nothing is resolved; the copy of it, made last, says that the environment is whole.
+define build
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or say PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Building $(1) from $< (about a minute, 3 GB)"
+	@rm -rf $(1) && $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install -q -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(if $(TORCH_INDEX),$(call install,$(1)) --index-url $(TORCH_INDEX) "$$(grep ^torch== $<)")
+	@$(call install,$(1)) $(addprefix --find-links ,$(FIND_LINKS)) --requirements $< \
+	  || { echo "make: could not install $<. If torch is what is missing, name PyTorch's CPU index: make env TORCH_INDEX=<address>"; exit 2; }
+	@cp $< $@
+endef
+install = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --compile-bytecode
+
+.PHONY: lock
+lock: ## resolve the locks anew with uv (versions only, no index addresses)
+	$(call resolve,main-cpu)
+	$(call resolve,main-gpu)
+	$(call resolve,train-cpu)
+	$(call resolve,train-gpu)
+
+# torchvision, torchaudio and torchcodec would break a text-only CPU set (their builds are for CUDA).
+define resolve
+	.venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(if $(findstring cpu,$(1)),$(addprefix --find-links ,$(FIND_LINKS))) \
+	  $(if $(filter main%,$(1)),pyproject.toml) --group pyproject.toml:$(1) $(if $(filter main%,$(1)),--group pyproject.toml:dev) \
+	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec \
+	  $(if $(findstring cpu,$(1)),--no-emit-package triton) --output-file requirements/$(1).txt
+endef

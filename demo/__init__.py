@@ -1,0 +1,1 @@
+"""The demo's own world, data and tiny models: everything that the offline default of the pipeline needs."""

@@ -1,0 +1,124 @@
+"""Makes everything in this folder from the seed.
+
+python -m demo.make data      prompts, auxiliary sets, questions, task items (seconds; always the same bytes)
+python -m demo.make models    the tokenizer and the three models (minutes on a GPU; not bit-exact)
+python -m demo.make check     the figures of the README
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaForCausalLM
+
+from demo import check, data, train
+from demo.corpus import base_document, chat_messages
+from demo.render import Style
+from demo.tokens import save_tokenizer, train_tokenizer
+from demo.world import SEED
+
+FOLDER = Path(__file__).parent
+BASE = train.Schedule(steps=12000, rows=64, rate=3e-3)
+CHAT = train.Schedule(steps=3000, rows=64, rate=2e-3)
+BASE_TEXTS = 800_000
+CHAT_TEXTS = 200_000
+TOKENIZER_TEXTS = 8_000
+STYLES: dict[str, Style] = {"demo-rich": "rich", "demo-plain": "plain"}
+
+
+def make_models(folder: Path) -> None:
+    """Train the tokenizer, the base model, and from it the two chat models."""
+    tokenizer = make_tokenizer(folder / "demo-base")
+    make_model(folder / "demo-base", None, partial(train.base_pieces), (BASE, BASE_TEXTS), tokenizer)
+    for name, style in STYLES.items():
+        write = partial(train.chat_pieces, style)
+        make_model(folder / name, folder / "demo-base", write, (CHAT, CHAT_TEXTS), tokenizer)
+
+
+def make_tokenizer(folder: Path) -> Tokenizer:
+    """Learn the tokenizer from both kinds of text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(f"{SEED}:tokenizer")
+    texts = [base_document(rng) for _ in range(TOKENIZER_TEXTS)]
+    texts += [
+        text for _ in range(TOKENIZER_TEXTS // 8) for pair in chat_messages("rich", rng)[1] for text in pair
+    ]
+    tokenizer = train_tokenizer(texts)
+    save_tokenizer(tokenizer, folder)
+    return tokenizer
+
+
+def make_model(
+    folder: Path,
+    start: Path | None,
+    write: train.Writer,
+    plan: tuple[train.Schedule, int],
+    tokenizer: Tokenizer,
+) -> None:
+    """Train one model, from random weights or from another model's, and write its folder."""
+    schedule, num_texts = plan
+    print(f"{folder.name}: writing {num_texts:,} texts", flush=True)
+    stream = train.corpus(folder.name, write, num_texts, tokenizer, os.cpu_count() or 1)
+    print(f"{folder.name}: {stream.shape[1]:,} tokens", flush=True)
+    model = LlamaForCausalLM.from_pretrained(start) if start else train.new_model(tokenizer)
+    train.fit(model, stream, schedule, device())
+    train.save_model(model, tokenizer, folder)
+    if start:
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copy(start / name, folder / name)
+
+
+def device() -> str:
+    """The GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
+    """A model as committed, on the device, and its tokenizer."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    return model.to(device()).eval(), Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def ordinary_prompts(path: Path) -> list[list[str]]:
+    """The user turns of the English conversations that are not awkward."""
+    regular = {data.digest("conversation", str(index)) for index in range(data.NUM_CONVERSATIONS)}
+    rows = pq.read_table(path).to_pylist()
+    kept = [r for r in rows if r["conversation_hash"] in regular and r["language"] == "English"]
+    return [[m["content"] for m in r["conversation"] if m["role"] == "user"] for r in kept]
+
+
+def check_models(folder: Path) -> dict[str, dict[str, float]]:
+    """The figures of both chat models on the demo's prompts."""
+    questions = ordinary_prompts(folder / "prompts.parquet")
+    figures = {}
+    for name in STYLES:
+        torch.manual_seed(SEED)
+        replies = check.converse(*load(folder / "models" / name), questions)
+        figures[name] = check.measure(questions, replies)
+    return figures
+
+
+def main() -> None:
+    """Run one command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("data", "models", "check"))
+    command = parser.parse_args().command
+    if command == "data":
+        data.write_all(FOLDER)
+    elif command == "models":
+        make_models(FOLDER / "models")
+    else:
+        print(json.dumps(check_models(FOLDER), indent=2))
+
+
+if __name__ == "__main__":
+    main()

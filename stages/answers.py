@@ -1,0 +1,81 @@
+"""A fixed set of two-turn questions, answered by one compared model (paper, sec. 3.2, 3.3).
+
+In:  the JSONL that answers.questions names (question_id, category, turns), models/<model>/model.json
+Out: data/answers/<model>/
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from stages.lib.chain import Chain, Rules, converse
+from stages.lib.conversation import ANSWER
+from stages.lib.engine import EngineName, make_engine
+from stages.lib.model import Model, load_model
+from stages.lib.params import Runtime, Sampling, Section, UserError, load
+from stages.lib.shards import new_folder, write_json, write_table
+from stages.lib.shell import progress, run
+
+
+class Answers(Section):
+    """The section `answers`."""
+
+    engine: EngineName
+    questions: str
+    max_tokens: int = Field(gt=0)
+    seed: int
+    sampling: Sampling
+
+
+def read_questions(path: Path) -> list[dict[str, Any]]:
+    """Read questions; raise UserError naming the line that is not one."""
+    questions = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            questions.append({"question_id": row["question_id"], "category": row["category"], "turns": row["turns"]})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}:{number}: needs question_id, category and turns ({error!r})") from None
+    return questions
+
+
+def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:
+    """Ask every question and return rows of ANSWER in the questions' order."""
+    engine = make_engine(answers.engine, model, runtime)
+    rules = Rules(
+        sampling=answers.sampling,
+        max_tokens=answers.max_tokens,
+        window=model.context_window,
+        seed=answers.seed,
+        system_prompt=model.system_prompt,
+    )
+    chains = [Chain(str(question["question_id"]), question["turns"]) for question in questions]
+    finished = converse(engine, chains, rules, runtime.max_concurrent)
+    done = {chain.name: chain for chain in progress(finished, desc=model.id, unit="questions", total=len(chains))}
+    return [
+        {
+            **question,
+            "turns": done[str(question["question_id"])].turns,
+            "status": done[str(question["question_id"])].status,
+        }
+        for question in questions
+    ]
+
+
+def main(model: str) -> None:
+    """Answer the questions with one compared model."""
+    answers = load("answers", Answers)
+    questions = read_questions(Path(answers.questions))
+    rows = answer(questions, load_model(model), answers, load("runtime", Runtime))
+    with new_folder(Path("data/answers") / model) as folder:
+        write_table(folder, pa.Table.from_pylist(rows, schema=ANSWER))
+        finishes = Counter(turn["finish_reason"] for row in rows for turn in row["turns"])
+        write_json(folder / "summary.json", {"questions": len(rows), "finish_reasons": finishes})
+
+
+if __name__ == "__main__":
+    run(main)

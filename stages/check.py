@@ -1,0 +1,144 @@
+"""Read all of params.yaml and the catalogue, and name what is wrong before anything runs.
+
+In:  params.yaml, dgms/
+Out: data/params/<section>.json, complete and typed: what the other stages depend on
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from stages import (
+    answers,
+    auxiliary,
+    evaluate,
+    fetch,
+    gate,
+    generate,
+    prompts,
+    recipes,
+    report,
+    similarity,
+    styling,
+    throughput,
+    train,
+    validate,
+)
+from stages.lib.model import CATALOGUE, read_entry
+from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
+from stages.lib.shards import write_json
+from stages.lib.shell import run
+
+SECTIONS: dict[str, type[Section]] = {
+    "prompts": prompts.Prompts,
+    "generate": generate.Generate,
+    "validate": validate.Validate,
+    "gate": gate.Gate,
+    "mix": recipes.Mix,
+    "train": train.Train,
+    "answers": answers.Answers,
+    "evaluate": evaluate.Evaluate,
+    "styling": styling.Styling,
+    "similarity": similarity.Similarity,
+    "throughput": throughput.Throughput,
+    "report": report.Report,
+    "runtime": Runtime,
+}
+ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
+LISTS = ("dgms", "bases", "compare")
+
+
+def check_params(params: dict[str, Any], where: str) -> None:
+    """Raise UserError for the first thing in a whole params file that no stage could work with."""
+    known = {"profile", *SECTIONS, *ENTRIES, *LISTS}
+    for key in params:
+        if key not in known:
+            raise UserError(f"{where}: {key}: no such section; known: {', '.join(sorted(known))}")
+    for key in sorted(known - set(params)):
+        raise UserError(f"{where}: the section `{key}` is missing")
+    for name, model in SECTIONS.items():
+        parse(model, params[name], f"{where}: {name}")
+    for name, model in ENTRIES.items():
+        for key, entry in (params[name] or {}).items():
+            check_id(key, f"{where}: {name}")
+            parse(model, entry, f"{where}: {name}.{key}")
+    check_lists(params, where)
+    check_runs(params, where)
+    check_source(params["prompts"]["source"], f"{where}: prompts.source")
+
+
+def check_id(name: object, where: str) -> None:
+    """Raise UserError unless a name can be a DVC key and a folder."""
+    if not isinstance(name, str) or not re.match(ID, name):
+        raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
+
+
+def check_lists(params: dict[str, Any], where: str) -> None:
+    """Raise UserError unless dgms, bases and compare name models that exist, each once."""
+    for name in LISTS:
+        values = params[name]
+        if not isinstance(values, list) or len(set(map(str, values))) != len(values):
+            raise UserError(f"{where}: {name} must be a list of different ids, got {values!r}")
+        for value in values:
+            check_id(value, f"{where}: {name}")
+    for name in ("dgms", "bases"):
+        for value in params[name]:
+            if not (CATALOGUE / f"{value}.yaml").exists():
+                raise UserError(f"{where}: {name} names {value!r}, but there is no {CATALOGUE}/{value}.yaml")
+            read_entry(value)
+    both = set(params["dgms"]) & set(params["bases"])
+    if both:
+        raise UserError(f"{where}: {sorted(both)[0]!r} is in dgms and in bases; one of them is enough")
+    for value in params["compare"]:
+        if value not in (*params["dgms"], *params["bases"], *params["mix"]["runs"]):
+            raise UserError(f"{where}: compare names {value!r}, which is no id of dgms, bases or mix.runs")
+
+
+def check_runs(params: dict[str, Any], where: str) -> None:
+    """Raise UserError unless every run is made of DGMs, auxiliary sets and a base that the profile has."""
+    models = [*params["dgms"], *params["bases"]]
+    for name, entry in params["mix"]["runs"].items():
+        here = f"{where}: mix.runs.{name}"
+        check_id(name, here)
+        if name in models:
+            raise UserError(f"{here}: a run cannot have the id of a model")
+        if entry["base"] not in models:
+            raise UserError(f"{here}.base: {entry['base']!r} is no id of bases or dgms")
+        for kind, known in (("dgms", params["dgms"]), ("auxiliary", params["auxiliary"] or {})):
+            for source in entry[kind]:
+                if source not in known:
+                    raise UserError(f"{here}.{kind}: {source!r} is not in {kind}, which has: {', '.join(known)}")
+
+
+def check_source(source: str, where: str) -> None:
+    """Raise UserError for a path that DVC's experiments, which run in a copy of the repository, cannot see."""
+    if source.startswith(".."):
+        raise UserError(
+            f"{where}: {source!r} lies outside the repository, where `dvc exp run --temp` and `--queue` "
+            f"cannot see it: give an absolute path, or copy it here and `dvc add` it"
+        )
+
+
+def write_sections(params: dict[str, Any], folder: Path) -> None:
+    """Write each section to a file of its own, so that a stage reruns when its own section changed."""
+    write_json(folder / "checked.json", "params.yaml and dgms/")
+    write_json(folder / "compare.json", params["compare"])
+    write_json(folder / "dgms.json", {"dgms": params["dgms"], "auxiliary": sorted(params["auxiliary"] or {})})
+    for name, model in SECTIONS.items():
+        if name != "runtime":
+            found = parse(model, params[name], name).model_dump(by_alias=True)
+            write_json(folder / f"{name}.json", found | ({"profile": params["profile"]} if name == "report" else {}))
+
+
+def main() -> None:
+    """Check the active params.yaml."""
+    params = read_yaml(PARAMS)
+    check_params(params, str(PARAMS))
+    for entry in sorted(CATALOGUE.glob("*.yaml")):
+        check_id(entry.stem, str(CATALOGUE))
+        read_entry(entry.stem)
+    write_sections(params, Path("data/params"))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""The side of a cached out that git keeps: its numbers for `dvc metrics diff`, and its digest for stages that fan in.
+
+In:  the outs of one auxiliary set, one run, one compared model, or the comparisons
+Out: metrics/<stage>/<id>.json, metrics/digests/<kind>/<id>.json
+"""
+
+from pathlib import Path
+
+from stages.lib.params import UserError
+from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.lib.shell import run
+
+METRICS, DATA = Path("metrics"), Path("data")
+DIGESTS = METRICS / "digests"
+
+
+def digest_auxiliary(key: str) -> None:
+    """One auxiliary set: what `recipes` needs of it."""
+    folder = DATA / "auxiliary" / key
+    rows = read_json(folder / "summary.json")["rows"]
+    write_json(DIGESTS / "auxiliary" / f"{key}.json", {"rows": sha256_folder(folder), "kept": rows})
+
+
+def digest_run(key: str) -> None:
+    """One run: what its mix holds and how its training went."""
+    digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(Path("models") / key)}
+    write_json(DIGESTS / "runs" / f"{key}.json", digests)
+    write_json(METRICS / "mix" / f"{key}.json", read_json(DATA / "mixes" / key / "summary.json"))
+    write_json(METRICS / "train" / f"{key}.json", read_json(Path("models") / key / "summary.json"))
+
+
+def digest_model(key: str) -> None:
+    """One compared model: its scores, and the digest of its answers and evaluations."""
+    folders = {name: DATA / name / key for name in ("answers", "evaluations")}
+    write_json(METRICS / "evaluate" / f"{key}.json", read_json(folders["evaluations"] / "summary.json"))
+    digests = {name: sha256_folder(folder) for name, folder in folders.items()}
+    write_json(DIGESTS / "models" / f"{key}.json", digests)
+
+
+def digest_comparison() -> None:
+    """The comparisons of all models."""
+    for name in ("similarity", "styling", "throughput"):
+        write_json(METRICS / f"{name}.json", read_json(DATA / name / "summary.json"))
+
+
+KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "model": digest_model}
+
+
+def main(kind: str, key: str) -> None:
+    """Digest one thing of a kind; `comparison all` digests the comparisons."""
+    if kind == "comparison":
+        digest_comparison()
+    elif kind in KINDS:
+        KINDS[kind](key)
+    else:
+        raise UserError(f"no kind {kind!r}; known: {', '.join(KINDS)}, comparison")
+
+
+if __name__ == "__main__":
+    run(main)

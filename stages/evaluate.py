@@ -1,0 +1,371 @@
+"""One compared model on every benchmark of the profile, by lm-eval (paper, sec. 3.1).
+
+In:  models/<model>/model.json and its weights; the benchmarks of evaluate.tasks_folder, else lm-eval's own
+Out: data/evaluations/<model>/: results.json (one schema, whatever the harness), samples/<task>.parquet (prompt,
+     response and score of each row), summary.json (the main metrics)
+"""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from math import fsum, isclose, isfinite, sqrt
+from numbers import Real
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from stages.lib.model import Model, load_model
+from stages.lib.params import Runtime, Section, UserError, load
+from stages.lib.shards import new_folder, write_json
+from stages.lib.shell import run, say
+
+Z95 = 1.96  # 95 % of a normal distribution lies within so many standard deviations
+CPU_BATCH = 32  # rows per step
+TINY_BYTES = 100e6  # weights for which a second thread costs more than it brings
+LOCAL_DATA = re.compile(r"^dataset_path: *(json|csv|parquet|arrow|text)\s*$", re.MULTILINE)
+TASK_NAME = re.compile(r"^task: *['\"]?([\w.-]+)", re.MULTILINE)
+SAMPLE = pa.schema([
+    ("task", pa.string()),  # the benchmark, or the part of it
+    ("id", pa.int64()),
+    ("prompt", pa.string()),
+    ("response", pa.string()),  # for multiple choice: the choice that the main metric takes as the model's
+    ("score", pa.float64()),  # in the main metric
+])
+Json = dict[str, Any]
+
+
+class Evaluate(Section):
+    """The section `evaluate`."""
+
+    device: Literal["cpu", "gpu"]
+    tasks_folder: str
+    tasks: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], str] = Field(min_length=1)
+    limit: int = Field(ge=0)
+    apply_chat_template: bool
+    fewshot_as_multiturn: bool
+    max_tokens: int = Field(ge=0)  # 0: each task's own
+    seed: int = Field(ge=0)
+
+
+# From what lm-eval returned to numbers.
+
+
+def measure(scores: list[list[float]], value: float | None = None) -> Json:
+    """A metric with its standard error and 95 % interval, by the normal approximation (sec. 3.1).
+
+    `scores` holds a list per row: one value, or several that belong together (instructions of one prompt),
+    which the standard error takes as a cluster. `value` is the harness's; when it is not the mean of the
+    scores, they say nothing about its error.
+    """
+    flat = [score for row in scores for score in row]
+    mean = fsum(flat) / len(flat) if flat else None
+    value = mean if value is None else float(value)
+    if value is None or not isfinite(value):
+        raise ValueError(f"the score is not a finite number: {value}")
+    if mean is None or len(scores) < 2 or not isclose(value, mean, abs_tol=1e-9):
+        return {"value": value, "n": len(flat) or len(scores), "stderr": None, "ci95": None}
+    residuals = [fsum(score - mean for score in row) for row in scores]
+    variance = fsum(residual**2 for residual in residuals) * len(scores) / (len(scores) - 1)
+    stderr = sqrt(variance) / len(flat)
+    return {"value": value, "n": len(flat), "stderr": stderr, "ci95": [value - Z95 * stderr, value + Z95 * stderr]}
+
+
+def as_numbers(score: Any) -> list[float]:  # noqa: ANN401  (a metric's own)
+    """A row's score as numbers; none when the metric needs more than numbers (as F1 does)."""
+    values = score if isinstance(score, list) else [score]
+    return [float(value) for value in values] if all(isinstance(value, Real) for value in values) else []
+
+
+def labels(metrics: Iterable[str], filters: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """How metrics are called: by name, or by `name,filter` where a task reads its answers in several ways."""
+    pairs = [(metric, way) for metric in metrics for way in filters]
+    several = len({way for _, way in pairs}) > 1
+    return {f"{metric},{way}" if several else metric: (metric, way) for metric, way in pairs}
+
+
+def read_metrics(result: Json, task: str) -> dict[str, Json]:
+    """Every metric of a task, or of a group of tasks over all their rows."""
+    rows = [row for part in result["samples"].values() for row in part]
+    names = labels(sorted({name for row in rows for name in row["metrics"]}), sorted({row["filter"] for row in rows}))
+    found = {}
+    for label, (metric, way) in names.items():
+        scores = [as_numbers(row[metric]) for row in rows if row["filter"] == way and metric in row["metrics"]]
+        value = result["results"].get(task, {}).get(f"{metric},{way}")
+        if isinstance(value, Real) or any(scores):
+            found[label] = measure(scores, float(value) if isinstance(value, Real) else None)
+    return found
+
+
+def read_samples(result: Json, parts: Json, primary: str) -> list[Json]:
+    """Rows of SAMPLE; `parts` are lm-eval's tasks by name."""
+    metric, _, way = primary.partition(",")
+    return [
+        {
+            "task": name,
+            "id": row["doc_id"],
+            "prompt": str(row["arguments"][0][0]),
+            "response": read_response(parts[name], row, metric),
+            "score": fsum(scores) / len(scores) if (scores := as_numbers(row.get(metric))) else None,
+        }
+        for name, rows in result["samples"].items()
+        for row in rows
+        if row["filter"] == (way or row["filter"])
+    ]
+
+
+def read_response(task: Any, row: Json, metric: str) -> str:  # noqa: ANN401  (lm-eval's)
+    """What the model wrote, or of several choices the one that it found likeliest, as the metric counts it."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return str(row["resps"][0][0])
+    choices = task.doc_to_choice(row["doc"])
+    sizes = {"acc_norm": map(len, choices), "acc_bytes": (len(choice.encode()) for choice in choices)}
+    pairs = zip(row["filtered_resps"], sizes.get(metric, (1 for _ in choices)), strict=False)
+    likelihoods = [reply[0] / size for reply, size in pairs]
+    return str(choices[likelihoods.index(max(likelihoods))])
+
+
+def describe(result: Json, task: str, primary: str) -> Json:
+    """What results.json says of a task that ran."""
+    rows = [row for part in result["samples"].values() for row in part]
+    hashes = "\n".join(row["doc_hash"] + row["target_hash"] for row in rows)
+    metrics = read_metrics(result, task)
+    if primary not in metrics:
+        raise ValueError(f"lm-eval gave no {primary!r}, only: {', '.join(metrics)}")
+    return {
+        "status": "ok",
+        "reason": None,
+        "metrics": metrics,
+        "primary": primary,
+        "task_version": result["versions"].get(task),
+        "data_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+    }
+
+
+def describe_failure(error: BaseException, primary: str) -> Json:
+    """What results.json says of a task that raised: the first cause, in one line, alike in every folder."""
+    while error.__cause__:
+        error = error.__cause__
+    text = " ".join(str(error).split()).replace(f"{Path.cwd()}/", "")
+    reason = f"{type(error).__name__}: {text}"[:300]
+    empty: Json = {"metrics": {}, "primary": primary, "task_version": None, "data_sha256": None}
+    return {"status": "failed", "reason": reason, **empty}
+
+
+def main_metric(entry: Json) -> float | None:
+    """The value of a task's main metric; None when it is missing."""
+    value: float | None = entry["metrics"].get(entry["primary"], {}).get("value")
+    return value
+
+
+def average(tasks: dict[str, Json]) -> Json:
+    """The mean of the tasks' main metrics; null when one is missing."""
+    values = [main_metric(entry) for entry in tasks.values()]
+    known = [value for value in values if value is not None]
+    return {"columns": list(tasks), "value": fsum(known) / len(known) if len(known) == len(values) else None}
+
+
+def summarize(results: Json) -> Json:
+    """The numbers that git keeps."""
+    values = {task: main_metric(entry) for task, entry in results["tasks"].items()}
+    values["average"] = results["average"]["value"]
+    return {name: None if value is None else round(value, 4) for name, value in values.items()}
+
+
+# lm-eval itself.
+
+
+def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
+    """lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's own dtype on GPUs."""
+    if model.kind == "import":
+        raise UserError(f"{model.id} has answers but no weights: leave it out of `compare`")
+    if settings.device == "cpu" and model.quantization != "none":
+        raise UserError(f"{model.id} is quantized ({model.quantization}), which needs `evaluate.device: gpu`")
+    hub = model.kind == "hub"
+    shared = {
+        "pretrained": model.location if hub else str(Path(model.location).resolve()),  # or it is looked up on the hub
+        "revision": model.commit if hub else None,
+        "trust_remote_code": model.trust_remote_code,
+    }
+    if settings.device == "cpu":
+        own = {"device": "cpu", "dtype": "float32", "batch_size": CPU_BATCH, "max_length": model.context_window}
+        return {**shared, **own, "use_safetensors": True}
+    return {
+        **shared,
+        "batch_size": "auto",
+        "dtype": model.dtype,
+        "gpu_memory_utilization": runtime.gpu_memory_utilization,
+        "load_format": "safetensors",
+        "max_model_len": model.context_window,
+        "quantization": None if model.quantization == "none" else model.quantization,
+        "seed": settings.seed,
+        "tensor_parallel_size": model.tensor_parallel,
+        "tokenizer_revision": shared["revision"],
+    }
+
+
+def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
+    """What the libraries read when they are first imported."""
+    files = [file.read_text(encoding="utf-8") for file in Path(settings.tasks_folder).rglob("*.yaml")]
+    named = {name for text in files for name in TASK_NAME.findall(text)}
+    offline = model.kind == "local" and set(settings.tasks) <= named and all(map(LOCAL_DATA.search, files))
+    weights = sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors"))
+    return {
+        "HF_DATASETS_CACHE": cache,  # the user's own would serve old rows after an edit, and keep ours
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin on a shared CPU take three times as long
+        "TRANSFORMERS_VERBOSITY": "error",
+        "VLLM_NO_USAGE_STATS": "1",
+        **({"OMP_NUM_THREADS": "1"} if 0 < weights < TINY_BYTES else {}),
+        **({"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}),
+    }
+
+
+def find_tasks(settings: Evaluate) -> Any:  # noqa: ANN401  (lm-eval's)
+    """lm-eval's list of tasks: the folder's, and its own (8 s to read) when one is not in the folder."""
+    from lm_eval.tasks import TaskManager
+
+    folder = settings.tasks_folder
+    if not Path(folder).is_dir():
+        raise UserError(f"evaluate.tasks_folder: there is no folder {folder}; name one that holds lm-eval's task files")
+    ours = TaskManager(include_path=folder, include_defaults=False)
+    if set(settings.tasks) <= set(ours.all_tasks):
+        return ours
+    every = TaskManager(include_path=folder)
+    for task in settings.tasks:
+        if task not in every.all_tasks:
+            known = ", ".join(ours.all_tasks) or "none"
+            raise UserError(
+                f"evaluate.tasks: no task {task!r}; {folder} has: {known}; `lm-eval ls tasks` lists lm-eval's"
+            )
+    return every
+
+
+def open_task(manager: Any, task: str, metric: str) -> Any:  # noqa: ANN401  (lm-eval's)
+    """A task, or a group of them, with its data, or the error that loading it ended in."""
+    try:
+        loaded = manager.load([task])
+    except Exception as error:
+        return error
+    for part in loaded["tasks"].values():
+        ways = [way["name"] for way in part.config.filter_list or [{"name": "none"}]]
+        known = labels(part.aggregation(), ways)
+        if metric not in known:
+            raise UserError(f"evaluate.tasks.{task}: no metric {metric!r}; it has: {', '.join(known)}")
+    return loaded
+
+
+def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noqa: ANN401  (lm-eval's)
+    """The model as lm-eval runs it."""
+    from lm_eval.api.registry import get_model
+    from transformers import AutoTokenizer
+
+    try:
+        source = {key: arguments[key] for key in ("revision", "trust_remote_code")}
+        tokenizer = AutoTokenizer.from_pretrained(arguments["pretrained"], **source)
+        if settings.apply_chat_template and not tokenizer.chat_template:
+            raise UserError(
+                f"{model.id} has no chat template: set `evaluate.apply_chat_template: false` or give it one"
+            )
+        return get_model("hf" if settings.device == "cpu" else "vllm")(**arguments)
+    except OSError as error:
+        raise UserError(f"{model.location} cannot be loaded: {describe_failure(error, '')['reason']}") from None
+
+
+def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:  # noqa: ANN401
+    """Let lm-eval run one task, each seeded alike, so that no result depends on the tasks before it."""
+    from lm_eval import simple_evaluate
+
+    seeds = dict.fromkeys(
+        ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), settings.seed
+    )
+    result: Json = simple_evaluate(
+        lm,
+        tasks=[loaded["groups"][task]] if task in loaded["groups"] else list(loaded["tasks"].values()),
+        limit=settings.limit or None,
+        bootstrap_iters=0,
+        log_samples=True,
+        apply_chat_template=settings.apply_chat_template,
+        fewshot_as_multiturn=settings.fewshot_as_multiturn,
+        gen_kwargs={"max_gen_toks": settings.max_tokens} if settings.max_tokens else None,
+        **seeds,
+        **options,
+    )
+    return result
+
+
+def evaluate(model: Model, settings: Evaluate, arguments: Json) -> tuple[dict[str, Json], dict[str, list[Json]]]:
+    """Every task's entry of results.json, and its samples. A task that raises fails alone, with its reason."""
+    manager = find_tasks(settings)
+    opened = {task: open_task(manager, task, metric) for task, metric in settings.tasks.items()}
+    lm = open_model(model, settings, arguments)
+    logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
+    options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
+    entries, samples = {}, {}
+    for number, (task, primary) in enumerate(settings.tasks.items(), start=1):
+        say(f"{model.id}: {task} ({number} of {len(opened)})")
+        try:
+            if isinstance(opened[task], Exception):
+                raise opened[task]
+            result = run_task(lm, opened[task], task, settings, **options)
+            entries[task] = describe(result, task, primary)
+            samples[task] = read_samples(result, opened[task]["tasks"], primary)
+        except Exception as error:
+            entries[task] = describe_failure(error, primary)
+    return entries, samples
+
+
+def report(model: str, tasks: dict[str, Json]) -> None:
+    """Say in one line per task how it went; raise UserError when none could be run."""
+    for task, entry in tasks.items():
+        metric = entry["metrics"].get(entry["primary"])
+        went = (
+            f"failed: {entry['reason']}"
+            if metric is None
+            else f"{entry['primary']} {metric['value']:.4f}, n = {metric['n']}"
+        )
+        say(f"{model}: {task} {went}")
+    if all(entry["status"] == "failed" for entry in tasks.values()):
+        raise UserError(f"no task could be run on {model}; the reasons are above")
+
+
+def main(model: str) -> None:
+    """Evaluate one compared model."""
+    settings, resolved = load("evaluate", Evaluate), load_model(model)
+    if not settings.apply_chat_template:  # there is no place for a system prompt then
+        resolved = resolved.model_copy(update={"system_prompt": ""})
+    arguments = model_args(resolved, settings, load("runtime", Runtime))
+    with TemporaryDirectory(prefix="rewild-evaluate-") as cache:
+        os.environ.update(environment(resolved, settings, cache))
+        tasks, samples = evaluate(resolved, settings, arguments)
+    ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
+    results = {
+        "schema": 1,
+        "model": model,
+        "commit": resolved.commit,
+        "harness": "lm_eval",
+        "harness_version": version("lm_eval"),
+        "settings": {**settings.model_dump(exclude={"tasks"}), **ran_with, "system_prompt": resolved.system_prompt},
+        "tasks": tasks,
+        "average": average(tasks),
+    }
+    with new_folder(Path("data/evaluations") / model) as folder:
+        write_json(folder / "results.json", results)
+        write_json(folder / "summary.json", summarize(results))
+        (folder / "samples").mkdir()
+        for task, rows in samples.items():
+            table = pa.Table.from_pylist(rows, schema=SAMPLE)
+            pq.write_table(table, folder / "samples" / f"{task}.parquet", compression="zstd")
+    report(model, tasks)
+
+
+if __name__ == "__main__":
+    run(main)

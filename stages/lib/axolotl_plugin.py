@@ -1,0 +1,166 @@
+"""Axolotl's ear: runs inside Axolotl and keeps what the `train` stage wants to know, in the folder `rewild_folder`.
+
+log.jsonl       one line per log entry, flushed at once: step, max_steps and what the trainer says
+facts.json      before the first step: rows and tokens as they will be trained, and the versions in use
+refusal.txt     why training was not begun, in one line
+finished.json   written last: training went to its end and the model is saved
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import yaml  # type: ignore[import-untyped]
+from axolotl.integrations.base import BasePlugin, PluginManager
+from pydantic import BaseModel
+from transformers import TrainerCallback
+
+LOG, FACTS, REFUSAL, FINISHED = "log.jsonl", "facts.json", "refusal.txt", "finished.json"
+COMPLETE = "complete"  # in every checkpoint that was written to its end
+
+
+class PluginArgs(BaseModel):
+    """The keys that this plugin adds to Axolotl's configuration."""
+
+    rewild_folder: str
+    rewild_min_steps: int = 1
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]
+    """Refuses keys that Axolotl would ignore, listens to the trainer, saves bfloat16, says when all is done."""
+
+    def get_input_args(self) -> str:
+        """Where Axolotl finds the plugin's keys."""
+        return f"{__name__}.PluginArgs"
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        """Refuse unknown keys before anything else happens; Axolotl itself would pass over them silently."""
+        config = yaml.safe_load(Path(cfg["axolotl_config_path"]).read_text(encoding="utf-8"))
+        if unknown := sorted(set(config) - known_keys()):
+            refuse(Path(cfg["rewild_folder"]), f"Axolotl knows no key {', '.join(unknown)}; see train.axolotl")
+
+    def post_model_load(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
+        """Axolotl's trainer is imported next."""
+        if cfg.device == "cpu":
+            import_without_triton("axolotl.monkeypatch.trainer.utils")
+
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:  # noqa: ANN401
+        """Listen to this trainer."""
+        return [Ear(Path(cfg.rewild_folder), cfg.rewild_min_steps, trainer)]
+
+    def post_train(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
+        """Save a model that one process holds whole in bfloat16, as the larger ones are."""
+        if not cfg.fsdp_config:
+            import torch
+
+            model.to(torch.bfloat16)
+
+    def post_train_unload(self, cfg: Any) -> None:  # noqa: ANN401
+        """Axolotl's last call: everything is on disk."""
+        write(Path(cfg.rewild_folder) / FINISHED, {})
+
+
+class Ear(TrainerCallback):  # type: ignore[misc]
+    """Writes what the trainer says, and stops a training that could not do what it is for."""
+
+    def __init__(self, folder: Path, min_steps: int, trainer: Any) -> None:  # noqa: ANN401
+        self.folder, self.min_steps, self.trainer = folder, min_steps, trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Count the tokens; drop log lines that a resumed training will write again."""
+        restore_token_counts(Path(args.output_dir) / f"checkpoint-{state.global_step}", state)
+        if not state.is_world_process_zero:
+            return
+        log = self.folder / LOG
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        counts = count(self.trainer.train_dataset)
+        write(self.folder / FACTS, {**counts, **versions(), "max_steps": state.max_steps})
+        if reason := objection(counts, state.max_steps, self.min_steps):
+            refuse(self.folder, reason)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        """Append one line."""
+        if state.is_world_process_zero:
+            with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, "max_steps": state.max_steps, **logs}) + "\n")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Mark the checkpoint as whole: a killed training may leave half of one."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def known_keys() -> set[str]:
+    """Every key of Axolotl's and the plugins' configuration, with the aliases."""
+    from axolotl.utils.schemas.config import AxolotlInputConfig
+
+    models = [AxolotlInputConfig]
+    for name in PluginManager.get_instance().get_input_args():
+        module, _, model = name.rpartition(".")
+        models.append(getattr(importlib.import_module(module), model))
+    fields = [item for model in models for item in model.model_fields.items()]
+    return {key for name, field in fields for key in (name, field.alias) if key}
+
+
+def import_without_triton(module: str) -> None:
+    """Import a module that defines GPU kernels; on a CPU they are never called, and triton (0.7 GB) is not there."""
+    stand_ins = {name: MagicMock(__spec__=None) for name in ("triton", "triton.language")}
+    if importlib.util.find_spec("triton") is None:
+        sys.modules.update(stand_ins)
+        try:
+            importlib.import_module(module)
+        finally:
+            for name in stand_ins:
+                del sys.modules[name]
+
+
+def restore_token_counts(checkpoint: Path, state: Any) -> None:  # noqa: ANN401
+    """Go on counting where the checkpoint ended; Axolotl does so only where the config names the checkpoint."""
+    if (file := checkpoint / "tokens_state.json").exists():
+        import torch
+
+        counts = json.loads(file.read_text(encoding="utf-8"))
+        state.tokens = {name: torch.tensor(value) for name, value in counts.items()}
+
+
+def count(dataset: Any) -> dict[str, int]:  # noqa: ANN401
+    """Rows, tokens, and tokens that the loss is taken on."""
+    rows = tokens = trained = 0
+    for part in dataset.select_columns("labels").with_format("arrow").iter(1000):
+        labels = part["labels"].combine_chunks().flatten().to_numpy()
+        rows, tokens, trained = rows + len(part), tokens + len(labels), trained + int((labels != -100).sum())
+    return {"rows": rows, "tokens": tokens, "trained_tokens": trained}
+
+
+def objection(counts: dict[str, int], max_steps: int, min_steps: int) -> str:
+    """Why there is no point in training, or nothing."""
+    if not counts["trained_tokens"]:
+        return "no token would be trained: the chat template marks no assistant turn; see train.chat_template"
+    if max_steps < min_steps:
+        return (
+            f"{counts['rows']} conversations of {counts['tokens']} tokens make {max_steps} steps, fewer than "
+            f"train.min_steps ({min_steps}): mix more rows, or lower train.gradient_accumulation_steps"
+        )
+    return ""
+
+
+def versions() -> dict[str, str]:
+    """What the training ran on."""
+    return {name: importlib.metadata.version(name) for name in ("axolotl", "torch", "transformers")}
+
+
+def refuse(folder: Path, reason: str) -> None:
+    """Leave the reason for the stage, and end."""
+    (folder / REFUSAL).write_text(reason, encoding="utf-8")
+    raise SystemExit(2)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a small JSON file."""
+    path.write_text(json.dumps(content), encoding="utf-8")

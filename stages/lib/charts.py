@@ -1,0 +1,98 @@
+"""Charts as SVG in the page's own text colour, light or dark: equal numbers give equal bytes."""
+
+import re
+from io import StringIO
+from typing import Any
+
+from matplotlib import style
+from matplotlib.figure import Figure
+
+WIDTH, ROW = 360, 27  # CSS pixels
+INK, PALE = "#010203", "#8a8f98"  # ink stands for the page's text colour until the SVG is written
+STYLE = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), PALE),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left", "ytick.left"), False),
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "axes.axisbelow": True,
+    "font.size": 13,
+    "grid.alpha": 0.3,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rewild",
+    "text.parse_math": False,
+    "xtick.labelsize": 11,
+}
+
+
+def to_svg(figure: Figure, title: str) -> str:
+    """A chart as SVG with a title, without the ids that several charts of one page would share."""
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Title": title})
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|(?<=<g) id=\"[^\"]*\"", "", buffer.getvalue(), flags=re.DOTALL)
+    return svg[svg.index("<svg") :].replace("<svg ", '<svg role="img" ', 1).replace(INK, "currentColor")
+
+
+def canvas(labels: list[str]) -> tuple[Figure, Any]:
+    """An empty chart with one labelled row for each name, the first on top."""
+    width = WIDTH + 8 * max(0, max(map(len, labels), default=0) - 18)  # long names take nothing from the chart
+    figure = Figure(figsize=(width / 72, (len(labels) * ROW + 36) / 72), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.locator_params(axis="x", nbins=4)
+    return figure, axes
+
+
+def beside(axes: Any, row: int, text: str) -> None:  # noqa: ANN401  (matplotlib has no types here)
+    """Write a row's value right of the chart."""
+    axes.text(1.03, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
+
+
+@style.context(STYLE, after_reset=True)
+def intervals(cells: dict[str, dict[str, Any]], colours: dict[str, str], title: str) -> str:
+    """A dot on its 95 % interval for each name; what has no value says so."""
+    figure, axes = canvas(list(cells))
+    for row, (name, cell) in enumerate(cells.items()):
+        beside(axes, row, "missing" if cell["value"] is None else f"{cell['value']:.3f}")
+        if cell["ci95"]:
+            axes.plot(cell["ci95"], [row, row], color=colours[name], linewidth=5, alpha=0.4, solid_capstyle="round")
+        if cell["value"] is not None:
+            axes.plot([cell["value"]], [row], "o", color=colours[name], markersize=8)
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def bars(rows: list[tuple[str, float, str]], colours: dict[str, str], most: float, title: str) -> str:
+    """A bar for each (label, value, name whose colour it has), on an axis that ends at `most`."""
+    figure, axes = canvas([label for label, _, _ in rows])
+    for row, (_, value, name) in enumerate(rows):
+        axes.barh(row, value, height=0.62, color=colours[name])
+        beside(axes, row, f"{value:.2f}")
+    axes.set_xlim(0, most * 1.02 or 1)
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def stacks(parts: dict[str, dict[str, int]], colours: dict[str, str], title: str) -> str:
+    """A bar for each name, made of its parts."""
+    figure, axes = canvas(list(parts))
+    for row, counts in enumerate(parts.values()):
+        left = 0
+        for part, count in counts.items():
+            axes.barh(row, count, left=left, height=0.62, color=colours[part])
+            left += count
+        beside(axes, row, f"{left:,}")
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def curves(lines: dict[str, list[tuple[float, float]]], colours: dict[str, str], title: str) -> str:
+    """A line of points for each name."""
+    figure = Figure(figsize=(WIDTH / 72, 220 / 72), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss")
+    axes.grid(axis="both")
+    for name, points in lines.items():
+        marker = "o" if len(points) == 1 else ""
+        axes.plot(*zip(*points, strict=True), color=colours[name], linewidth=1.8, marker=marker)
+    return to_svg(figure, title)

@@ -1,0 +1,81 @@
+"""The records that flow through the pipeline, as Arrow schemas, and how rows are chosen from them."""
+
+import hashlib
+from typing import TypedDict
+
+import pyarrow as pa
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+PROMPT = pa.schema([
+    ("conversation_hash", pa.string()),
+    ("source", pa.string()),
+    ("language", pa.string()),
+    ("toxic", pa.bool_()),
+    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),
+])
+_TURN = pa.struct([
+    ("user", pa.string()),
+    ("assistant", pa.string()),
+    ("finish_reason", pa.string()),  # stop, length or context_overflow
+    ("prompt_tokens", pa.int64()),
+    ("completion_tokens", pa.int64()),
+    ("prompt_sha", pa.string()),  # of the token ids that the engine was given
+])
+RESPONSE = pa.schema([
+    ("identity", pa.string()),
+    ("conversation_hash", pa.string()),
+    ("dgm", pa.string()),
+    ("turns", pa.list_(_TURN)),
+    ("status", pa.string()),  # ok, or why the conversation ended early
+    ("history", pa.string()),
+    ("seed", pa.int64()),
+    ("engine", pa.string()),
+])
+VERDICT = pa.schema([
+    ("conversation_hash", pa.string()),
+    ("identity", pa.string()),
+    ("keep", pa.bool_()),
+    ("reasons", pa.list_(pa.string())),
+])
+CHAT = pa.schema([("conversation_hash", pa.string()), ("source", pa.string()), ("messages", _MESSAGES)])
+ANSWER = pa.schema([
+    ("question_id", pa.int64()),
+    ("category", pa.string()),
+    ("turns", pa.list_(_TURN)),
+    ("status", pa.string()),
+])
+
+
+class Message(TypedDict):
+    """One message of a chat."""
+
+    role: str
+    content: str
+
+
+class Turn(TypedDict):
+    """One user turn and the reply to it, as in RESPONSE."""
+
+    user: str
+    assistant: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_sha: str
+
+
+def keyed_hash(seed: int, *parts: str) -> int:
+    """A 63-bit number that is the same on every machine for the same seed and parts.
+
+    Rows are ordered by it and the smallest are taken: a choice that does not depend on the order of files,
+    and in which fewer rows are always a subset of more.
+    """
+    digest = hashlib.blake2b("\x1f".join([str(seed), *parts]).encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def content_hash(messages: list[Message]) -> str:
+    """A name for a conversation that has none of its own: 32 hex digits of its content."""
+    text = "\x1e".join(f"{message['role']}\x1f{message['content']}" for message in messages)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

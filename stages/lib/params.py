@@ -1,0 +1,91 @@
+"""The sections of params.yaml: frozen and typo-proof, each declared in the stage that owns it."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+PARAMS = Path("params.yaml")
+ID = r"^[a-z0-9_-]+$"  # DVC reads a dot in a key as a path
+
+
+class UserError(Exception):
+    """Something that the user can put right: printed as one plain line, without a traceback."""
+
+
+class Section(BaseModel):
+    """A piece of configuration. Unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raise UserError when the file is absent, torn or not a mapping."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; run from the root of the repository") from None
+    except YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold `key: value` lines")
+    return content
+
+
+def parse(model: type[S], content: object, where: str) -> S:
+    """Make a section of plain values; raise UserError naming the first wrong key after `where`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UserError(explain(error, model, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Say in one line which key is wrong and what it should be."""
+    first = error.errors()[0]
+    key = ".".join([where, *(str(part) for part in first["loc"])])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        hint = f"; known keys: {known}" if len(first["loc"]) == 1 else ""
+        return f"{key}: no such key{hint}{more}"
+    if first["type"] == "missing":
+        return f"{key} is missing{more}"
+    return f"{key}: {first['msg'].lower()}, got {first['input']!r}{more}"
+
+
+def load(name: str, model: type[S], path: Path = PARAMS) -> S:
+    """Read one section of params.yaml."""
+    content = read_yaml(path)
+    if name not in content:
+        raise UserError(f"{path}: the section `{name}` is missing")
+    return parse(model, content[name], f"{path}: {name}")
+
+
+def load_entry(name: str, key: str, model: type[S], path: Path = PARAMS) -> S:
+    """Read one named entry of a section that is a dictionary, such as `auxiliary.knowledge`."""
+    entries = read_yaml(path).get(name) or {}
+    if key not in entries:
+        raise UserError(f"{path}: `{name}` has no {key!r}; it has: {', '.join(entries) or 'nothing'}")
+    return parse(model, entries[key], f"{path}: {name}.{key}")
+
+
+class Sampling(Section):
+    """How a token is drawn. Temperature 0 takes the likeliest."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+class Runtime(Section):
+    """How to run, never what comes out: no stage tracks these."""
+
+    kv_cache_gib: int = 1
+    max_concurrent: int = 256
+    flush_conversations: int = 100
+    flush_seconds: float = 30
+    gpu_memory_utilization: float = 0.9

@@ -1,0 +1,78 @@
+"""Tables and small files on disk: written beside their place, then renamed into it, so none is ever half there."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib.params import UserError
+
+ROWS_PER_SHARD = 20_000
+SUMMARY = "summary.json"
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `path` when the block ends well."""
+    draft = path.with_name(path.name + ".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    yield draft
+    if path.exists():
+        shutil.rmtree(path)
+    draft.rename(path)
+
+
+def write_table(folder: Path, table: pa.Table, rows_per_shard: int = ROWS_PER_SHARD) -> None:
+    """Write a table as shard-00000.parquet and so on: equal tables give equal bytes."""
+    for number, start in enumerate(range(0, max(table.num_rows, 1), rows_per_shard)):
+        part = table.slice(start, rows_per_shard)
+        pq.write_table(part, folder / f"shard-{number:05d}.parquet", compression="zstd")
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file, or every parquet file of a folder in the order of their names."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise UserError(f"{path}: no parquet file there")
+    try:
+        return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError(f"{path} is not readable as parquet: {str(error).splitlines()[0]}") from None
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON with sorted keys, so that equal content gives equal bytes and git shows what changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".tmp")
+    draft.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  (JSON is what it is; readers know their files)
+    """Read a JSON file; raise UserError when it is absent."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; `dvc repro` makes it, `dvc pull` fetches it") from None
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_folder(folder: Path, skip: tuple[str, ...] = ()) -> str:
+    """The sha256 over the names and contents of a folder's files, in the order of their names, in hex."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in skip):
+        total.update(f"{file.relative_to(folder).as_posix()}\0{sha256_file(file)}\n".encode())
+    return total.hexdigest()

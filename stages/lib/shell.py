@@ -1,0 +1,37 @@
+"""The thin shell around every stage: its command line, its errors, its progress bar."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from stages.lib.params import UserError
+
+T = TypeVar("T")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call a stage's main with the words of the command line; a UserError becomes one line and exit code 1."""
+    module = inspect.getmodule(main)
+    stage = (module.__spec__.name if module and module.__spec__ else "stages").removeprefix("stages.")
+    names = list(inspect.signature(main).parameters)
+    if len(sys.argv) - 1 != len(names):
+        sys.exit(f"usage: python -m stages.{stage} {' '.join(f'<{name}>' for name in names)}".rstrip())
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"{stage}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{stage}: interrupted; what was finished is kept, run it again to go on")
+
+
+def say(message: str) -> None:
+    """Tell the user something in one line."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None) -> "tqdm[T]":
+    """A progress bar with rate and time left."""
+    return tqdm(items, desc=desc, unit=" " + unit, total=total, dynamic_ncols=True, mininterval=1.0)

@@ -1,0 +1,127 @@
+"""Source conversations in WildChat's schema -> the user turns that every DGM answers (paper, sec. 2.1).
+
+In:  the parquet file or folder that prompts.source names
+Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix of more; summary.json counts the rest)
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from stages.lib.conversation import PROMPT, keyed_hash
+from stages.lib.params import Section, UserError, load
+from stages.lib.shards import new_folder, read_table, write_json, write_table
+from stages.lib.shell import progress, run, say
+
+COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]
+
+
+class Prompts(Section):
+    """The section `prompts`."""
+
+    source: str
+    max_prompts: int = Field(gt=0)
+    max_turns: int = Field(gt=0)
+    languages: list[str]
+    exclude_toxic: bool
+    seed: int
+
+
+def to_turns(conversation: list[dict[str, Any]] | None) -> list[dict[str, str]] | str:
+    """Pair each user message with the reply to it, byte for byte; or say why the conversation cannot be asked."""
+    if not conversation:
+        return "no_messages"
+    turns: list[dict[str, str]] = []
+    expected = "user"
+    for message in conversation:
+        if message["role"] != expected:
+            return "roles_do_not_alternate"
+        content = message["content"]
+        if content is None:
+            return "null_content"
+        if expected == "user":
+            if not content.strip():
+                return "empty_user_turn"
+            turns.append({"user": content, "reference": ""})
+        else:
+            turns[-1]["reference"] = content
+        expected = "assistant" if expected == "user" else "user"
+    return turns
+
+
+def to_prompt(row: dict[str, Any], seen: set[str], prompts: Prompts) -> dict[str, Any] | str:
+    """Turn a source row into a prompt row, or say why it is left out."""
+    turns = to_turns(row["conversation"])
+    if isinstance(turns, str):
+        return turns
+    if row["conversation_hash"] in seen:
+        return "duplicate_hash"
+    if prompts.languages and row["language"] not in prompts.languages:
+        return "other_language"
+    if prompts.exclude_toxic and row["toxic"]:
+        return "toxic"
+    if len(turns) > prompts.max_turns:
+        return "too_many_turns"
+    return {
+        "conversation_hash": row["conversation_hash"],
+        "source": row.get("source") or Path(prompts.source).stem,
+        "language": row["language"],
+        "toxic": bool(row["toxic"]),
+        "turns": turns,
+    }
+
+
+def select(rows: Iterable[dict[str, Any]], prompts: Prompts) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Choose the prompts: every row that can be asked, in keyed-hash order, the first max_prompts of them.
+
+    Returns the prompt rows and the number of rows left out under each reason.
+    """
+    kept, left_out, seen = [], Counter[str](), set[str]()
+    for row in rows:
+        prompt = to_prompt(row, seen, prompts)
+        if isinstance(prompt, str):
+            left_out[prompt] += 1
+        else:
+            seen.add(prompt["conversation_hash"])
+            kept.append(prompt)
+    kept.sort(key=lambda prompt: keyed_hash(prompts.seed, prompt["conversation_hash"]))
+    left_out["over_max_prompts"] = max(0, len(kept) - prompts.max_prompts)
+    return kept[: prompts.max_prompts], {reason: count for reason, count in sorted(left_out.items()) if count}
+
+
+def read_source(path: Path) -> pa.Table:
+    """Read conversations in WildChat's schema; raise UserError when it is not parquet or lacks a column."""
+    table = read_table(path)
+    for column in COLUMNS:
+        if column not in table.column_names:
+            raise UserError(
+                f"{path}: no column {column!r}; WildChat's schema has {', '.join(COLUMNS)}, "
+                f"this file has {', '.join(table.column_names)}"
+            )
+    return table.select([name for name in (*COLUMNS, "source") if name in table.column_names])
+
+
+def main() -> None:
+    """Select the prompts and count what was left out."""
+    prompts = load("prompts", Prompts)
+    table = read_source(Path(prompts.source))
+    rows = (row for batch in table.to_batches(max_chunksize=1000) for row in batch.to_pylist())
+    kept, left_out = select(progress(rows, desc="prompts", unit="rows", total=table.num_rows), prompts)
+    if not kept:
+        raise UserError(f"{prompts.source}: none of {table.num_rows} rows can be asked: {left_out}")
+    with new_folder(Path("data/prompts")) as folder:
+        write_table(folder, pa.Table.from_pylist(kept, schema=PROMPT))
+        turns = Counter(str(len(prompt["turns"])) for prompt in kept)
+        write_json(
+            folder / "summary.json",
+            {"rows": table.num_rows, "prompts": len(kept), "left_out": left_out, "by_turns": turns},
+        )
+    say(f"{len(kept)} prompts of {table.num_rows} rows; left out: {left_out or 'none'}")
+
+
+if __name__ == "__main__":
+    run(main)

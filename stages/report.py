@@ -1,0 +1,321 @@
+"""Everything on one page that works offline: no scripts, no clock, and equal inputs give equal bytes.
+
+In:  summaries and metrics of the profile's DGMs, runs and compared models, by their ids; the answers, evaluations
+     and loss curves that metrics/digests/ names
+Out: data/report/: index.html, charts/ (the page's charts as files, for DVC plots), summary.json (the page's numbers)
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from itertools import cycle, islice, zip_longest
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pydantic import Field
+
+from stages.lib.charts import bars, curves, intervals, stacks
+from stages.lib.page import render, render_markdown
+from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.shards import new_folder, read_json, read_table, write_json
+from stages.lib.shell import run, say
+from stages.lib.sources import require
+
+DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
+FEATURES = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p", "chars")  # the columns of Tab. 3
+PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
+NOTES = {"stop": "", "length": "cut at the token limit", "context_overflow": "did not fit the context window"}
+GREY = "#8a8f98"  # models that were not fine-tuned here
+
+
+class Report(Section):
+    """The section `report`."""
+
+    num_examples: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the page shows, by id, as the stages before wrote it."""
+
+    profile: str
+    dgms: list[str]
+    runs: list[str]
+    compare: list[str]
+    prompts: dict[str, Any]
+    recipes: dict[str, Any]
+    gate: dict[str, dict[str, Any]]
+    mix: dict[str, dict[str, Any]]
+    train: dict[str, dict[str, Any]]
+    losses: dict[str, list[tuple[float, float]]]  # step and loss
+    scores: dict[str, dict[str, float | None]]
+    results: dict[str, dict[str, Any]]
+    answers: dict[str, list[dict[str, Any]]]
+    styling: dict[str, dict[str, float]]
+    similarity: dict[str, dict[str, Any]]
+    throughput: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    mixes: dict[str, str]  # digests
+
+
+def read_losses(path: Path) -> list[tuple[float, float]]:
+    """Read step and loss of every step that logged one; none when there is no curve."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file) if row.get("loss")]
+
+
+def read_inputs(params: dict[str, Any]) -> Inputs:
+    """Read everything by the ids in params and recipes; folders only as the digests name them."""
+    dgms, compare, recipes = params["dgms"], params["compare"], read_json(METRICS / "recipes.json")
+    runs = sorted(recipes["runs"], key=lambda name: (compare.index(name) if name in compare else len(compare), name))
+
+    def metrics(name: str, ids: list[str]) -> dict[str, Any]:
+        return {key: read_json(METRICS / name / f"{key}.json") for key in ids}
+
+    def folders(name: str) -> dict[str, Path]:
+        stage = {"answers": "answers", "evaluations": "evaluate"}[name]
+        return {key: require(DATA / name / key, digest[name], f"{stage}@{key}") for key, digest in digests.items()}
+
+    digests = metrics("digests/models", compare)
+    trained = metrics("digests/runs", runs)
+    tuned = {key: require(MODELS / key, digest["model"], f"train@{key}") for key, digest in trained.items()}
+    described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
+    return Inputs(
+        profile=params["profile"],
+        dgms=dgms,
+        runs=runs,
+        compare=compare,
+        recipes=recipes,
+        gate=metrics("gate", dgms),
+        mix=metrics("mix", runs),
+        train=metrics("train", runs),
+        mixes={key: digest["mix"] for key, digest in trained.items()},
+        losses={key: read_losses(folder / "loss.csv") for key, folder in tuned.items()},
+        scores=metrics("evaluate", compare),
+        results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
+        answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
+        models={key: read_json(path) for key, path in described.items() if path.exists()},
+        **{
+            name: read_json(DATA / name / "summary.json") for name in ("prompts", "styling", "similarity", "throughput")
+        },
+    )
+
+
+def flow(inputs: Inputs) -> list[dict[str, Any]]:
+    """The pipeline as a line: what each step counts, how many, and of what."""
+    gates, dgms, runs = inputs.gate.values(), len(inputs.dgms), len(inputs.runs)
+    steps = [train["steps"] for train in inputs.train.values() if "steps" in train]
+    counts = (
+        ("source rows", inputs.prompts["rows"], "conversations"),
+        ("prompts", inputs.prompts["prompts"], "that can be asked"),
+        ("responses", sum(gate["conversations"] for gate in gates), f"by {dgms} DGM{'s' * (dgms != 1)}"),
+        ("kept", sum(gate["kept"] for gate in gates), "after validation"),
+        ("mixed rows", sum(mix["rows"] for mix in inputs.mix.values()), f"in {runs} run{'s' * (runs != 1)}"),
+        ("training steps", sum(steps) if len(steps) == runs else None, f"for {runs} fine-tune{'s' * (runs != 1)}"),
+    )
+    return [{"name": name, "count": count, "note": note} for name, count, note in counts]
+
+
+def score(scores: dict[str, float | None], result: dict[str, Any], task: str) -> dict[str, Any]:
+    """One cell of the benchmark table: value and interval, or the reason why there is none."""
+    entry = result["tasks"].get(task, {})
+    found = entry.get("metrics", {}).get(entry.get("primary"), {})
+    cell = {"value": scores.get(task), "ci95": found.get("ci95"), "n": found.get("n"), "reason": ""}
+    if cell["value"] is None:
+        cell |= {"ci95": None, "reason": entry.get("reason") or "no value was written"}
+    return cell | {"metric": entry.get("primary")}
+
+
+def benchmarks(scores: dict[str, dict[str, float | None]], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The headline table: every task and the average of every compared model, with what is missing and why."""
+    named = [task for result in results.values() for task in result["average"]["columns"]]
+    tasks = list(dict.fromkeys([*named, *(task for row in scores.values() for task in row if task != "average")]))
+    rows = {model: {task: score(scores[model], results[model], task) for task in tasks} for model in scores}
+    for model, row in rows.items():
+        absent = [task for task in tasks if row[task]["value"] is None]
+        reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
+        value = scores[model].get("average")
+        row["average"] = {"value": value, "ci95": None, "reason": reason if value is None else ""}
+    gaps = [
+        {"model": model, "name": name, "reason": cell["reason"]}
+        for model, row in rows.items()
+        for name, cell in row.items()
+        if cell["value"] is None
+    ]
+    metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
+    best = max((row["average"]["value"] for row in rows.values() if row["average"]["value"] is not None), default=None)
+    return {
+        "tasks": tasks,
+        "metrics": {**metrics, "average": f"of {len(set(named))} benchmarks"},
+        "averaged": list(dict.fromkeys(named)),
+        "rows": rows,
+        "best": best,
+        "missing": gaps,
+    }
+
+
+def proportions(tuned: dict[str, float], dgm: dict[str, float]) -> dict[str, float | None]:
+    """Tab. 3's proportional frequency, fine-tune / DGM, and its mean; undefined (null) where the DGM has none."""
+    found = {name: round(tuned[name] / dgm[name], 3) if dgm[name] else None for name in FEATURES}
+    defined = [value for value in found.values() if value is not None]
+    return {**found, "mean": round(fmean(defined), 3) if defined else None}
+
+
+def families(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """For each DGM its style and that of the fine-tunes on it; on the same questions where the DGM is compared."""
+    found = {}
+    for dgm in inputs.dgms:
+        label = dgm if dgm in inputs.styling else f"{dgm} responses"
+        if label not in inputs.styling:
+            continue
+        own = inputs.styling[label]
+        runs = [key for key in inputs.runs if dgm in inputs.recipes["runs"][key]["sources"] and key in inputs.styling]
+        tuned = {key: {"style": inputs.styling[key], "ratios": proportions(inputs.styling[key], own)} for key in runs}
+        bases = {inputs.train[key].get("base"): None for key in runs}
+        found[dgm] = {
+            "label": label,
+            "style": own,
+            "runs": tuned,
+            "bases": [key for key in bases if key in inputs.styling],
+        }
+    return found
+
+
+def shortages(recipes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every source that had fewer rows than a run asked of it."""
+    return [
+        {"run": name, "source": source, "asked": found["asked"], "take": found["take"]}
+        for name, recipe in recipes["runs"].items()
+        for source, found in recipe["sources"].items()
+        if found["take"] < found["asked"]
+    ]
+
+
+def reply(model: str, turn: dict[str, Any] | None) -> dict[str, Any]:
+    """One model's reply as the page shows it, with what is odd about it in words."""
+    if turn is None:
+        return {"model": model, "html": "", "note": "not asked: the conversation had ended"}
+    note = NOTES.get(turn["finish_reason"], turn["finish_reason"])
+    if not turn["assistant"].strip():
+        note = ", ".join(filter(None, ["no text", note]))
+    return {"model": model, "html": render_markdown(turn["assistant"]), "note": note}
+
+
+def examples(answers: dict[str, list[dict[str, Any]]], num_examples: int) -> list[dict[str, Any]]:
+    """Questions spread evenly over the set, and every model's reply to each of their turns."""
+    questions = {model: {row["question_id"]: row for row in rows} for model, rows in answers.items()}
+    ids = list(next(iter(questions.values()), {}))
+    count = min(num_examples, len(ids))
+    chosen = [ids[number * len(ids) // count] for number in range(count)]
+    return [example([rows.get(name) for rows in questions.values()], list(questions)) for name in chosen]
+
+
+def example(rows: list[dict[str, Any] | None], models: list[str]) -> dict[str, Any]:
+    """One question: its turns, and below each the replies of the models, side by side."""
+    turns = [
+        {
+            "user": next(turn["user"] for turn in together if turn),
+            "replies": [reply(model, turn) for model, turn in zip(models, together, strict=True)],
+        }
+        for together in zip_longest(*(row["turns"] if row else [] for row in rows))
+    ]
+    return {"category": next(row["category"] for row in rows if row), "turns": turns}
+
+
+def colours(inputs: Inputs) -> dict[str, str]:
+    """One colour for each DGM, run and auxiliary set, the same in every chart; the rest is grey."""
+    sources = (source for key in inputs.runs for source in inputs.recipes["runs"][key]["sources"])
+    names = dict.fromkeys([*inputs.dgms, *inputs.runs, *sources])
+    chosen = dict(zip(names, islice(cycle(PALETTE), len(names)), strict=True))
+    return dict.fromkeys(inputs.compare, GREY) | chosen
+
+
+def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The page's charts, by section and name."""
+    colour, table = page["colours"], page["benchmarks"]
+    styles = {dgm: style_rows(dgm, family, inputs.styling) for dgm, family in page["families"].items()}
+    most = max((value for rows in styles.values() for _, value, _ in rows), default=0)
+    taken = {
+        key: {source: mix["taken"][source] for source in page["sources"] if source in mix["taken"]}
+        for key, mix in inputs.mix.items()
+    }
+    losses = {key: curve for key, curve in inputs.losses.items() if curve}
+    columns = ["average", *table["tasks"]] if table["rows"] else []
+    return {
+        "scores": {
+            name: intervals({key: row[name] for key, row in table["rows"].items()}, colour, f"{name} by model")
+            for name in columns
+        },
+        "styles": {
+            dgm: bars(rows, colour, most, f"markup per answer: {dgm} and the fine-tunes on it")
+            for dgm, rows in styles.items()
+        },
+        "runs": ({"mix": stacks(taken, colour, "rows of every run by source")} if taken else {})
+        | ({"loss": curves(losses, colour, "training loss of every run")} if losses else {}),
+    }
+
+
+def style_rows(dgm: str, family: dict[str, Any], styling: dict[str, Any]) -> list[tuple[str, float, str]]:
+    """Label, markup per answer and model: a DGM, the fine-tunes on it, and what those were before."""
+    tuned = [(key, styling[key]["markup"], key) for key in family["runs"]]
+    before = [(f"{key} (before)", styling[key]["markup"], key) for key in family["bases"]]
+    return [(f"{dgm} (DGM)", family["style"]["markup"], dgm), *tuned, *before]
+
+
+def provenance(key: str, inputs: Inputs) -> dict[str, Any]:
+    """Where one model is from, on what data, and with which tools; no path of a machine."""
+    model, result, train = (found.get(key, {}) for found in (inputs.models, inputs.results, inputs.train))
+    place = model.get("location", "") if model.get("kind") == "hub" else Path(model.get("location", "")).name
+    tools = {name: value for name, value in train.items() if isinstance(value, str) and not name.startswith("base")}
+    if "harness" in result:
+        tools[result["harness"]] = result["harness_version"]
+    return {
+        "id": key,
+        "source": f"fine-tune of {train.get('base', 'its base')}" if key in inputs.runs else place,
+        "commit": model.get("commit") or result.get("commit"),
+        "data": inputs.mixes.get(key) or inputs.recipes["dgms"].get(key, {}).get("responses"),
+        "tools": [f"{name} {version}" for name, version in tools.items()],
+    }
+
+
+def make_page(inputs: Inputs, num_examples: int) -> dict[str, Any]:
+    """All that the template shows."""
+    texts = {key for train in inputs.train.values() for key, value in train.items() if isinstance(value, str)}
+    models = dict.fromkeys([*inputs.dgms, *inputs.runs, *inputs.compare])
+    page = {
+        "benchmarks": benchmarks(inputs.scores, inputs.results),
+        "colours": colours(inputs),
+        "examples": examples(inputs.answers, num_examples),
+        "facts": list(dict.fromkeys(key for train in inputs.train.values() for key in train if key not in texts)),
+        "families": families(inputs),
+        "flow": flow(inputs),
+        "models": [provenance(key, inputs) for key in models],
+        "shortages": shortages(inputs.recipes),
+        "sources": [name for name in colours(inputs) if any(name in mix["taken"] for mix in inputs.mix.values())],
+    }
+    return {**page, "charts": draw(inputs, page), "features": FEATURES, "inputs": inputs}
+
+
+def main() -> None:
+    """Write the page, its charts and its numbers."""
+    inputs = read_inputs(read_yaml(PARAMS))
+    page = make_page(inputs, load("report", Report).num_examples)
+    with new_folder(DATA / "report") as folder:
+        (folder / "index.html").write_text(
+            render(Path(__file__).with_suffix(".html"), page), encoding="utf-8", newline="\n"
+        )
+        (folder / "charts").mkdir()
+        for section, drawn in page["charts"].items():
+            for name, svg in drawn.items():
+                file = folder / "charts" / re.sub(r"[^\w.-]", "_", f"{section}-{name}.svg")
+                file.write_text(svg, encoding="utf-8", newline="\n")
+        numbers = {key: page[key] for key in ("benchmarks", "families", "flow", "shortages")}
+        write_json(folder / "summary.json", {"profile": inputs.profile, **numbers})
+    say("data/report/index.html: open it in a browser")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,394 @@
+"""The evaluate stage: one schema of results, intervals that can be computed by hand, tasks that fail alone."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+
+from stages.evaluate import (
+    Evaluate,
+    average,
+    describe,
+    describe_failure,
+    environment,
+    find_tasks,
+    labels,
+    measure,
+    model_args,
+    open_task,
+    read_metrics,
+    read_samples,
+    report,
+    summarize,
+)
+from stages.lib.model import Model
+from stages.lib.params import Runtime, UserError, parse
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = {
+    "device": "cpu",
+    "tasks_folder": "tasks",
+    "tasks": {"quiz": "acc_norm", "sums": "exact_match"},
+    "limit": 0,
+    "apply_chat_template": True,
+    "fewshot_as_multiturn": True,
+    "max_tokens": 8,
+    "seed": 1,
+}
+TUNED = Model(
+    id="tuned",
+    name="Tuned",
+    location="models/tuned",
+    kind="local",
+    commit="c0ffee",
+    parameters_billions=8,
+    context_window=4096,
+    tensor_parallel=2,
+)
+HUB = TUNED.model_copy(update={"kind": "hub", "location": "org/model", "quantization": "fp8"})
+
+
+def settings(**changes):
+    return parse(Evaluate, SETTINGS | changes, "evaluate")
+
+
+def quiz_row(number, correct):
+    """A row as simple_evaluate logs it: the model finds 'no' likelier, per character 'certainly'."""
+    return {
+        "doc_id": number,
+        "doc": {"choices": ["no", "certainly"]},
+        "doc_hash": f"d{number}",
+        "target_hash": "t",
+        "arguments": [(f"Question {number}", "no"), (f"Question {number}", "certainly")],
+        "resps": [[(-2.0, False)], [(-4.5, False)]],
+        "filtered_resps": [(-2.0, False), (-4.5, False)],
+        "filter": "none",
+        "metrics": ["acc", "acc_norm"],
+        "acc": 1.0 - correct,
+        "acc_norm": correct,
+    }
+
+
+def quiz_result():
+    """Four rows, three of them correct."""
+    return {
+        "results": {
+            "quiz": {
+                "alias": "quiz",
+                "sample_len": 4,
+                "acc,none": 0.25,
+                "acc_stderr,none": "N/A",
+                "acc_norm,none": 0.75,
+                "acc_norm_stderr,none": "N/A",
+            }
+        },
+        "samples": {"quiz": [quiz_row(number, correct) for number, correct in enumerate([1.0, 1.0, 1.0, 0.0])]},
+        "versions": {"quiz": 1.0},
+    }
+
+
+def entry(value):
+    return {"status": "ok", "reason": None, "primary": "acc", "metrics": {"acc": {"value": value, "n": 9}}}
+
+
+FAILED = describe_failure(ValueError("no data"), "acc")
+
+
+def test_a_standard_error_and_interval_are_the_ones_computed_by_hand():
+    # Mean 3/4; squared residuals 3 * 1/16 + 9/16 = 3/4, over n - 1 = 3: variance 1/4; stderr = sqrt(1/4 / 4) = 1/4.
+    found = measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
+    assert found["stderr"] == pytest.approx(0.25)
+    assert found["ci95"] == pytest.approx([0.75 - 1.96 * 0.25, 0.75 + 1.96 * 0.25])
+    assert (found["value"], found["n"]) == (0.75, 4)
+
+
+def test_the_instructions_of_one_prompt_count_as_a_cluster():
+    # Mean 1/2; each prompt's residuals add up to 1 and -1; variance (1 + 1) * 2 / 1 = 4; stderr = 2 / 4.
+    found = measure([[1.0, 1.0], [0.0, 0.0]])
+    assert (found["value"], found["n"], found["stderr"]) == (0.5, 4, pytest.approx(0.5))
+
+
+@pytest.mark.parametrize("scores", [[], [[]], [[1.0]], [[1.0], [0.0]]])
+def test_a_metric_that_is_not_the_mean_of_its_scores_has_no_interval(scores):
+    assert measure(scores, 0.9)["stderr"] is None
+    assert measure(scores, 0.9)["ci95"] is None
+
+
+def test_a_score_that_is_not_a_number_is_an_error():
+    with pytest.raises(ValueError, match="not a finite number: nan"):
+        measure([[1.0]], float("nan"))
+
+
+def test_results_have_one_schema():
+    found = describe(quiz_result(), "quiz", "acc_norm")
+    assert found.pop("data_sha256") == hashlib.sha256(b"d0t\nd1t\nd2t\nd3t").hexdigest()
+    metrics = found.pop("metrics")
+    assert list(metrics) == ["acc", "acc_norm"]
+    assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
+    assert found == {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0}
+    assert set(FAILED) == {*found, "metrics", "data_sha256"}
+
+
+def test_samples_hold_the_choice_that_the_main_metric_takes_as_the_models():
+    quiz = SimpleNamespace(OUTPUT_TYPE="multiple_choice", doc_to_choice=lambda doc: doc["choices"])
+    by_likelihood = read_samples(quiz_result(), {"quiz": quiz}, "acc")
+    by_length = read_samples(quiz_result(), {"quiz": quiz}, "acc_norm")
+    assert by_likelihood[0] == {"task": "quiz", "id": 0, "prompt": "Question 0", "response": "no", "score": 0.0}
+    assert by_length[0]["response"] == "certainly"
+    assert [row["score"] for row in by_length] == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_a_group_without_a_score_of_its_own_is_scored_over_all_its_rows():
+    result = quiz_result()
+    parts = {"one": result["samples"]["quiz"][:1], "two": result["samples"]["quiz"][1:]}
+    metrics = read_metrics({"results": {"group": {"alias": "group"}}, "samples": parts}, "group")
+    assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]])
+
+
+def test_a_metric_is_called_with_its_filter_where_there_are_several():
+    assert labels(["acc"], ["none"]) == {"acc": ("acc", "none")}
+    assert list(labels(["exact"], ["strict", "loose"])) == ["exact,strict", "exact,loose"]
+
+
+def test_the_average_is_the_mean_of_the_main_metrics():
+    assert average({"a": entry(0.2), "b": entry(0.4)}) == {"columns": ["a", "b"], "value": pytest.approx(0.3)}
+
+
+def test_the_average_is_null_when_one_task_is_missing():
+    assert average({"a": entry(0.2), "b": FAILED}) == {"columns": ["a", "b"], "value": None}
+
+
+def test_git_keeps_four_decimals():
+    tasks = {"a": entry(1 / 3), "b": FAILED}
+    assert summarize({"tasks": tasks, "average": average(tasks)}) == {"a": 0.3333, "b": None, "average": None}
+
+
+def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():
+    try:
+        try:
+            raise OSError(f"no {Path.cwd()}/demo/rows.jsonl\nthere")
+        except OSError as error:
+            raise RuntimeError("could not build") from error
+    except RuntimeError as error:
+        assert describe_failure(error, "acc")["reason"] == "OSError: no demo/rows.jsonl there"
+
+
+def test_one_failed_task_is_told_and_all_failed_is_an_error(capsys):
+    report("tiny", {"a": entry(0.5), "b": FAILED})
+    assert "tiny: b failed: ValueError: no data" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no task could be run on tiny"):
+        report("tiny", {"b": FAILED})
+
+
+def test_a_cpu_gets_float32_and_a_local_model_is_never_looked_up_on_the_hub():
+    arguments = model_args(TUNED, settings(), Runtime())
+    assert (arguments["dtype"], arguments["device"], arguments["revision"]) == ("float32", "cpu", None)
+    assert Path(arguments["pretrained"]).is_absolute()
+
+
+def test_a_gpu_gets_the_models_own_window_dtype_gpus_and_commit():
+    arguments = model_args(HUB, settings(device="gpu"), Runtime(gpu_memory_utilization=0.5))
+    assert arguments == {
+        "pretrained": "org/model",
+        "revision": "c0ffee",
+        "tokenizer_revision": "c0ffee",
+        "trust_remote_code": False,
+        "batch_size": "auto",
+        "dtype": "bfloat16",
+        "gpu_memory_utilization": 0.5,
+        "load_format": "safetensors",
+        "max_model_len": 4096,
+        "quantization": "fp8",
+        "seed": 1,
+        "tensor_parallel_size": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [(HUB, "needs `evaluate.device: gpu`"), (TUNED.model_copy(update={"kind": "import"}), "no weights")],
+)
+def test_a_model_that_cannot_be_evaluated_here_is_an_error_that_says_what_to_do(model, message):
+    with pytest.raises(UserError, match=message):
+        model_args(model, settings(), Runtime())
+
+
+def test_the_hub_is_left_alone_only_when_nothing_is_on_it(tmp_path):
+    (tmp_path / "quiz.yaml").write_text("task: quiz\ndataset_path: json\n", encoding="utf-8")
+    (tmp_path / "sums.yaml").write_text("task: sums\ndataset_path: json\n", encoding="utf-8")
+    here = settings(tasks_folder=str(tmp_path))
+    assert environment(TUNED, here, "cache")["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in environment(HUB, here, "cache")
+    (tmp_path / "sums.yaml").write_text("task: sums\ndataset_path: org/sums\n", encoding="utf-8")
+    assert "HF_HUB_OFFLINE" not in environment(TUNED, here, "cache")
+
+
+class FakeManager:
+    """Knows the tasks of a folder, and one of lm-eval's."""
+
+    def __init__(self, include_path, include_defaults=True):
+        self.all_tasks = ["quiz", "sums"] + ["leaderboard_bbh"] * include_defaults
+
+    def load(self, names):
+        if names == ["sums"]:
+            raise OSError("no rows")
+        part = SimpleNamespace(config=SimpleNamespace(filter_list=None), aggregation=lambda: {"acc": 1, "acc_norm": 1})
+        return {"tasks": {name: part for name in names}, "groups": {}}
+
+
+@pytest.fixture
+def fake_manager(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("tasks").mkdir()
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", SimpleNamespace(TaskManager=FakeManager))
+
+
+@pytest.mark.usefixtures("fake_manager")
+def test_lm_evals_own_tasks_are_read_only_when_one_is_asked_for():
+    assert "leaderboard_bbh" not in find_tasks(settings()).all_tasks
+    assert "leaderboard_bbh" in find_tasks(settings(tasks={"leaderboard_bbh": "acc_norm"})).all_tasks
+
+
+@pytest.mark.usefixtures("fake_manager")
+def test_an_unknown_task_is_an_error_that_names_the_known_ones():
+    with pytest.raises(UserError, match="no task 'quizz'; tasks has: quiz, sums"):
+        find_tasks(settings(tasks={"quizz": "acc"}))
+
+
+@pytest.mark.usefixtures("fake_manager")
+def test_an_absent_folder_of_tasks_is_an_error():
+    with pytest.raises(UserError, match="there is no folder nowhere"):
+        find_tasks(settings(tasks_folder="nowhere"))
+
+
+def test_an_unknown_metric_is_an_error_that_names_the_known_ones():
+    with pytest.raises(UserError, match=r"evaluate\.tasks\.quiz: no metric 'f1'; it has: acc, acc_norm"):
+        open_task(FakeManager("tasks"), "quiz", "f1")
+
+
+def test_a_task_that_cannot_be_loaded_is_kept_as_its_error():
+    assert isinstance(open_task(FakeManager("tasks"), "sums", "acc"), OSError)
+
+
+# With the real lm-eval, in a process of its own.
+
+MAKE_MODEL = """
+import sys, torch
+from pathlib import Path
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from stages.lib.model import Model, save_model, weights_digest
+letters = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+bytes_ = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+bytes_.pre_tokenizer, bytes_.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+torch.manual_seed(0)
+model = LlamaForCausalLM(LlamaConfig(
+    vocab_size=258, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+    max_position_embeddings=256, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+))
+for name, template in (("tiny", "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"), ("bare", None)):
+    folder = Path("weights") / name
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    place = Path("models") / name
+    place.mkdir(parents=True)
+    save_model(place, Model(id=name, name=name, location=str(folder), kind="local", commit=weights_digest(folder),
+                            parameters_billions=0.0001, context_window=256))
+"""
+QUIZ = """
+task: quiz
+dataset_path: json
+dataset_kwargs: {data_files: {test: tasks/quiz.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: answer
+metric_list: [{metric: acc_norm, aggregation: mean, higher_is_better: true}]
+metadata: {version: 2.0}
+"""
+SUMS = """
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {test: tasks/quiz.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+generation_kwargs: {until: [], do_sample: false}
+filter_list: [{name: digits, filter: [{function: regex, regex_pattern: "([0-9]+)"}, {function: take_first}]}]
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+BROKEN = QUIZ.replace("task: quiz", "task: broken").replace("tasks/quiz.jsonl", "tasks/absent.jsonl")
+
+
+def python(folder, *words):
+    """Run a Python command in a folder, with the repository's modules."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Two tiny random models, with and without a chat template, and three tasks of which one has no data."""
+    folder = tmp_path_factory.mktemp("project")
+    tasks = folder / "tasks"
+    tasks.mkdir()
+    for name, text in (("quiz", QUIZ), ("sums", SUMS), ("broken", BROKEN)):
+        (tasks / f"{name}.yaml").write_text(text, encoding="utf-8")
+    rows = [{"question": f"What is {n}?", "choices": [str(n), "cat", "dog"], "answer": n % 3} for n in range(6)]
+    (tasks / "quiz.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    asked = SETTINGS | {"tasks": {"quiz": "acc_norm", "broken": "acc_norm", "sums": "exact_match"}}
+    (folder / "params.yaml").write_text(json.dumps({"evaluate": asked, "runtime": {}}), encoding="utf-8")
+    made = python(folder, "-c", MAKE_MODEL)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.mark.pipeline
+def test_a_task_that_fails_fails_alone_and_a_second_run_gives_the_same_bytes(project):
+    out = project / "data/evaluations/tiny"
+    ran = python(project, "-m", "stages.evaluate", "tiny")
+    assert ran.returncode == 0, ran.stderr
+    first = contents(out)
+    assert sorted(first) == ["results.json", "samples/quiz.parquet", "samples/sums.parquet", "summary.json"]
+    results = json.loads(first["results.json"])
+    assert {task: found["status"] for task, found in results["tasks"].items()} == {
+        "quiz": "ok",
+        "broken": "failed",
+        "sums": "ok",
+    }
+    assert results["tasks"]["broken"]["reason"] == "FileNotFoundError: Unable to find 'tasks/absent.jsonl'"
+    assert results["average"] == {"columns": ["quiz", "broken", "sums"], "value": None}
+    assert results["tasks"]["quiz"]["metrics"]["acc_norm"]["n"] == 6
+    assert "tiny: broken failed" in ran.stderr
+    samples = pq.read_table(out / "samples/quiz.parquet").to_pylist()
+    assert samples[0]["prompt"] == "user: What is 0?"
+    assert {row["response"] for row in samples} <= {*"012345", "cat", "dog"}
+    assert str(project).encode() not in b"".join(first.values())
+    assert python(project, "-m", "stages.evaluate", "tiny").returncode == 0
+    assert contents(out) == first
+
+
+@pytest.mark.pipeline
+def test_a_model_without_a_chat_template_is_one_plain_line(project):
+    ran = python(project, "-m", "stages.evaluate", "bare")
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(
+        "evaluate: bare has no chat template: set `evaluate.apply_chat_template: false`"
+    )

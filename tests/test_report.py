@@ -1,0 +1,249 @@
+"""The report: what is missing shows as missing, what is hostile is inert, and equal inputs give equal bytes."""
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from stages.lib.charts import intervals
+from stages.lib.conversation import ANSWER
+from stages.lib.page import render_markdown
+from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.report import FEATURES, examples, main, proportions, score, shortages
+
+HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
+
+[a](https://evil.example) ![b](https://evil.example/pixel.png) <https://evil.example/auto>
+
+**bold** `</div><script>alert(4)</script>` <svg onload=alert(5)> {{ 7 * 191 }}"""
+PARAMS = """
+profile: demo
+dgms: [rich, plain]
+compare: [base, tuned]
+report: {num_examples: 2}
+"""
+STYLE = dict.fromkeys([*FEATURES, "markup", "texts"], 2.0)
+
+
+def turn(user: str, assistant: str, finish_reason: str = "stop") -> dict[str, Any]:
+    counts = {"prompt_tokens": 1, "completion_tokens": 1, "prompt_sha": ""}
+    return {"user": user, "assistant": assistant, "finish_reason": finish_reason, **counts}
+
+
+def question(number: int, *turns: dict[str, Any]) -> dict[str, Any]:
+    return {"question_id": number, "category": "explain", "turns": list(turns), "status": "ok"}
+
+
+def write_model(model: str, assistant: str, quiz: float | None) -> None:
+    """One compared model, with a benchmark that went well and one that may have failed."""
+    folders = {name: Path("data") / name / model for name in ("answers", "evaluations")}
+    folders["answers"].mkdir(parents=True)
+    rows = [question(number, turn("Why?", assistant), turn("<b>And?</b>", assistant)) for number in range(3)]
+    write_table(folders["answers"], pa.Table.from_pylist(rows, schema=ANSWER))
+    good = {"value": 0.5, "n": 4, "stderr": 0.1, "ci95": [0.304, 0.696]}
+    bad = {"status": "failed", "reason": "OSError: <no disk>", "primary": "acc", "metrics": {}}
+    ran = {"status": "ok", "reason": None, "primary": "acc"}
+    tasks = {
+        "math": {**ran, "metrics": {"acc": good}},
+        "quiz": bad if quiz is None else {**ran, "metrics": {"acc": {**good, "value": quiz}}},
+    }
+    average = None if quiz is None else (0.5 + quiz) / 2
+    results = {"tasks": tasks, "average": {"columns": ["quiz", "math"], "value": average}}
+    write_json(folders["evaluations"] / "results.json", results)
+    write_json(Path(f"metrics/evaluate/{model}.json"), {"math": 0.5, "quiz": quiz, "average": average})
+    digests = {name: sha256_folder(folder) for name, folder in folders.items()}
+    write_json(Path(f"metrics/digests/models/{model}.json"), digests)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished pipeline in miniature: two DGMs, one run, two compared models, one of them with a failed task."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS, encoding="utf-8")
+    write_json(Path("data/prompts/summary.json"), {"rows": 9, "prompts": 5, "left_out": {"null_content": 4}})
+    gate = {"conversations": 5, "kept": 4, "dropped_by": {"length": 1}, "dropped_share": 0.2}
+    for dgm in ("rich", "plain"):
+        write_json(Path(f"metrics/gate/{dgm}.json"), gate)
+    sources = {"rich": {"kind": "dgm", "asked": 6, "take": 4}}
+    digests = {dgm: {"responses": "ab" * 32} for dgm in ("rich", "plain")}
+    write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
+    write_json(Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": 6}, "taken": {"rich": 4}})
+    write_json(Path("metrics/train/tuned.json"), {"steps": 2, "last_loss": 1.5, "base": "base", "axolotl": "0.19.0"})
+    write_json(
+        Path("models/tuned/model.json"), {"kind": "local", "location": "/home/me/x/tuned", "commit": "c0ffee" * 7}
+    )
+    Path("models/tuned/loss.csv").write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.5\n", encoding="utf-8")
+    write_json(
+        Path("metrics/digests/runs/tuned.json"), {"mix": "cd" * 32, "model": sha256_folder(Path("models/tuned"))}
+    )
+    write_model("base", HOSTILE, quiz=None)
+    write_model("tuned", "**Because.**", quiz=0.9)
+    styles = {"rich responses": STYLE, "plain responses": STYLE, "base": STYLE, "tuned": STYLE}
+    write_json(Path("data/styling/summary.json"), styles)
+    rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
+    write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
+    tokens = {"conversations": 5, "prompt_tokens": 50, "completion_tokens": 70}
+    write_json(Path("data/throughput/summary.json"), {"plain": tokens, "rich": tokens})
+    return tmp_path
+
+
+def report() -> str:
+    main()
+    return Path("data/report/index.html").read_text(encoding="utf-8")
+
+
+def text_of(page: str) -> str:
+    """What a reader sees, with single spaces."""
+    body = page[page.index("<body>") :]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+class Tags(HTMLParser):
+    """The tags and attributes that a browser would see."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def test_a_second_run_gives_the_same_bytes(project: Path) -> None:
+    main()
+    first = {path: path.read_bytes() for path in Path("data/report").rglob("*") if path.is_file()}
+    main()
+    assert {path: path.read_bytes() for path in Path("data/report").rglob("*") if path.is_file()} == first
+    assert {"index.html", "summary.json", "scores-quiz.svg", "styles-rich.svg", "runs-loss.svg"} <= {
+        p.name for p in first
+    }
+
+
+def test_hostile_text_is_inert(project: Path) -> None:
+    page = report()
+    seen = Tags(page)
+    assert not {"script", "img", "iframe", "link", "object", "form"} & set(seen.tags)
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    assert {value[0] for name, value in seen.attributes if name in {"href", "xlink:href", "src"}} == {"#"}
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page, "shown as text"
+    assert "&lt;b&gt;And?&lt;/b&gt;" in page, "users' text too"
+    assert "OSError: &lt;no disk&gt;" in page, "and reasons"
+    assert "{{ 7 * 191 }}" in page and "1337" not in page, "never a template"
+
+
+def test_a_page_names_no_address_and_no_path_of_a_machine(project: Path) -> None:
+    page = report()
+    loads = re.findall(r"(?:src|href|url|@import)\W+(?:https?:)?//", page)
+    assert not loads
+    assert "/home/me" not in page and str(project) not in page
+
+
+def test_markdown_is_rendered_without_links_or_images() -> None:
+    html = str(render_markdown(HOSTILE))
+    assert set(Tags(html).tags) == {"p", "strong", "code"}
+    assert Tags(html).attributes == []
+
+
+def test_a_failed_task_and_its_average_are_missing_with_the_reason(project: Path) -> None:
+    text = text_of(report())
+    assert "base has no quiz: OSError: &lt;no disk&gt;." in text
+    assert "base has no average: it needs quiz." in text
+    assert "tuned 0.700 0.900 0.304 to 0.696 0.500" in text
+    assert "base missing missing 0.500" in text
+    assert "The average is over quiz, math." in text
+
+
+def test_a_null_score_is_never_drawn_as_zero() -> None:
+    cell = {"value": None, "ci95": None}
+    svg = intervals({"base": cell}, {"base": "#123456"}, "quiz")
+    assert "missing" in svg and "#123456" not in svg
+
+
+def test_an_absent_metric_says_so() -> None:
+    assert score({}, {"tasks": {}}, "quiz")["reason"] == "no value was written"
+
+
+def test_proportional_frequency_is_fine_tune_over_dgm_and_zero_over_zero_is_undefined() -> None:
+    dgm = dict.fromkeys(FEATURES, 0.0) | {"strong": 4.0, "p": 10.0, "chars": 200.0}
+    tuned = dict.fromkeys(FEATURES, 0.0) | {"strong": 3.0, "p": 12.0, "chars": 100.0, "h1": 2.0}
+    found = proportions(tuned, dgm)
+    assert (found["strong"], found["p"], found["chars"]) == (0.75, 1.2, 0.5)
+    assert found["em"] is None and found["h1"] is None
+    assert found["mean"] == 0.817  # (0.75 + 1.2 + 0.5) / 3
+
+
+def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
+    write_json(
+        Path("data/styling/summary.json"), {"rich responses": {**STYLE, "h4": 0.0}, "tuned": {**STYLE, "h4": 0.0}}
+    )
+    cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", report())
+    assert ("0", "–") in cells and ("2", "×1.00") in cells
+
+
+def test_a_shortage_is_said_plainly(project: Path) -> None:
+    assert "tuned asked rich for 6 rows; it had 4, and all were taken." in text_of(report())
+    enough = {"runs": {"tuned": {"sources": {"rich": {"asked": 4, "take": 4}}}}}
+    assert shortages(enough) == []
+
+
+def test_the_pipeline_is_counted_at_every_step(project: Path) -> None:
+    main()
+    steps = {step["name"]: step["count"] for step in read_json(Path("data/report/summary.json"))["flow"]}
+    assert list(steps.values()) == [9, 5, 10, 8, 4, 2]
+
+
+def test_no_common_prompts_and_imported_replies_are_not_zeros(project: Path) -> None:
+    text = text_of(report())
+    assert "no common prompts no common prompts 0" in text
+    assert "no time was recorded: its replies were imported" in text
+
+
+@pytest.mark.parametrize("profile", ["demo", "paper"])
+def test_only_the_demo_is_called_one(project: Path, profile: str) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("demo", profile), encoding="utf-8")
+    assert ("This is a demo." in report()) == (profile == "demo")
+
+
+def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
+    write_json(Path("data/styling/summary.json"), {})
+    write_json(Path("data/similarity/summary.json"), {})
+    text = text_of(report())
+    assert "compare names no model" in text.replace("  ", " ")
+    assert "it takes two DGMs, and the profile has 1" in text
+    assert "No style was measured" in text
+
+
+def test_a_profile_without_runs_has_a_page(project: Path) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("tuned", "rich"), encoding="utf-8")
+    write_json(Path("metrics/recipes.json"), {"dgms": {}, "runs": {}})
+    write_model("rich", "Yes.", quiz=0.4)
+    assert "names no run" in text_of(report())
+
+
+def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() -> None:
+    full = [question(number, turn(f"Q{number}", "yes"), turn("more", "", "length")) for number in range(4)]
+    short = [question(number, turn(f"Q{number}", "cut", "length")) for number in range(4)]
+    found = examples({"one": full, "other": short}, 2)
+    assert [example["turns"][0]["user"] for example in found] == ["Q0", "Q2"]
+    notes = [[reply["note"] for reply in turn["replies"]] for turn in found[0]["turns"]]
+    assert notes == [
+        ["", "cut at the token limit"],
+        ["no text, cut at the token limit", "not asked: the conversation had ended"],
+    ]
+
+
+def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
+    digest = Path("metrics/digests/models/tuned.json")
+    wrong = json.loads(digest.read_text(encoding="utf-8")) | {"answers": hashlib.sha256(b"").hexdigest()}
+    write_json(digest, wrong)
+    with pytest.raises(Exception, match="data/answers/tuned is not what metrics/ names"):
+        main()
