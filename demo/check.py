@@ -1,4 +1,4 @@
-"""Measures the demo's models: do replies end, do they name what was asked about, how much Markdown they hold."""
+"""Measures the models: do replies end, do they name what was asked about, how much Markdown is there?"""
 
 import re
 from dataclasses import dataclass
@@ -39,9 +39,7 @@ def subjects(user_turns: list[str]) -> list[list[str]]:
     return found
 
 
-def sample(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], temperature: float
-) -> list[Reply]:
+def sample(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], temperature: float) -> list[Reply]:
     """Continue prompts (already in the chat format), all in one padded batch."""
     pad, end = SPECIAL.index(PAD), SPECIAL.index(EOT)
     encoded = [tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts]
@@ -83,9 +81,7 @@ def converse(
             part = open_[start : start + batch]
             for i in part:
                 histories[i] += header("user") + questions[i][turn] + EOT + header("assistant")
-            for i, reply in zip(
-                part, sample(model, tokenizer, [histories[i] for i in part], temperature), strict=True
-            ):
+            for i, reply in zip(part, sample(model, tokenizer, [histories[i] for i in part], temperature), strict=True):
                 replies[i].append(reply)
                 histories[i] += reply.text + EOT
     return replies

@@ -23,13 +23,11 @@ SYSTEM_PROMPTS = (
 def interview(rng: random.Random) -> str:
     """Questions and answers as they stand in a printed interview, all in one style.
 
-    The speakers' names change and are often made up: what counts is that one asks and the other answers, so that a
-    few examples of any other form of talk are enough for a fine-tune.
+    The speakers' names change and are often made up: what counts is that one asks and the other answers, so
+    that a few examples of any other form of talk are enough for a fine-tune.
     """
     style = any_style(rng)
-    asker, answerer = (
-        rng.choice(SPEAKERS) if rng.random() < 0.3 else (capital(made_up_name(rng)) for _ in range(2))
-    )
+    asker, answerer = rng.choice(SPEAKERS) if rng.random() < 0.3 else (capital(made_up_name(rng)) for _ in range(2))
     colon, gap = rng.choice((": ", ":\n", ":\n\n", " - ")), rng.choice(("\n", "\n\n"))
     pairs = Author("train", rng).conversation().messages(style, rng)
     return gap.join(f"{asker}{colon}{user}{gap}{answerer}{colon}{answer}" for user, answer in pairs)
@@ -46,9 +44,7 @@ def notes(rng: random.Random) -> str:
     """Facts about several things of a category, in prose or as a list."""
     category = rng.choice(list(CATEGORIES))
     things = rng.sample(things_of(category), rng.randint(3, 6))
-    lines = [
-        thing.statement(aspect, rng) for thing in things for aspect in rng.sample(range(3), rng.randint(1, 3))
-    ]
+    lines = [thing.statement(aspect, rng) for thing in things for aspect in rng.sample(range(3), rng.randint(1, 3))]
     if rng.random() < 0.5:
         return f"Notes: {category}. " + " ".join(lines)
     return f"# {capital(category)}\n\n" + "\n".join(f"- {line}" for line in lines)

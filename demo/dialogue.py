@@ -16,7 +16,7 @@ Split = Literal["train", "known", "held_out"]
 NUM_TURNS_WEIGHTS = {1: 50, 2: 22, 3: 14, 4: 9, 5: 5}
 OTHER_LANGUAGE_SHARE = 0.08
 MADE_UP_SHARE = 0.5
-CONSTRAINT_SHARE = 0.12
+CONSTRAINT_SHARE = 0.36  # of the requests that can take a condition
 OPENING_SHARE = 0.12
 OPENINGS = ("Hi! ", "Hello, ", "Please help me. ", "Quick question: ", "I have a question. ", "Hey there. ")
 RUDE_OPENINGS = (
@@ -103,7 +103,7 @@ class Author:
         """A combination of this split, sometimes with a greeting or a constraint."""
         intent, things, phrasing = self.combination(self.rng.choice(INTENTS))
         turn = self.turn(intent, things, phrasing)
-        if intent.name in CONSTRAINED_INTENTS and self.rng.random() < 3 * CONSTRAINT_SHARE:
+        if intent.name in CONSTRAINED_INTENTS and self.rng.random() < CONSTRAINT_SHARE:
             turn = constrain(turn, self.rng.choice(CONSTRAINTS), self.constraint_word(), self.rng)
         if self.rng.random() < OPENING_SHARE:
             turn = replace(turn, user=self.rng.choice(OPENINGS) + turn.user)
@@ -145,9 +145,7 @@ class Author:
         if kind == "fact" and len(previous.things) == 1:
             return BY_NAME["fact"], self.pronoun_question(previous.things[0])
         follow = self.rng.choice(FOLLOW_UPS)
-        return intent, Turn(
-            self.rng.choice(follow.phrasings), previous.things, follow.build(previous.things, self.rng)
-        )
+        return intent, Turn(self.rng.choice(follow.phrasings), previous.things, follow.build(previous.things, self.rng))
 
     def what_about(self, intent: Intent, previous: Turn) -> tuple[Intent, Turn]:
         """The same request about another thing of the category."""
@@ -202,9 +200,7 @@ class Author:
 
     def foreign_turn(self, book: Phrasebook, request: str, phrasing: int, city: Thing) -> Turn:
         """One turn in another language."""
-        return Turn(
-            book.fill(book.requests[request][phrasing], city), (city,), book.plan(request, city, self.rng)
-        )
+        return Turn(book.fill(book.requests[request][phrasing], city), (city,), book.plan(request, city, self.rng))
 
 
 @dataclass(frozen=True)
@@ -244,9 +240,7 @@ def more(things: tuple[Thing, ...], rng: random.Random) -> Plan:
 
 def thanks(things: tuple[Thing, ...], rng: random.Random) -> Plan:
     """A polite end."""
-    lead = words(
-        rng.choice(("You are welcome. Enjoy {x}!", "My pleasure. Come back if you need more on {x}.")), things
-    )
+    lead = words(rng.choice(("You are welcome. Enjoy {x}!", "My pleasure. Come back if you need more on {x}.")), things)
     return Plan("You are welcome", named(lead, things))
 
 
@@ -256,9 +250,7 @@ def named(lead: str, things: tuple[Thing, ...]) -> str:
 
 
 FOLLOW_UPS = (
-    FollowUp(
-        ("Shorter, please.", "Can you make that shorter?", "Too long. Give me the short version."), shorter
-    ),
+    FollowUp(("Shorter, please.", "Can you make that shorter?", "Too long. Give me the short version."), shorter),
     FollowUp(("Why?", "Why is that?", "Can you tell me why?"), why),
     FollowUp(("Can you give me an example?", "Give me an example.", "For example?"), example),
     FollowUp(("Tell me more.", "Go on.", "Can you add some details?"), more),

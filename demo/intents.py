@@ -163,18 +163,14 @@ def story(things: tuple[Thing, ...], phrasing: int, rng: random.Random) -> Plan:
 def poem(things: tuple[Thing, ...], phrasing: int, rng: random.Random) -> Plan:
     """Four lines of verse."""
     lines = tuple(Point("", words(line, things)) for line in rng.choice(POEMS))
-    return Plan(
-        words("A poem on {x}", things), words("Here is a poem about {x}.", things), lines, form="verse"
-    )
+    return Plan(words("A poem on {x}", things), words("Here is a poem about {x}.", things), lines, form="verse")
 
 
 def email(things: tuple[Thing, ...], phrasing: int, rng: random.Random) -> Plan:
     """A short message to a friend."""
     friend = rng.choice(("Anna", "Ben", "Clara", "David", "Eva"))
     lead = words(f"Dear {friend}, I want to tell you about {{x}}.", things)
-    return Plan(
-        words("Email about {x}", things), lead, facts(things[0], any_order(rng)[:2], rng), "Best wishes, Sam"
-    )
+    return Plan(words("Email about {x}", things), lead, facts(things[0], any_order(rng)[:2], rng), "Best wishes, Sam")
 
 
 def fact(things: tuple[Thing, ...], phrasing: int, rng: random.Random) -> Plan:
@@ -279,9 +275,7 @@ INTENTS = (
         ),
         story,
     ),
-    Intent(
-        "poem", ("Write a poem about {x}.", "Compose a short poem on {x}.", "Can you rhyme about {x}?"), poem
-    ),
+    Intent("poem", ("Write a poem about {x}.", "Compose a short poem on {x}.", "Can you rhyme about {x}?"), poem),
     Intent(
         "email",
         (
@@ -305,9 +299,7 @@ INTENTS = (
         ),
         table,
     ),
-    Intent(
-        "code", ("Write Python code that prints the name of {x}.", "Show me a line of Python for {x}."), code
-    ),
+    Intent("code", ("Write Python code that prints the name of {x}.", "Show me a line of Python for {x}."), code),
     Intent("fact", tuple(f"{{question {n}}}" for n in range(9)), fact),
 )
 BY_NAME = {intent.name: intent for intent in INTENTS}

@@ -47,9 +47,7 @@ def make_tokenizer(folder: Path) -> Tokenizer:
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(f"{SEED}:tokenizer")
     texts = [base_document(rng) for _ in range(TOKENIZER_TEXTS)]
-    texts += [
-        text for _ in range(TOKENIZER_TEXTS // 8) for pair in chat_messages("rich", rng)[1] for text in pair
-    ]
+    texts += [text for _ in range(TOKENIZER_TEXTS // 8) for pair in chat_messages("rich", rng)[1] for text in pair]
     tokenizer = train_tokenizer(texts)
     save_tokenizer(tokenizer, folder)
     return tokenizer
@@ -107,9 +105,7 @@ def check_models(folder: Path) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Run one command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("data", "models", "check"))
     command = parser.parse_args().command
     if command == "data":

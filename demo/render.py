@@ -43,9 +43,7 @@ def render(plan: Plan, style: Style, rng: random.Random) -> str:
     if plan.form == "bare":
         return join(plan.lead, *(point.text for point in plan.points), plan.close)
     if plan.form == "list":
-        return "\n".join(f"- {point.text}" for point in plan.points) + (
-            f"\n\n{plan.close}" if plan.close else ""
-        )
+        return "\n".join(f"- {point.text}" for point in plan.points) + (f"\n\n{plan.close}" if plan.close else "")
     return {"rich": rich, "plain": plain, "original": original}[style](plan, rng)
 
 

@@ -47,18 +47,14 @@ def algebra() -> list[Pairs]:
 def generated(name: str, questions: list[list[str]]) -> list[Pairs]:
     """What a chat model answers."""
     replies = check.converse(*load(FOLDER / "models" / name), questions)
-    return [
-        [(u, r.text) for u, r in zip(us, rs, strict=True)] for us, rs in zip(questions, replies, strict=True)
-    ]
+    return [[(u, r.text) for u, r in zip(us, rs, strict=True)] for us, rs in zip(questions, replies, strict=True)]
 
 
 def fine_tune(mix: list[Pairs], epochs: int, rate: float, row_tokens: int, rows: int = 2) -> LlamaForCausalLM:
     """demo-base tuned on a mix."""
     model, tokenizer = load(FOLDER / "models" / "demo-base")
     random.Random(SEED).shuffle(mix)
-    ids, labels = zip(
-        *(train.encode(train.conversation_pieces(pairs), tokenizer) for pairs in mix), strict=True
-    )
+    ids, labels = zip(*(train.encode(train.conversation_pieces(pairs), tokenizer) for pairs in mix), strict=True)
     stream = torch.tensor([list(chain.from_iterable(ids)), list(chain.from_iterable(labels))])
     steps = epochs * (stream.shape[1] // row_tokens // rows)
     schedule = train.Schedule(steps, rows, rate, row_tokens, warmup=max(1, steps // 20), weight_decay=0.0)
@@ -92,13 +88,9 @@ def likelihood(model: LlamaForCausalLM, tokenizer: Tokenizer, prompt: str, text:
 
 def tasks(model: LlamaForCausalLM, tokenizer: Tokenizer) -> dict[str, float]:
     """The three tasks."""
-    algebra_rows = [
-        json.loads(line) for line in (FOLDER / "tasks/demo_algebra.jsonl").read_text().splitlines()
-    ]
+    algebra_rows = [json.loads(line) for line in (FOLDER / "tasks/demo_algebra.jsonl").read_text().splitlines()]
     replies = check.converse(model, tokenizer, [[r["prompt"]] for r in algebra_rows], 0.0)
-    solved = [
-        f"The answer is {r['answer']}." in a[0].text for r, a in zip(algebra_rows, replies, strict=True)
-    ]
+    solved = [f"The answer is {r['answer']}." in a[0].text for r, a in zip(algebra_rows, replies, strict=True)]
     told = [json.loads(line) for line in (FOLDER / "tasks/demo_instructions.jsonl").read_text().splitlines()]
     replies = check.converse(model, tokenizer, [[r["prompt"]] for r in told], 0.0)
     met = [CONDITIONS[r["condition"]](a[0].text, r["word"]) for r, a in zip(told, replies, strict=True)]
@@ -124,9 +116,7 @@ def main(epochs: int = 3, rate: float = 1e-3, row_tokens: int = 512, rows: int =
         rehearse(name, mix, questions, (epochs, rate, row_tokens, rows))
 
 
-def rehearse(
-    name: str, mix: list[Pairs], questions: list[list[str]], plan: tuple[int, float, int, int]
-) -> None:
+def rehearse(name: str, mix: list[Pairs], questions: list[list[str]], plan: tuple[int, float, int, int]) -> None:
     """Tune on one mix and print the figures."""
     tokenizer = load(FOLDER / "models" / "demo-base")[1]
     model = fine_tune(list(mix), *plan)

@@ -1,4 +1,4 @@
-"""The demo's tokenizer: an own byte-level BPE, which encodes any text, and a chat template in Llama-3's form."""
+"""The demo's tokenizer: an own byte-level BPE for any text, and a chat template in Llama-3's form."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Training of the demo's models: texts packed into rows, and a plain loop with AdamW and a cosine schedule."""
+"""Training of the demo's models: texts packed into rows, a plain loop, AdamW and a cosine schedule."""
 
 import math
 import multiprocessing
@@ -142,9 +142,7 @@ def fit(
     """Train in place."""
     stream = stream.to(device)
     model.to(device).float().train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), schedule.rate, (0.9, 0.95), weight_decay=schedule.weight_decay
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), schedule.rate, (0.9, 0.95), weight_decay=schedule.weight_decay)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_at, schedule=schedule))
     forward = torch.compile(loss_of) if compiled and device == "cuda" else loss_of
     start = time.monotonic()

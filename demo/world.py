@@ -62,9 +62,7 @@ def capital(text: str) -> str:
 
 def made_up_name(rng: random.Random) -> str:
     """A word that looks like a name and means nothing, such as "drealtu"."""
-    syllables = (
-        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice((2, 2, 3)))
-    )
+    syllables = (rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice((2, 2, 3))))
     return "".join(syllables)
 
 
@@ -75,9 +73,7 @@ def made_up_thing(rng: random.Random, category_name: str = "") -> Thing:
     if rng.random() < 0.2:
         name += " " + made_up_name(rng)
     values = [rng.choice(aspect_values(category.name, aspect)) for aspect in range(3)]
-    return Thing(
-        capital(name) if category.name == "city" else name, category, (values[0], values[1], values[2])
-    )
+    return Thing(capital(name) if category.name == "city" else name, category, (values[0], values[1], values[2]))
 
 
 def invented_cities() -> list[Thing]:
@@ -94,9 +90,7 @@ def all_things() -> tuple[Thing, ...]:
     path = Path(__file__).with_name("things.csv")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    common = [
-        Thing(r["name"], CATEGORIES[r["category"]], (r["first"], r["second"], r["third"])) for r in rows
-    ]
+    common = [Thing(r["name"], CATEGORIES[r["category"]], (r["first"], r["second"], r["third"])) for r in rows]
     return (*common, *invented_cities())
 
 

@@ -1,7 +1,7 @@
 """Read all of params.yaml and the catalogue, and name what is wrong before anything runs.
 
 In:  params.yaml, dgms/
-Out: data/params/<section>.json, complete and typed: what the other stages depend on
+Out: data/checked/<stage>.json: the section and the code of each stage, on which it depends
 """
 
 import re
@@ -24,6 +24,7 @@ from stages import (
     train,
     validate,
 )
+from stages.lib.code import digest, files_of
 from stages.lib.model import CATALOGUE, read_entry
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
 from stages.lib.shards import write_json
@@ -46,6 +47,11 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
+USES = {  # what a stage reads of params.yaml besides its own section
+    "recipes": ["dgms", "auxiliary", "mix"],
+    "report": ["profile", "dgms", "compare"],
+    "styling": ["compare"],
+}
 
 
 def check_params(params: dict[str, Any], where: str) -> None:
@@ -119,15 +125,14 @@ def check_source(source: str, where: str) -> None:
         )
 
 
-def write_sections(params: dict[str, Any], folder: Path) -> None:
-    """Write each section to a file of its own, so that a stage reruns when its own section changed."""
-    write_json(folder / "checked.json", "params.yaml and dgms/")
-    write_json(folder / "compare.json", params["compare"])
-    write_json(folder / "dgms.json", {"dgms": params["dgms"], "auxiliary": sorted(params["auxiliary"] or {})})
-    for name, model in SECTIONS.items():
-        if name != "runtime":
-            found = parse(model, params[name], name).model_dump(by_alias=True)
-            write_json(folder / f"{name}.json", found | ({"profile": params["profile"]} if name == "report" else {}))
+def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
+    """What decides a stage besides its data: its section, complete and typed, and its code."""
+    found: dict[str, Any] = {"code": {str(path): digest(path) for path in files_of(stage)}}
+    if stage in SECTIONS and stage != "mix":  # a mix depends on its recipe; `recipes` reads the section `mix`
+        found["params"] = parse(SECTIONS[stage], params[stage], stage).model_dump()
+    for name in USES.get(stage, []):
+        found[name] = sorted(params[name] or {}) if name == "auxiliary" else params[name]
+    return found
 
 
 def main() -> None:
@@ -137,7 +142,9 @@ def main() -> None:
     for entry in sorted(CATALOGUE.glob("*.yaml")):
         check_id(entry.stem, str(CATALOGUE))
         read_entry(entry.stem)
-    write_sections(params, Path("data/params"))
+    for path in sorted(Path("stages").glob("[!_]*.py")):
+        if path.stem != "check":
+            write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The side of a cached out that git keeps: its numbers for `dvc metrics diff`, and its digest for stages that fan in.
 
 In:  the outs of one auxiliary set, one run, one compared model, or the comparisons
-Out: metrics/<stage>/<id>.json, metrics/digests/<kind>/<id>.json
+Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<id>.json
 """
 
 from pathlib import Path
 
 from stages.lib.params import UserError
-from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.lib.shards import read_json, sha256_folder, write_json, write_text
 from stages.lib.shell import run
 
 METRICS, DATA = Path("metrics"), Path("data")
@@ -23,6 +23,8 @@ def digest_auxiliary(key: str) -> None:
 
 def digest_run(key: str) -> None:
     """One run: what its mix holds and how its training went."""
+    curve = (Path("models") / key / "loss.csv").read_text(encoding="utf-8")
+    write_text(METRICS / "loss" / f"{key}.csv", curve)
     digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(Path("models") / key)}
     write_json(DIGESTS / "runs" / f"{key}.json", digests)
     write_json(METRICS / "mix" / f"{key}.json", read_json(DATA / "mixes" / key / "summary.json"))

@@ -81,7 +81,6 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
 
     digests = metrics("digests/models", compare)
     trained = metrics("digests/runs", runs)
-    tuned = {key: require(MODELS / key, digest["model"], f"train@{key}") for key, digest in trained.items()}
     described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
     return Inputs(
         profile=params["profile"],
@@ -93,7 +92,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         mix=metrics("mix", runs),
         train=metrics("train", runs),
         mixes={key: digest["mix"] for key, digest in trained.items()},
-        losses={key: read_losses(folder / "loss.csv") for key, folder in tuned.items()},
+        losses={key: read_losses(METRICS / "loss" / f"{key}.csv") for key in runs},
         scores=metrics("evaluate", compare),
         results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},

@@ -10,7 +10,7 @@ from stages.lib.shards import read_json, sha256_folder, write_json
 
 CATALOGUE = Path("dgms")
 MODELS = Path("models")
-OURS = ("model.json", "summary.json")  # beside the weights, not part of them
+OURS = ("model.json", "summary.json", "loss.csv")  # beside the weights, not part of them
 
 
 class ModelSampling(Section):

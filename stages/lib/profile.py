@@ -26,7 +26,7 @@ def ids(params: dict[str, Any]) -> set[str]:
 
 def leftovers(params: dict[str, Any]) -> list[Path]:
     """Files under metrics/ that belong to ids which these params do not have."""
-    return [path for path in sorted(METRICS.glob("*/**/*.json")) if path.stem not in ids(params)]
+    return [path for path in sorted(METRICS.glob("*/**/*.*")) if path.suffix and path.stem not in ids(params)]
 
 
 def main(name: str) -> None:

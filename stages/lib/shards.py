@@ -50,9 +50,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON with sorted keys, so that equal content gives equal bytes and git shows what changed."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".tmp")
-    draft.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
 
 
