@@ -1,6 +1,5 @@
 """The graph, proved with DVC itself: what runs after which change, and the rules that keep it so."""
 
-import ast
 import os
 import shutil
 import signal
@@ -17,7 +16,6 @@ from tests.project import BIN, ROOT, Project, cached, ran, write_model
 
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
-DECIDES_NO_BYTES = {"stages.lib.params", "stages.lib.shell"}
 
 
 def out_paths(entry: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -28,17 +26,6 @@ def out_paths(entry: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 ALL_OUTS = {path for entry in STAGES.values() for path, _ in out_paths(entry)}
 
 
-def lib_imports(path: Path) -> set[str]:
-    """The modules of stages/lib that a file needs, directly or through one another."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("stages.lib."):
-            found.add(node.module)
-    for module in found - DECIDES_NO_BYTES:
-        found = found | lib_imports(ROOT / f"{module.replace('.', '/')}.py")
-    return found - DECIDES_NO_BYTES
-
-
 @pytest.mark.parametrize("name", STAGES)
 class TestEveryStage:
     def test_is_a_file_of_its_name_and_has_a_description(self, name: str) -> None:
@@ -47,14 +34,10 @@ class TestEveryStage:
         assert name.split("_")[0] == module.removeprefix("stages.")
         assert STAGES[name]["desc"]
 
-    def test_lists_the_code_that_decides_its_bytes(self, name: str) -> None:
-        file = ROOT / (STAGES[name]["cmd"].split()[2].replace(".", "/") + ".py")
-        if name == "check":  # reads every section's model, and is cheap
-            return
-        listed = {dep for dep in STAGES[name]["deps"] if dep.startswith("stages/") and dep.endswith(".py")}
-        needed = {f"{module.replace('.', '/')}.py" for module in lib_imports(file)} | {str(file.relative_to(ROOT))}
-        assert needed <= listed, f"{name} must also list {needed - listed}"
-        assert all((ROOT / dep).exists() for dep in listed)
+    def test_depends_on_its_section_and_its_code_by_one_file(self, name: str) -> None:
+        module = STAGES[name]["cmd"].split()[2].removeprefix("stages.")
+        own = [dep for dep in STAGES[name]["deps"] if dep.startswith("data/checked/")]
+        assert own == ([] if name == "check" else [f"data/checked/{module}.json"])
 
     def test_does_not_mix_cached_and_uncached_outs(self, name: str) -> None:
         uncached = {options.get("cache") is False for _, options in out_paths(STAGES[name])}
@@ -89,12 +72,22 @@ class TestTheRules:
             assert tracked
             assert [bad for dep in tracked for bad in walk(dep.read_params(), dep.fs_path)] == []
 
-    def test_every_section_but_runtime_is_a_dep_of_a_stage(self) -> None:
+    def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
-        assert written == {
-            f"data/params/{name}.json" for name in {*check.SECTIONS, "checked", "compare", "dgms"} - {"runtime"}
+        files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"check"}
+        assert written == {f"data/checked/{stage}.json" for stage in files}
+        holders = {*check.SECTIONS} - {"runtime", "mix"}
+        assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
+        assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
+
+    def test_the_code_of_a_stage_is_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
+        files = built.json("data/checked/generate.json")["code"]
+        assert set(files) == {
+            "stages/generate.py",
+            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "model", "shards", "store")),
         }
-        assert all(any(path in entry["deps"] for entry in STAGES.values()) for path in written)
+        assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
+        assert "stages/report.html" in built.json("data/checked/report.json")["code"]
 
     def test_git_ignores_data_and_models_at_the_root_only(self) -> None:
         lines = (ROOT / ".gitignore").read_text().splitlines()
@@ -116,6 +109,16 @@ def test_a_second_repro_runs_nothing(project: Project) -> None:
 def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
     (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text() + "# a comment\n")
     assert project.repro() == ["check"]
+
+
+def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_decides(project: Project) -> None:
+    project.edit("stages/lib/engine.py", "import hashlib\n", "import hashlib  # a comment\n")
+    assert project.repro() == ["check"]
+    project.edit("stages/lib/engine.py", 'description = "echo"', 'description = "echo 2"')
+    output = project.run("dvc", "repro")
+    assert {"generate@rich", "generate@plain", "answers@base"} <= set(ran(output))
+    assert "12 conversations are in the store, 0 to generate" in output
+    assert not [stage for stage in ran(output) if stage.startswith(("prompts", "train", "mix", "similarity"))]
 
 
 def test_a_new_temperature_of_one_dgm_runs_its_branch_only(project: Project) -> None:
