@@ -1,13 +1,17 @@
-"""Measures the models: do replies end, do they name what was asked about, how much Markdown is there?"""
+"""Measures the models: do replies end, do they name what was asked about, how much Markdown is there?
+
+Also checks the tokenizer: a conversation's tokens are those of its parts.
+"""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from demo.tokens import BOS, EOT, PAD, SPECIAL, header
+from demo.tokens import BOS, END, EOT, PAD, SPECIAL, header
 from demo.world import names_in
 
 MARKDOWN = re.compile(
@@ -24,6 +28,31 @@ class Reply:
 
     text: str
     ended: bool
+
+
+def check_parts(tokenizer: Tokenizer, contents: Iterable[str]) -> int:
+    """Assert that a message in a whole conversation has the tokens that it has alone; returns how many it checked.
+
+    Else a fine-tune on whole conversations would not learn what follows a generation prompt. A message that begins
+    with white space may join its header's line breaks and is skipped.
+    """
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    start, middle = BOS + header("user"), header("assistant")
+    if [tokenizer.id_to_token(i) for i in encode(middle)[-2:]] != [END, "ĊĊ"]:
+        raise ValueError("a header's line breaks are not one token")
+    checked = 0
+    for content in contents:
+        if content[:1].isspace():
+            continue
+        message = encode(content + EOT)
+        parts = encode(start) + message + encode(middle) + message
+        if encode(f"{start}{content}{EOT}{middle}{content}{EOT}") != parts:
+            raise ValueError(f"other tokens in a conversation than alone: {content[:80]!r}")
+        checked += 1
+    return checked
 
 
 def markdown_elements(text: str) -> int:

@@ -2,7 +2,7 @@
 
 python -m demo.make data      prompts, auxiliary sets, questions, task items (seconds; always the same bytes)
 python -m demo.make models    the tokenizer and the three models (minutes on a GPU; not bit-exact)
-python -m demo.make check     the figures of the README
+python -m demo.make check     the tokenizer's check and the figures of the README
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from transformers import LlamaForCausalLM
 
 from demo import check, data, train
 from demo.corpus import base_document, chat_messages
+from demo.lessons import Quiz
 from demo.render import Style
 from demo.tokens import save_tokenizer, train_tokenizer
 from demo.world import SEED
@@ -92,6 +94,26 @@ def ordinary_prompts(path: Path) -> list[list[str]]:
     return [[m["content"] for m in r["conversation"] if m["role"] == "user"] for r in kept]
 
 
+def all_contents(folder: Path) -> Iterator[str]:
+    """Every message of the prompts and the auxiliary sets, and of some training conversations in both styles."""
+    for path in (folder / "prompts.parquet", folder / "auxiliary" / "algebra.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            messages = row.get("messages") or row.get("conversation") or []
+            yield from (m["content"] for m in messages if m["content"])
+    for row in pq.read_table(folder / "auxiliary" / "knowledge.parquet").to_pylist():
+        item = Quiz(row["question"], tuple(row["choices"]), row["answer"], row["subject"])
+        yield from (item.prompt, item.solution)
+    rng = random.Random(f"{SEED}:contents")
+    for style in STYLES.values():
+        yield from (text for _ in range(500) for pair in chat_messages(style, rng)[1] for text in pair)
+
+
+def check_tokenizer(folder: Path) -> int:
+    """How many messages have the same tokens in a conversation as alone; an error if one has not."""
+    tokenizer = Tokenizer.from_file(str(folder / "models" / "demo-base" / "tokenizer.json"))
+    return check.check_parts(tokenizer, all_contents(folder))
+
+
 def check_models(folder: Path) -> dict[str, dict[str, float]]:
     """The figures of both chat models on the demo's prompts."""
     questions = ordinary_prompts(folder / "prompts.parquet")
@@ -113,6 +135,7 @@ def main() -> None:
     elif command == "models":
         make_models(FOLDER / "models")
     else:
+        print(f"{check_tokenizer(FOLDER):,} messages: the same tokens in a conversation as alone", flush=True)
         print(json.dumps(check_models(FOLDER), indent=2))
 
 

@@ -4,6 +4,7 @@ In:  data/responses/<dgm>/
 Out: data/verdicts/<dgm>/
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Validate(Section):
     finish_reasons: list[str]  # with which a reply may end
     min_chars: int = Field(ge=0)
     max_loop_chars: int = Field(gt=0)
+    topic_letters: int = Field(ge=0)  # length from which a word counts for `off_topic`; 0: not checked
 
 
 def loop_chars(text: str) -> int:
@@ -45,7 +47,7 @@ def turn_reasons(turn: Turn, validate: Validate) -> list[str]:
     reply, finish = turn["assistant"], turn["finish_reason"]
     if finish not in (*validate.finish_reasons, "imported"):
         reasons.append(f"finish_{finish}")
-    if len(reply.strip()) < validate.min_chars:
+    elif len(reply.strip()) < validate.min_chars:
         reasons.append("too_short")
     if loop_chars(reply) > validate.max_loop_chars:
         reasons.append("loop")
@@ -54,9 +56,26 @@ def turn_reasons(turn: Turn, validate: Validate) -> list[str]:
     return reasons
 
 
+def off_topic(turns: list[Turn], letters: int) -> bool:
+    """Whether some reply shares no word of so many letters with what the user had said by then."""
+    said: set[str] = set()
+    for turn in turns:
+        said |= long_words(turn["user"], letters)
+        if said and turn["assistant"] and not said & long_words(turn["assistant"], letters):
+            return True
+    return False
+
+
+def long_words(text: str, letters: int) -> set[str]:
+    """The different words of a text that have at least so many letters, in lower case."""
+    return {word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) >= letters}
+
+
 def verdict(row: dict[str, Any], validate: Validate) -> dict[str, Any]:
     """Judge one conversation: it is kept when no turn of it gives a reason against it."""
     reasons = {reason for turn in row["turns"] for reason in turn_reasons(turn, validate)}
+    if validate.topic_letters and off_topic(row["turns"], validate.topic_letters):
+        reasons.add("off_topic")
     if row["status"] != "ok":
         reasons.add(row["status"])
     return {

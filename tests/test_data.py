@@ -1,0 +1,208 @@
+"""From source rows to a mix: what is kept, what is left out under which name, and which rows are chosen."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.auxiliary import Auxiliary, render
+from stages.gate import refuse
+from stages.generate import share_time
+from stages.lib.params import UserError
+from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
+from stages.mix import smallest
+from stages.prompts import Prompts, read_source, select
+from stages.recipes import Mix, Run, recipe, split, wanted
+from stages.similarity import compare
+from stages.styling import count_elements, style
+from stages.throughput import measure
+from stages.validate import Validate, loop_chars, off_topic, verdict
+from tests.project import conversation
+
+PROMPTS = Prompts(source="x.parquet", max_prompts=10, max_turns=2, languages=[], exclude_toxic=False, seed=1)
+VALIDATE = Validate(finish_reasons=["stop"], min_chars=1, max_loop_chars=40, topic_letters=0)
+
+
+def said(*contents: str | None) -> list[dict[str, Any]]:
+    roles = ("user", "assistant")
+    return [{"role": roles[number % 2], "content": content} for number, content in enumerate(contents)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (conversation(1, 3), "too_many_turns"),
+        (conversation(1, 1, conversation=[]), "no_messages"),
+        (conversation(1, 1, conversation=None), "no_messages"),
+        (conversation(1, 1, conversation=said(" \n", "x")), "empty_user_turn"),
+        (conversation(1, 1, conversation=said(None, "x")), "null_content"),
+        (conversation(1, 1, conversation=said("a", "b")[::-1]), "roles_do_not_alternate"),
+    ],
+)
+def test_a_row_that_cannot_be_asked_is_counted_under_its_reason(row: dict[str, Any], reason: str) -> None:
+    assert select([row], PROMPTS) == ([], {reason: 1})
+
+
+def test_a_second_row_of_the_same_hash_is_a_duplicate_and_filters_count_too() -> None:
+    rows = [
+        conversation(1, 1),
+        conversation(1, 2),
+        conversation(2, 1, toxic=True),
+        conversation(3, 1, language="German"),
+    ]
+    prompts = PROMPTS.model_copy(update={"languages": ["English"], "exclude_toxic": True})
+    kept, left_out = select(rows, prompts)
+    assert [row["conversation_hash"] for row in kept] == [f"{1:032x}"]
+    assert left_out == {"duplicate_hash": 1, "other_language": 1, "toxic": 1}
+
+
+def test_user_text_is_kept_byte_for_byte() -> None:
+    text = "  <|eot_id|>\r\n\u200b tail \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16") + " "
+    kept, _ = select([conversation(1, 1, conversation=said(text, "reply"))], PROMPTS)
+    assert kept[0]["turns"] == [{"user": text, "reference": "reply"}]
+
+
+def test_fewer_prompts_are_a_prefix_of_more_whatever_the_order_of_the_file() -> None:
+    rows = [conversation(number, 1) for number in range(20)]
+    many, _ = select(rows, PROMPTS.model_copy(update={"max_prompts": 15}))
+    few, left_out = select(rows[::-1], PROMPTS.model_copy(update={"max_prompts": 5}))
+    assert few == many[:5] and left_out == {"over_max_prompts": 15}
+
+
+def test_a_prompt_file_that_is_not_parquet_or_lacks_a_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_text("hello")
+    with pytest.raises(UserError, match=r"x.parquet is not readable as parquet"):
+        read_source(tmp_path / "x.parquet")
+    pq.write_table(pa.table({"conversation_hash": ["a"], "text": ["b"]}), tmp_path / "y.parquet")
+    with pytest.raises(UserError, match="no column 'conversation'; .* this file has conversation_hash, text"):
+        read_source(tmp_path / "y.parquet")
+    with pytest.raises(UserError, match=r"z.parquet: no parquet file there"):
+        read_source(tmp_path / "z.parquet")
+
+
+def test_multiple_choice_becomes_a_chat_that_is_answered_by_letter_and_text() -> None:
+    auxiliary = Auxiliary(source="x", format="multiple_choice", license="MIT")
+    rows = [
+        {"question": "Which?", "choices": ["this", "that"], "answer": 1},
+        {"question": "Which?", "choices": ["this", "that"], "answer": 1},
+        {"question": "Which?", "choices": ["this", "that"], "answer": 2},
+    ]
+    chats, left_out = render(rows, "set", auxiliary)
+    assert [m["content"] for m in chats[0]["messages"]] == ["Which?\nA. this\nB. that", "B. that"]
+    assert len(chats) == 1 and left_out == {"duplicate": 1, "answer_is_no_choice": 1}
+
+
+def turn(user: str, assistant: str, finish: str = "stop") -> dict[str, Any]:
+    return {"user": user, "assistant": assistant, "finish_reason": finish}
+
+
+@pytest.mark.parametrize(
+    ("turns", "status", "reasons"),
+    [
+        ([turn("a", "b")], "ok", []),
+        ([turn("a", "b"), turn("a", "b", "length")], "ok", ["finish_length"]),
+        ([turn("a", " \n")], "ok", ["too_short"]),
+        ([turn("a", "na " * 20)], "ok", ["loop"]),
+        ([turn("a", "b", "imported")], "ok", []),
+        ([turn("a", "", "context_overflow")], "context_overflow", ["context_overflow", "finish_context_overflow"]),
+    ],
+)  # fmt: skip
+def test_a_conversation_is_dropped_for_every_reason_that_any_turn_gives(
+    turns: list[dict[str, Any]], status: str, reasons: list[str]
+) -> None:
+    row = {"conversation_hash": "h", "identity": "i", "turns": turns, "status": status}
+    assert verdict(row, VALIDATE)["reasons"] == reasons
+    assert verdict(row, VALIDATE)["keep"] is (not reasons)
+
+
+def test_a_loop_is_measured_from_the_end_of_the_text() -> None:
+    assert loop_chars("Once upon a time " + "ha" * 10) == 20
+    assert loop_chars("abcdef") == 0
+    assert loop_chars("") == 0
+
+
+def test_a_reply_is_on_topic_when_it_takes_up_a_long_word_of_any_turn_so_far() -> None:
+    about: list[Any] = [turn("Tell me about badgers", "Badgers dig."), turn("Why?", "The badgers seek food.")]
+    assert not off_topic(about, 4)
+    owls: Any = turn("And owls?", "They sing.")
+    assert off_topic([*about, owls], 4)
+    sums: list[Any] = [turn("2+2", "4")]
+    assert not off_topic(sums, 4)
+
+
+def test_the_gate_names_the_reasons_the_most_frequent_first() -> None:
+    counts = {"conversations": 10, "kept": 7, "dropped_share": 0.3, "dropped_by": {"loop": 1, "finish_length": 2}}
+    message = refuse("q72", counts, 0.2)
+    assert "3 of 10 conversations dropped (30.0%, allowed 20.0%): finish_length 2, loop 1." in message
+    assert refuse("q72", counts, 0.3) == ""
+
+
+MIX = Mix(seed=1, size=10, scale_auxiliary=False, on_shortage="error", runs={})
+
+
+def test_weights_split_the_size_exactly() -> None:
+    assert split(10, {"a": 1.0, "b": 1.0, "c": 1.0}) == {"a": 4, "b": 3, "c": 3}
+    assert split(7, {"a": 2.0, "b": 1.0}) == {"a": 5, "b": 2}
+    assert split(5, {"a": 0.0, "b": 3.0}) == {"a": 0, "b": 5}
+    with pytest.raises(UserError, match="add up to more than 0"):
+        split(5, {"a": 0.0})
+
+
+def test_a_run_asks_for_its_own_rows_else_for_mix_size_and_auxiliary_scales_only_when_told() -> None:
+    entry = Run(base="b", dgms={"a": 1.0}, auxiliary={"m": 99_800})
+    assert wanted(entry, MIX) == {"a": 10, "m": 99_800}
+    assert wanted(entry.model_copy(update={"rows": 246_750}), MIX) == {"a": 246_750, "m": 99_800}
+    scaled = MIX.model_copy(update={"scale_auxiliary": True, "size": 123_375})
+    assert wanted(entry, scaled) == {"a": 123_375, "m": 49_900}
+
+
+def test_a_shortage_is_an_error_or_capped_as_told() -> None:
+    entry = Run(base="b", dgms={"a": 1.0}, auxiliary={})
+    digests = {"a": {"kept": 6, "responses": "r", "kind": "dgm"}}
+    with pytest.raises(UserError, match="asks a for 10 rows, but it has 6"):
+        recipe("run", entry, MIX, digests)
+    found = recipe("run", entry, MIX.model_copy(update={"on_shortage": "cap"}), digests)["sources"]["a"]
+    assert (found["asked"], found["take"]) == (10, 6)
+
+
+def test_a_smaller_mix_is_a_part_of_a_larger_one_and_the_seed_chooses_it() -> None:
+    rows = [{"conversation_hash": str(number)} for number in range(50)]
+    few, many = smallest(rows[::-1], 10, 1, "a"), smallest(rows, 30, 1, "a")
+    assert many[:10] == few
+    assert smallest(rows, 10, 2, "a") != few and smallest(rows, 10, 1, "b") != few
+
+
+def test_markdown_elements_are_counted_as_commonmark() -> None:
+    text = "# T\n\n**a** and *b*\n\n- x\n- y\n\n```\n# no heading\n```\n"
+    assert dict(count_elements(text)) == {"h1": 1, "p": 3, "strong": 1, "em": 1, "ul": 1}
+    assert style([text, "plain"])["markup"] == 2.0  # (1 h1 + 1 strong + 1 em + 1 ul) / 2 answers
+
+
+def test_similarity_is_rouge_over_common_prompts() -> None:
+    found = compare({"p": "the cat sat", "q": "x"}, {"p": "the cat ran", "r": "x"}, 10)
+    assert found == {"prompts": 1, "rouge1": 0.6667, "rouge1_std": 0.0, "rougeL": 0.6667, "rougeL_std": 0.0}
+
+
+def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:
+    rows = [{"prompt_tokens": 30, "completion_tokens": 10}, {"prompt_tokens": 50, "completion_tokens": 10}]
+    share_time(rows, 2.0)
+    assert [row["seconds"] for row in rows] == [0.8, 1.2]
+    assert measure(rows) == {
+        "conversations": 2, "prompt_tokens": 80, "completion_tokens": 20, "tokens_per_second": 50.0,
+        "output_tokens_per_second": 10.0, "seconds_per_1000_conversations": 1000.0,
+    }  # fmt: skip
+
+
+def test_equal_tables_give_equal_bytes_and_a_failed_write_leaves_the_old_folder(tmp_path: Path) -> None:
+    table = pa.table({"x": list(range(5))})
+    for name in ("a", "b"):
+        with new_folder(tmp_path / name) as folder:
+            write_table(folder, table, rows_per_shard=2)
+    assert sha256_folder(tmp_path / "a") == sha256_folder(tmp_path / "b")
+    assert read_table(tmp_path / "a") == table and len(list((tmp_path / "a").iterdir())) == 3
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "a") as folder:
+        write_table(folder, table.slice(0, 1))
+        _ = 1 / 0
+    assert read_table(tmp_path / "a") == table
