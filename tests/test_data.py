@@ -76,7 +76,7 @@ def test_a_prompt_file_that_is_not_parquet_or_lacks_a_column_is_named(tmp_path: 
     with pytest.raises(UserError, match=r"x.parquet is not readable as parquet"):
         read_source(tmp_path / "x.parquet")
     pq.write_table(pa.table({"conversation_hash": ["a"], "text": ["b"]}), tmp_path / "y.parquet")
-    with pytest.raises(UserError, match="no column 'conversation'; .* this file has conversation_hash, text"):
+    with pytest.raises(UserError, match=r"no column 'conversation'; .* this file has conversation_hash, text"):
         read_source(tmp_path / "y.parquet")
     with pytest.raises(UserError, match=r"z.parquet: no parquet file there"):
         read_source(tmp_path / "z.parquet")

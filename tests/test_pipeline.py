@@ -1,0 +1,50 @@
+"""The whole pipeline from a fresh clone, with the real vLLM, Axolotl and lm-eval, smaller than the demo."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, Project
+
+SMALLER = {
+    "max_prompts: 420": "max_prompts: 40",
+    "max_tokens: 256 ": "max_tokens: 96 ",
+    "size: 200": "size: 20",
+    "{knowledge: 100, algebra: 100}": "{knowledge: 10, algebra: 10}",
+    "num_epochs: 3": "num_epochs: 1",
+    "min_steps: 5": "min_steps: 1",
+    "compare: [demo-base, rewild, only-rich, only-plain]": "compare: [rewild]",
+    "limit: 0": "limit: 6",
+    "    only-rich:": "    # only-rich:",
+    "    only-plain:": "    # only-plain:",
+}
+
+SECRET = "planted-secret-4711"
+
+
+@pytest.mark.pipeline
+@pytest.mark.timeout(1500)
+def test_the_whole_pipeline_runs_with_the_real_engines_and_a_second_run_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("REWILD_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("REWILD_TRAIN_ENV", os.environ.get("REWILD_TRAIN_ENV", str(ROOT / ".venv-train")))
+    project = Project(tmp_path / "clone")
+    Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(project.root))
+    for old, new in SMALLER.items():
+        project.edit("params.yaml", old, new)
+    stages = project.repro()
+    assert {"generate@demo-rich", "train@rewild", "answers@rewild", "evaluate@rewild", "report"} <= set(stages)
+    assert project.json("metrics/mix/rewild.json")["taken"] == {"demo-rich": 20, "knowledge": 10, "algebra": 10}
+    assert set(project.json("metrics/evaluate/rewild.json")) == {
+        "average", "demo_algebra", "demo_instructions", "demo_knowledge"
+    }  # fmt: skip
+    assert project.json("metrics/gate/demo-rich.json")["dropped_share"] <= 0.15
+    assert "rewild" in (project.root / "data" / "report" / "index.html").read_text()
+    assert project.repro() == []
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 100
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
