@@ -4,6 +4,7 @@ In:  a dataset of the hub (or a folder in the same form)
 Out: data/hub/<set>/
 """
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,15 +25,29 @@ class Hub(Section):
     columns: list[str] = Field(default=[])  # empty: all
 
 
-def download(hub: Hub) -> pa.Table:
-    """Download a dataset's columns as a table; raise UserError when the hub does not give them."""
-    import datasets
+def hub_commit(hub: Hub) -> str:
+    """The commit that the revision names today; a full commit, or a local folder's revision, is taken as it is."""
+    if re.fullmatch(r"[0-9a-f]{40}", hub.revision) or Path(hub.repository).is_dir():
+        return hub.revision
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
-        found = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=hub.revision)
-    except (ConnectionError, datasets.exceptions.DatasetNotFoundError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        raise UserError(f"{hub.repository} at {hub.revision}: {' '.join(str(error).split())}") from None
+        return str(HfApi().dataset_info(hub.repository, revision=hub.revision).sha)
+    except (OSError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{hub.repository}: the hub did not say which commit {hub.revision!r} is ({reason})") from None
+
+
+def download(hub: Hub, commit: str) -> pa.Table:
+    """Download a dataset's columns as a table; raise UserError when the hub does not give them."""
+    import datasets
+
+    revision = None if Path(hub.repository).is_dir() else commit
+    try:
+        found = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=revision)
+    except (OSError, ValueError) as error:  # of the hub, the network, and a split or config that is not there
+        raise UserError(f"{hub.repository} at {commit}: {' '.join(str(error).split())}") from None
     missing = set(hub.columns) - set(found.column_names)
     if missing:
         raise UserError(
@@ -45,10 +60,11 @@ def download(hub: Hub) -> pa.Table:
 def main(key: str) -> None:
     """Fetch the dataset that `hub.<key>` names."""
     hub = load_entry("hub", key, Hub)
-    table = download(hub)
+    commit = hub_commit(hub)
+    table = download(hub, commit)
     with new_folder(Path("data/hub") / key) as folder:
         write_table(folder, table)
-        write_json(folder / "summary.json", {"rows": table.num_rows, **hub.model_dump()})
+        write_json(folder / "summary.json", {**hub.model_dump(), "rows": table.num_rows, "commit": commit})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stages import fetch
 from stages.auxiliary import Auxiliary, render
 from stages.gate import refuse
 from stages.generate import share_time
@@ -206,3 +207,15 @@ def test_equal_tables_give_equal_bytes_and_a_failed_write_leaves_the_old_folder(
         write_table(folder, table.slice(0, 1))
         _ = 1 / 0
     assert read_table(tmp_path / "a") == table
+
+
+def test_a_dataset_is_fetched_by_its_columns_and_a_wrong_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "set" / "train.parquet")
+    hub = fetch.Hub(repository=str(tmp_path / "set"), revision="main", columns=["b"])
+    assert fetch.download(hub, fetch.hub_commit(hub)).to_pydict() == {"b": ["x", "y"]}
+    with pytest.raises(UserError, match=r"has no column 'c'; it has: a, b"):
+        fetch.download(hub.model_copy(update={"columns": ["c"]}), "main")
