@@ -77,7 +77,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(
         Path("models/tuned/model.json"), {"kind": "local", "location": "/home/me/x/tuned", "commit": "c0ffee" * 7}
     )
-    Path("models/tuned/loss.csv").write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.5\n", encoding="utf-8")
+    Path("metrics/loss").mkdir()
+    Path("metrics/loss/tuned.csv").write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.5\n", encoding="utf-8")
     write_json(
         Path("metrics/digests/runs/tuned.json"), {"mix": "cd" * 32, "model": sha256_folder(Path("models/tuned"))}
     )
