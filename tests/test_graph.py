@@ -228,6 +228,17 @@ def test_a_profile_there_and_back_is_restored_from_the_cache(project: Project) -
     assert project.run("git", "status", "--short", "metrics/gate/rich.json", "metrics/mix") == ""
 
 
+def test_the_paper_profile_resolves_to_its_whole_graph(tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone")
+    Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(clone.root))
+    clone.run("python", "-m", "stages.lib.profile", "paper")
+    stages = clone.repro("--dry", "--force")
+    params = clone.params()
+    for name, ids in (("generate", params["dgms"]), ("train", params["mix"]["runs"]), ("evaluate", params["compare"])):
+        assert [stage for stage in stages if stage.startswith(f"{name}@")] == [f"{name}@{key}" for key in ids]
+    assert len(params["dgms"]) == 52 and {"fetch@wildchat", "recipes", "report"} <= set(stages)
+
+
 def test_a_profile_switch_refuses_to_lose_an_edit(project: Project) -> None:
     (project.root / "profiles").mkdir()
     shutil.copy(project.root / "params.yaml", project.root / "profiles" / "demo.yaml")
