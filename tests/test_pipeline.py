@@ -20,7 +20,7 @@ SMALLER = {
     "    only-plain:": "    # only-plain:",
 }
 
-SECRET = "planted-secret-4711"
+SECRET = "-".join(["planted", "secret", "4711"])  # in parts, for this file is in the clone too
 
 
 @pytest.mark.pipeline
