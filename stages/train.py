@@ -130,7 +130,7 @@ def render(params: Train, base: Model, files: list[Path], work: Path) -> dict[st
         "train_on_inputs": False,
         "logging_steps": 1,
         "saves_per_epoch": 4,  # how much a kill can cost
-        "save_total_limit": 1,
+        "save_total_limit": 2,  # the one before stays until the new one is whole
         "auto_resume_from_checkpoints": True,
         "curriculum_sampling": True,  # in the order of the prepared data, already shuffled: makes resuming exact
         "seed": params.seed,
