@@ -4,12 +4,12 @@ In:  a dataset of the hub (or a folder in the same form)
 Out: data/hub/<set>/
 """
 
-import re
 from pathlib import Path
 
 import pyarrow as pa
 from pydantic import Field
 
+from stages.lib.hub import commit_of
 from stages.lib.params import Section, UserError, load_entry
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import run
@@ -25,18 +25,9 @@ class Hub(Section):
     columns: list[str] = Field(default=[])  # empty: all
 
 
-def hub_commit(hub: Hub) -> str:
-    """The commit that the revision names today; a full commit, or a local folder's revision, is taken as it is."""
-    if re.fullmatch(r"[0-9a-f]{40}", hub.revision) or Path(hub.repository).is_dir():
-        return hub.revision
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        return str(HfApi().dataset_info(hub.repository, revision=hub.revision).sha)
-    except (OSError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{hub.repository}: the hub did not say which commit {hub.revision!r} is ({reason})") from None
+def pin(hub: Hub) -> str:
+    """The commit that is fetched; of a local folder, its revision as it stands."""
+    return hub.revision if Path(hub.repository).is_dir() else commit_of(hub.repository, hub.revision, "dataset")
 
 
 def download(hub: Hub, commit: str) -> pa.Table:
@@ -60,7 +51,7 @@ def download(hub: Hub, commit: str) -> pa.Table:
 def main(key: str) -> None:
     """Fetch the dataset that `hub.<key>` names."""
     hub = load_entry("hub", key, Hub)
-    commit = hub_commit(hub)
+    commit = pin(hub)
     table = download(hub, commit)
     with new_folder(Path("data/hub") / key) as folder:
         write_table(folder, table)

@@ -4,31 +4,13 @@ In:  dgms/<id>.yaml
 Out: models/<id>/model.json
 """
 
-import re
 from pathlib import Path
 
+from stages.lib.hub import commit_of
 from stages.lib.model import MODELS, Entry, Model, read_entry, save_model, weights_digest
 from stages.lib.params import UserError
 from stages.lib.shards import new_folder, sha256_file
 from stages.lib.shell import run
-
-
-def hub_commit(entry: Entry) -> str:
-    """Ask the hub which commit a repository's revision is; a full commit is taken as it is, offline too."""
-    if re.fullmatch(r"[0-9a-f]{40}", entry.revision):
-        return entry.revision
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        found = HfApi().model_info(entry.repository, revision=entry.revision or "main").sha
-    except (OSError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{entry.repository}: the hub did not say which commit {entry.revision or 'main'!r} is ({reason}); "
-            f"a commit as `revision` works offline"
-        ) from None
-    return str(found)
 
 
 def local_digest(entry: Entry, model: str) -> str:
@@ -45,7 +27,7 @@ def local_digest(entry: Entry, model: str) -> str:
 def resolve(model: str, entry: Entry) -> Model:
     """Make the model that an entry names, with the commit or digest that pins it."""
     if entry.repository:
-        kind, location, commit = "hub", entry.repository, hub_commit(entry)
+        kind, location, commit = "hub", entry.repository, commit_of(entry.repository, entry.revision or "main", "model")
     elif entry.path:
         kind, location, commit = "local", entry.path, local_digest(entry, model)
     elif entry.import_ == "reference":

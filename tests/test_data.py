@@ -216,6 +216,6 @@ def test_a_dataset_is_fetched_by_its_columns_and_a_wrong_one_is_named(
     (tmp_path / "set").mkdir()
     pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "set" / "train.parquet")
     hub = fetch.Hub(repository=str(tmp_path / "set"), revision="main", columns=["b"])
-    assert fetch.download(hub, fetch.hub_commit(hub)).to_pydict() == {"b": ["x", "y"]}
+    assert fetch.download(hub, fetch.pin(hub)).to_pydict() == {"b": ["x", "y"]}
     with pytest.raises(UserError, match=r"has no column 'c'; it has: a, b"):
         fetch.download(hub.model_copy(update={"columns": ["c"]}), "main")
