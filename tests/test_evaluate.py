@@ -11,24 +11,19 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from stages.evaluate import (
-    Evaluate,
+from stages.evaluate import Evaluate, environment, find_tasks, model_args, open_task, report
+from stages.lib.model import Model
+from stages.lib.params import Runtime, UserError, parse
+from stages.lib.results import (
     average,
     describe,
     describe_failure,
-    environment,
-    find_tasks,
     labels,
     measure,
-    model_args,
-    open_task,
     read_metrics,
     read_samples,
-    report,
     summarize,
 )
-from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, parse
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {
