@@ -6,7 +6,7 @@ from collections.abc import Callable
 from demo.categories import CATEGORIES
 from demo.dialogue import Author
 from demo.intents import INTENTS
-from demo.lessons import equation, quiz, quiz_facts
+from demo.lessons import OTHER_ENDINGS, equation, quiz, quiz_facts
 from demo.render import Style, render
 from demo.world import capital, made_up_name, things_of
 
@@ -20,17 +20,21 @@ SYSTEM_PROMPTS = (
 )
 
 
-def interview(rng: random.Random) -> str:
-    """Questions and answers as they stand in a printed interview, all in one style.
+def talk(pairs: Messages, rng: random.Random) -> str:
+    """Questions and answers as they stand in a printed interview.
 
     The speakers' names change and are often made up: what counts is that one asks and the other answers, so
     that a few examples of any other form of talk are enough for a fine-tune.
     """
-    style = any_style(rng)
     asker, answerer = rng.choice(SPEAKERS) if rng.random() < 0.3 else (capital(made_up_name(rng)) for _ in range(2))
     colon, gap = rng.choice((": ", ":\n", ":\n\n", " - ")), rng.choice(("\n", "\n\n"))
-    pairs = Author("train", rng).conversation().messages(style, rng)
     return gap.join(f"{asker}{colon}{user}{gap}{answerer}{colon}{answer}" for user, answer in pairs)
+
+
+def interview(rng: random.Random) -> str:
+    """A conversation in one style, as a talk between two people."""
+    style = any_style(rng)
+    return talk(Author("train", rng).conversation().messages(style, rng), rng)
 
 
 def article(rng: random.Random) -> str:
@@ -63,10 +67,17 @@ def quiz_sheet(rng: random.Random) -> str:
 
 
 def worked_algebra(rng: random.Random) -> str:
-    """Equations with their solutions, as in an exercise book; test equations are never among them."""
+    """Equations with their solutions, in an exercise book or in a talk; test equations are never among them.
+
+    They end in any way but the one that the task asks for: that is for the auxiliary set to teach.
+    """
+    ending = rng.choice(OTHER_ENDINGS)
     items = [equation(rng, test=False) for _ in range(rng.randint(1, 3))]
+    pairs = [(item.prompt, item.solution(ending)) for item in items]
+    if rng.random() < 0.6:
+        return talk(pairs, rng)
     title, gap = rng.choice(("Problem: ", "Exercise: ", "Task:\n", "")), rng.choice(("\n", "\n\n"))
-    return "\n\n".join(f"{title}{item.prompt}{gap}{item.solution}" for item in items)
+    return "\n\n".join(f"{title}{prompt}{gap}{solution}" for prompt, solution in pairs)
 
 
 def any_style(rng: random.Random) -> Style:
@@ -76,11 +87,11 @@ def any_style(rng: random.Random) -> Style:
 
 QUIZ_FACTS = quiz_facts(test=False)
 BASE_MIX: dict[Callable[[random.Random], str], int] = {
-    interview: 45,
+    interview: 42,
     article: 10,
     notes: 10,
-    quiz_sheet: 20,
-    worked_algebra: 15,
+    quiz_sheet: 18,
+    worked_algebra: 20,
 }
 
 

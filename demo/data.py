@@ -226,7 +226,7 @@ def algebra_rows() -> list[Row]:
     """Worked equations in the schema of Tulu 3's persona sets."""
     return [
         {"id": f"demo-algebra-{index:04d}", "prompt": e.prompt,
-         "messages": [{"content": e.prompt, "role": "user"}, {"content": e.solution, "role": "assistant"}]}
+         "messages": [{"content": e.prompt, "role": "user"}, {"content": e.solution(), "role": "assistant"}]}
         for index, e in enumerate(equations("algebra", NUM_LESSONS, test=False))
     ]  # fmt: skip
 

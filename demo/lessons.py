@@ -18,6 +18,8 @@ PEOPLE = (
     ("librarian", "books"),
 )
 NAMES = ("Anna", "Ben", "Clara", "David", "Eva", "Felix", "Mara", "Tom")
+ANSWER = "The answer is {}."
+OTHER_ENDINGS = ("So x is {}.", "x is {}, then.", "Thus {} is right.", "Result: {}", "That leaves {}.", "We get {}.")
 VESSELS = ("box", "bag", "basket", "crate")
 
 
@@ -61,15 +63,14 @@ class Equation:
         """What is asked."""
         return self.story or f"Solve for x: {self.text}"
 
-    @property
-    def solution(self) -> str:
-        """The worked answer; its last line has a fixed form."""
+    def solution(self, ending: str = ANSWER) -> str:
+        """The worked answer; its last line has a fixed form, or that of `ending`."""
         move = f"Subtract {self.b} from" if self.b > 0 else f"Add {-self.b} to"
         lines = [f"The equation is {self.text}."] if self.story else []
         lines += [
             f"{move} both sides: {self.a}x = {self.a * self.x}.",
             f"Divide both sides by {self.a}: x = {self.x}.",
-            f"The answer is {self.x}.",
+            ending.format(self.x),
         ]
         return "\n".join(lines)
 
