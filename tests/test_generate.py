@@ -1,5 +1,6 @@
 """Chains, identity, the store and the encoding of chats."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from stages.generate import identity, import_responses, to_row, to_rules
 from stages.lib.chain import Chain, Rules, converse
 from stages.lib.conversation import Message
-from stages.lib.engine import EchoEngine, encode_chat
+from stages.lib.engine import EchoEngine, encode_chat, quantization_at_load
 from stages.lib.model import Model
 from stages.lib.params import Sampling
 from stages.lib.store import Store, still_holds
@@ -180,3 +181,20 @@ def test_a_control_string_in_a_message_stays_text(tokenizer: Any) -> None:
     eot = tokenizer.convert_tokens_to_ids("<|eot_id|>")
     assert ids.count(eot) == 1
     assert attack in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("asked", "config", "given"),
+    [
+        ("fp8", {}, "fp8"),
+        ("fp8", {"quantization_config": {"quant_method": "compressed-tensors"}}, None),
+        ("fp8", {"text_config": {"quantization_config": {"quant_method": "fp8"}}}, None),
+        ("none", {}, None),
+    ],
+)
+def test_a_native_checkpoint_is_quantized_at_load_and_a_quantized_one_is_left_to_itself(
+    tmp_path: Path, asked: str, config: dict[str, Any], given: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
+    model = MODEL.model_copy(update={"location": str(tmp_path), "quantization": asked})
+    assert quantization_at_load(model) == given

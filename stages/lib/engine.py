@@ -88,6 +88,7 @@ class VllmEngine:
             revision=model.commit if model.kind == "hub" else None,
             tokenizer_revision=model.commit if model.kind == "hub" else None,
             dtype=model.dtype,
+            quantization=quantization_at_load(model),
             max_model_len=model.context_window,
             max_num_seqs=runtime.max_concurrent,
             tensor_parallel_size=model.tensor_parallel,
@@ -129,6 +130,18 @@ class VllmEngine:
 def to_reply(output: Any) -> Reply:  # noqa: ANN401  (vLLM is imported only where it runs)
     """Take what the pipeline keeps of a vLLM completion."""
     return Reply(output.text, output.finish_reason or "abort", len(output.token_ids))
+
+
+def quantization_at_load(model: Model) -> str | None:
+    """What vLLM must do to the weights: nothing if the checkpoint is quantized already, it says so itself."""
+    from transformers import PretrainedConfig
+
+    if model.quantization == "none":
+        return None
+    revision = model.commit if model.kind == "hub" else None
+    config, _ = PretrainedConfig.get_config_dict(model.location, revision=revision)
+    quantized = "quantization_config" in {**config, **config.get("text_config", {})}
+    return None if quantized else model.quantization
 
 
 def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
