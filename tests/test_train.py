@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from stages import train
+from stages.lib import axolotl
 from stages.lib.conversation import CHAT
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.params import UserError, parse
@@ -124,14 +125,14 @@ def test_a_wrong_section_is_refused(change, message):
 
 
 def test_small_numbers_reach_axolotl_as_numbers(tmp_path):
-    train.write_config(tmp_path / "axolotl.yaml", {"learning_rate": 2e-5})
+    axolotl.write_config(tmp_path / "axolotl.yaml", {"learning_rate": 2e-5})
     assert "2.0e-05" in (tmp_path / "axolotl.yaml").read_text()  # YAML 1.1 reads 2e-05 as a word
 
 
 def test_a_missing_training_environment_is_one_plain_line(tmp_path, monkeypatch):
     monkeypatch.setenv("REWILD_TRAIN_ENV", str(tmp_path))
     with pytest.raises(UserError, match=r"^the training environment is missing: run `make env`$"):
-        train.train_python()
+        axolotl.train_python()
 
 
 def test_a_temporary_experiment_finds_the_environment_of_the_main_checkout(tmp_path, monkeypatch):
@@ -140,19 +141,19 @@ def test_a_temporary_experiment_finds_the_environment_of_the_main_checkout(tmp_p
     monkeypatch.delenv("REWILD_TRAIN_ENV", raising=False)
     (tmp_path / "copy").mkdir()
     monkeypatch.chdir(tmp_path / "copy")
-    monkeypatch.setattr(train, "main_checkout", lambda: tmp_path)
-    assert train.train_python() == tmp_path / ".venv-train/bin/python"
+    monkeypatch.setattr(axolotl, "main_checkout", lambda: tmp_path)
+    assert axolotl.train_python() == tmp_path / ".venv-train/bin/python"
 
 
 def test_the_same_training_keeps_whole_checkpoints_and_another_one_none(tmp_path):
     work = tmp_path / "work"
-    train.prepare_work(work, {"seed": 1}, "mix")
+    axolotl.prepare_work(work, {"seed": 1}, "mix")
     for name in ("checkpoint-4", "checkpoint-8"):
         (work / "out" / name).mkdir(parents=True)
     (work / "out/checkpoint-4/complete").touch()
-    train.prepare_work(work, {"seed": 1}, "mix")
+    axolotl.prepare_work(work, {"seed": 1}, "mix")
     assert [path.name for path in work.glob("out/*")] == ["checkpoint-4"]
-    train.prepare_work(work, {"seed": 1}, "another mix")
+    axolotl.prepare_work(work, {"seed": 1}, "another mix")
     assert not list(work.glob("out/*"))
 
 
@@ -163,16 +164,16 @@ def write_log(work, entries):
 
 def test_axolotls_exit_code_0_after_ctrl_c_is_no_success(tmp_path):
     write_log(tmp_path, [entry(8), entry(9)])
-    assert str(train.explain(0, tmp_path)) == "training stopped at step 9 of 13; run it again to resume"
+    assert str(axolotl.explain(0, tmp_path)) == "training stopped at step 9 of 13; run it again to resume"
 
 
 def test_an_error_of_axolotls_own_is_named_as_such(tmp_path):
-    assert "exit code 1; the reason is above" in str(train.explain(1, tmp_path))
+    assert "exit code 1; the reason is above" in str(axolotl.explain(1, tmp_path))
 
 
 def test_the_reason_for_a_refusal_is_what_the_user_reads(tmp_path):
     (tmp_path / "refusal.txt").write_text("3 conversations make 1 step")
-    assert str(train.explain(2, tmp_path)) == "3 conversations make 1 step"
+    assert str(axolotl.explain(2, tmp_path)) == "3 conversations make 1 step"
 
 
 def test_loss_csv_holds_every_step_once_and_no_clock(tmp_path):
@@ -185,7 +186,7 @@ def test_loss_csv_holds_every_step_once_and_no_clock(tmp_path):
     write_log(tmp_path, [entry(1, **more), entry(2, **more), {"step": 2, "max_steps": 2, "train_runtime": 3.0}])
     folder = tmp_path / "model"
     folder.mkdir()
-    train.collect(tmp_path, folder)
+    axolotl.collect(tmp_path, folder)
     lines = (folder / "loss.csv").read_text().splitlines()
     assert lines[0] == "step,epoch,loss,learning_rate,grad_norm,tokens_total,tokens_trainable"
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
@@ -287,7 +288,7 @@ validate_config(DictDefault(config), capabilities=abilities, env_capabilities={"
 @needs_axolotl
 @pytest.mark.pipeline
 def test_axolotl_accepts_the_papers_configuration(tmp_path):
-    train.write_config(tmp_path / "axolotl.yaml", render(PAPER))
+    axolotl.write_config(tmp_path / "axolotl.yaml", render(PAPER))
     variables = os.environ | {"PYTHONPATH": str(ROOT), "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     command = [ROOT / ".venv-train/bin/python", "-c", CHECK, tmp_path / "axolotl.yaml"]
     checked = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
