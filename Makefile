@@ -34,7 +34,8 @@ profile: .venv/lock ## put a profile in the place of params.yaml: make profile N
 	@python -m stages.lib.profile $(NAME)
 
 .PHONY: accept
-accept: .venv/lock ## take a stage's outs as they are after a cosmetic edit of its code: make accept STAGE=generate
+accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
+	dvc repro --quiet --single-item check
 	dvc commit --force $(STAGE)
 
 .PHONY: env
