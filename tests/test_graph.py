@@ -106,6 +106,16 @@ def test_a_second_repro_runs_nothing(project: Project) -> None:
     assert project.repro() == []
 
 
+def test_git_holds_the_numbers_of_a_run_and_nothing_that_dvc_or_the_store_keeps(project: Project) -> None:
+    assert list((project.root / ".dvc" / "store").rglob("*.parquet"))
+    tracked = project.run("git", "ls-files").split()
+    assert "metrics/recipes.json" in tracked
+    assert [name for name in tracked if name.startswith((".dvc/", "data/", "models/"))] == [
+        ".dvc/.gitignore",
+        ".dvc/config",
+    ]
+
+
 def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
     (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text() + "# a comment\n")
     assert project.repro() == ["check"]

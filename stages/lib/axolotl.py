@@ -1,0 +1,145 @@
+"""Running Axolotl in its own environment: the work folder, the command, and what it leaves behind."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.lib.params import UserError
+from stages.lib.shards import read_json, write_json
+
+KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "*token*", "*.jinja")
+CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]
+CONFIG = "axolotl.yaml"
+
+
+def write_config(path: Path, config: dict[str, Any]) -> None:
+    """Write YAML 1.1, which is what Axolotl reads: elsewhere 2e-05 would be a word, not a number."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 1)
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(config, file)
+
+
+def prepare_work(work: Path, config: dict[str, Any], data: str) -> None:
+    """Make the work folder: what was done for other parameters or data goes, whole checkpoints of this stay."""
+    fingerprint = hashlib.sha256(json.dumps([config, data], sort_keys=True).encode()).hexdigest()
+    mark = work / "fingerprint"
+    for checkpoint in work.glob("out/checkpoint-*"):
+        if not (checkpoint / "complete").exists():
+            shutil.rmtree(checkpoint)
+    same = mark.exists() and mark.read_text(encoding="utf-8") == fingerprint
+    if not (same and list(work.glob("out/checkpoint-*"))):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    for name in ("refusal.txt", "finished.json"):
+        (work / name).unlink(missing_ok=True)
+    write_config(work / CONFIG, config)
+    mark.write_text(fingerprint, encoding="utf-8")
+
+
+def train_python() -> Path:
+    """The interpreter of the training environment: $REWILD_TRAIN_ENV, or .venv-train of this or the main checkout."""
+    if "REWILD_TRAIN_ENV" in os.environ:
+        roots = [Path(os.environ["REWILD_TRAIN_ENV"])]
+    else:
+        roots = [Path(".venv-train"), main_checkout() / ".venv-train"]
+    for root in roots:
+        if (root / "bin/python").exists():
+            return root.absolute() / "bin/python"
+    raise UserError("the training environment is missing: run `make env`")
+
+
+def main_checkout() -> Path:
+    """The repository that a temporary experiment was copied from: where DVC's cache is."""
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Path(found.stdout.strip()).parent.parent
+
+
+def environment(python: Path, work: Path, num_gpus: int, *, offline: bool) -> dict[str, str]:
+    """The variables that Axolotl runs with; without a GPU, also those that make equal bytes each time."""
+    changes = {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": str(Path(__file__).absolute().parents[2]),  # for the plugin
+        "HF_DATASETS_CACHE": str(work / "cache"),
+        "AXOLOTL_DO_NOT_TRACK": "1",  # its telemetry is on by default, and hangs without a network
+        "WANDB_MODE": "disabled",
+        "TOKENIZERS_PARALLELISM": "false",
+        **(dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1") if offline else {}),
+        **({} if num_gpus else {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}),
+    }
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | changes
+
+
+def commands(python: Path, work: Path, num_gpus: int) -> list[list[str]]:
+    """What to call. One process prepares the data itself; several need them prepared."""
+    axolotl = [str(python), "-c", "from axolotl.cli.main import main; main()"]  # so its workers import little
+    config = str(work / CONFIG)
+    if num_gpus <= 1:
+        return [[*axolotl, "train", config, "--launcher", "python"]]
+    launcher = ["--launcher", "torchrun", "--", "--standalone", "--nproc_per_node", str(num_gpus)]
+    prepare = [] if list(work.glob("prepared/*/")) else [[*axolotl, "preprocess", config]]
+    return [*prepare, [*axolotl, "train", config, *launcher]]
+
+
+def call(command: list[str], variables: dict[str, str]) -> int:
+    """Run a command that the user sees, and return its exit code; Ctrl-C ends it."""
+    with subprocess.Popen(command, env=variables) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            return process.wait()
+
+
+def read_log(work: Path) -> list[dict[str, Any]]:
+    """What the trainer said, in order; a last line that was cut short is left out."""
+    log = work / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").split("\n")[:-1] if log.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def explain(code: int, work: Path) -> UserError:
+    """Why there is no model."""
+    if (work / "refusal.txt").exists():
+        return UserError((work / "refusal.txt").read_text(encoding="utf-8"))
+    log = read_log(work)
+    if log and (code <= 0 or code > 128):  # Axolotl ends with 0 on Ctrl-C; above 128 or below 0 is a signal
+        last = log[-1]
+        return UserError(f"training stopped at step {last['step']} of {last['max_steps']}; run it again to resume")
+    return UserError(f"Axolotl ended with exit code {code}; the reason is above")
+
+
+def write_curve(path: Path, steps: list[dict[str, Any]]) -> None:
+    """Write the loss of every step as CSV, for plots."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([name.replace("/", "_") for name in CURVE])
+        writer.writerows([step.get(name, "") for name in CURVE] for step in steps)
+
+
+def change_json(path: Path, drop: str = "", **changes: object) -> None:
+    """Change a JSON file in place."""
+    content = read_json(path)
+    content.pop(drop, None)
+    write_json(path, content | changes)
+
+
+def collect(work: Path, folder: Path) -> list[dict[str, Any]]:
+    """Copy what makes the model, and nothing that holds paths or times; return the steps."""
+    for file in sorted({file for pattern in KEPT for file in (work / "out").glob(pattern)}):
+        shutil.copyfile(file, folder / file.name)
+    change_json(folder / "config.json", use_cache=True)
+    change_json(folder / "generation_config.json", drop="do_sample")  # Axolotl's, not the model's
+    steps = [entry for entry in read_log(work) if "loss" in entry]
+    write_curve(folder / "loss.csv", steps)
+    return steps
