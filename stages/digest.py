@@ -1,6 +1,6 @@
 """The side of a cached out that git keeps: its numbers for `dvc metrics diff`, and its digest for stages that fan in.
 
-In:  the outs of one auxiliary set, one run, one compared model, or the comparisons
+In:  the outs of one auxiliary set, one run, one compared model, or the comparisons; what the run asked for
 Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<id>.json
 """
 
@@ -27,7 +27,8 @@ def digest_run(key: str) -> None:
     write_text(METRICS / "loss" / f"{key}.csv", curve)
     digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(Path("models") / key)}
     write_json(DIGESTS / "runs" / f"{key}.json", digests)
-    write_json(METRICS / "mix" / f"{key}.json", read_json(DATA / "mixes" / key / "summary.json"))
+    asked = {"asked": read_json(METRICS / "recipes.json")["asked"][key]}
+    write_json(METRICS / "mix" / f"{key}.json", asked | read_json(DATA / "mixes" / key / "summary.json"))
     write_json(METRICS / "train" / f"{key}.json", read_json(Path("models") / key / "summary.json"))
 
 

@@ -64,12 +64,10 @@ def blend(recipe: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: keyed_hash(recipe["seed"], "order", row["source"], row["conversation_hash"]))
 
 
-def manifest(rows: list[dict[str, Any]], recipe: dict[str, Any]) -> dict[str, Any]:
-    """What a mix holds: rows asked and taken by source, and conversations by number of turns."""
-    sources = recipe["sources"].items()
+def manifest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a mix holds: rows by source, and conversations by number of turns."""
     return {
         "rows": len(rows),
-        "asked": {source: found["asked"] for source, found in sources},
         "taken": dict(Counter(row["source"] for row in rows)),
         "turns": Counter(str(sum(m["role"] == "user" for m in row["messages"])) for row in rows),
         "assistant_chars": sum(len(m["content"]) for row in rows for m in row["messages"] if m["role"] == "assistant"),
@@ -84,7 +82,7 @@ def main(key: str) -> None:
         raise UserError(f"mix.runs.{key} takes no rows: name dgms or auxiliary sets in it")
     with new_folder(Path("data/mixes") / key) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=CHAT))
-        write_json(folder / "summary.json", manifest(rows, recipe))
+        write_json(folder / "summary.json", manifest(rows))
     say(f"{key}: {len(rows)} rows, {dict(Counter(row['source'] for row in rows))}")
 
 

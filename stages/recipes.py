@@ -1,7 +1,8 @@
 """What every run takes from which source, by digest: the hinge between DGMs and runs (paper, Tab. 1).
 
 In:  metrics/digests/dgms/, metrics/digests/auxiliary/
-Out: metrics/recipes.json. `mix@run` depends on its own key alone, so a run follows exactly the sources it names
+Out: metrics/recipes.json. `mix@run` depends on its own key of `runs` alone: a run follows exactly the sources it names
+     and the rows it takes. What was asked for stands apart, in `asked`
 """
 
 from pathlib import Path
@@ -59,17 +60,20 @@ def wanted(entry: Run, mix: Mix) -> dict[str, int]:
     return {**(split(rows, entry.dgms) if entry.dgms else {}), **auxiliary}
 
 
-def recipe(name: str, entry: Run, mix: Mix, digests: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Resolve one run: digest, rows asked and rows taken of each source. Raise UserError on a shortage that is one."""
+def recipe(name: str, asked: dict[str, int], mix: Mix, digests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Resolve one run: digest of each source and rows taken of it. Raise UserError on a shortage that is one."""
     sources = {}
-    for source, asked in wanted(entry, mix).items():
-        found = digests[source]
-        if asked > found["kept"] and mix.on_shortage == "error":
+    for source, rows in asked.items():
+        kept = digests[source]["kept"]
+        if rows > kept and mix.on_shortage == "error":
             raise UserError(
-                f"mix.runs.{name} asks {source} for {asked} rows, but it has {found['kept']}; "
+                f"mix.runs.{name} asks {source} for {rows} rows, but it has {kept}; "
                 f"ask for fewer, generate more, or set mix.on_shortage: cap"
             )
-        sources[source] = {**found, "asked": asked, "take": min(asked, found["kept"])}
+        if rows > kept:
+            say(f"{name}: {source} has {kept} rows, {rows} were asked for; all are taken")
+        decides = {key: value for key, value in digests[source].items() if key != "kept"}
+        sources[source] = {**decides, "take": min(rows, kept)}
     return {"seed": mix.seed, "sources": sources}
 
 
@@ -86,13 +90,10 @@ def main() -> None:
     params = read_yaml(PARAMS)
     digests = read_digests(params)
     ledgers = {name: digests[name].pop("ledger") for name in params["dgms"]}
-    runs = {name: recipe(name, entry, mix, digests) for name, entry in mix.runs.items()}
+    asked = {name: wanted(entry, mix) for name, entry in mix.runs.items()}
+    runs = {name: recipe(name, rows, mix, digests) for name, rows in asked.items()}
     dgms = {name: {key: digests[name][key] for key in ("responses", "verdicts")} for name in params["dgms"]}
-    write_json(Path("metrics/recipes.json"), {"dgms": dgms, "ledgers": ledgers, "runs": runs})
-    for name, found in runs.items():
-        for source, row in found["sources"].items():
-            if row["take"] < row["asked"]:
-                say(f"{name}: {source} has {row['take']} rows, {row['asked']} were asked for; all are taken")
+    write_json(Path("metrics/recipes.json"), {"asked": asked, "dgms": dgms, "ledgers": ledgers, "runs": runs})
 
 
 if __name__ == "__main__":

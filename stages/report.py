@@ -183,13 +183,13 @@ def families(inputs: Inputs) -> dict[str, dict[str, Any]]:
     return found
 
 
-def shortages(recipes: dict[str, Any]) -> list[dict[str, Any]]:
+def shortages(mixes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every source that had fewer rows than a run asked of it."""
     return [
-        {"run": name, "source": source, "asked": found["asked"], "take": found["take"]}
-        for name, recipe in recipes["runs"].items()
-        for source, found in recipe["sources"].items()
-        if found["take"] < found["asked"]
+        {"run": name, "source": source, "asked": asked, "taken": mix["taken"].get(source, 0)}
+        for name, mix in mixes.items()
+        for source, asked in mix["asked"].items()
+        if mix["taken"].get(source, 0) < asked
     ]
 
 
@@ -292,7 +292,7 @@ def make_page(inputs: Inputs, num_examples: int) -> dict[str, Any]:
         "families": families(inputs),
         "flow": flow(inputs),
         "models": [provenance(key, inputs) for key in models],
-        "shortages": shortages(inputs.recipes),
+        "shortages": shortages(inputs.mix),
         "sources": [name for name in colours(inputs) if any(name in mix["taken"] for mix in inputs.mix.values())],
     }
     return {**page, "charts": draw(inputs, page), "features": FEATURES, "inputs": inputs}

@@ -171,6 +171,7 @@ def test_a_mix_larger_than_what_exists_takes_all_and_says_so(project: Project) -
     assert "plain has 12 rows, 500000 were asked for; all are taken" in output
     mix = project.json("metrics/mix/only.json")
     assert (mix["asked"], mix["taken"]) == ({"plain": 500000}, {"plain": 12})
+    assert not [stage for stage in project.experiment("mix.size=600000") if stage.startswith(("mix", "train"))]
 
 
 def test_on_shortage_error_names_what_there_is(project: Project) -> None:

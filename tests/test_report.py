@@ -69,7 +69,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     gate = {"conversations": 5, "kept": 4, "dropped_by": {"length": 1}, "dropped_share": 0.2}
     for dgm in ("rich", "plain"):
         write_json(Path(f"metrics/gate/{dgm}.json"), gate)
-    sources = {"rich": {"kind": "dgm", "asked": 6, "take": 4}}
+    sources = {"rich": {"kind": "dgm", "take": 4}}
     digests = {dgm: {"responses": "ab" * 32} for dgm in ("rich", "plain")}
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
     write_json(Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": 6}, "taken": {"rich": 4}})
@@ -191,8 +191,7 @@ def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
 
 def test_a_shortage_is_said_plainly(project: Path) -> None:
     assert "tuned asked rich for 6 rows; it had 4, and all were taken." in text_of(report())
-    enough = {"runs": {"tuned": {"sources": {"rich": {"asked": 4, "take": 4}}}}}
-    assert shortages(enough) == []
+    assert shortages({"tuned": {"asked": {"rich": 4}, "taken": {"rich": 4}}}) == []
 
 
 def test_the_pipeline_is_counted_at_every_step(project: Path) -> None:
