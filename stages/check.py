@@ -47,6 +47,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
+NO_STAGE = {"check", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
@@ -143,7 +144,7 @@ def main() -> None:
         check_id(entry.stem, str(CATALOGUE))
         read_entry(entry.stem)
     for path in sorted(Path("stages").glob("[!_]*.py")):
-        if path.stem != "check":
+        if path.stem not in NO_STAGE:
             write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem))
 
 

@@ -8,12 +8,13 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from stages.lib.chain import Chain, History, Rules, converse
@@ -21,9 +22,9 @@ from stages.lib.conversation import RESPONSE, Turn
 from stages.lib.engine import EngineName, make_engine
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, Sampling, Section, UserError, load
-from stages.lib.shards import new_folder, read_table, write_json, write_table
+from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, read_table, write_json, write_shard
 from stages.lib.shell import progress, run, say
-from stages.lib.store import COST, Store, store_folder
+from stages.lib.store import COST, SEGMENT, Store, store_folder
 
 LEDGER = pa.schema([("identity", pa.string()), *COST])
 
@@ -54,8 +55,8 @@ def to_rules(model: Model, generate: Generate) -> Rules:
 def identity(prompt: dict[str, Any], model: Model, rules: Rules, engine: str) -> str:
     """Name a finished conversation by all that decides its text: 32 hex digits.
 
-    The reply limit and the window are not in it: the store compares them with what each reply really took. The
-    engine's version is not in it either: an upgrade regenerates nothing. Nor is a position or a file name.
+    The reply limit and the window are not in it: the store compares them with what each reply took. The engine's
+    version is not in it either: an upgrade regenerates nothing. Nor is a position or a file name.
     """
     said = [[turn["user"], turn["reference"] if rules.history == "reference" else ""] for turn in prompt["turns"]]
     decides = [
@@ -78,8 +79,6 @@ def to_row(chain: Chain, name: str, dgm: str, rules: Rules, engine: str) -> dict
         "history": rules.history,
         "seed": rules.seed,
         "engine": engine,
-        "max_tokens": rules.max_tokens,
-        "window": rules.window,
         "prompt_tokens": sum(turn["prompt_tokens"] for turn in chain.turns),
         "completion_tokens": sum(turn["completion_tokens"] for turn in chain.turns),
         "seconds": 0.0,
@@ -106,24 +105,34 @@ def share_time(batch: list[dict[str, Any]], seconds: float) -> list[dict[str, An
     return batch
 
 
-def generate_missing(
-    prompts: dict[str, dict[str, Any]], model: Model, rules: Rules, generate: Generate, store: Store
-) -> None:
-    """Answer the prompts (by identity) with an engine and put the conversations into the store as they end."""
+def read_prompts() -> Iterator[dict[str, Any]]:
+    """The prompts, in their order."""
+    return read_rows(Path("data/prompts"))
+
+
+def generate_missing(missing: set[str], model: Model, rules: Rules, generate: Generate, store: Store) -> None:
+    """Answer the prompts of these identities with an engine and put the conversations into the store as they end."""
     runtime = load("runtime", Runtime)
-    names = {prompt["conversation_hash"]: name for name, prompt in prompts.items()}
-    chains = [Chain(prompt["conversation_hash"], *zip_turns(prompt)) for prompt in prompts.values()]
+    names: dict[str, str] = {}
+
+    def chains() -> Iterator[Chain]:
+        for prompt in read_prompts():
+            name = identity(prompt, model, rules, generate.engine)
+            if name in missing:
+                names[prompt["conversation_hash"]] = name
+                yield Chain(prompt["conversation_hash"], *zip_turns(prompt))
+
     engine = make_engine(generate.engine, model, runtime)
-    finished = converse(engine, chains, rules, runtime.max_concurrent)
+    finished = converse(engine, chains(), rules, runtime.max_concurrent)
     rows = (
-        to_row(chain, names[chain.name], model.id, rules, engine.description)
-        for chain in progress(finished, desc=model.id, unit="conversations", total=len(chains))
+        to_row(chain, names.pop(chain.name), model.id, rules, engine.description)
+        for chain in progress(finished, desc=model.id, unit="conversations", total=len(missing))
     )
     for batch in batches(rows, runtime):
         store.append(batch)
 
 
-def import_responses(prompts: dict[str, dict[str, Any]], model: Model, rules: Rules) -> list[dict[str, Any]]:
+def import_responses(prompts: Iterable[dict[str, Any]], model: Model, rules: Rules) -> Iterator[dict[str, Any]]:
     """Take replies that exist already, joined by conversation_hash: the reference ones, or a parquet's.
 
     The parquet is in WildChat's schema (as the published WildChat-50m sets are). A conversation that it lacks, or
@@ -134,8 +143,7 @@ def import_responses(prompts: dict[str, dict[str, Any]], model: Model, rules: Ru
         for row in read_table(Path(model.location), ["conversation_hash", "conversation"]).to_pylist():
             said = [message["content"] or "" for message in row["conversation"] if message["role"] == "assistant"]
             replies.setdefault(row["conversation_hash"], said)
-    rows = []
-    for name, prompt in prompts.items():
+    for prompt in prompts:
         users, references = zip_turns(prompt)
         said = references if model.location == "reference" else replies.get(prompt["conversation_hash"], [])
         complete = len(said) == len(users) and all(said)
@@ -143,8 +151,7 @@ def import_responses(prompts: dict[str, dict[str, Any]], model: Model, rules: Ru
         chain.turns = [
             imported_turn(user, reply) for user, reply in zip_longest(users, said[: len(users)], fillvalue="")
         ]
-        rows.append(to_row(chain, name, model.id, rules, "import"))
-    return rows
+        yield to_row(chain, identity(prompt, model, rules, "import"), model.id, rules, "import")
 
 
 def imported_turn(user: str, reply: str) -> Turn:
@@ -159,42 +166,47 @@ def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
     return [turn["user"] for turn in prompt["turns"]], [turn["reference"] for turn in prompt["turns"]]
 
 
-def write_responses(dgm: str, rows: list[dict[str, Any]]) -> None:
-    """Write data/responses/<dgm> and data/ledger/<dgm> from rows in the order of the prompts."""
-    with new_folder(Path("data/responses") / dgm) as folder:
-        write_table(folder, pa.Table.from_pylist(rows, schema=RESPONSE))
-        finishes = Counter(turn["finish_reason"] for row in rows for turn in row["turns"])
-        write_json(
-            folder / "summary.json",
-            {"conversations": len(rows), "status": Counter(row["status"] for row in rows), "finish_reasons": finishes},
-        )
-    with new_folder(Path("data/ledger") / dgm) as folder:
-        write_table(folder, pa.Table.from_pylist(rows, schema=LEDGER))
+def write_responses(dgm: str, tables: Iterable[pa.Table]) -> None:
+    """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
+    status, finishes = Counter[str](), Counter[str]()
+    responses, ledger = Path("data/responses") / dgm, Path("data/ledger") / dgm
+    with new_folder(responses) as folder, new_folder(ledger) as costs:
+        for number, table in enumerate(tables):
+            write_shard(folder, number, table.select(RESPONSE.names))
+            write_shard(costs, number, table.select(LEDGER.names))
+            status.update(table["status"].to_pylist())
+            finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
+        write_json(folder / SUMMARY, {"conversations": status.total(), "status": status, "finish_reasons": finishes})
+
+
+def answer(model: Model, rules: Rules, generate: Generate, store: Store) -> Iterator[pa.Table]:
+    """Generate what the store does not hold yet; then its conversations in the order of the prompts, shard by shard."""
+    names = [identity(prompt, model, rules, generate.engine) for prompt in read_prompts()]
+    found = store.find(names, rules.max_tokens, rules.window)
+    missing = {name for name in names if name not in found}
+    say(f"{model.id}: {len(found)} conversations are in the store, {len(missing)} to generate")
+    if missing:
+        generate_missing(missing, model, rules, generate, store)
+        found |= store.find(missing, rules.max_tokens, rules.window)
+    absent = [name for name in names if name not in found]
+    if absent:
+        raise UserError(f"{model.id}: {len(absent)} conversations did not come back; run dvc repro again")
+    for chunk in chunks(names):
+        yield store.read([found[name] for name in chunk])
 
 
 def main(dgm: str) -> None:
-    """Answer what the store does not hold yet, then write the responses from the store."""
+    """Write the responses of one DGM: imported, from the store, or generated now."""
     generate = load("generate", Generate)
     model = load_model(dgm)
     rules = to_rules(model, generate)
-    prompts = {
-        identity(prompt, model, rules, generate.engine): prompt
-        for prompt in read_table(Path("data/prompts")).to_pylist()
-    }
     if model.kind == "import":
-        write_responses(dgm, import_responses(prompts, model, rules))
+        rows = import_responses(read_prompts(), model, rules)
+        write_responses(dgm, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in chunks(rows)))
         return
     store = Store(store_folder(), dgm)
-    found = store.find(set(prompts), rules.max_tokens, rules.window)
-    missing = {name: prompt for name, prompt in prompts.items() if name not in found}
-    say(f"{dgm}: {len(found)} conversations are in the store, {len(missing)} to generate")
-    if missing:
-        generate_missing(missing, model, rules, generate, store)
-        found |= store.find(set(missing), rules.max_tokens, rules.window)
-    absent = [name for name in prompts if name not in found]
-    if absent:
-        raise UserError(f"{dgm}: {len(absent)} conversations are missing after generation; run dvc repro again")
-    write_responses(dgm, [found[name] for name in prompts])
+    with store.held():
+        write_responses(dgm, answer(model, rules, generate, store))
 
 
 if __name__ == "__main__":

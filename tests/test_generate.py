@@ -1,9 +1,12 @@
 """Chains, identity, the store and the encoding of chats."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stages.generate import identity, import_responses, to_row, to_rules
@@ -115,28 +118,33 @@ def test_a_models_own_sampling_goes_over_the_profiles() -> None:
     assert rules.sampling == Sampling(temperature=0.2, top_p=0.9)
 
 
-def row(finish: str = "stop", completion: int = 50, prompt: int = 100) -> dict[str, Any]:
-    turn = {"finish_reason": finish, "completion_tokens": completion, "prompt_tokens": prompt}
-    return {"turns": [turn], "max_tokens": 50, "window": 400}
+def turn(finish: str = "stop", completion: int = 50, prompt: int = 100) -> dict[str, Any]:
+    return {"finish_reason": finish, "completion_tokens": completion, "prompt_tokens": prompt}
 
 
 @pytest.mark.parametrize(
     ("stored", "max_tokens", "window", "holds"),
     [
-        (row(), 50, 400, True),
-        (row(), 80, 400, True),  # it ended by itself: a higher limit changes nothing
-        (row("length"), 80, 400, False),  # it was cut: a higher limit would let it go on
-        (row(), 40, 400, False),  # it is longer than the new limit
-        (row(completion=30), 40, 400, True),
-        (row(), 50, 149, False),  # it no longer fits the window
-        (row("context_overflow", 0, 500), 50, 450, True),
-        (row("context_overflow", 0, 500), 50, 600, False),
+        (turn(), 50, 400, True),
+        (turn(), 80, 400, True),  # it ended by itself: a higher limit changes nothing
+        (turn(), 40, 400, False),  # it is longer than the new limit
+        (turn(completion=30), 40, 400, True),
+        (turn(), 50, 149, False),  # it no longer fits the window
+        (turn("length"), 50, 400, True),
+        (turn("length"), 50, 800, True),  # the limit cut it, not the window
+        (turn("length"), 80, 400, False),  # a higher limit would let it go on
+        (turn("length"), 40, 400, False),
+        (turn("length"), 80, 150, True),  # the window cuts it where the limit did
+        (turn("context_overflow", 0, 500), 50, 450, True),
+        (turn("context_overflow", 0, 500), 50, 600, False),
     ],
 )
 def test_new_limits_regenerate_only_what_they_could_alter(
     stored: dict[str, Any], max_tokens: int, window: int, holds: bool
 ) -> None:
-    assert still_holds(stored, max_tokens, window) is holds
+    short = turn(completion=1)
+    turns = pa.array([[short], [short, stored], [short]])
+    assert still_holds(turns, max_tokens, window).tolist() == [True, holds, True]
 
 
 def test_the_store_finds_rows_by_identity_and_sets_a_torn_segment_aside(
@@ -147,15 +155,56 @@ def test_the_store_finds_rows_by_identity_and_sets_a_torn_segment_aside(
     store.append([stored])
     (tmp_path / "m" / "torn.parquet").write_bytes(b"PAR1 torn")
     (tmp_path / "m" / ".draft").write_bytes(b"half")
-    assert store.find({"name", "other"}, 100, 400)["name"]["turns"] == stored["turns"]
+    found = store.find({"name", "other"}, 100, 400)
+    assert store.read([found["name"]]).to_pylist() == [stored]
     assert store.find({"other"}, 100, 400) == {}
-    assert "torn.parquet is not a segment and is left aside" in capsys.readouterr().err
+    assert "torn.parquet is left aside" in capsys.readouterr().err
+
+
+def test_a_changed_bit_anywhere_in_a_segment_sets_it_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m")
+    store.append([to_row(talk("Hi?"), "name", "m", RULES, "echo")])
+    [segment] = store.segments()
+    content = segment.read_bytes()
+    for position in range(0, len(content), 101):
+        segment.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        assert store.find({"name"}, 100, 400) == {}
+    segment.write_bytes(content)
+    assert set(store.find({"name"}, 100, 400)) == {"name"}
+
+
+def test_rows_are_read_in_the_order_asked_and_of_equals_the_oldest_is_taken(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m")
+    rows = {name: to_row(talk(f"{name}?"), name, "m", RULES, "echo") for name in "abc"}
+    store.append([rows["a"], rows["b"]])
+    store.append([rows["c"], rows["b"] | {"engine": "newer"}])
+    found = store.find(set("abc"), 100, 400)
+    assert store.read([found[name] for name in "cab"]).to_pylist() == [rows["c"], rows["a"], rows["b"]]
+
+
+def test_a_second_run_of_a_dgm_says_that_it_waits_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from stages.lib.store import Store\n"
+        "with Store(Path(sys.argv[1]), 'm').held(): print('mine', flush=True); time.sleep(60)"
+    )
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+    with start() as first:
+        assert first.stdout and first.stdout.readline() == "mine\n"
+        with start() as second:
+            assert second.stderr and "m: another run is writing to" in second.stderr.readline()
+            first.kill()
+            assert second.stdout and second.stdout.readline() == "mine\n"
+            second.kill()
 
 
 def test_imported_replies_are_joined_by_hash_and_missing_ones_are_named() -> None:
     model = MODEL.model_copy(update={"kind": "import", "location": "reference"})
     other = {"conversation_hash": "g", "turns": [{"user": "Hi?", "reference": ""}]}
-    rows = import_responses({"i": PROMPT, "j": other}, model, RULES)
+    rows = list(import_responses([PROMPT, other], model, RULES))
     assert [(row["status"], row["turns"][0]["assistant"]) for row in rows] == [("ok", "Yes."), ("not_imported", "")]
     assert rows[0]["turns"][0]["finish_reason"] == "imported"
 

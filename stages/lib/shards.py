@@ -4,16 +4,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.params import UserError
 
+T = TypeVar("T")
 ROWS_PER_SHARD = 20_000
 SUMMARY = "summary.json"
 
@@ -33,8 +35,19 @@ def new_folder(path: Path) -> Iterator[Path]:
 def write_table(folder: Path, table: pa.Table, rows_per_shard: int = ROWS_PER_SHARD) -> None:
     """Write a table as shard-00000.parquet and so on: equal tables give equal bytes."""
     for number, start in enumerate(range(0, max(table.num_rows, 1), rows_per_shard)):
-        part = table.slice(start, rows_per_shard)
-        pq.write_table(part, folder / f"shard-{number:05d}.parquet", compression="zstd")
+        write_shard(folder, number, table.slice(start, rows_per_shard))
+
+
+def write_shard(folder: Path, number: int, table: pa.Table) -> None:
+    """Write one shard of a folder."""
+    pq.write_table(table, folder / f"shard-{number:05d}.parquet", compression="zstd")
+
+
+def chunks(items: Iterable[T], length: int = ROWS_PER_SHARD) -> Iterator[list[T]]:
+    """Cut items into lists of so many, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, length)):
+        yield chunk
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -46,6 +59,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(f"{path} is not readable as parquet: {str(error).splitlines()[0]}") from None
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Read the rows of a folder's parquet files one after the other, a thousand at a time in memory."""
+    for file in sorted(path.glob("*.parquet")):
+        with pq.ParquetFile(file) as shard:
+            for batch in shard.iter_batches(1000, columns=columns):
+                yield from batch.to_pylist()
 
 
 def write_json(path: Path, content: object) -> None:
