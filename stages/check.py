@@ -112,7 +112,7 @@ def check_runs(params: dict[str, Any], where: str) -> None:
         if entry["base"] not in models:
             raise UserError(f"{here}.base: {entry['base']!r} is no id of bases or dgms")
         for kind, known in (("dgms", params["dgms"]), ("auxiliary", params["auxiliary"] or {})):
-            for source in entry[kind]:
+            for source in entry.get(kind, {}):
                 if source not in known:
                     raise UserError(f"{here}.{kind}: {source!r} is not in {kind}, which has: {', '.join(known)}")
 

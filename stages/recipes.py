@@ -21,8 +21,8 @@ class Run(Section):
     """An entry of `mix.runs`."""
 
     base: str
-    dgms: dict[str, float]  # weights, which need not add up to one
-    auxiliary: dict[str, int]  # rows
+    dgms: dict[str, float] = Field(default_factory=dict)  # weights, which need not add up to one
+    auxiliary: dict[str, int] = Field(default_factory=dict)  # rows
     rows: int | None = Field(default=None, gt=0)  # DGM conversations; mix.size where it is not given
 
 

@@ -1,10 +1,12 @@
 """params.yaml, the profiles and the catalogue: what is refused, and in which words."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from stages.check import check_params
@@ -27,6 +29,15 @@ def keys(value: Any, path: str = "") -> set[str]:
 def test_every_profile_is_valid(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     check_params(YAML(typ="safe").load(profile.read_text()), profile.name)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_dvc_writes_a_profile_back_as_it_is_when_an_experiment_sets_a_value(profile: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "params.yaml"
+    shutil.copy(profile, copy)
+    with modify_yaml(str(copy)) as params:
+        params["mix"]["size"] = params["mix"]["size"] * 1
+    assert copy.read_text() == profile.read_text()
 
 
 def test_profiles_have_the_same_keys_and_params_yaml_is_one_of_them() -> None:
