@@ -26,9 +26,9 @@ def prepare(project: Project) -> None:
     project.run("python", "-m", "stages.resolve", "rich")
 
 
-def generate(project: Project, **env: str) -> tuple[int, int]:
+def generate(project: Project, store: str = ".dvc/store") -> tuple[int, int]:
     """Run the stage; how many conversations were in the store, and how many were generated."""
-    output = project.run("python", "-m", "stages.generate", "rich", **env)
+    output = project.run("python", "-m", "stages.generate", "rich", REWILD_STORE=str(project.root / store))
     found = re.search(r"rich: (\d+) conversations are in the store, (\d+) to generate", output)
     assert found, output
     return int(found[1]), int(found[2])
@@ -101,12 +101,11 @@ def test_another_reply_limit_regenerates_what_it_could_alter_and_another_samplin
 
 def test_raising_the_limit_regenerates_exactly_what_the_old_one_cut(project: Project) -> None:
     project.edit("params.yaml", "max_tokens: 256", "max_tokens: 28")
-    store = {"REWILD_STORE": str(project.root / "new-store")}
-    assert generate(project, **store) == (0, NUM_PROMPTS)
+    assert generate(project, "new-store") == (0, NUM_PROMPTS)
     cut = cut_off(project, 28)[0]
     assert 0 < cut < NUM_PROMPTS
     project.edit("params.yaml", "max_tokens: 28", "max_tokens: 40")
-    assert generate(project, **store) == (NUM_PROMPTS - cut, cut)
+    assert generate(project, "new-store") == (NUM_PROMPTS - cut, cut)
 
 
 def test_a_clone_refills_its_store_from_pulled_responses_and_pays_only_for_new_prompts(project: Project) -> None:
