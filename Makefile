@@ -19,8 +19,8 @@ demo: env ## build the environments, run the pipeline, name the report page
 	@echo "The report: $(CURDIR)/data/report/index.html"
 
 .PHONY: test
-test: env ## pass the tests (one of them runs the whole pipeline)
-	python -m pytest
+test: env ## pass the tests (one of them runs the whole pipeline), two at a time
+	python -m pytest --numprocesses 2
 
 .PHONY: check
 check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
