@@ -52,6 +52,7 @@ USES = {  # what a stage reads of params.yaml besides its own section
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
     "styling": ["compare"],
+    "validate": ["generate"],
 }
 
 

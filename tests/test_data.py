@@ -9,7 +9,6 @@ import pytest
 
 from stages import fetch
 from stages.auxiliary import Auxiliary, render
-from stages.gate import refuse
 from stages.generate import share_time
 from stages.lib.params import UserError
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
@@ -19,11 +18,9 @@ from stages.recipes import Mix, Run, recipe, split, wanted
 from stages.similarity import compare
 from stages.styling import count_elements, style
 from stages.throughput import measure
-from stages.validate import Validate, loop_chars, off_topic, verdict
 from tests.project import conversation
 
 PROMPTS = Prompts(source="x.parquet", max_prompts=10, max_turns=2, languages=[], exclude_toxic=False, seed=1)
-VALIDATE = Validate(finish_reasons=["stop"], min_chars=1, max_loop_chars=40, topic_letters=0)
 
 
 def said(*contents: str | None) -> list[dict[str, Any]]:
@@ -93,51 +90,6 @@ def test_multiple_choice_becomes_a_chat_that_is_answered_by_letter_and_text() ->
     chats, left_out = render(rows, "set", auxiliary)
     assert [m["content"] for m in chats[0]["messages"]] == ["Which?\nA. this\nB. that", "B. that"]
     assert len(chats) == 1 and left_out == {"duplicate": 1, "answer_is_no_choice": 1}
-
-
-def turn(user: str, assistant: str, finish: str = "stop") -> dict[str, Any]:
-    return {"user": user, "assistant": assistant, "finish_reason": finish}
-
-
-@pytest.mark.parametrize(
-    ("turns", "status", "reasons"),
-    [
-        ([turn("a", "b")], "ok", []),
-        ([turn("a", "b"), turn("a", "b", "length")], "ok", ["finish_length"]),
-        ([turn("a", " \n")], "ok", ["too_short"]),
-        ([turn("a", "na " * 20)], "ok", ["loop"]),
-        ([turn("a", "b", "imported")], "ok", []),
-        ([turn("a", "", "context_overflow")], "context_overflow", ["context_overflow", "finish_context_overflow"]),
-    ],
-)  # fmt: skip
-def test_a_conversation_is_dropped_for_every_reason_that_any_turn_gives(
-    turns: list[dict[str, Any]], status: str, reasons: list[str]
-) -> None:
-    row = {"conversation_hash": "h", "identity": "i", "turns": turns, "status": status}
-    assert verdict(row, VALIDATE)["reasons"] == reasons
-    assert verdict(row, VALIDATE)["keep"] is (not reasons)
-
-
-def test_a_loop_is_measured_from_the_end_of_the_text() -> None:
-    assert loop_chars("Once upon a time " + "ha" * 10) == 20
-    assert loop_chars("abcdef") == 0
-    assert loop_chars("") == 0
-
-
-def test_a_reply_is_on_topic_when_it_takes_up_a_long_word_of_any_turn_so_far() -> None:
-    about: list[Any] = [turn("Tell me about badgers", "Badgers dig."), turn("Why?", "The badgers seek food.")]
-    assert not off_topic(about, 4)
-    owls: Any = turn("And owls?", "They sing.")
-    assert off_topic([*about, owls], 4)
-    sums: list[Any] = [turn("2+2", "4")]
-    assert not off_topic(sums, 4)
-
-
-def test_the_gate_names_the_reasons_the_most_frequent_first() -> None:
-    counts = {"conversations": 10, "kept": 7, "dropped_share": 0.3, "dropped_by": {"loop": 1, "finish_length": 2}}
-    message = refuse("q72", counts, 0.2)
-    assert "3 of 10 conversations dropped (30.0%, allowed 20.0%): finish_length 2, loop 1." in message
-    assert refuse("q72", counts, 0.3) == ""
 
 
 MIX = Mix(seed=1, size=10, scale_auxiliary=False, on_shortage="error", runs={})

@@ -1,11 +1,10 @@
 """Conversations as chains on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from stages.lib.conversation import Message, Turn, keyed_hash
+from stages.lib.conversation import Message, Turn, chat, chat_sha, keyed_hash
 from stages.lib.engine import Engine, Reply
 from stages.lib.params import Sampling
 
@@ -42,11 +41,7 @@ class Chain:
     def messages(self, rules: Rules) -> list[Message]:
         """The chat up to the next user turn, with the model's own replies or the reference ones as history."""
         replies = [turn["assistant"] for turn in self.turns] if rules.history == "own" else self.references
-        chat: list[Message] = [{"role": "system", "content": rules.system_prompt}] if rules.system_prompt else []
-        for number in range(len(self.turns)):
-            chat.append({"role": "user", "content": self.users[number]})
-            chat.append({"role": "assistant", "content": replies[number]})
-        return [*chat, {"role": "user", "content": self.users[len(self.turns)]}]
+        return chat(self.users[: len(self.turns) + 1], replies, rules.system_prompt)
 
 
 def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurrent: int) -> Iterator[Chain]:
@@ -55,7 +50,7 @@ def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurre
     A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`.
     """
     waiting, running = iter(chains), dict[str, Chain]()
-    prompts: dict[str, list[int]] = {}
+    asked: dict[str, Asked] = {}
     ended: list[Chain] = []
     exhausted = False
     while running or not exhausted:
@@ -64,39 +59,48 @@ def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurre
             exhausted = chain is None
             if chain is not None:
                 running[chain.name] = chain
-                _ask(engine, chain, rules, prompts)
+                _ask(engine, chain, rules, asked)
                 if chain.is_finished:
                     ended.append(running.pop(chain.name))
         for name, reply in engine.step():
             chain = running[name]
-            chain.turns.append(_to_turn(chain, prompts.pop(name), reply))
+            chain.turns.append(_to_turn(chain, asked.pop(name), reply))
             if not chain.is_finished:
-                _ask(engine, chain, rules, prompts)
+                _ask(engine, chain, rules, asked)
             if chain.is_finished:
                 ended.append(running.pop(name))
         yield from ended
         ended.clear()
 
 
-def _ask(engine: Engine, chain: Chain, rules: Rules, prompts: dict[str, list[int]]) -> None:
+class Asked(NamedTuple):
+    """A request under way."""
+
+    tokens: int
+    sha: str
+
+
+def _ask(engine: Engine, chain: Chain, rules: Rules, asked: dict[str, Asked]) -> None:
     """Submit a chain's next turn, or end the chain when the turn does not fit the window."""
-    prompt = engine.encode(chain.messages(rules))
+    messages = chain.messages(rules)
+    prompt = engine.encode(messages)
+    request = Asked(len(prompt), chat_sha(messages))
     room = rules.window - len(prompt)
     if room < 1:
-        chain.turns.append(_to_turn(chain, prompt, Reply("", "context_overflow", 0)))
+        chain.turns.append(_to_turn(chain, request, Reply("", "context_overflow", 0)))
         chain.status = "context_overflow"
         return
-    prompts[chain.name] = prompt
+    asked[chain.name] = request
     seed = keyed_hash(rules.seed, chain.name, str(len(chain.turns))) >> 32
     engine.submit(chain.name, prompt, rules.sampling, min(rules.max_tokens, room), seed)
 
 
-def _to_turn(chain: Chain, prompt: list[int], reply: Reply) -> Turn:
+def _to_turn(chain: Chain, request: Asked, reply: Reply) -> Turn:
     return Turn(
         user=chain.users[len(chain.turns)],
         assistant=reply.text,
         finish_reason=reply.finish_reason,
-        prompt_tokens=len(prompt),
+        prompt_tokens=request.tokens,
         completion_tokens=reply.completion_tokens,
-        prompt_sha=hashlib.sha256(" ".join(map(str, prompt)).encode()).hexdigest()[:32],
+        prompt_sha=request.sha,
     )

@@ -1,4 +1,4 @@
-"""The code that decides a stage's bytes: its own files, and the modules of stages/lib that they name."""
+"""The code that decides a stage's bytes: its own files, and the modules of stages/ that they name."""
 
 import ast
 import hashlib
@@ -6,18 +6,18 @@ import re
 from pathlib import Path
 
 STAGES = Path("stages")
-DECIDES_NO_BYTES = {"params", "shell"}  # reading a section, printing a line
+DECIDES_NO_BYTES = {"lib.params", "lib.shell"}  # reading a section, printing a line
 
 
 def files_of(stage: str) -> list[Path]:
-    """stages/<stage>.*, and every module of stages/lib that they name, directly or through one another."""
+    """stages/<stage>.*, and every module of stages/ that they import, directly or through one another."""
     found: set[Path] = set()
     waiting = list(STAGES.glob(f"{stage}.*"))
     while waiting:
         path = waiting.pop()
         found.add(path)
-        named = set(re.findall(r"\bstages\.lib\.(\w+)", path.read_text(encoding="utf-8"))) - DECIDES_NO_BYTES
-        modules = {STAGES / "lib" / f"{name}.py" for name in named}
+        named = set(re.findall(r"\bstages\.((?:lib\.)?\w+)", path.read_text(encoding="utf-8")))
+        modules = {STAGES.joinpath(*name.split(".")).with_suffix(".py") for name in named - DECIDES_NO_BYTES}
         waiting += [module for module in modules - found if module.exists()]
     return sorted(found)
 

@@ -1,6 +1,7 @@
 """The records that flow through the pipeline, as Arrow schemas, and how rows are chosen from them."""
 
 import hashlib
+import json
 from typing import TypedDict
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ _TURN = pa.struct([
     ("finish_reason", pa.string()),  # stop, length or context_overflow
     ("prompt_tokens", pa.int64()),
     ("completion_tokens", pa.int64()),
-    ("prompt_sha", pa.string()),  # of the token ids that the engine was given
+    ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
 ])
 RESPONSE = pa.schema([
     ("identity", pa.string()),
@@ -73,6 +74,19 @@ def keyed_hash(seed: int, *parts: str) -> int:
     """
     digest = hashlib.blake2b("\x1f".join([str(seed), *parts]).encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def chat(users: list[str], replies: list[str], system_prompt: str = "") -> list[Message]:
+    """The chat up to the last of the user turns, each earlier one with its reply."""
+    messages: list[Message] = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    for user, reply in zip(users[:-1], replies, strict=False):
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": reply}]
+    return [*messages, {"role": "user", "content": users[-1]}]
+
+
+def chat_sha(messages: list[Message]) -> str:
+    """A name for exactly these messages in this order: 32 hex digits. It proves on what history a turn was asked."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def content_hash(messages: list[Message]) -> str:
