@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stages import validate
@@ -174,8 +175,6 @@ def test_help_is_no_refusal() -> None:
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Three prompts and their responses in a folder, as the stage finds them."""
-    import pyarrow as pa
-
     monkeypatch.chdir(tmp_path)
     rows = [prompt(f"{name}?") | {"conversation_hash": name} for name in "abc"]
     Path("data/prompts").mkdir(parents=True)
@@ -191,8 +190,6 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
 
 def judge(*tables: list[dict[str, Any]]) -> dict[str, Any]:
-    import pyarrow as pa
-
     write_responses("m", [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
     validate.main("m")
     summary: dict[str, Any] = read_json(Path("data/verdicts/m/summary.json"))
@@ -215,8 +212,6 @@ def test_duplicates_strangers_and_missing_ones_are_named(written: list[dict[str,
 
 
 def test_a_torn_shard_and_one_of_other_columns_are_named_and_the_others_judged(written: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-
     judge(written)
     folder = Path("data/responses/m")
     (folder / "shard-00001.parquet").write_bytes((folder / "shard-00000.parquet").read_bytes()[:-20])
