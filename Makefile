@@ -33,6 +33,12 @@ check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
 profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
 	@python -m stages.lib.profile $(NAME)
 
+.PHONY: retry
+retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-instruct
+	@test -n "$(DGM)" || { echo "make: say which one: make retry DGM=<id>"; exit 2; }
+	@python -m stages.store prune --failed $(DGM)
+	dvc repro --force --single-item generate@$(DGM)
+
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check

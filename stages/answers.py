@@ -6,29 +6,26 @@ Out: data/answers/<model>/
 
 import json
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
-from stages.lib.chain import Chain, Rules, converse
+from stages.lib.chain import Chain, converse
 from stages.lib.conversation import ANSWER
-from stages.lib.engine import EngineName, make_engine
+from stages.lib.engine import make_engine
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, Sampling, Section, UserError, load
+from stages.lib.params import Runtime, UserError, load
+from stages.lib.rules import Asking, plain_rules
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import progress, run
 
 
-class Answers(Section):
+class Answers(Asking):
     """The section `answers`."""
 
-    engine: EngineName
     questions: str
-    max_tokens: int = Field(gt=0)
-    seed: int
-    sampling: Sampling
 
 
 def read_questions(path: Path) -> list[dict[str, Any]]:
@@ -45,17 +42,11 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:
     """Ask every question and return rows of ANSWER in the questions' order."""
-    engine = make_engine(answers.engine, model, runtime)
-    rules = Rules(
-        sampling=answers.sampling,
-        max_tokens=answers.max_tokens,
-        window=model.context_window,
-        seed=answers.seed,
-        system_prompt=model.system_prompt,
-    )
+    rules = plain_rules(model, answers)
     chains = [Chain(str(question["question_id"]), question["turns"]) for question in questions]
-    finished = converse(engine, chains, rules, runtime.max_concurrent)
-    done = {chain.name: chain for chain in progress(finished, desc=model.id, unit="questions", total=len(chains))}
+    with closing(make_engine(answers.engine, model, rules, runtime)) as engine:
+        finished = converse(engine, chains, rules, runtime.max_concurrent)
+        done = {chain.name: chain for chain in progress(finished, desc=model.id, unit="questions", total=len(chains))}
     return [
         {
             **question,

@@ -14,7 +14,6 @@ from stages import (
     evaluate,
     fetch,
     gate,
-    generate,
     prompts,
     recipes,
     report,
@@ -27,12 +26,13 @@ from stages import (
 from stages.lib.code import digest, files_of
 from stages.lib.model import CATALOGUE, read_entry
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
+from stages.lib.rules import Generate
 from stages.lib.shards import write_json
 from stages.lib.shell import run
 
 SECTIONS: dict[str, type[Section]] = {
     "prompts": prompts.Prompts,
-    "generate": generate.Generate,
+    "generate": Generate,
     "validate": validate.Validate,
     "gate": gate.Gate,
     "mix": recipes.Mix,

@@ -4,105 +4,59 @@ In:  data/prompts/, models/<dgm>/model.json, the store of finished conversations
 Out: data/responses/<dgm>/ (in the order of the prompts), data/ledger/<dgm>/ (what they cost)
 """
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from stages.lib.chain import Chain, History, Rules, converse
+from stages.lib.chain import Chain, converse
 from stages.lib.conversation import RESPONSE, Turn
-from stages.lib.engine import EngineName, make_engine
+from stages.lib.engine import Engine, Usage, make_engine
+from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, Sampling, Section, UserError, load
+from stages.lib.params import Runtime, UserError, load
+from stages.lib.rules import Generate, Rules, identity, to_rules
 from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, read_table, write_json, write_shard
 from stages.lib.shell import progress, run, say
-from stages.lib.store import COST, SEGMENT, Store, store_folder
+from stages.lib.store import SEGMENT, Store, store_folder
 
-LEDGER = pa.schema([("identity", pa.string()), *COST])
-
-
-class Generate(Section):
-    """The section `generate`."""
-
-    engine: EngineName
-    history: History
-    max_tokens: int = Field(gt=0)
-    seed: int
-    sampling: Sampling
-
-
-def to_rules(model: Model, generate: Generate) -> Rules:
-    """How a model is asked: the profile's sampling, over it the model's own."""
-    own = model.sampling.model_dump(exclude_none=True)
-    return Rules(
-        sampling=Sampling(**{**generate.sampling.model_dump(), **own}),
-        max_tokens=generate.max_tokens,
-        window=model.context_window,
-        seed=generate.seed,
-        history=generate.history,
-        system_prompt=model.system_prompt,
-    )
-
-
-def identity(prompt: dict[str, Any], model: Model, rules: Rules, engine: str) -> str:
-    """Name a finished conversation by all that decides its text: 32 hex digits.
-
-    The reply limit and the window are not in it: the store compares them with what each reply took. The engine's
-    version is not in it either: an upgrade regenerates nothing. Nor is a position or a file name.
-    """
-    said = [[turn["user"], turn["reference"] if rules.history == "reference" else ""] for turn in prompt["turns"]]
-    decides = [
-        prompt["conversation_hash"],
-        said,
-        [model.commit, model.quantization, model.dtype, rules.system_prompt, engine],
-        [rules.history, rules.sampling.model_dump(), rules.seed],
-    ]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
+LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])
 
 
 def to_row(chain: Chain, name: str, dgm: str, rules: Rules, engine: str) -> dict[str, Any]:
-    """A finished chain as a row of RESPONSE, with the limits it was made under."""
+    """A finished chain as a row of SEGMENT, not yet charged for."""
     return {
         "identity": name,
         "conversation_hash": chain.name,
         "dgm": dgm,
         "turns": chain.turns,
         "status": chain.status,
+        "reason": chain.reason,
         "history": rules.history,
         "seed": rules.seed,
         "engine": engine,
         "prompt_tokens": sum(turn["prompt_tokens"] for turn in chain.turns),
+        "cached_tokens": chain.cached_tokens,
         "completion_tokens": sum(turn["completion_tokens"] for turn in chain.turns),
-        "seconds": 0.0,
     }
 
 
-def batches(rows: Iterator[dict[str, Any]], runtime: Runtime) -> Iterator[list[dict[str, Any]]]:
-    """Gather rows until there are enough or enough time has passed, and share that time among them by tokens."""
+def batches(rows: Iterable[dict[str, Any]], engine: Engine, runtime: Runtime) -> Iterator[list[dict[str, Any]]]:
+    """Gather rows until there are enough or enough time has passed, and charge them for it."""
     batch: list[dict[str, Any]] = []
     began = time.monotonic()
     for row in rows:
         batch.append(row)
         if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
-            yield share_time(batch, time.monotonic() - began)
+            yield charge(batch, time.monotonic() - began, engine.usage())
             batch, began = [], time.monotonic()
-    yield share_time(batch, time.monotonic() - began)
-
-
-def share_time(batch: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
-    """Divide wall time among conversations by their tokens, so that sums over any rows in use mean something."""
-    tokens = [row["prompt_tokens"] + row["completion_tokens"] for row in batch]
-    for row, count in zip(batch, tokens, strict=True):
-        row["seconds"] = round(seconds * count / max(sum(tokens), 1), 6)
-    return batch
+    yield charge(batch, time.monotonic() - began, engine.usage())
 
 
 def read_prompts() -> Iterator[dict[str, Any]]:
@@ -110,26 +64,42 @@ def read_prompts() -> Iterator[dict[str, Any]]:
     return read_rows(Path("data/prompts"))
 
 
-def generate_missing(missing: set[str], model: Model, rules: Rules, generate: Generate, store: Store) -> None:
-    """Answer the prompts of these identities with an engine and put the conversations into the store as they end."""
+class Tally:
+    """Output tokens per second and replies by how they ended, for the progress bar."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._tokens = 0
+        self._finishes = Counter[str]()
+
+    def add(self, chain: Chain) -> str:
+        """Count a finished chain; what to show beside the bar."""
+        self._finishes.update(turn["finish_reason"] for turn in chain.turns)
+        self._tokens += sum(turn["completion_tokens"] for turn in chain.turns)
+        total = self._finishes.total()
+        shares = ", ".join(f"{name} {count / total:.0%}" for name, count in self._finishes.most_common())
+        return f"{self._tokens / (time.monotonic() - self._began):.0f} tokens/s, {shares}"
+
+
+def finish(
+    engine: Engine, names: dict[str, str], model: Model, rules: Rules, runtime: Runtime
+) -> Iterator[dict[str, Any]]:
+    """Answer the prompts that `names` maps from conversation_hash to identity; their rows, as they end."""
+    wanted = (prompt for prompt in read_prompts() if prompt["conversation_hash"] in names)
+    chains = (Chain(prompt["conversation_hash"], *zip_turns(prompt)) for prompt in wanted)
+    finished, tally = converse(engine, chains, rules, runtime.max_concurrent), Tally()
+    with progress(finished, desc=model.id, unit="conversations", total=len(names)) as bar:
+        for chain in bar:
+            bar.set_postfix_str(tally.add(chain), refresh=False)
+            yield to_row(chain, names[chain.name], model.id, rules, engine.description)
+
+
+def generate_missing(names: dict[str, str], model: Model, rules: Rules, generate: Generate, store: Store) -> None:
+    """Answer these prompts with an engine and put the conversations into the store as they end."""
     runtime = load("runtime", Runtime)
-    names: dict[str, str] = {}
-
-    def chains() -> Iterator[Chain]:
-        for prompt in read_prompts():
-            name = identity(prompt, model, rules, generate.engine)
-            if name in missing:
-                names[prompt["conversation_hash"]] = name
-                yield Chain(prompt["conversation_hash"], *zip_turns(prompt))
-
-    engine = make_engine(generate.engine, model, runtime)
-    finished = converse(engine, chains(), rules, runtime.max_concurrent)
-    rows = (
-        to_row(chain, names.pop(chain.name), model.id, rules, engine.description)
-        for chain in progress(finished, desc=model.id, unit="conversations", total=len(missing))
-    )
-    for batch in batches(rows, runtime):
-        store.append(batch)
+    with closing(make_engine(generate.engine, model, rules, runtime)) as engine:
+        for batch in batches(finish(engine, names, model, rules, runtime), engine, runtime):
+            store.append(batch)
 
 
 def import_responses(prompts: Iterable[dict[str, Any]], model: Model, rules: Rules) -> Iterator[dict[str, Any]]:
@@ -157,7 +127,14 @@ def import_responses(prompts: Iterable[dict[str, Any]], model: Model, rules: Rul
 def imported_turn(user: str, reply: str) -> Turn:
     """A turn of which nothing but its text is known."""
     return Turn(
-        user=user, assistant=reply, finish_reason="imported", prompt_tokens=0, completion_tokens=0, prompt_sha=""
+        user=user,
+        assistant=reply,
+        raw="",
+        finish_reason="imported",
+        prompt_tokens=0,
+        completion_tokens=0,
+        trimmed_turns=0,
+        prompt_sha="",
     )
 
 
@@ -166,33 +143,79 @@ def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
     return [turn["user"] for turn in prompt["turns"]], [turn["reference"] for turn in prompt["turns"]]
 
 
-def write_responses(dgm: str, tables: Iterable[pa.Table]) -> None:
+def write_responses(model: Model, tables: Iterable[pa.Table]) -> None:
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
-    status, finishes = Counter[str](), Counter[str]()
-    responses, ledger = Path("data/responses") / dgm, Path("data/ledger") / dgm
-    with new_folder(responses) as folder, new_folder(ledger) as costs:
+    status, finishes, costs = Counter[str](), Counter[str](), [LEDGER.empty_table()]
+    responses, ledger = Path("data/responses") / model.id, Path("data/ledger") / model.id
+    with new_folder(responses) as folder, new_folder(ledger) as ledger_folder:
         for number, table in enumerate(tables):
             write_shard(folder, number, table.select(RESPONSE.names))
-            write_shard(costs, number, table.select(LEDGER.names))
+            costs.append(table.select(LEDGER.names))
+            write_shard(ledger_folder, number, costs[-1])
             status.update(table["status"].to_pylist())
             finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
         write_json(folder / SUMMARY, {"conversations": status.total(), "status": status, "finish_reasons": finishes})
+        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model))
+
+
+def to_ledger(costs: pa.Table, model: Model) -> dict[str, Any]:
+    """What all conversations in use cost, and what the model is."""
+    return {
+        **summarize(costs),
+        "engines": dict(sorted(Counter(costs["engine"].to_pylist()).items())),
+        "context_window": model.context_window,
+        "parameters_billions": model.parameters_billions,
+        "tensor_parallel": model.tensor_parallel,
+    }
 
 
 def answer(model: Model, rules: Rules, generate: Generate, store: Store) -> Iterator[pa.Table]:
     """Generate what the store does not hold yet; then its conversations in the order of the prompts, shard by shard."""
-    names = [identity(prompt, model, rules, generate.engine) for prompt in read_prompts()]
-    found = store.find(names, rules.max_tokens, rules.window)
-    missing = {name for name in names if name not in found}
+    names = {prompt["conversation_hash"]: identity(prompt, model, rules, generate.engine) for prompt in read_prompts()}
+    found = store.find(list(names.values()), rules.max_tokens, rules.window)
+    missing = {key: name for key, name in names.items() if name not in found}
     say(f"{model.id}: {len(found)} conversations are in the store, {len(missing)} to generate")
     if missing:
         generate_missing(missing, model, rules, generate, store)
-        found |= store.find(missing, rules.max_tokens, rules.window)
-    absent = [name for name in names if name not in found]
+        found |= store.find(list(missing.values()), rules.max_tokens, rules.window)
+    absent = names.keys() - {key for key, name in names.items() if name in found}
     if absent:
         raise UserError(f"{model.id}: {len(absent)} conversations did not come back; run dvc repro again")
-    for chunk in chunks(names):
-        yield store.read([found[name] for name in chunk])
+    failed = Failures(model.id, len(names))
+    for chunk in chunks(names.values()):
+        table = store.read([found[name] for name in chunk])
+        failed.count(table)
+        yield table
+    failed.check(generate.max_failed_share)
+
+
+class Failures:
+    """Conversations that an engine could not answer."""
+
+    def __init__(self, dgm: str, total: int) -> None:
+        self._dgm, self._total = dgm, total
+        self._reasons = Counter[str]()
+        self._examples: list[str] = []
+
+    def count(self, table: pa.Table) -> None:
+        """Count the failed ones of a table."""
+        failed = table.filter(pc.equal(table["status"], "failed"))
+        self._reasons.update(failed["reason"].to_pylist())
+        self._examples += failed["conversation_hash"].to_pylist()[: 3 - len(self._examples)]
+
+    def check(self, allowed: float) -> None:
+        """Say how many there are; raise UserError when their share is above what is allowed."""
+        if not (num_failed := self._reasons.total()):
+            return
+        [(reason, count)] = self._reasons.most_common(1)
+        share = num_failed / self._total
+        what = (
+            f"{self._dgm}: {num_failed} of {self._total} conversations failed ({share:.1%}, allowed {allowed:.1%}), "
+            f"{count} of them because {reason}, as {', '.join(name[:12] for name in self._examples)}"
+        )
+        if share > allowed:
+            raise UserError(f"{what}. `make retry DGM={self._dgm}` asks them again; the others are kept in the store")
+        say(f"{what}. They are dropped by `validate`; `make retry DGM={self._dgm}` asks them again")
 
 
 def main(dgm: str) -> None:
@@ -201,12 +224,12 @@ def main(dgm: str) -> None:
     model = load_model(dgm)
     rules = to_rules(model, generate)
     if model.kind == "import":
-        rows = import_responses(read_prompts(), model, rules)
-        write_responses(dgm, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in chunks(rows)))
+        rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_responses(read_prompts(), model, rules)))
+        write_responses(model, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows))
         return
     store = Store(store_folder(), dgm)
     with store.held():
-        write_responses(dgm, answer(model, rules, generate, store))
+        write_responses(model, answer(model, rules, generate, store))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Inputs:
     answers: dict[str, list[dict[str, Any]]]
     styling: dict[str, dict[str, float]]
     similarity: dict[str, dict[str, Any]]
-    throughput: dict[str, dict[str, Any]]
+    throughput: dict[str, Any]
     models: dict[str, dict[str, Any]]
     mixes: dict[str, str]  # digests
 

@@ -5,6 +5,7 @@ python -m stages.store verify [DGM ...]       read every segment; exit 1 when on
 python -m stages.store add [DGM ...]          put data/responses/<dgm>, from `dvc pull` say, into it
 python -m stages.store prune [DGM ...]        one segment instead of many, without the torn ones and repeated rows;
                                               --unused: and without what data/responses/<dgm> does not hold
+                                              --failed: and without what failed, so that it is asked again
 """
 
 import argparse
@@ -15,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.engine import Usage
+from stages.lib.ledger import COST, charge
 from stages.lib.params import UserError
 from stages.lib.shards import read_table
 from stages.lib.shell import say
-from stages.lib.store import COST, SEGMENT, Store, read_segment, store_folder
+from stages.lib.store import SEGMENT, Store, read_segment, store_folder
 
 RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
 
@@ -79,15 +82,20 @@ def add(store: Store) -> None:
 
 def free(rows: pa.Table) -> pa.Table:
     """A ledger of conversations of which only the tokens are known."""
-    nothing = np.zeros(rows.num_rows)
-    return pa.table({"identity": rows["identity"]} | {name: pa.array(nothing).cast(kind) for name, kind in COST})
+    turns = rows["turns"].to_pylist()
+    known = ("prompt_tokens", "completion_tokens")
+    costs = [{name: sum(turn[name] for turn in chat) for name in known} | {"cached_tokens": 0} for chat in turns]
+    ledger = pa.Table.from_pylist(charge(costs, 0.0, Usage()), schema=pa.schema(COST))
+    return ledger.append_column("identity", rows["identity"])
 
 
-def prune(store: Store, *, unused: bool) -> None:
+def prune(store: Store, *, unused: bool, failed: bool) -> None:
     """Write a store's rows anew as one segment, then remove the others."""
     with store.held():
         table, segments, bad = contents(store)
         kept = first_rows(table)
+        if failed:
+            kept = kept.filter(pc.not_equal(kept["status"], "failed"))
         if unused:
             used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
             kept = kept.filter(pc.is_in(kept["identity"], value_set=used))
@@ -108,6 +116,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("action", choices=("list", "verify", "add", "prune"))
     parser.add_argument("dgm", nargs="*")
     parser.add_argument("--unused", action="store_true", help="prune: forget what data/responses does not hold")
+    parser.add_argument("--failed", action="store_true", help="prune: forget what failed, so that it is asked again")
     asked = parser.parse_args(words)
     folder = store_folder()
     found = RESPONSES if asked.action == "add" else folder
@@ -126,7 +135,7 @@ def main(words: list[str] | None = None) -> None:
         elif asked.action == "add":
             add(store)
         else:
-            prune(store, unused=asked.unused)
+            prune(store, unused=asked.unused, failed=asked.failed)
     if bad:
         raise UserError(f"torn or foreign segments: {bad}; generation leaves them aside, `prune` removes them")
 

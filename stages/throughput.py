@@ -7,11 +7,15 @@ Out: data/throughput/
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field
+from scipy.stats import spearmanr
 
 from stages.lib.conversation import keyed_hash
+from stages.lib.ledger import summarize
 from stages.lib.params import Section, load
-from stages.lib.shards import new_folder, read_json, read_table, write_json
+from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json
 from stages.lib.shell import run
 from stages.lib.sources import require
 
@@ -23,26 +27,29 @@ class Throughput(Section):
     seed: int
 
 
-def sample(rows: list[dict[str, Any]], throughput: Throughput) -> list[dict[str, Any]]:
-    """A random subset, the same for the same conversations: the paper takes 5,000."""
-    ordered = sorted(rows, key=lambda row: keyed_hash(throughput.seed, row["identity"]))
-    return ordered[: throughput.num_conversations]
+def sample(costs: pa.Table, throughput: Throughput) -> pa.Table:
+    """A random subset of a ledger, the same for the same conversations: the paper takes 5,000."""
+    keys = np.array([keyed_hash(throughput.seed, name) for name in costs["identity"].to_pylist()], dtype=np.int64)
+    return costs.take(np.argsort(keys, kind="stable")[: throughput.num_conversations])
 
 
-def measure(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The paper's two measures: input and output tokens per second, and seconds per 1,000 conversations."""
-    seconds = sum(row["seconds"] for row in rows)
-    prompt, completion = (sum(row[name] for row in rows) for name in ("prompt_tokens", "completion_tokens"))
-    if not seconds:  # imported replies cost nothing
-        return {"conversations": len(rows), "prompt_tokens": prompt, "completion_tokens": completion}
-    return {
-        "conversations": len(rows),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "tokens_per_second": round((prompt + completion) / seconds, 1),
-        "output_tokens_per_second": round(completion / seconds, 1),
-        "seconds_per_1000_conversations": round(1000 * seconds / len(rows), 1),
-    }
+def size(ledger: dict[str, Any]) -> float:
+    """The paper's proxy for what a model costs: context window (tokens) times parameters (billions); 0: not known."""
+    return float(ledger["context_window"] * ledger["parameters_billions"])
+
+
+def correlations(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """How both measures go with `size` over the DGMs of which it is known (sec. 2.2: "strongly correlated").
+
+    Spearman's rank correlation; null for fewer than three DGMs. Only what ran on the same hardware is comparable.
+    """
+    known = [row for row in measured.values() if row.get("seconds") and row["window_times_parameters"]]
+    if len(known) < 3:
+        return {"dgms": len(known), "tokens_per_second": None, "seconds_per_1000_conversations": None}
+    sizes = [row["window_times_parameters"] for row in known]
+    names = ("tokens_per_second", "seconds_per_1000_conversations")
+    found = {name: spearmanr(sizes, [row[name] for row in known]).statistic for name in names}
+    return {"dgms": len(known)} | {name: round(float(value), 3) for name, value in found.items()}
 
 
 def main() -> None:
@@ -51,9 +58,10 @@ def main() -> None:
     found = {}
     for dgm, digest in read_json(Path("metrics/recipes.json"))["ledgers"].items():
         folder = require(Path("data/ledger") / dgm, digest, f"generate@{dgm}")
-        found[dgm] = measure(sample(read_table(folder).to_pylist(), throughput))
+        whole = read_json(folder / SUMMARY)
+        found[dgm] = summarize(sample(read_table(folder), throughput)) | {"window_times_parameters": size(whole)}
     with new_folder(Path("data/throughput")) as folder:
-        write_json(folder / "summary.json", found)
+        write_json(folder / SUMMARY, {"dgms": found, "correlation_with_window_times_parameters": correlations(found)})
 
 
 if __name__ == "__main__":

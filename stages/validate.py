@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from stages.generate import Generate, identity, to_rules
-from stages.lib.chain import Rules
 from stages.lib.checks import compression, faults, loop_chars, off_topic
-from stages.lib.conversation import RESPONSE, VERDICT, Turn, chat, chat_sha
+from stages.lib.conversation import RESPONSE, VERDICT, Turn, chat, chat_sha, without_oldest
 from stages.lib.model import Model, load_model
 from stages.lib.params import Section, load
+from stages.lib.rules import Generate, Rules, identity, to_rules
 from stages.lib.shards import SUMMARY, new_folder, read_rows, sha256_file, write_json, write_shard
 from stages.lib.shell import progress, run, say
 
@@ -41,7 +40,7 @@ class Validate(Section):
 def turn_reasons(turn: Turn, validate: Validate, said: str) -> Iterator[str]:
     """Why one reply cannot be kept; `said` is all that the user has said by then."""
     reply, finish = turn["assistant"], turn["finish_reason"]
-    if finish == "context_overflow":
+    if finish in ("context_overflow", "failed"):
         return  # the status of the conversation says it
     if finish not in (*validate.finish_reasons, "imported"):
         yield f"finish_{finish}"
@@ -81,7 +80,8 @@ def request_reasons(row: dict[str, Any], prompt: dict[str, Any], model: Model, r
     replies = references if rules.history == "reference" else [turn["assistant"] for turn in turns]
     users = [turn["user"] for turn in turns]
     for number, turn in enumerate(turns):
-        if turn["prompt_sha"] != chat_sha(chat(users[: number + 1], replies, rules.system_prompt)):
+        asked = chat(users[: number + 1], replies, rules.system_prompt)
+        if turn["prompt_sha"] != chat_sha(without_oldest(asked, turn["trimmed_turns"])):
             yield "history_broken"
         if not counts_fit(turn, rules):
             yield "token_counts"
@@ -91,11 +91,13 @@ def counts_fit(turn: Turn, rules: Rules) -> bool:
     """Whether a turn's numbers of tokens can be true, under the limits of now."""
     prompt, completion = turn["prompt_tokens"], turn["completion_tokens"]
     room = min(rules.max_tokens, rules.window - prompt)
+    if turn["finish_reason"] == "failed":
+        return True  # it was never answered
     if turn["finish_reason"] == "context_overflow":
         return prompt > 0 and completion == 0 and room < 1
     if turn["finish_reason"] == "length" and completion != room:
         return False
-    return prompt > 0 and 0 < completion <= room and len(turn["assistant"]) <= 40 * completion
+    return prompt > 0 and 0 < completion <= room and len(turn["raw"] or turn["assistant"]) <= 40 * completion
 
 
 def verdict(

@@ -9,7 +9,8 @@ import pytest
 
 from stages import fetch
 from stages.auxiliary import Auxiliary, render
-from stages.generate import share_time
+from stages.lib.engine import Usage
+from stages.lib.ledger import COST, charge, summarize
 from stages.lib.params import UserError
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
 from stages.mix import smallest
@@ -17,7 +18,7 @@ from stages.prompts import Prompts, read_source, select
 from stages.recipes import Mix, Run, recipe, split, wanted
 from stages.similarity import compare
 from stages.styling import count_elements, style
-from stages.throughput import measure
+from stages.throughput import correlations
 from tests.project import conversation
 
 PROMPTS = Prompts(source="x.parquet", max_prompts=10, max_turns=2, languages=[], exclude_toxic=False, seed=1)
@@ -138,12 +139,36 @@ def test_similarity_is_rouge_over_common_prompts() -> None:
 
 
 def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:
-    rows = [{"prompt_tokens": 30, "completion_tokens": 10}, {"prompt_tokens": 50, "completion_tokens": 10}]
-    share_time(rows, 2.0)
+    rows: list[dict[str, Any]] = [
+        {"prompt_tokens": 30, "cached_tokens": 0, "completion_tokens": 10},
+        {"prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 10},
+    ]
+    charge(rows, 2.0, Usage("H200 x1", kv_share=0.5, vram_gib=70.0, preemptions=3, restarts=1))
     assert [row["seconds"] for row in rows] == [0.8, 1.2]
-    assert measure(rows) == {
-        "conversations": 2, "prompt_tokens": 80, "completion_tokens": 20, "tokens_per_second": 50.0,
-        "output_tokens_per_second": 10.0, "seconds_per_1000_conversations": 1000.0,
+    rows[1] |= {"kv_share": 0.7}
+    assert summarize(pa.Table.from_pylist(rows, schema=pa.schema(COST))) == {
+        "conversations": 2, "prompt_tokens": 80, "cached_tokens": 10, "completion_tokens": 20, "seconds": 2.0,
+        "tokens_per_second": 50.0, "output_tokens_per_second": 10.0, "seconds_per_1000_conversations": 1000.0,
+        "input_to_output": 4.0, "vram_gib": 70.0, "kv_share": 0.7, "preemptions": 3, "restarts": 1,
+        "hardware": ["H200 x1"],
+    }  # fmt: skip
+    assert list(summarize(pa.Table.from_pylist([], schema=pa.schema(COST)))) == [
+        "conversations", "prompt_tokens", "cached_tokens", "completion_tokens"
+    ]  # fmt: skip
+
+
+def test_both_measures_are_correlated_with_window_times_parameters_once_there_are_three_models() -> None:
+    def dgm(size: float, speed: float) -> dict[str, Any]:
+        return {
+            "seconds": 1.0, "tokens_per_second": speed, "seconds_per_1000_conversations": 1 / speed,
+            "window_times_parameters": size,
+        }  # fmt: skip
+
+    measured = {"a": dgm(10, 9.0), "b": dgm(20, 5.0), "unknown": dgm(0, 1.0), "imported": {"conversations": 3}}
+    assert correlations(measured)["tokens_per_second"] is None
+    measured["c"] = dgm(30, 6.0)
+    assert correlations(measured) == {
+        "dgms": 3, "tokens_per_second": -0.5, "seconds_per_1000_conversations": 0.5
     }  # fmt: skip
 
 

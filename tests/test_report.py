@@ -88,8 +88,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("data/styling/summary.json"), styles)
     rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
     write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
-    tokens = {"conversations": 5, "prompt_tokens": 50, "completion_tokens": 70}
-    write_json(Path("data/throughput/summary.json"), {"plain": tokens, "rich": tokens})
+    tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
+    write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
     return tmp_path
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.generate import to_row, write_responses
+from stages.generate import write_responses
 from stages.lib.params import UserError
 from stages.lib.store import SEGMENT, Store
 from stages.store import main
-from tests.test_generate import RULES, talk
+from tests.test_generate import MODEL, stored_row
 
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
-    return to_row(talk(f"{name}?"), name, "m", RULES, "echo") | changes
+    return stored_row(name, f"{name}?") | changes
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def responses(*names: str) -> None:
-    write_responses("m", [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
+    write_responses(MODEL, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

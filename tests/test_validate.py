@@ -8,13 +8,14 @@ import pytest
 
 from stages import validate
 from stages.gate import Gate, count, refuse
-from stages.generate import identity, to_row, write_responses
+from stages.generate import write_responses
 from stages.lib.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
 from stages.lib.conversation import PROMPT
+from stages.lib.rules import identity
 from stages.lib.shards import read_json, read_rows, write_table
 from stages.lib.store import SEGMENT
 from stages.validate import Prompts, Validate, verdict
-from tests.test_generate import MODEL, RULES, talk
+from tests.test_generate import MODEL, RULES, stored_row
 
 CHECKS = Validate(
     finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compression=0.1, topic_letters=0,
@@ -29,7 +30,7 @@ def prompt(*users: str) -> dict[str, Any]:
 
 def asked(*users: str) -> dict[str, Any]:
     """A conversation as `generate` makes it."""
-    return to_row(talk(*users), identity(prompt(*users), MODEL, RULES, "echo"), "m", RULES, "echo")
+    return stored_row(identity(prompt(*users), MODEL, RULES, "echo"), *users)
 
 
 def reasons(row: dict[str, Any], *users: str) -> list[str]:
@@ -190,7 +191,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
 
 def judge(*tables: list[dict[str, Any]]) -> dict[str, Any]:
-    write_responses("m", [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
+    write_responses(MODEL, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
     validate.main("m")
     summary: dict[str, Any] = read_json(Path("data/verdicts/m/summary.json"))
     return summary

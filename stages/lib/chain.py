@@ -1,26 +1,14 @@
 """Conversations as chains on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
-from stages.lib.conversation import Message, Turn, chat, chat_sha, keyed_hash
-from stages.lib.engine import Engine, Reply
-from stages.lib.params import Sampling
+from stages.lib.conversation import Message, Turn, chat, chat_sha, keyed_hash, without_oldest
+from stages.lib.engine import Engine, Reply, Request
+from stages.lib.rules import Rules
 
-History = Literal["own", "reference"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a model is asked; the same for all of its conversations."""
-
-    sampling: Sampling
-    max_tokens: int  # per reply
-    window: int  # tokens of prompt and reply together
-    seed: int
-    history: History = "own"
-    system_prompt: str = ""
+THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<think(?:ing)?>.*\Z", re.S)
 
 
 @dataclass(slots=True)
@@ -32,6 +20,8 @@ class Chain:
     references: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     status: str = "ok"
+    reason: str = ""
+    cached_tokens: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -43,64 +33,49 @@ class Chain:
         replies = [turn["assistant"] for turn in self.turns] if rules.history == "own" else self.references
         return chat(self.users[: len(self.turns) + 1], replies, rules.system_prompt)
 
+    def request(self, rules: Rules) -> Request:
+        """What is asked of an engine next."""
+        return Request(self.messages(rules), keyed_hash(rules.seed, self.name, str(len(self.turns))) >> 32)
+
+    def take(self, reply: Reply, rules: Rules) -> None:
+        """Add the reply to the turn that was asked; one that is no answer ends the conversation."""
+        asked = without_oldest(self.messages(rules), reply.trimmed_turns)
+        said = THINKING.sub("", reply.text, count=1) if rules.thinking == "strip" else reply.text
+        turn = Turn(
+            user=self.users[len(self.turns)],
+            assistant=said,
+            raw=reply.text if said != reply.text else "",
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            trimmed_turns=reply.trimmed_turns,
+            prompt_sha=chat_sha(asked),
+        )
+        self.turns.append(turn)
+        self.cached_tokens += reply.cached_tokens
+        if reply.finish_reason in ("context_overflow", "failed"):
+            self.status, self.reason = reply.finish_reason, reply.reason
+
 
 def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurrent: int) -> Iterator[Chain]:
     """Run every chain to its end and yield each as it ends. Conversations begun are finished before others begin.
 
-    A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`.
+    A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one that the
+    engine cannot answer, as `failed`.
     """
     waiting, running = iter(chains), dict[str, Chain]()
-    asked: dict[str, Asked] = {}
-    ended: list[Chain] = []
-    exhausted = False
-    while running or not exhausted:
-        while len(running) < max_concurrent and not exhausted:
-            chain = next(waiting, None)
-            exhausted = chain is None
-            if chain is not None:
-                running[chain.name] = chain
-                _ask(engine, chain, rules, asked)
-                if chain.is_finished:
-                    ended.append(running.pop(chain.name))
+    while True:
+        while len(running) < max_concurrent and (chain := next(waiting, None)) is not None:
+            running[chain.name] = chain
+            engine.submit(chain.name, chain.request(rules))
+        if not running:
+            return
+        ended = []
         for name, reply in engine.step():
             chain = running[name]
-            chain.turns.append(_to_turn(chain, asked.pop(name), reply))
-            if not chain.is_finished:
-                _ask(engine, chain, rules, asked)
+            chain.take(reply, rules)
             if chain.is_finished:
                 ended.append(running.pop(name))
-        yield from ended
-        ended.clear()
-
-
-class Asked(NamedTuple):
-    """A request under way."""
-
-    tokens: int
-    sha: str
-
-
-def _ask(engine: Engine, chain: Chain, rules: Rules, asked: dict[str, Asked]) -> None:
-    """Submit a chain's next turn, or end the chain when the turn does not fit the window."""
-    messages = chain.messages(rules)
-    prompt = engine.encode(messages)
-    request = Asked(len(prompt), chat_sha(messages))
-    room = rules.window - len(prompt)
-    if room < 1:
-        chain.turns.append(_to_turn(chain, request, Reply("", "context_overflow", 0)))
-        chain.status = "context_overflow"
-        return
-    asked[chain.name] = request
-    seed = keyed_hash(rules.seed, chain.name, str(len(chain.turns))) >> 32
-    engine.submit(chain.name, prompt, rules.sampling, min(rules.max_tokens, room), seed)
-
-
-def _to_turn(chain: Chain, request: Asked, reply: Reply) -> Turn:
-    return Turn(
-        user=chain.users[len(chain.turns)],
-        assistant=reply.text,
-        finish_reason=reply.finish_reason,
-        prompt_tokens=request.tokens,
-        completion_tokens=reply.completion_tokens,
-        prompt_sha=request.sha,
-    )
+            else:
+                engine.submit(name, chain.request(rules))
+        yield from ended  # last: the engine works on while they are written

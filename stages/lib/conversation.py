@@ -18,9 +18,11 @@ PROMPT = pa.schema([
 _TURN = pa.struct([
     ("user", pa.string()),
     ("assistant", pa.string()),
-    ("finish_reason", pa.string()),  # stop, length or context_overflow
+    ("raw", pa.string()),  # the reply with its thinking, when that was taken away; else empty
+    ("finish_reason", pa.string()),  # stop, length, context_overflow, failed ...
     ("prompt_tokens", pa.int64()),
     ("completion_tokens", pa.int64()),
+    ("trimmed_turns", pa.int64()),  # how many of the oldest turns the prompt left out
     ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
 ])
 RESPONSE = pa.schema([
@@ -29,6 +31,7 @@ RESPONSE = pa.schema([
     ("dgm", pa.string()),
     ("turns", pa.list_(_TURN)),
     ("status", pa.string()),  # ok, or why the conversation ended early
+    ("reason", pa.string()),  # of the status `failed`, in the engine's words
     ("history", pa.string()),
     ("seed", pa.int64()),
     ("engine", pa.string()),
@@ -60,9 +63,11 @@ class Turn(TypedDict):
 
     user: str
     assistant: str
+    raw: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    trimmed_turns: int
     prompt_sha: str
 
 
@@ -82,6 +87,12 @@ def chat(users: list[str], replies: list[str], system_prompt: str = "") -> list[
     for user, reply in zip(users[:-1], replies, strict=False):
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": reply}]
     return [*messages, {"role": "user", "content": users[-1]}]
+
+
+def without_oldest(messages: list[Message], turns: int) -> list[Message]:
+    """A chat without so many of its oldest turns; a system prompt stays."""
+    first = 1 if messages[0]["role"] == "system" else 0
+    return messages[:first] + messages[first + 2 * turns :]
 
 
 def chat_sha(messages: list[Message]) -> str:

@@ -65,6 +65,10 @@ class Model(Section):
     tensor_parallel: int = 1
     system_prompt: str = ""
     sampling: ModelSampling = ModelSampling()
+    stop: list[str] = Field(default=[])
+    thinking: Literal["keep", "strip"] = "keep"
+    chat_template: str = ""
+    served_name: str = ""
     trust_remote_code: bool = False
 
 

@@ -89,3 +89,5 @@ class Runtime(Section):
     flush_conversations: int = 100
     flush_seconds: float = 30
     gpu_memory_utilization: float = 0.9
+    stall_seconds: float = 300  # without a token, until an engine is started anew
+    start_seconds: float = 3600  # until an engine must be ready

@@ -21,10 +21,9 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from stages.lib.conversation import RESPONSE
+from stages.lib.ledger import COST
 from stages.lib.shell import say
 
-# What a conversation took, and its share of the engine's time.
-COST = [("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("seconds", pa.float64())]
 SEGMENT = pa.schema([*RESPONSE, *COST])
 LENGTHS = [f"turns.list.element.{name}" for name in ("finish_reason", "prompt_tokens", "completion_tokens")]
 
@@ -92,19 +91,24 @@ class Store:
         draft.rename(self.folder / f"{time.time_ns():020d}-{name_of(content)}.parquet")
 
     def find(self, wanted: Collection[str], max_tokens: int, window: int) -> dict[str, Place]:
-        """Where the conversations of these identities stand that the limits leave as they are; the oldest of equals."""
+        """Where the conversations of these identities stand that the limits leave as they are.
+
+        Of equals the oldest, and one that failed only if there is no other.
+        """
         names = pa.array(wanted, pa.string())
         found: dict[str, Place] = {}
+        failed: dict[str, Place] = {}
         for segment in self.segments():
-            table = read_segment(segment, ["identity", *LENGTHS])
+            table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
                 continue
             hits = np.asarray(pc.is_in(table["identity"], names)) & still_holds(
                 table["turns"].combine_chunks(), max_tokens, window
             )
             for row in np.flatnonzero(hits).tolist():
-                found.setdefault(table["identity"][row].as_py(), Place(segment, row))
-        return found
+                kind = failed if table["status"][row].as_py() == "failed" else found
+                kind.setdefault(table["identity"][row].as_py(), Place(segment, row))
+        return failed | found
 
     def read(self, places: Sequence[Place]) -> pa.Table:
         """The rows at these places, in this order, as SEGMENT."""

@@ -1,0 +1,121 @@
+"""A model's chat template: the exact token ids of a chat, and whether the template can hold the chats that we ask."""
+
+import contextlib
+import re
+from typing import Any
+
+from stages.lib.conversation import Message, chat
+from stages.lib.model import Model
+from stages.lib.params import UserError
+
+MARK = "\U0010fffd\U0010fffc"  # private use, twice: in no one's text
+
+
+def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is imported only where it runs)
+    """Load a model's tokenizer, with the catalogue's chat template in the place of its own if there is one."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.location, revision=revision(model), trust_remote_code=model.trust_remote_code
+    )
+    if model.chat_template:
+        tokenizer.chat_template = model.chat_template
+    return tokenizer
+
+
+def revision(model: Model) -> str | None:
+    """The commit to load, if the model is on the hub."""
+    return model.commit if model.kind == "hub" else None
+
+
+class Template:
+    """Renders and encodes the chats of one model."""
+
+    def __init__(self, tokenizer: Any, model: Model) -> None:  # noqa: ANN401
+        self.tokenizer = tokenizer
+        self.model = model
+        self._control = control_pattern(tokenizer)
+
+    def check(self) -> None:
+        """Raise UserError unless a chat of two turns is rendered, whole, with the model's system prompt."""
+        where = f"{self.model.id}: its chat template"
+        hint = "write another one to a file and name it as `chat_template` in the catalogue"
+        if self.tokenizer.chat_template is None:
+            raise UserError(
+                f"{self.model.id} has no chat template, so it is no chat model: {hint}, or take it out of `compare`"
+            )
+        texts = ["first-question", "first-answer", "second-question"]
+        problem = self._problem(texts, self.model.system_prompt)
+        if problem and self.model.system_prompt and not self._problem(texts, ""):
+            raise UserError(
+                f"{where} has no system role ({problem}): take `system_prompt` out of the catalogue, or {hint}"
+            )
+        if problem:
+            raise UserError(f"{where} cannot hold a chat of user, assistant, user ({problem}): {hint}")
+
+    def _problem(self, texts: list[str], system_prompt: str) -> str:
+        """What goes wrong when a chat of two turns is rendered; empty when all of it is there."""
+        try:
+            found = self.render(chat([texts[0], texts[2]], [texts[1]], system_prompt))
+        except ValueError as error:
+            return str(error)
+        absent = [text for text in [*texts, system_prompt] if text.strip() not in found]
+        return f"it leaves out {absent[0][:60]!r}" if absent else ""
+
+    def render(self, messages: list[Message]) -> str:
+        """A chat as text, with the header of the reply; raise ValueError if the template refuses it."""
+        from jinja2 import TemplateError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            raise ValueError(f"the chat template says: {error}") from None
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """Token ids of a chat, with the header of the reply.
+
+        A control string inside a message (`<|eot_id|>`) is the user's text, not the template's: it is swapped for a
+        mark before the template is applied, and encoded as plain text between the pieces around it. Raises ValueError
+        if the template refuses the chat, or repeats or drops such a message.
+        """
+        found = [control for message in messages for control in self._control.findall(message["content"])]
+        if found:
+            messages = [
+                Message(role=message["role"], content=self._control.sub(MARK, message["content"]))
+                for message in messages
+            ]
+        pieces = self.render(messages).split(MARK)
+        if len(pieces) != len(found) + 1:
+            raise ValueError("the chat template repeats or drops a message that holds a control string")
+        ids: list[int] = self.tokenizer.encode(pieces[0], add_special_tokens=False)
+        for control, piece in zip(found, pieces[1:], strict=True):
+            ids += self._as_text(control)
+            ids += self.tokenizer.encode(piece, add_special_tokens=False)
+        return ids
+
+    def _as_text(self, control: str) -> list[int]:
+        """The ids of a control string as plain text. (Not every one is split by `split_special_tokens`.)"""
+        whole: list[int] = self.tokenizer.encode(control, add_special_tokens=False, split_special_tokens=True)
+        if self.tokenizer.convert_tokens_to_ids(control) not in whole:
+            return whole
+        first, rest = (self.tokenizer.encode(part, add_special_tokens=False) for part in (control[0], control[1:]))
+        return [*first, *rest]
+
+
+def control_pattern(tokenizer: Any) -> re.Pattern[str]:  # noqa: ANN401
+    """Finds the control strings of a tokenizer: its special tokens, and added ones in brackets (`<think>`)."""
+    added = tokenizer.added_tokens_decoder.values()
+    controls = {token.content for token in added if token.special or re.fullmatch(r"<.+>|\[.+\]", token.content)}
+    controls |= set(tokenizer.all_special_tokens)
+    return re.compile("|".join(map(re.escape, sorted(filter(None, controls), key=len, reverse=True))) or r"(?!)")
+
+
+def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
+    """The tokens that end a reply: the tokenizer's end of sequence and those of generation_config.json."""
+    from transformers import GenerationConfig
+
+    ids = {tokenizer.eos_token_id}
+    with contextlib.suppress(OSError):  # a model without the file has only its tokenizer's
+        found = GenerationConfig.from_pretrained(model.location, revision=revision(model)).eos_token_id
+        ids.update(found if isinstance(found, list) else [found])
+    return sorted(ids - {None})
