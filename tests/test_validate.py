@@ -172,6 +172,9 @@ def test_a_long_message_said_back_is_an_echo_and_a_short_one_is_not() -> None:
     assert answered("What is a harbour for?", "What is a harbour for?") == ["echo"]
     assert answered("What is a harbour for? For ships.", "What is a harbour for?") == []
     assert answered("Hi? Hi!", "Hi?") == []
+    assert answered("What would you like to know?", " \n" * 30) == []
+    chinese = "请告诉我海港是做什么用的,每天有哪些人在那里工作,他们都做些什么,什么时候回家吃饭?"
+    assert answered(chinese + "海港是船只停靠的地方。", chinese) == ["echo"]
 
 
 def test_another_language_is_reported_unless_language_is_the_subject() -> None:

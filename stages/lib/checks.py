@@ -117,11 +117,9 @@ def is_refusal(reply: str) -> bool:
 
 def is_echo(reply: str, user: str) -> bool:
     """Whether a reply says a message back and nothing else, or begins with a long one."""
-    if len(user) < SHORTEST_ECHO:
-        return False
-    words = user.split()
-    said = reply.split(None, len(words))  # the rest is the last
-    return said[: len(words)] == words and (len(said) == len(words) or len(user) >= LONG_MESSAGE)
+    user = " ".join(user.split())
+    said = " ".join(reply[: 2 * len(user)].split())
+    return said.startswith(user) if len(user) >= LONG_MESSAGE else said == user and len(user) >= SHORTEST_ECHO
 
 
 def language(text: str) -> str:
