@@ -184,6 +184,7 @@ def test_another_language_is_reported_unless_language_is_the_subject() -> None:
     assert not is_other_language("Ja, genau.", ENGLISH)
     assert is_other_language(ENGLISH, "请告诉我海港是做什么用的,每天有哪些人在那里工作,他们都做些什么?")
     assert (language(german), language("x = 1")) == ("de", "")
+    assert language("| 1 | la | 2 | el | 3 | de |\n" * 20) == ""
 
 
 def test_a_reply_that_falls_into_another_language_is_reported() -> None:
@@ -278,6 +279,12 @@ def test_checks_that_lack_what_they_need_are_named_and_give_no_reason() -> None:
     assert verdict(asked("One?"), "unknown_conversation", with_topics, MODEL, RULES)["not_checked"] == sorted(
         NEED_THE_PROMPT
     )
+
+
+def test_a_mark_of_a_cut_says_nothing_where_the_engine_said_how_the_reply_ended() -> None:
+    row = asked("One?")
+    row["turns"][0] |= {"assistant": "The log ends so: (truncated)", "completion_tokens": 50}
+    assert reasons(row, "One?") == []
 
 
 def test_a_prompt_that_did_not_fit_is_named_once() -> None:
@@ -575,9 +582,10 @@ def test_the_gate_can_hold_a_single_reason_to_its_own_share() -> None:
 
 
 def test_the_gate_never_lets_missing_or_unreadable_responses_pass() -> None:
-    assert "2 prompts have no response" in refuse(
-        "q72", COUNTED | {"missing": 2}, Gate(max_dropped_share=1.0, max_share={})
-    )
+    all_may_go = Gate(max_dropped_share=1.0, max_share={})
+    assert "2 prompts have no response" in refuse("q72", COUNTED | {"missing": 2}, all_may_go)
+    assert "1 of 1 shards of responses cannot be read" in refuse("q72", COUNTED | {"unreadable_shards": 1}, all_may_go)
+    assert refuse("q72", COUNTED | {"conversations": 0, "kept": 0}, all_may_go)
 
 
 def test_what_goes_to_git_is_counts_and_shares() -> None:
