@@ -1,4 +1,4 @@
-"""Conversations per second and peak memory of `validate`, on replies that exist, once and four times as many.
+"""Conversations per second of one core and peak memory of `validate`, on replies that exist, 1, 4 and 8 times over.
 
 python -m benchmarks.validation replies.parquet [column]
 """
@@ -21,7 +21,10 @@ from stages.lib.model import Model, save_model
 from stages.lib.shards import write_table
 
 ROOT = Path(__file__).parent.parent
-USER = "Tell me."
+USER = (
+    "Please tell me in a few clear sentences what you know about this, and why it matters."  # its language is looked at
+)
+PROGRAM = "from stages.validate import main; main('peer'); print(open('/proc/self/status').read())"
 
 
 def write(folder: Path, replies: list[str]) -> int:
@@ -61,29 +64,33 @@ def write(folder: Path, replies: list[str]) -> int:
 
 
 def measure(replies: list[str]) -> str:
-    """Validate replies in a process of their own; its figures in one line."""
+    """Validate replies in a process of their own; its figures in one line.
+
+    Its peak is the kernel's VmHWM of that process: `ru_maxrss` of a child counts what its parent held at the fork.
+    """
     with tempfile.TemporaryDirectory() as name:
         size = write(Path(name), replies)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
-        subprocess.run(
-            [sys.executable, "-m", "stages.validate", "peer"],
-            cwd=name, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, stderr=subprocess.DEVNULL,
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], cwd=name, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         wall = time.monotonic() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak = int(done.stdout.partition("VmHWM:")[2].split()[0]) / 1024
     return (
         f"{len(replies)} conversations, {size / 1e6:.1f} MB: {len(replies) / cpu:.0f} a second of one core "
-        f"({wall:.1f} s with the start), peak {after.ru_maxrss / 1024:.0f} MiB"
+        f"({wall:.1f} s with the start), peak {peak:.0f} MiB"
     )
 
 
 def main(path: str, column: str = "response") -> None:
-    """Measure once and four times the replies."""
+    """Measure the replies once, four times and eight times."""
     replies = [reply or "" for reply in pq.read_table(path, columns=[column])[column].to_pylist()]
-    for times in (1, 4):
-        sys.stdout.write(measure(replies * times) + "\n")
+    for times in (1, 4, 8):
+        print(measure(replies * times), flush=True)
 
 
 if __name__ == "__main__":

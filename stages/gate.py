@@ -4,6 +4,7 @@ In:  data/responses/<dgm>/, data/verdicts/<dgm>/, data/ledger/<dgm>/
 Out: metrics/gate/<dgm>.json, metrics/digests/dgms/<dgm>.json
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stages.lib.params import Section, UserError, load
 from stages.lib.shards import read_json, sha256_folder, write_json
 from stages.lib.shell import run, say
 
-COUNTS = ("conversations", "kept", "missing", "dropped_by", "found")
+COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
 
 
 class Gate(Section):
@@ -24,36 +25,54 @@ class Gate(Section):
 
 
 def count(summary: dict[str, Any]) -> dict[str, Any]:
-    """The counts that go to git, and the share dropped."""
-    conversations, kept = summary["conversations"], summary["kept"]
-    share = round(1 - kept / conversations, 4) if conversations else 0.0
-    return {name: summary[name] for name in COUNTS} | {"dropped_share": share}
+    """The counts that go to git, the share dropped, and the share in which each reason was found."""
+    shares = {reason: share(number, summary) for reason, number in summary["found"].items()}
+    dropped = share(summary["conversations"] - summary["kept"], summary)
+    return {name: summary[name] for name in COUNTS} | {"dropped_share": dropped, "found_share": shares}
+
+
+def share(number: int, summary: dict[str, Any]) -> float:
+    """So many of the conversations, as a share."""
+    return round(number / max(int(summary["conversations"]), 1), 4)
 
 
 def refuse(dgm: str, summary: dict[str, Any], gate: Gate) -> str:
-    """Say what is wrong, with three examples of the most frequent reason, and what to do; empty when all is well."""
+    """Say what is wrong, with three examples, and what to do; empty when all is well."""
     where = f"Look at data/verdicts/{dgm}"
-    if summary["unreadable_shards"] or summary["missing"]:
+    if not summary["conversations"] or summary["unreadable_shards"] or summary["missing"]:
         return (
-            f"{dgm}: {summary['unreadable_shards']} shards of responses cannot be read and {summary['missing']} "
-            f"prompts have no response. {where}; `dvc repro -f generate@{dgm}` writes them anew from the store"
+            f"{dgm}: {summary['unreadable_shards']} of {summary['shards']} shards of responses cannot be read and "
+            f"{summary['missing']} prompts have no response. {where}/shards.json; `dvc repro -f generate@{dgm}` writes "
+            "them anew from the store"
         )
-    conversations, dropped = summary["conversations"], summary["conversations"] - summary["kept"]
+    if over := "; ".join(reasons_over(summary, gate)):
+        return f"{dgm}: {over}. {where}, or raise gate.max_share in params.yaml"
+    if summary["conversations"] - summary["kept"] > gate.max_dropped_share * summary["conversations"]:
+        return f"{dgm}: {dropped(summary, gate)}. {where}, or raise gate.max_dropped_share in params.yaml"
+    return ""
+
+
+def reasons_over(summary: dict[str, Any], gate: Gate) -> Iterator[str]:
+    """Each reason that was found in more than its share of the conversations, with examples."""
+    conversations = summary["conversations"]
     for reason, allowed in gate.max_share.items():
         found = summary["found"].get(reason, 0)
         if found > allowed * conversations:
-            return (
-                f"{dgm}: {reason} in {found} of {conversations} conversations ({found / conversations:.1%}, allowed "
-                f"{allowed:.1%}), as in {named(summary, reason)}. {where}, or raise gate.max_share in params.yaml"
+            yield (
+                f"{reason} in {found} of {conversations} conversations ({found / conversations:.1%}, allowed "
+                f"{allowed:.1%}), as in {named(summary, reason)}"
             )
-    if dropped <= gate.max_dropped_share * conversations:
-        return ""
+
+
+def dropped(summary: dict[str, Any], gate: Gate) -> str:
+    """How many conversations were dropped, by reason, the most frequent first and with examples."""
+    conversations, number = summary["conversations"], summary["conversations"] - summary["kept"]
     reasons = sorted(summary["dropped_by"].items(), key=lambda item: (-item[1], item[0]))
-    counted = ", ".join(f"{reason} {number}" for reason, number in reasons)
+    first = reasons[0][0]
     return (
-        f"{dgm}: {dropped} of {conversations} conversations dropped ({dropped / conversations:.1%}, allowed "
-        f"{gate.max_dropped_share:.1%}): {counted}; {reasons[0][0]} as in {named(summary, reasons[0][0])}. "
-        f"{where}, or raise gate.max_dropped_share in params.yaml"
+        f"{number} of {conversations} conversations dropped ({number / conversations:.1%}, allowed "
+        f"{gate.max_dropped_share:.1%}): {', '.join(f'{reason} {found}' for reason, found in reasons)}; "
+        f"{first} as in {named(summary, first)}"
     )
 
 

@@ -17,6 +17,8 @@ from stages.lib.params import UserError
 
 T = TypeVar("T")
 ROWS_PER_SHARD = 20_000
+ROWS_PER_GROUP = 1_000  # of a shard: what is in memory at a time where rows are read or written one after the other
+READ_BUFFER = 1 << 16  # bytes; without a buffer a row group is read whole, however many rows its writer put in
 SUMMARY = "summary.json"
 
 
@@ -40,7 +42,19 @@ def write_table(folder: Path, table: pa.Table, rows_per_shard: int = ROWS_PER_SH
 
 def write_shard(folder: Path, number: int, table: pa.Table) -> None:
     """Write one shard of a folder."""
-    pq.write_table(table, folder / f"shard-{number:05d}.parquet", compression="zstd")
+    pq.write_table(table, shard_path(folder, number), compression="zstd", row_group_size=ROWS_PER_GROUP)
+
+
+def write_rows(folder: Path, number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write one shard of a folder from rows as they come: equal rows give equal bytes."""
+    with pq.ParquetWriter(shard_path(folder, number), schema, compression="zstd") as writer:
+        for chunk in chunks(rows, ROWS_PER_GROUP):
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where a folder keeps its shard of that number."""
+    return folder / f"shard-{number:05d}.parquet"
 
 
 def chunks(items: Iterable[T], length: int = ROWS_PER_SHARD) -> Iterator[list[T]]:
@@ -64,9 +78,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Read the rows of a folder's parquet files one after the other, a thousand at a time in memory."""
     for file in sorted(path.glob("*.parquet")):
-        with pq.ParquetFile(file) as shard:
-            for batch in shard.iter_batches(1000, columns=columns):
-                yield from batch.to_pylist()
+        yield from read_shard(file, columns)
+
+
+def read_shard(file: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Read the rows of one parquet file, a thousand at a time in memory."""
+    with pq.ParquetFile(file, buffer_size=READ_BUFFER) as shard:
+        for batch in shard.iter_batches(ROWS_PER_GROUP, columns=columns):
+            yield from batch.to_pylist()
 
 
 def write_json(path: Path, content: object) -> None:
