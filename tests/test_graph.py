@@ -75,7 +75,7 @@ class TestTheRules:
     def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
         files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - check.NO_STAGE
-        assert written == {f"data/checked/{stage}.json" for stage in files}
+        assert written == {f"data/checked/{name}.json" for name in (*files, "templates")}
         holders = {*check.SECTIONS} - {"runtime", "mix"}
         assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
         assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
@@ -139,6 +139,19 @@ def test_a_new_temperature_of_one_dgm_runs_its_branch_only(project: Project) -> 
     assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
     after = project.json("metrics/recipes.json")
     assert before["runs"]["only"] == after["runs"]["only"] and before["runs"]["blend"] != after["runs"]["blend"]
+
+
+def test_a_changed_chat_template_resolves_its_own_model_only(project: Project) -> None:
+    (project.root / "dgms" / "templates").mkdir()
+    (project.root / "dgms" / "templates" / "own.jinja").write_text("{{ messages }}")
+    file = project.root / "dgms" / "rich.yaml"
+    file.write_text(file.read_text() + "chat_template: dgms/templates/own.jinja\n")
+    assert "resolve@rich" in project.repro()
+    assert project.json("models/rich/model.json")["chat_template"] == "{{ messages }}"
+    project.edit("dgms/templates/own.jinja", "messages", "messages[0]")
+    stages = project.repro()
+    assert {"check", "resolve@rich", "generate@rich"} <= set(stages)
+    assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
 
 
 def test_a_new_dgm_is_the_only_one_that_runs_and_costs_nothing_when_it_comes_back(project: Project) -> None:

@@ -69,6 +69,12 @@ def put(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda params: params[section].update(values)
 
 
+def train_a_server(params: dict[str, Any]) -> None:
+    Path("dgms/far.yaml").write_text("name: F\nserver: {address: http://h/v1, model: f}\ncontext_window: 9\n")
+    params["dgms"].append("far")
+    params["mix"]["runs"]["new"] = {**RUN, "base": "far"}
+
+
 RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
 MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("mix", sizee=3), "p.yaml: mix.sizee: no such key; known keys: seed, size, scale_auxiliary"),
@@ -91,6 +97,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         "mix.runs.new.auxiliary: 'x' is not in auxiliary",
     ),
     (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
+    (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
     (put("prompts", source="../x.parquet"), "give an absolute path, or copy it here and `dvc add` it"),
 ]
 
@@ -118,7 +125,7 @@ def test_an_unknown_model_names_the_known_ones(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"name": "x", "context_window": 10}, "give exactly one of repository, path and import"),
+        ({"name": "x", "context_window": 10}, "give exactly one of repository, path, import and server"),
         ({"name": "x", "path": "a", "repository": "b", "context_window": 10}, "give exactly one of"),
         ({"name": "x", "path": "a"}, "context_window is missing"),
         ({"name": "x", "path": "a", "context_window": 10, "temperature": 1.0}, "x.temperature: no such key"),
