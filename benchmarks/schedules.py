@@ -19,9 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stages.generate import batches, imported_turn, to_row
+from stages.generate import batches, to_row
 from stages.lib.chain import Chain, Rules, converse
 from stages.lib.engine import VllmEngine
+from stages.lib.imported import imported_turn
 from stages.lib.model import Model, weights_digest
 from stages.lib.params import Runtime, Sampling
 from stages.lib.store import Store

@@ -84,7 +84,8 @@ class TestTheRules:
         files = built.json("data/checked/generate.json")["code"]
         assert set(files) == {
             "stages/generate.py",
-            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "model", "shards", "store")),
+            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "hub", "imported")),
+            *(f"stages/lib/{name}.py" for name in ("model", "shards", "store")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert "stages/report.html" in built.json("data/checked/report.json")["code"]
