@@ -33,6 +33,10 @@ check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
 profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
 	@python -m stages.lib.profile $(NAME)
 
+.PHONY: pin
+pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pin, or make pin ID="a b"
+	@python -m stages.pin $(ID)
+
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check
