@@ -11,6 +11,7 @@ import pytest
 
 from stages.generate import main
 from stages.lib.conversation import PROMPT
+from stages.lib.forms import leaves
 from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.model import Model, import_digest, save_model
 from stages.lib.params import UserError
@@ -92,6 +93,17 @@ def test_a_published_set_keeps_how_each_reply_ended(tmp_path: Path) -> None:
     rows[1]["conversation"][1]["finish_reason"] = "length"
     chains, _ = take(PROMPTS, write(tmp_path / "x.parquet", rows))
     assert [turn[2] for chain in chains for turn in texts(chain)] == ["stop", "length", "no response", "imported"]
+
+
+def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
+    row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
+    row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
+    schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
+    read = leaves(schema, ["conversation_hash", "conversation"])
+    assert {(path.split(".")[0], path.split(".")[-1]) for path in read} == {
+        ("conversation_hash", "conversation_hash"), ("conversation", "role"), ("conversation", "content"),
+        ("conversation", "finish_reason"),
+    }  # fmt: skip
 
 
 def test_one_file_of_many_models_gives_the_replies_of_the_one_that_where_names(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from stages.check import check_params
-from stages.lib.model import CATALOGUE, read_entry
+from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import Section, UserError, load, parse
 from tests.project import ROOT, small_params, write_model
 
@@ -54,7 +54,7 @@ def test_every_catalogue_file_is_valid_and_named_by_a_profile(monkeypatch: pytes
     named = {model for content in contents for model in (*content["dgms"], *content["bases"])}
     assert {path.stem for path in CATALOGUE.glob("*.yaml")} == named
     for model in named:
-        read_entry(model)
+        read_template(read_entry(model), model)
 
 
 @pytest.fixture

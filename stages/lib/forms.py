@@ -109,7 +109,8 @@ def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Ite
 def leaves(schema: pq.ParquetSchema, names: list[str]) -> list[str]:
     """The paths of the columns to read: of messages only role, content and finish_reason."""
     paths = [schema.column(number).path for number in range(len(schema))]
-    return [path for path in paths if path in names or (path.split(".")[0] in names and path.endswith(INSIDE))]
+    ends = {path: (path.split(".")[0], path.split(".")[-1]) for path in paths}
+    return [path for path, (top, last) in ends.items() if path in names or (top in names and last in INSIDE)]
 
 
 def jsonl_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
