@@ -39,6 +39,10 @@ retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-in
 	@python -m stages.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
+.PHONY: pin
+pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pin, or make pin ID="a b"
+	@python -m stages.pin $(ID)
+
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check

@@ -31,10 +31,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from stages.generate import batches, finish, imported_turn, write_responses
+from stages.generate import batches, finish, write_responses
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import PROMPT, chat
 from stages.lib.engine import Engine, Reply, Request
+from stages.lib.imported import imported_turn
 from stages.lib.model import Model
 from stages.lib.params import Runtime, Sampling, UserError
 from stages.lib.rules import Rules

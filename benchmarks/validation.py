@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.generate import imported_turn
 from stages.lib.conversation import PROMPT, RESPONSE
+from stages.lib.imported import imported_turn
 from stages.lib.model import Model, save_model
 from stages.lib.shards import write_table
 

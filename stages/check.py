@@ -1,9 +1,11 @@
 """Read all of params.yaml and the catalogue, and name what is wrong before anything runs.
 
 In:  params.yaml, dgms/
-Out: data/checked/<stage>.json: the section and the code of each stage, on which it depends
+Out: data/checked/<stage>.json: the section and the code of each stage, on which it depends;
+     data/checked/templates.json: the digest of each catalogue entry's chat template, on which only its own resolve does
 """
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from stages import (
     validate,
 )
 from stages.lib.code import digest, files_of
-from stages.lib.model import CATALOGUE, read_entry
+from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
 from stages.lib.rules import Generate
 from stages.lib.shards import write_json
@@ -47,7 +49,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
-NO_STAGE = {"check", "store"}  # nothing depends on them
+NO_STAGE = {"check", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
@@ -110,12 +112,20 @@ def check_runs(params: dict[str, Any], where: str) -> None:
         check_id(name, here)
         if name in models:
             raise UserError(f"{here}: a run cannot have the id of a model")
-        if entry["base"] not in models:
-            raise UserError(f"{here}.base: {entry['base']!r} is no id of bases or dgms")
+        check_base(entry["base"], models, here)
         for kind, known in (("dgms", params["dgms"]), ("auxiliary", params["auxiliary"] or {})):
             for source in entry.get(kind, {}):
                 if source not in known:
                     raise UserError(f"{here}.{kind}: {source!r} is not in {kind}, which has: {', '.join(known)}")
+
+
+def check_base(base: str, models: list[str], where: str) -> None:
+    """Raise UserError unless a run's base is a model of the profile that has weights here."""
+    if base not in models:
+        raise UserError(f"{where}.base: {base!r} is no id of bases or dgms")
+    entry = read_entry(base)
+    if entry.server or entry.import_:
+        raise UserError(f"{where}.base: {base!r} has no weights to train: its file names no repository or path")
 
 
 def check_source(source: str, where: str) -> None:
@@ -137,13 +147,21 @@ def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
     return found
 
 
+def template_digests() -> dict[str, str]:
+    """The digest of every catalogue entry's chat template, empty where it has none of its own."""
+    found = {}
+    for path in sorted(CATALOGUE.glob("*.yaml")):
+        check_id(path.stem, str(CATALOGUE))
+        text = read_template(read_entry(path.stem), str(path))
+        found[path.stem] = hashlib.sha256(text.encode()).hexdigest() if text else ""
+    return found
+
+
 def main() -> None:
     """Check the active params.yaml."""
     params = read_yaml(PARAMS)
     check_params(params, str(PARAMS))
-    for entry in sorted(CATALOGUE.glob("*.yaml")):
-        check_id(entry.stem, str(CATALOGUE))
-        read_entry(entry.stem)
+    write_json(Path("data/checked/templates.json"), template_digests())
     for path in sorted(Path("stages").glob("[!_]*.py")):
         if path.stem not in NO_STAGE:
             write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem))

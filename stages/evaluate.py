@@ -51,8 +51,8 @@ class Evaluate(Section):
 
 def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
     """lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's own dtype on GPUs."""
-    if model.kind == "import":
-        raise UserError(f"{model.id} has answers but no weights: leave it out of `compare`")
+    if model.kind in {"import", "server"}:
+        raise UserError(f"{model.id} has no weights here: leave it out of `compare`")
     if settings.device == "cpu" and model.quantization != "none":
         raise UserError(f"{model.id} is quantized ({model.quantization}), which needs `evaluate.device: gpu`")
     hub = model.kind == "hub"

@@ -4,11 +4,11 @@ In:  data/prompts/, models/<dgm>/model.json, the store of finished conversations
 Out: data/responses/<dgm>/ (in the order of the prompts), data/ledger/<dgm>/ (what they cost)
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import RESPONSE, Turn
+from stages.lib.conversation import RESPONSE
 from stages.lib.engine import Engine, Usage, make_engine
+from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
 from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, read_table, write_json, write_shard
+from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, write_json, write_shard
 from stages.lib.shell import progress, run, say
 from stages.lib.store import SEGMENT, Store, store_folder
 
@@ -102,40 +103,11 @@ def generate_missing(names: dict[str, str], model: Model, rules: Rules, generate
             store.append(batch)
 
 
-def import_responses(prompts: Iterable[dict[str, Any]], model: Model, rules: Rules) -> Iterator[dict[str, Any]]:
-    """Take replies that exist already, joined by conversation_hash: the reference ones, or a parquet's.
-
-    The parquet is in WildChat's schema (as the published WildChat-50m sets are). A conversation that it lacks, or
-    answers with another number of turns, gets empty replies and the status `not_imported`.
-    """
-    replies: dict[str, list[str]] = {}
-    if model.location != "reference":
-        for row in read_table(Path(model.location), ["conversation_hash", "conversation"]).to_pylist():
-            said = [message["content"] or "" for message in row["conversation"] if message["role"] == "assistant"]
-            replies.setdefault(row["conversation_hash"], said)
-    for prompt in prompts:
-        users, references = zip_turns(prompt)
-        said = references if model.location == "reference" else replies.get(prompt["conversation_hash"], [])
-        complete = len(said) == len(users) and all(said)
-        chain = Chain(prompt["conversation_hash"], users, status="ok" if complete else "not_imported")
-        chain.turns = [
-            imported_turn(user, reply) for user, reply in zip_longest(users, said[: len(users)], fillvalue="")
-        ]
-        yield to_row(chain, identity(prompt, model, rules, "import"), model.id, rules, "import")
-
-
-def imported_turn(user: str, reply: str) -> Turn:
-    """A turn of which nothing but its text is known."""
-    return Turn(
-        user=user,
-        assistant=reply,
-        raw="",
-        finish_reason="imported",
-        prompt_tokens=0,
-        completion_tokens=0,
-        trimmed_turns=0,
-        prompt_sha="",
-    )
+def import_rows(model: Model, rules: Rules, replies: Replies | None) -> Iterator[dict[str, Any]]:
+    """Rows of RESPONSE of replies that exist already; without any given, of the reference ones."""
+    engine = json.dumps(["import", model.columns, model.where, model.files], sort_keys=True)
+    for prompt, chain in import_responses(read_prompts(), replies):
+        yield to_row(chain, identity(prompt, model, rules, engine), model.id, rules, "import")
 
 
 def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -143,7 +115,7 @@ def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
     return [turn["user"] for turn in prompt["turns"]], [turn["reference"] for turn in prompt["turns"]]
 
 
-def write_responses(model: Model, tables: Iterable[pa.Table]) -> None:
+def write_responses(model: Model, tables: Iterable[pa.Table], replies: Replies | None = None) -> None:
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
     status, finishes, costs = Counter[str](), Counter[str](), [LEDGER.empty_table()]
     responses, ledger = Path("data/responses") / model.id, Path("data/ledger") / model.id
@@ -154,7 +126,8 @@ def write_responses(model: Model, tables: Iterable[pa.Table]) -> None:
             write_shard(ledger_folder, number, costs[-1])
             status.update(table["status"].to_pylist())
             finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
-        write_json(folder / SUMMARY, {"conversations": status.total(), "status": status, "finish_reasons": finishes})
+        found = {"conversations": status.total(), "status": status, "finish_reasons": finishes}
+        write_json(folder / SUMMARY, found | ({"import": replies.summary()} if replies else {}))
         write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model))
 
 
@@ -224,8 +197,10 @@ def main(dgm: str) -> None:
     model = load_model(dgm)
     rules = to_rules(model, generate)
     if model.kind == "import":
-        rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_responses(read_prompts(), model, rules)))
-        write_responses(model, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows))
+        hashes = {row["conversation_hash"] for row in read_rows(Path("data/prompts"), ["conversation_hash"])}
+        replies = None if model.location == "reference" else read_replies(model, hashes)
+        rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_rows(model, rules, replies)))
+        write_responses(model, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows), replies)
         return
     store = Store(store_folder(), dgm)
     with store.held():

@@ -167,6 +167,7 @@ def describe(key: str, base: Model, folder: Path) -> Model:
         "location": str(MODELS / key),
         "commit": weights_digest(folder),
         "dtype": read_json(folder / "config.json")["dtype"],
+        "chat_template": "",  # Axolotl saves the one it trained with beside the weights
     }
     return base.model_copy(update=own)
 

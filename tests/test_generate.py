@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.generate import import_responses, to_row
+from stages.generate import to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message
 from stages.lib.engine import EchoEngine, Request, Usage
@@ -207,14 +207,6 @@ def test_a_second_run_of_a_dgm_says_that_it_waits_and_goes_on_when_the_first_is_
             first.kill()
             assert second.stdout and second.stdout.readline() == "mine\n"
             second.kill()
-
-
-def test_imported_replies_are_joined_by_hash_and_missing_ones_are_named() -> None:
-    model = MODEL.model_copy(update={"kind": "import", "location": "reference"})
-    other = {"conversation_hash": "g", "turns": [{"user": "Hi?", "reference": ""}]}
-    rows = list(import_responses([PROMPT, other], model, RULES))
-    assert [(row["status"], row["turns"][0]["assistant"]) for row in rows] == [("ok", "Yes."), ("not_imported", "")]
-    assert rows[0]["turns"][0]["finish_reason"] == "imported"
 
 
 @pytest.fixture(scope="module")

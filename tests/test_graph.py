@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import check
+from tests.hub import serve
 from tests.project import BIN, ROOT, Project, cached, ran, write_model
 
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -75,7 +76,7 @@ class TestTheRules:
     def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
         files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - check.NO_STAGE
-        assert written == {f"data/checked/{stage}.json" for stage in files}
+        assert written == {f"data/checked/{name}.json" for name in (*files, "templates")}
         holders = {*check.SECTIONS} - {"runtime", "mix"}
         assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
         assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
@@ -84,7 +85,8 @@ class TestTheRules:
         files = built.json("data/checked/generate.json")["code"]
         assert set(files) == {
             "stages/generate.py",
-            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "model", "shards", "store")),
+            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "forms", "hub", "imported")),
+            *(f"stages/lib/{name}.py" for name in ("model", "shards", "store")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert "stages/report.html" in built.json("data/checked/report.json")["code"]
@@ -139,6 +141,35 @@ def test_a_new_temperature_of_one_dgm_runs_its_branch_only(project: Project) -> 
     assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
     after = project.json("metrics/recipes.json")
     assert before["runs"]["only"] == after["runs"]["only"] and before["runs"]["blend"] != after["runs"]["blend"]
+
+
+def test_a_changed_chat_template_resolves_its_own_model_only(project: Project) -> None:
+    (project.root / "dgms" / "templates").mkdir()
+    (project.root / "dgms" / "templates" / "own.jinja").write_text("{{ messages }}")
+    file = project.root / "dgms" / "rich.yaml"
+    file.write_text(file.read_text() + "chat_template: dgms/templates/own.jinja\n")
+    assert "resolve@rich" in project.repro()
+    assert project.json("models/rich/model.json")["chat_template"] == "{{ messages }}"
+    project.edit("dgms/templates/own.jinja", "messages", "messages[0]")
+    stages = project.repro()
+    assert {"check", "resolve@rich", "generate@rich"} <= set(stages)
+    assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
+
+
+def test_a_set_of_the_hub_is_a_dgm_like_any_other_and_is_downloaded_once(project: Project) -> None:
+    published = (project.root / "demo" / "prompts.parquet").read_bytes()
+    (project.root / "dgms" / "set.yaml").write_text("name: S\nimport: hub:lab/set\nrevision: main\n")
+    params = project.params()
+    params["validate"]["topic_letters"] = 0  # the replies of the test's prompts are about nothing
+    project.write_params(params | {"dgms": [*params["dgms"], "set"]})
+    with serve({"datasets/lab/set": {"data/train.parquet": published}}) as hub:
+        home = str(project.root / "hf")
+        output = project.run("dvc", "repro", HF_ENDPOINT=hub.address, HF_HOME=home, HF_HUB_OFFLINE="0")
+    assert {"resolve@set", "generate@set", "validate@set", "gate@set"} <= set(ran(output))
+    assert not [stage for stage in ran(output) if stage.startswith(("generate", "resolve")) and "@set" not in stage]
+    assert project.json("data/responses/set/summary.json")["import"] == {"rows": 12, "imported": 12, "left_out": {}}
+    assert project.json("metrics/gate/set.json")["kept"] == 12
+    assert project.repro() == []
 
 
 def test_a_new_dgm_is_the_only_one_that_runs_and_costs_nothing_when_it_comes_back(project: Project) -> None:

@@ -10,7 +10,7 @@ from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from stages.check import check_params
-from stages.lib.model import CATALOGUE, read_entry
+from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import Section, UserError, load, parse
 from tests.project import ROOT, small_params, write_model
 
@@ -54,7 +54,7 @@ def test_every_catalogue_file_is_valid_and_named_by_a_profile(monkeypatch: pytes
     named = {model for content in contents for model in (*content["dgms"], *content["bases"])}
     assert {path.stem for path in CATALOGUE.glob("*.yaml")} == named
     for model in named:
-        read_entry(model)
+        read_template(read_entry(model), model)
 
 
 @pytest.fixture
@@ -67,6 +67,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def put(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda params: params[section].update(values)
+
+
+def train_a_server(params: dict[str, Any]) -> None:
+    Path("dgms/far.yaml").write_text("name: F\nserver: {address: http://h/v1, model: f}\ncontext_window: 9\n")
+    params["dgms"].append("far")
+    params["mix"]["runs"]["new"] = {**RUN, "base": "far"}
 
 
 RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
@@ -91,6 +97,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         "mix.runs.new.auxiliary: 'x' is not in auxiliary",
     ),
     (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
+    (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
     (put("prompts", source="../x.parquet"), "give an absolute path, or copy it here and `dvc add` it"),
 ]
 
@@ -118,7 +125,7 @@ def test_an_unknown_model_names_the_known_ones(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"name": "x", "context_window": 10}, "give exactly one of repository, path and import"),
+        ({"name": "x", "context_window": 10}, "give exactly one of repository, path, import and server"),
         ({"name": "x", "path": "a", "repository": "b", "context_window": 10}, "give exactly one of"),
         ({"name": "x", "path": "a"}, "context_window is missing"),
         ({"name": "x", "path": "a", "context_window": 10, "temperature": 1.0}, "x.temperature: no such key"),

@@ -24,7 +24,7 @@ from stages.lib.rules import Rules, identity
 from stages.lib.shards import read_json, read_rows, read_shard, sha256_file, write_rows, write_table
 from stages.lib.store import SEGMENT
 from stages.validate import NEED_A_REQUEST, NEED_THE_PROMPT, NEED_THE_USER, Prompts, Validate, verdict
-from tests.test_generate import MODEL, RULES, stored_row, talk
+from tests.test_generate import MODEL, RULES, stored_row
 
 CHECKS = Validate(
     finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compression=0.09, topic_letters=0,

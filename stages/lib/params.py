@@ -1,13 +1,14 @@
 """The sections of params.yaml: frozen and typo-proof, each declared in the stage that owns it."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from ruamel.yaml import YAML, YAMLError
 
 PARAMS = Path("params.yaml")
 ID = r"^[a-z0-9_-]+$"  # DVC reads a dot in a key as a path
+HIDDEN: Final = "hidden"  # the type of an error whose input may hold a password, and so is not shown
 
 
 class UserError(Exception):
@@ -55,6 +56,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
         return f"{key}: no such key{hint}{more}"
     if first["type"] == "missing":
         return f"{key} is missing{more}"
+    if first["type"] == HIDDEN:
+        return f"{key}: {first['msg']}{more}"
     return f"{key}: {first['msg'].lower()}, got {first['input']!r}{more}"
 
 
@@ -75,10 +78,19 @@ def load_entry(name: str, key: str, model: type[S], path: Path = PARAMS) -> S:
 
 
 class Sampling(Section):
-    """How a token is drawn. Temperature 0 takes the likeliest."""
+    """How a token is drawn. Temperature 0 takes the likeliest; the last three are off as they stand here."""
 
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A conversation's identity holds these values: one that is off must not change the identities of before it was.
+        off = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+        return {name: value for name, value in handler(self).items() if off.get(name) != value}
 
 
 class Runtime(Section):
