@@ -55,8 +55,8 @@ class Model(Section):
 
     id: str
     name: str
-    location: str  # a repository, a folder, or what `import` names
-    kind: Literal["hub", "local", "import"]
+    location: str  # a repository, a folder, what `import` names, or a server's address
+    kind: Literal["hub", "local", "import", "server"]
     commit: str  # of the repository, or the sha256 of the folder or file
     parameters_billions: float
     context_window: int
