@@ -239,7 +239,7 @@ def test_retry_after_is_honoured(server: FakeServer) -> None:
 def test_an_answer_that_takes_too_long_is_asked_again(server: FakeServer) -> None:
     server.faults = [3.0]
     assert talk(server, "Hi?", timeout_seconds=0.5).turns[0]["assistant"] == "You said: Hi?"
-    assert len(server.asked) == 3
+    assert len(server.asked) == 3 and server.moments[2] - server.moments[1] < 2
 
 
 def test_no_more_requests_are_under_way_than_asked_and_as_many_as_that(server: FakeServer) -> None:
@@ -255,6 +255,13 @@ def test_requests_keep_to_their_number_per_minute(server: FakeServer) -> None:
         list(converse(engine, [Chain(str(number), ["Hi?"]) for number in range(6)], RULES, 8))
     gaps = [after - before for before, after in zip(server.moments, server.moments[1:], strict=False)]
     assert len(gaps) == 6 and server.moments[-1] - server.moments[0] > 6 * 0.2 - 0.05
+
+
+def test_waiting_for_its_moment_does_not_count_as_time_of_repeating(server: FakeServer) -> None:
+    server.faults = [500] * 16
+    with connect(server, requests_per_minute=240, retry_seconds=1.5) as engine:
+        chains = [Chain(str(number), ["Hi?"]) for number in range(8)]
+        assert {chain.status for chain in converse(engine, chains, RULES, 8)} == {"ok"}
 
 
 class TestWindow:
@@ -434,6 +441,20 @@ class TestDeath:
                 for chain in converse(engine, [Chain(str(number), ["Hi?"]) for number in range(50)], RULES, 1):
                     done.append(chain.reason)
         assert done == ["the server did not answer it, however often it was asked (HTTP 503)"] * 2
+
+    def test_single_requests_that_fail_for_good_do_not_end_it(self, server: FakeServer) -> None:
+        server.faults = [503, 503, None] * 3
+        with connect(server, max_concurrent=1, retry_seconds=0.5) as engine:
+            done = list(converse(engine, [Chain(str(number), ["Hi?"]) for number in range(6)], RULES, 1))
+        assert [chain.status for chain in done] == ["failed", "ok"] * 3
+
+    def test_nothing_more_is_asked_once_it_is_clear_that_nothing_will_help(self, server: FakeServer) -> None:
+        server.seconds = 0.2
+        with connect(server) as engine:
+            server.faults = [404]
+            with pytest.raises(UserError, match="has no model"):
+                list(converse(engine, [Chain("a", ["Hi?"] * 3), Chain("b", ["Hi?"] * 3)], RULES, 8))
+        assert len(server.asked) == 3
 
     def test_a_key_that_is_withdrawn_ends_it_at_once(self, server: FakeServer) -> None:
         with connect(server) as engine:
