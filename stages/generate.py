@@ -22,7 +22,7 @@ from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
-from stages.lib.rules import Generate, Rules, identity, to_rules
+from stages.lib.rules import Generate, Rules, engine_of, identity, to_rules
 from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, write_json, write_shard
 from stages.lib.shell import progress, run, say
 from stages.lib.store import SEGMENT, Store, store_folder
@@ -49,15 +49,23 @@ def to_row(chain: Chain, name: str, dgm: str, rules: Rules, engine: str) -> dict
 
 
 def batches(rows: Iterable[dict[str, Any]], engine: Engine, runtime: Runtime) -> Iterator[list[dict[str, Any]]]:
-    """Gather rows until there are enough or enough time has passed, and charge them for it."""
+    """Gather rows until there are enough or enough time has passed, and charge them for it.
+
+    An error of the engine comes after the rows that were finished before it.
+    """
     batch: list[dict[str, Any]] = []
-    began = time.monotonic()
-    for row in rows:
-        batch.append(row)
-        if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
-            yield charge(batch, time.monotonic() - began, engine.usage())
-            batch, began = [], time.monotonic()
+    began, error = time.monotonic(), None
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
+                yield charge(batch, time.monotonic() - began, engine.usage())
+                batch, began = [], time.monotonic()
+    except UserError as found:
+        error = found
     yield charge(batch, time.monotonic() - began, engine.usage())
+    if error:
+        raise error
 
 
 def read_prompts() -> Iterator[dict[str, Any]]:
@@ -144,7 +152,8 @@ def to_ledger(costs: pa.Table, model: Model) -> dict[str, Any]:
 
 def answer(model: Model, rules: Rules, generate: Generate, store: Store) -> Iterator[pa.Table]:
     """Generate what the store does not hold yet; then its conversations in the order of the prompts, shard by shard."""
-    names = {prompt["conversation_hash"]: identity(prompt, model, rules, generate.engine) for prompt in read_prompts()}
+    engine = engine_of(model, generate.engine)
+    names = {prompt["conversation_hash"]: identity(prompt, model, rules, engine) for prompt in read_prompts()}
     found = store.find(list(names.values()), rules.max_tokens, rules.window)
     missing = {key: name for key, name in names.items() if name not in found}
     say(f"{model.id}: {len(found)} conversations are in the store, {len(missing)} to generate")

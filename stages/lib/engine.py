@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from stages.lib.conversation import Message, without_oldest
 from stages.lib.model import Model
 from stages.lib.params import Runtime
-from stages.lib.rules import EngineName, Rules
+from stages.lib.rules import EngineName, Rules, engine_of
 
 
 class Request(NamedTuple):
@@ -68,7 +68,11 @@ class Engine(Protocol):
 
 
 def make_engine(name: EngineName, model: Model, rules: Rules, runtime: Runtime) -> Engine:
-    """Start an engine for a model, in a process of its own."""
+    """Start an engine for a model in a process of its own, or connect to the server that has the model."""
+    if engine_of(model, name) == "openai":
+        from stages.lib.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(model, rules, runtime)
     from stages.lib.supervised import Supervised
     from stages.lib.vllm_engine import VllmEngine
 
@@ -86,12 +90,16 @@ class Fitted(NamedTuple):
 
 def fit(engine: "Encoder", messages: list[Message], rules: Rules) -> Fitted:
     """Encode a chat, without as many of its oldest turns as `rules.trim` takes to make room for a whole reply."""
-    num_earlier = sum(message["role"] == "assistant" for message in messages) if rules.trim == "oldest" else 0
-    for turns in range(num_earlier + 1):
+    for turns in range(num_droppable(messages, rules) + 1):
         ids = engine.encode(without_oldest(messages, turns))
         if len(ids) + rules.max_tokens <= rules.window:
             break
     return Fitted(ids, turns, min(rules.max_tokens, rules.window - len(ids)))
+
+
+def num_droppable(messages: list[Message], rules: Rules) -> int:
+    """How many of a chat's oldest turns may be left out."""
+    return sum(message["role"] == "assistant" for message in messages) if rules.trim == "oldest" else 0
 
 
 class Encoder(Protocol):

@@ -93,6 +93,16 @@ class Sampling(Section):
         return {name: value for name, value in handler(self).items() if off.get(name) != value}
 
 
+class Server(Section):
+    """How a server is asked that answers for a DGM. 0: no limit."""
+
+    requests_per_minute: int = Field(default=0, ge=0)
+    retry_seconds: float = Field(default=300, ge=0)  # for which what the server did not answer is asked again
+    timeout_seconds: float = Field(default=600, gt=0)  # until a request counts as not answered
+    max_requests: int = Field(default=0, ge=0)  # of one run, repeated ones too
+    max_tokens: int = Field(default=0, ge=0)  # of one run, of prompts and replies together
+
+
 class Runtime(Section):
     """How to run, never what comes out: no stage tracks these."""
 
@@ -103,3 +113,4 @@ class Runtime(Section):
     gpu_memory_utilization: float = 0.9
     stall_seconds: float = 300  # without a token, until an engine is started anew
     start_seconds: float = 3600  # until an engine must be ready
+    server: Server = Server()

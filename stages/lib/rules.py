@@ -67,6 +67,11 @@ def plain_rules(model: Model, asking: Asking) -> Rules:
     )
 
 
+def engine_of(model: Model, asked: str) -> str:
+    """The engine that answers for a model: where a server has it, that is not for the params to choose."""
+    return "openai" if model.kind == "server" else asked
+
+
 def identity(prompt: dict[str, Any], model: Model, rules: Rules, engine: str) -> str:
     """Name a finished conversation by all that decides its text: 32 hex digits.
 
