@@ -98,17 +98,24 @@ def ask(prompts: list[Row], job: Job) -> tuple[pa.Table, Stopwatch | None]:
 def pace_of(job: Job, watch: Stopwatch | None) -> tuple[Pace, str]:
     """The busy part of this pilot, or of an earlier and larger one that left a note in the store; and the hardware."""
     note = job.store.folder / "pace.json"
-    same = {"model": [job.model.commit, job.model.quantization, job.model.dtype]}
+    same = {"of": what_is_timed(job)}
     known = read_json(note) if note.exists() else {}
     if watch and watch.spans:
         pace = busy_part(watch.spans)
         new = same | {"hardware": watch.hardware, "pace": asdict(pace)}
-        if any(known.get(key) != new[key] for key in ("model", "hardware")) or pace.at_once >= known["pace"]["at_once"]:
+        if any(known.get(key) != new[key] for key in ("of", "hardware")) or pace.at_once >= known["pace"]["at_once"]:
             write_json(note, new)
             return pace, watch.hardware
-    if known.get("model") == same["model"]:
+    if known.get("of") == same["of"]:
         return Pace(**known["pace"]), known["hardware"]
     return Pace(0, 0, 0), ""
+
+
+def what_is_timed(job: Job) -> list[object]:
+    """What besides the hardware a speed depends on, as JSON holds it."""
+    model, rules = job.model, job.rules
+    asked = [rules.max_tokens, rules.window, rules.sampling.model_dump(), job.settings.runtime.max_concurrent]
+    return [model.commit, model.quantization, model.dtype, *asked]
 
 
 def count_turns() -> Counter[int]:
@@ -318,7 +325,7 @@ def main(words: list[str] | None = None) -> None:
             found = try_pilot(dgm, asked.conversations, settings, turns)
             pilots += [found] if found else []
         except UserError as error:
-            say(f"{dgm}: no pilot: {error}")
+            say(f"{dgm}: no pilot: {str(error).removeprefix(f'{dgm}: ')}")
             failed.append(dgm)
     if pilots:
         print("\n".join([*compare(pilots), "", *notes(asked.conversations, settings.runtime)]))

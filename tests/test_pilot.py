@@ -17,7 +17,7 @@ from stages.lib.forecast import Sampled, num_grown, total
 from stages.lib.model import load_model
 from stages.lib.pace import Pace, Span, busy_part
 from stages.lib.params import PARAMS, Runtime, load
-from stages.lib.pilot_screen import forecast_lines
+from stages.lib.pilot_screen import Piloted, block, compare, forecast_lines
 from stages.lib.quality import Quality, distinct
 from stages.lib.rules import Generate, Rules, identity, to_rules
 from stages.lib.shards import write_table
@@ -240,6 +240,14 @@ def test_time_comes_from_rows_of_the_same_hardware_and_tokens_from_the_pilots_ow
     assert dear.hardware == "H100 x1"  # most tokens
     assert dear.money == approx((0.5, 0.5))
     assert dict(forecast_lines(dear))["money"] == "0.50"
+    shown = Piloted(
+        "m", "M\x1b[2J", judge(rows_of("a"), [asked("a")], job)[0], 1, Counter(), set(), {}, "", dear, [], []
+    )
+    assert block(shown)[0] == "m: M\\x1b[2J"
+    table = compare([shown, replace(shown, dgm="n", kept=0, gate="x", forecast=replace(found, money=(1.5, 2.5)))])
+    assert [line.split()[:3] for line in table[1:3]] == [["m", "100.0%", "pass"], ["n", "0.0%", "stop"]]
+    assert table[3].split()[:2] == ["all", "12"] and "2.00 to 3.00" in table[3]
+    assert "-  " in compare([replace(shown, forecast=found), shown])[3]  # no sum where one is not known
 
 
 def watch(hardware: str, num_spans: int) -> Any:
@@ -258,6 +266,8 @@ def test_the_busy_part_of_a_larger_pilot_is_remembered_on_the_same_hardware(job:
     assert pace_of(job, watch("A100 x1", 2)) == (Pace(2, 20, 10), "A100 x1")
     other = replace(job, model=MODEL.model_copy(update={"commit": "d"}))
     assert pace_of(other, None) == (Pace(0, 0, 0), "")
+    assert pace_of(replace(job, rules=replace(RULES, max_tokens=99)), None) == (Pace(0, 0, 0), "")
+    assert pace_of(replace(job, settings=settings(max_concurrent=9)), watch("A100 x1", 1))[0].at_once == 1
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from stages.lib.forecast import MIN_ROWS, Forecast, Range, Total
 from stages.lib.pace import BUSY_SHARE
 from stages.lib.params import Runtime
 from stages.lib.quality import Quality, distinct
-from stages.lib.words import between, columns, count, digits, duration, shares, size
+from stages.lib.words import between, columns, count, digits, duration, shares, size, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def block(found: Piloted) -> list[str]:
         *(("warning", line) for line in found.warnings),
         *(("example" if number == 0 else "", line) for number, line in enumerate(found.example)),
     ]
-    return [f"{found.dgm}: {found.name}", *(f"  {label:<10}{line}".rstrip() for label, line in lines)]
+    page = [f"{found.dgm}: {found.name}", *(f"  {label:<10}{line}".rstrip() for label, line in lines)]
+    return [visible(line, len(line)) for line in page]  # names and languages are data of others too
 
 
 def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
@@ -63,7 +64,7 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
         yield "to do", f"{forecast.todo} of {forecast.of} conversations; the others are in the store"
         yield "tokens", f"{tokens(forecast.prompt)} in, {tokens(forecast.completion)} out"
         if forecast.grown:
-            yield "", f"{forecast.grown} conversations have a number of turns that too few here have: see the notes"
+            yield "", f"{forecast.grown} of them ask for a number of turns that fewer than {MIN_ROWS} here asked for"
         yield "time", f"{between(forecast.wall, duration)} on {forecast.hardware or 'a machine without a name'}"
         yield from (("", line) for line in speeds(forecast))
         if forecast.gpu_hours:
