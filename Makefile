@@ -33,6 +33,10 @@ check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
 profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
 	@python -m stages.lib.profile $(NAME)
 
+.PHONY: pilot
+pilot: .venv/lock ## 200 conversations per DGM, then what the full run takes and how the replies look: make pilot [DGM="a b"]
+	@python -m stages.pilot $(DGM)
+
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-instruct
 	@test -n "$(DGM)" || { echo "make: say which one: make retry DGM=<id>"; exit 2; }

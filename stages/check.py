@@ -49,7 +49,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
-NO_STAGE = {"check", "pin", "store"}  # nothing depends on them
+NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],

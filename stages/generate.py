@@ -7,7 +7,7 @@ Out: data/responses/<dgm>/ (in the order of the prompts), data/ledger/<dgm>/ (wh
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
-from stages.lib.rules import Generate, Rules, engine_of, identity, to_rules
+from stages.lib.rules import EngineName, Generate, Rules, engine_of, identity, to_rules
 from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, write_json, write_shard
 from stages.lib.shell import progress, run, say
 from stages.lib.store import SEGMENT, Store, store_folder
 
 LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])
+Reader = Callable[[], Iterator[dict[str, Any]]]
+Start = Callable[[EngineName, Model, Rules, Runtime], Engine]
 
 
 def to_row(chain: Chain, name: str, dgm: str, rules: Rules, engine: str) -> dict[str, Any]:
@@ -91,10 +93,15 @@ class Tally:
 
 
 def finish(
-    engine: Engine, names: dict[str, str], model: Model, rules: Rules, runtime: Runtime
+    engine: Engine,
+    prompts: Iterator[dict[str, Any]],
+    names: dict[str, str],
+    model: Model,
+    rules: Rules,
+    runtime: Runtime,
 ) -> Iterator[dict[str, Any]]:
     """Answer the prompts that `names` maps from conversation_hash to identity; their rows, as they end."""
-    wanted = (prompt for prompt in read_prompts() if prompt["conversation_hash"] in names)
+    wanted = (prompt for prompt in prompts if prompt["conversation_hash"] in names)
     chains = (Chain(prompt["conversation_hash"], *zip_turns(prompt)) for prompt in wanted)
     finished, tally = converse(engine, chains, rules, runtime.max_concurrent), Tally()
     with progress(finished, desc=model.id, unit="conversations", total=len(names)) as bar:
@@ -103,11 +110,13 @@ def finish(
             yield to_row(chain, names[chain.name], model.id, rules, engine.description)
 
 
-def generate_missing(names: dict[str, str], model: Model, rules: Rules, generate: Generate, store: Store) -> None:
+def generate_missing(
+    read: Reader, names: dict[str, str], model: Model, rules: Rules, generate: Generate, store: Store, start: Start
+) -> None:
     """Answer these prompts with an engine and put the conversations into the store as they end."""
     runtime = load("runtime", Runtime)
-    with closing(make_engine(generate.engine, model, rules, runtime)) as engine:
-        for batch in batches(finish(engine, names, model, rules, runtime), engine, runtime):
+    with closing(start(generate.engine, model, rules, runtime)) as engine:
+        for batch in batches(finish(engine, read(), names, model, rules, runtime), engine, runtime):
             store.append(batch)
 
 
@@ -150,15 +159,22 @@ def to_ledger(costs: pa.Table, model: Model) -> dict[str, Any]:
     }
 
 
-def answer(model: Model, rules: Rules, generate: Generate, store: Store) -> Iterator[pa.Table]:
+def answer(
+    model: Model,
+    rules: Rules,
+    generate: Generate,
+    store: Store,
+    read: Reader = read_prompts,
+    start: Start = make_engine,
+) -> Iterator[pa.Table]:
     """Generate what the store does not hold yet; then its conversations in the order of the prompts, shard by shard."""
     engine = engine_of(model, generate.engine)
-    names = {prompt["conversation_hash"]: identity(prompt, model, rules, engine) for prompt in read_prompts()}
+    names = {prompt["conversation_hash"]: identity(prompt, model, rules, engine) for prompt in read()}
     found = store.find(list(names.values()), rules.max_tokens, rules.window)
     missing = {key: name for key, name in names.items() if name not in found}
     say(f"{model.id}: {len(found)} conversations are in the store, {len(missing)} to generate")
     if missing:
-        generate_missing(missing, model, rules, generate, store)
+        generate_missing(read, missing, model, rules, generate, store, start)
         found |= store.find(list(missing.values()), rules.max_tokens, rules.window)
     absent = names.keys() - {key for key, name in names.items() if name in found}
     if absent:

@@ -110,13 +110,13 @@ class Store:
                 kind.setdefault(table["identity"][row].as_py(), Place(segment, row))
         return failed | found
 
-    def read(self, places: Sequence[Place]) -> pa.Table:
-        """The rows at these places, in this order, as SEGMENT."""
+    def read(self, places: Sequence[Place], columns: list[str] | None = None) -> pa.Table:
+        """The rows at these places, in this order, as SEGMENT or these columns of it."""
         positions: dict[Path, list[int]] = defaultdict(list)
         for position, place in enumerate(places):
             positions[place.segment].append(position)
         parts = [
-            pq.read_table(segment).take([places[position].row for position in here])
+            pq.read_table(segment, columns=columns).take([places[position].row for position in here])
             for segment, here in positions.items()
         ]
         order = np.argsort([position for here in positions.values() for position in here])
