@@ -8,7 +8,6 @@ stage       what `generate` does: chains, own history, records, store, responses
 barrier     the same questions, but every conversation waits until all have ended their turn; no records
 in_batches  the released code's way: the original replies as history, all turns of a quarter at once; no records
 reference   the original replies as history, without a barrier; no records
-seeded      `stage` with a seed for each request (on CPU `stage` has them in any case)
 
 Every reply is exactly as long as planned (the end of turn is ignored), and the prefix cache is emptied before each way,
 so the ratios are of speed alone. (Where a model's odd tokens read again as other tokens, prompts differ a little: see
@@ -46,7 +45,7 @@ from stages.lib.vllm_engine import VllmEngine
 
 DEMO = Path("demo/models/demo-rich").resolve()
 TURNS = {1: 45, 2: 20, 3: 15, 4: 12, 6: 8}  # as in WildChat
-WAYS = ("bare", "stage", "barrier", "in_batches", "reference", "seeded")
+WAYS = ("bare", "stage", "barrier", "in_batches", "reference")
 
 
 class Shape(NamedTuple):
@@ -146,7 +145,6 @@ class Planned(VllmEngine):
     def __init__(self, plan: Plan, dummy: bool, model: Model, rules: Rules, runtime: Runtime) -> None:
         self.plan, self.dummy = plan, dummy
         self.concurrent = runtime.max_concurrent
-        self.seeded = False
         self.asked: Counter[str] = Counter()
         super().__init__(model, rules, runtime)
         self._stop_ids = []
@@ -160,9 +158,8 @@ class Planned(VllmEngine):
         name, _, turn = key.partition("#")
         number = int(turn) if turn else self.asked[name]
         self.asked[name] += 1
-        seed = {"seed": request.seed} if self.seeded else {}
         length = min(self.plan.lengths[name][number], max_tokens)
-        return super().sampling(key, request, max_tokens) | {"max_tokens": length, "ignore_eos": True} | seed
+        return super().sampling(key, request, max_tokens) | {"max_tokens": length, "ignore_eos": True}
 
     def submit(self, key: str, request: Request) -> None:
         """Ask, or do what is ordered."""
@@ -171,7 +168,6 @@ class Planned(VllmEngine):
             return
         self.asked.clear()
         self._engine.reset_prefix_cache()
-        self.seeded = key == "!seeded"
         tokens, seconds = self.bare(int(request.messages[0]["content"])) if key == "!bare" else (0, 0.0)
         self._early.append((key, Reply(str(seconds), "stop", tokens, 0)))
 
@@ -306,7 +302,7 @@ def by_reference(rules: Rules) -> Rules:
 
 
 DO: dict[str, Callable[..., Result]] = {
-    "bare": bare, "stage": stage, "barrier": barrier, "in_batches": in_batches, "reference": reference, "seeded": stage
+    "bare": bare, "stage": stage, "barrier": barrier, "in_batches": in_batches, "reference": reference
 }  # fmt: skip
 
 
@@ -317,7 +313,7 @@ def measure(engine: Engine, plan: Plan, ways: list[str], rules: Rules, model: Mo
     stage(engine, few, rules, model, runtime)
     speeds: dict[str, list[float]] = {}
     for way in ways:
-        order(engine, f"!{way}" if way == "seeded" else "!forget")
+        order(engine, "!forget")
         asked, cached, seconds = DO[way](engine, plan, rules, model, runtime)
         speeds.setdefault(way, []).append(plan.output_tokens / seconds)
         print(

@@ -20,7 +20,7 @@ Column = Literal["conversation_hash", "conversation", "user", "response", "finis
 class ModelSampling(Section):
     """A model's own sampling; what it leaves out is the profile's."""
 
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0)  # 0: off
     min_p: float | None = Field(default=None, ge=0, le=1)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import openai
 from openai.types.chat import ChatCompletion
@@ -124,7 +125,7 @@ class OpenAIEngine:
         )
         return openai.AsyncOpenAI(
             base_url=self._model.location,
-            api_key=next(filter(None, map(os.environ.get, KEYS)), "EMPTY"),
+            api_key=key_for(self._model.location),
             timeout=openai.Timeout(self._server.timeout_seconds, connect=CONNECT_SECONDS),
             max_retries=NO_LIMIT,
             http_client=http,
@@ -344,6 +345,12 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if hasattr(self, "_client"):
             await self._client.close()
+
+
+def key_for(address: str) -> str:
+    """The key from the environment; OpenAI's own goes to no other address than OpenAI's."""
+    names = KEYS if urlsplit(address).hostname == "api.openai.com" else KEYS[:1]
+    return next(filter(None, map(os.environ.get, names)), "EMPTY")
 
 
 def is_too_long(error: openai.APIStatusError) -> bool:

@@ -80,7 +80,7 @@ def load_entry(name: str, key: str, model: type[S], path: Path = PARAMS) -> S:
 class Sampling(Section):
     """How a token is drawn. Temperature 0 takes the likeliest; the last three are off as they stand here."""
 
-    temperature: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=1.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     min_p: float = Field(default=0.0, ge=0, le=1)

@@ -32,6 +32,7 @@ class VllmEngine:
         self._stop_ids = end_of_turn_ids(self._tokenizer, model)
         self._sampling_params = vllm.SamplingParams
         self._final_only = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
+        self._refusal = getattr(vllm.exceptions, "VLLMClientError", ValueError)  # 0.26 has no such class
         self.description = f"vllm {vllm.__version__}"
         self._llm = vllm.LLM(**self.options(model, runtime))
         self._engine = self._llm.llm_engine
@@ -52,7 +53,6 @@ class VllmEngine:
             "tensor_parallel_size": model.tensor_parallel,
             "gpu_memory_utilization": runtime.gpu_memory_utilization,
             "trust_remote_code": model.trust_remote_code,
-            "seed": self.rules.seed,
             "generation_config": "vllm",  # a model's own sampling defaults never apply unasked
             "enable_prefix_caching": True,
             "enforce_eager": not on_gpu(),
@@ -65,26 +65,25 @@ class VllmEngine:
         return self._template.encode(messages)
 
     def submit(self, key: str, request: Request) -> None:
-        """Queue a request."""
+        """Queue a request; raise ValueError if vLLM refuses it."""
         fitted = fit(self, request.messages, self.rules)
         if fitted.room < 1:
             self._early.append((key, overflow(fitted)))
             return
-        params = self._sampling_params(**self.sampling(key, request, fitted.room))
-        self._engine.add_request(f"{fitted.trimmed_turns}/{key}", {"prompt_token_ids": fitted.ids}, params)
+        try:
+            params = self._sampling_params(**self.sampling(key, request, fitted.room))
+            self._engine.add_request(f"{fitted.trimmed_turns}/{key}", {"prompt_token_ids": fitted.ids}, params)
+        except self._refusal as error:
+            raise ValueError(str(error)) from None
 
     def sampling(self, key: str, request: Request, max_tokens: int) -> dict[str, Any]:
-        """The sampling of one request, in vLLM's words; everything that its defaults would decide is named.
-
-        On a GPU a request has no seed of its own: a reply there depends on what else is in the batch in any case, and
-        rows with seeds are drawn one by one.
-        """
+        """The sampling of one request, in vLLM's words; everything that its defaults would decide is named."""
         del key
         sampling = self.rules.sampling
         return {
             **sampling.model_dump(),
             "max_tokens": max_tokens,
-            "seed": request.seed if sampling.temperature and not on_gpu() else None,
+            "seed": request.seed if sampling.temperature else None,
             "stop": list(self.rules.stop),
             "stop_token_ids": self._stop_ids,
             "detokenize": bool(self.rules.stop),  # else once, at the end: vLLM would do it token by token
