@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from stages.generate import batches, finish, write_responses
+from stages.generate import batches, finish, read_prompts, write_responses
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import PROMPT, chat
 from stages.lib.engine import Engine, Reply, Request
@@ -57,7 +57,7 @@ class Shape(NamedTuple):
     reply: tuple[float, float, int]
     words: list[str]
     tokens_per_word: float
-    dtype: str
+    dtype: Literal["bfloat16", "float32"]
     dummy: bool
 
 
@@ -230,7 +230,7 @@ def stage(engine: Engine, plan: Plan, rules: Rules, model: Model, runtime: Runti
     began, wall = time.monotonic(), time.time_ns()
     store = Store(Path("store"), model.id)
     names = {name: f"{name}-{began}" for name in plan.users}
-    for batch in batches(finish(engine, names, model, rules, runtime), engine, runtime):
+    for batch in batches(finish(engine, read_prompts(), names, model, rules, runtime), engine, runtime):
         store.append(batch)
     segments = [segment for segment in store.segments() if segment.stat().st_mtime_ns > wall]
     table = pa.concat_tables(filter(None, map(read_segment, segments)))

@@ -26,7 +26,7 @@ from stages.lib.conversation import Message
 from stages.lib.engine import make_engine
 from stages.lib.ledger import summarize
 from stages.lib.model import Model, save_model
-from stages.lib.openai_engine import OpenAIEngine, is_too_long
+from stages.lib.openai_engine import OpenAIEngine, is_too_long, key_for
 from stages.lib.params import Runtime, Sampling, Server, UserError
 from stages.lib.rules import Rules, engine_of
 from stages.lib.store import Store, read_segment
@@ -367,13 +367,16 @@ class TestStart:
         assert "refuses the key (HTTP 401): set REWILD_API_KEY" in str(error.value)
         assert SECRET not in str(error.value) and "\n" not in str(error.value)
 
-    @pytest.mark.parametrize("name", ["REWILD_API_KEY", "OPENAI_API_KEY"])
-    def test_the_right_key_of_either_name(self, server: FakeServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_right_key(self, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
         server.key = SECRET
-        for other in ("REWILD_API_KEY", "OPENAI_API_KEY"):
-            monkeypatch.delenv(other, raising=False)
-        monkeypatch.setenv(name, SECRET)
+        monkeypatch.setenv("REWILD_API_KEY", SECRET)
         assert talk(server, "Hi?").status == "ok"
+
+    def test_the_key_for_openai_goes_to_no_other_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("REWILD_API_KEY", raising=False)
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        addresses = ("https://api.openai.com/v1", "http://127.0.0.1:8000/v1", "https://api.openai.com.evil.org/v1")
+        assert [key_for(address) for address in addresses] == [SECRET, "EMPTY", "EMPTY"]
 
     def test_an_unknown_model(self, server: FakeServer) -> None:
         with pytest.raises(UserError, match="has no model 'other'; it has: wise"):
@@ -516,7 +519,7 @@ def test_a_stage_goes_on_from_the_store_after_its_budget_and_validate_finds_all_
     model = model_at(server.address).model_copy(update={"id": "rich", "context_window": 2000})
     save_model(project.root / "models" / "rich", model)
     command = ("python", "-m", "stages.generate", "rich")
-    output = project.run(*command, code=1, OPENAI_API_KEY=SECRET)
+    output = project.run(*command, code=1, REWILD_API_KEY=SECRET)
     assert "generate: the budget of this run is spent: 31 requests" in output and "Traceback" not in output
     kept = sum(
         table.num_rows for table in map(read_segment, Store(project.root / ".dvc/store", "rich").segments()) if table

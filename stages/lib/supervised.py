@@ -7,6 +7,7 @@ import queue
 import signal
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -224,9 +225,10 @@ def serve(pipe: Connection, start: Start, runtime: Runtime, log: str) -> None:
     except UserError as error:
         pipe.send(("refused", str(error)))
     except Exception as error:
+        traceback.print_exc()  # first: with the message, the stage ends this process
         with contextlib.suppress(OSError):
             pipe.send(("died", last_line(error)))
-        raise
+        raise SystemExit(1) from None
 
 
 def last_line(error: Exception) -> str:

@@ -1,0 +1,73 @@
+"""Engines that break for real: they die, hang and run out of memory in their own process."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from stages.lib.engine import EchoEngine, Reply, Request
+from stages.lib.params import Runtime
+from stages.lib.rules import Rules
+
+
+class SlowEcho(EchoEngine):
+    """An echo that gives one reply at a time, a little later."""
+
+    def step(self) -> list[tuple[str, Reply]]:
+        """The oldest one."""
+        time.sleep(0.001)
+        ended, self._ended = self._ended[:1], self._ended[1:]
+        return ended
+
+
+class Poisoned(SlowEcho):
+    """Dies, by kill -9, of a message that holds the word poison."""
+
+    def submit(self, key: str, request: Request) -> None:
+        """Die or answer."""
+        if "poison" in request.messages[-1]["content"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().submit(key, request)
+
+
+class Hungry(SlowEcho):
+    """Runs out of memory while its share of the GPU is too large, as an engine beside another would."""
+
+    def __init__(self, rules: Rules, runtime: Runtime) -> None:
+        super().__init__(rules)
+        self._share = runtime.gpu_memory_utilization
+
+    def step(self) -> list[tuple[str, Reply]]:
+        """Fail or answer."""
+        if self._share > 0.75:
+            raise MemoryError("CUDA out of memory")
+        return super().step()
+
+
+class Picky(SlowEcho):
+    """Refuses one message, as a chat template does, and fails for good at another kind."""
+
+    def submit(self, key: str, request: Request) -> None:
+        """Refuse or answer."""
+        if "refuse" in request.messages[-1]["content"]:
+            raise ValueError("the chat template says: no")
+        super().submit(key, request)
+
+
+class Stillborn(SlowEcho):
+    """Never starts."""
+
+    def __init__(self, rules: Rules, _runtime: Runtime) -> None:
+        super().__init__(rules)
+        raise OSError("no such weights")
+
+
+class Unlucky(SlowEcho):
+    """Does not start the second time that it is asked to, as when the memory of the dead one is not free yet."""
+
+    def __init__(self, tries: Path, rules: Rules, _runtime: Runtime) -> None:
+        super().__init__(rules)
+        with tries.open("a", encoding="utf-8") as file:
+            file.write("x")
+        if tries.read_text(encoding="utf-8") == "xx":
+            raise OSError("no memory is free")
