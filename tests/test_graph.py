@@ -86,7 +86,8 @@ class TestTheRules:
         assert set(files) == {
             "stages/generate.py",
             *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "forms", "hub", "imported")),
-            *(f"stages/lib/{name}.py" for name in ("model", "shards", "store")),
+            *(f"stages/lib/{name}.py" for name in ("ledger", "model", "openai_engine", "rules", "shards", "store")),
+            *(f"stages/lib/{name}.py" for name in ("supervised", "template", "vllm_engine")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert "stages/report.html" in built.json("data/checked/report.json")["code"]
