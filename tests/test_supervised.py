@@ -15,8 +15,11 @@ import pytest
 
 from stages.lib.chain import Chain, converse
 from stages.lib.engine import EchoEngine, Engine
-from stages.lib.params import Runtime, UserError
+from stages.lib.model import Model
+from stages.lib.params import Runtime, Sampling, UserError
+from stages.lib.rules import Rules
 from stages.lib.supervised import Supervised
+from stages.lib.vllm_engine import VllmEngine
 from tests.faulty import Hungry, Picky, Poisoned, SlowEcho, Stillborn, Unlucky
 from tests.project import ROOT
 from tests.test_generate import RULES
@@ -71,6 +74,27 @@ def test_twenty_kills_of_the_engine_at_random_moments_change_no_reply(capsys: py
     assert told(found) == expected and {chain.status for chain in found.values()} == {"ok"}
     assert 10 <= restarts <= 20  # several may meet one engine
     assert capsys.readouterr().err.count("the engine died") == restarts
+
+
+@pytest.mark.pipeline
+def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = Rules(Sampling(temperature=0.7), max_tokens=128, window=2048, seed=11)
+    model = Model(
+        id="m", name="M", location=str(ROOT / "demo/models/demo-rich"), kind="local", commit="c",
+        parameters_billions=0.0012, context_window=2048, dtype="float32",
+    )  # fmt: skip
+    things = ("tin", "tea", "a kite", "a harbour")
+    chains = [Chain(f"{thing} {n}", [f"What is {thing}?", "Tell me more."]) for thing in things for n in range(20)]
+    found = list[Chain]()
+    with closing(Supervised(partial(VllmEngine, model, rules), Runtime(max_concurrent=8), "m")) as engine:
+        for number, chain in enumerate(converse(engine, chains, rules, 8)):
+            found.append(chain)
+            if number in (7, 30, 60):
+                os.kill(engine.pid, signal.SIGKILL)
+        assert engine.usage().restarts == 3
+    assert sorted(chain.name for chain in found) == sorted(chain.name for chain in chains)
+    assert {(chain.status, len(chain.turns)) for chain in found} == {("ok", 2)}
+    assert capsys.readouterr().err.count("the engine died") == 3
 
 
 def test_an_engine_that_hangs_is_started_anew() -> None:
