@@ -35,8 +35,9 @@ def contents(store: Store) -> tuple[pa.Table, list[Path], list[Path]]:
 
 
 def keys(table: pa.Table) -> pa.ChunkedArray:
-    """What makes two rows repeats: the same identity, made under limits that led to as many tokens."""
-    return pc.binary_join_element_wise(table["identity"], table["completion_tokens"].cast(pa.string()), "/")
+    """What makes two rows repeats: the same identity and end, made under limits that led to as many tokens."""
+    tokens = table["completion_tokens"].cast(pa.string())
+    return pc.binary_join_element_wise(table["identity"], table["status"], tokens, "/")
 
 
 def first_rows(table: pa.Table) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.generate import write_responses
+from stages.generate import Failures, write_responses
 from stages.lib.params import UserError
 from stages.lib.store import SEGMENT, Store
 from stages.store import main
@@ -88,6 +88,32 @@ def test_prune_keeps_one_of_equal_rows_and_forgets_the_unused_when_told(
     responses("b")
     assert "1 conversations kept; removed: 3" in said(capsys, "prune", "--unused")
     assert list(store.find(set("abc"), 100, 400)) == ["b"]
+
+
+def test_a_failed_conversation_is_found_only_while_there_is_no_other_and_is_forgotten_to_be_asked_again(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.append([row("a", status="failed", reason="the engine died"), row("b")])
+    assert set(store.find(["a", "b"], 100, 400)) == {"a", "b"}
+    store.append([row("a")])
+    assert store.read([store.find(["a"], 100, 400)["a"]])["status"].to_pylist() == ["ok"]
+    store.append([row("c", status="failed")])
+    said(capsys, "prune", "--failed")
+    assert set(store.find(["a", "b", "c"], 100, 400)) == {"a", "b"}
+
+
+def test_too_many_failed_conversations_stop_the_stage_with_their_reason_and_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = Failures("m", 10)
+    rows = [row("a"), row("b", status="failed", reason="the engine died"), row("c")]
+    failed.count(pa.Table.from_pylist(rows, schema=SEGMENT))
+    failed.check(0.1)
+    assert "m: 1 of 10 conversations failed (10.0%, allowed 10.0%), 1 of them because the engine died, as h" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(UserError, match=r"`make retry DGM=m` asks them again; the others are kept in the store"):
+        failed.check(0.09)
 
 
 def test_an_unknown_dgm_is_one_plain_line(store: Store) -> None:
