@@ -1,5 +1,6 @@
 """Chains, identity, the store and the encoding of chats."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -12,11 +13,11 @@ import pytest
 
 from stages.generate import to_row
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import Message
-from stages.lib.engine import EchoEngine, Request, Usage
+from stages.lib.conversation import Message, chat, chat_sha
+from stages.lib.engine import EchoEngine, Reply, Request, Usage
 from stages.lib.ledger import charge
 from stages.lib.model import Model, ModelSampling
-from stages.lib.params import Sampling
+from stages.lib.params import Sampling, UserError
 from stages.lib.rules import Generate, Rules, identity, to_rules
 from stages.lib.store import Store, still_holds
 from stages.lib.template import Template
@@ -247,3 +248,49 @@ def test_a_native_checkpoint_is_quantized_at_load_and_a_quantized_one_is_left_to
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
     model = MODEL.model_copy(update={"location": str(tmp_path), "quantization": asked})
     assert quantization_at_load(model) == given
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("<think>Hm.</think>\n\nYes.", "Yes."),
+        ("Hm.</think> Yes.", "Yes."),  # the template has opened the tag
+        ("<think>Hm, for ever", ""),
+        ("Yes.", "Yes."),
+    ],
+)
+def test_thinking_is_taken_away_and_the_whole_text_kept_beside(said: str, kept: str) -> None:
+    chain = Chain("h", ["One?", "Two?"])
+    chain.take(Reply(said, "stop", 5, 5), replace(RULES, thinking="strip"))
+    assert (chain.turns[0]["assistant"], chain.turns[0]["raw"]) == (kept, said if said != kept else "")
+    assert chain.messages(RULES)[1]["content"] == kept  # a later turn does not see it
+
+
+def test_the_oldest_turns_make_room_when_they_may_and_the_newest_question_is_never_cut() -> None:
+    rules = replace(RULES, trim="oldest", max_tokens=60, window=200, system_prompt="Be.")
+    chain = talk("a" * 40, "b" * 40, "c" * 40, rules=rules)
+    assert [turn["trimmed_turns"] for turn in chain.turns] == [0, 1, 2]
+    asked = chat(["c" * 40], [], "Be.")
+    assert chain.turns[2]["prompt_sha"] == chat_sha(asked) and chain.status == "ok"
+    assert talk("x" * 500, rules=rules).status == "context_overflow"
+
+
+@pytest.mark.parametrize(
+    ("template", "system_prompt", "problem"),
+    [
+        (None, "", "m has no chat template, so it is no chat model"),
+        ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ messages }}", "Be.",
+         r"has no system role .*no system.*take .*system_prompt"),
+        ("{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}{{ messages }}", "",
+         r"cannot hold a chat of user, assistant, user .*one turn only"),
+        ("{{ messages[-1]['content'] }}", "", "it leaves out 'first-question'"),
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_hold_our_chats_is_refused_early(
+    tokenizer: Any, template: str | None, system_prompt: str, problem: str
+) -> None:
+    other = copy.copy(tokenizer)
+    other.chat_template = template
+    with pytest.raises(UserError, match=problem):
+        Template(other, MODEL.model_copy(update={"system_prompt": system_prompt})).check()
+    Template(tokenizer, MODEL).check()
