@@ -58,6 +58,8 @@ def to_prompt(row: dict[str, Any], seen: set[str], prompts: Prompts) -> dict[str
     turns = to_turns(row["conversation"])
     if isinstance(turns, str):
         return turns
+    if row["conversation_hash"] is None:
+        return "null_hash"
     if row["conversation_hash"] in seen:
         return "duplicate_hash"
     if prompts.languages and row["language"] not in prompts.languages:

@@ -33,6 +33,7 @@ def said(*contents: str | None) -> list[dict[str, Any]]:
     ("row", "reason"),
     [
         (conversation(1, 3), "too_many_turns"),
+        (conversation(1, 1, conversation_hash=None), "null_hash"),
         (conversation(1, 1, conversation=[]), "no_messages"),
         (conversation(1, 1, conversation=None), "no_messages"),
         (conversation(1, 1, conversation=said(" \n", "x")), "empty_user_turn"),
