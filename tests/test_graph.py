@@ -85,9 +85,9 @@ class TestTheRules:
         files = built.json("data/checked/generate.json")["code"]
         assert set(files) == {
             "stages/generate.py",
-            *(f"stages/lib/{name}.py" for name in ("chain", "conversation", "engine", "forms", "hub", "imported")),
-            *(f"stages/lib/{name}.py" for name in ("ledger", "model", "openai_engine", "rules", "shards", "store")),
-            *(f"stages/lib/{name}.py" for name in ("supervised", "template", "vllm_engine")),
+            *(f"stages/lib/{name}.py" for name in ("chain", "controls", "conversation", "engine", "forms", "hub")),
+            *(f"stages/lib/{name}.py" for name in ("imported", "ledger", "model", "openai_engine", "rules", "shards")),
+            *(f"stages/lib/{name}.py" for name in ("store", "supervised", "template", "vllm_engine")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert "stages/report.html" in built.json("data/checked/report.json")["code"]

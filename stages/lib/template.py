@@ -1,14 +1,15 @@
 """A model's chat template: the exact token ids of a chat, and whether the template can hold the chats that we ask."""
 
 import contextlib
-import re
+import datetime
 from typing import Any
 
+from stages.lib.controls import Controls, unused_mark
 from stages.lib.conversation import Message, chat
 from stages.lib.model import Model
 from stages.lib.params import UserError
 
-MARK = "\U0010fffd\U0010fffc"  # private use, twice: in no one's text
+TODAY = datetime.datetime(2024, 7, 26)  # for templates that ask a clock: what Llama 3's say where there is none
 
 
 def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is imported only where it runs)
@@ -34,7 +35,7 @@ class Template:
     def __init__(self, tokenizer: Any, model: Model) -> None:  # noqa: ANN401
         self.tokenizer = tokenizer
         self.model = model
-        self._control = control_pattern(tokenizer)
+        self._controls = Controls(tokenizer)
 
     def check(self) -> None:
         """Raise UserError unless a chat of two turns is rendered, whole, with the model's system prompt."""
@@ -67,47 +68,28 @@ class Template:
         from jinja2 import TemplateError
 
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True, strftime_now=TODAY.strftime
+                )
+            )
         except TemplateError as error:
-            raise ValueError(f"the chat template says: {error}") from None
+            raise ValueError(f"the chat template says: {' '.join(str(error).split())}") from None
 
     def encode(self, messages: list[Message]) -> list[int]:
         """Token ids of a chat, with the header of the reply.
 
-        A control string inside a message (`<|eot_id|>`) is the user's text, not the template's: it is swapped for a
-        mark before the template is applied, and encoded as plain text between the pieces around it. Raises ValueError
-        if the template refuses the chat, or repeats or drops such a message.
+        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and encoded as text. Raises
+        ValueError if the template refuses the chat or the chat is no Unicode.
         """
-        found = [control for message in messages for control in self._control.findall(message["content"])]
-        if found:
-            messages = [
-                Message(role=message["role"], content=self._control.sub(MARK, message["content"]))
-                for message in messages
-            ]
-        pieces = self.render(messages).split(MARK)
-        if len(pieces) != len(found) + 1:
-            raise ValueError("the chat template repeats or drops a message that holds a control string")
-        ids: list[int] = self.tokenizer.encode(pieces[0], add_special_tokens=False)
-        for control, piece in zip(found, pieces[1:], strict=True):
-            ids += self._as_text(control)
-            ids += self.tokenizer.encode(piece, add_special_tokens=False)
+        mark = unused_mark(messages)
+        hidden = self._controls.hide(messages, mark)
+        rendered = self.render(hidden)
+        rendered.encode()  # a lone surrogate is a ValueError here, and a TypeError in the tokenizer
+        if hidden != messages:
+            return self._controls.encode(rendered, mark)
+        ids: list[int] = self.tokenizer.encode(rendered, add_special_tokens=False)
         return ids
-
-    def _as_text(self, control: str) -> list[int]:
-        """The ids of a control string as plain text. (Not every one is split by `split_special_tokens`.)"""
-        whole: list[int] = self.tokenizer.encode(control, add_special_tokens=False, split_special_tokens=True)
-        if self.tokenizer.convert_tokens_to_ids(control) not in whole:
-            return whole
-        first, rest = (self.tokenizer.encode(part, add_special_tokens=False) for part in (control[0], control[1:]))
-        return [*first, *rest]
-
-
-def control_pattern(tokenizer: Any) -> re.Pattern[str]:  # noqa: ANN401
-    """Finds the control strings of a tokenizer: its special tokens, and added ones in brackets (`<think>`)."""
-    added = tokenizer.added_tokens_decoder.values()
-    controls = {token.content for token in added if token.special or re.fullmatch(r"<.+>|\[.+\]", token.content)}
-    controls |= set(tokenizer.all_special_tokens)
-    return re.compile("|".join(map(re.escape, sorted(filter(None, controls), key=len, reverse=True))) or r"(?!)")
 
 
 def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
