@@ -38,7 +38,7 @@ from stages.lib.imported import imported_turn
 from stages.lib.model import Model
 from stages.lib.params import Runtime, Sampling, UserError
 from stages.lib.rules import Rules
-from stages.lib.shards import write_table
+from stages.lib.shards import SUMMARY, read_json, write_table
 from stages.lib.store import Store, read_segment
 from stages.lib.supervised import LOGS, Supervised
 from stages.lib.vllm_engine import VllmEngine
@@ -234,7 +234,7 @@ def stage(engine: Engine, plan: Plan, rules: Rules, model: Model, runtime: Runti
         store.append(batch)
     segments = [segment for segment in store.segments() if segment.stat().st_mtime_ns > wall]
     table = pa.concat_tables(filter(None, map(read_segment, segments)))
-    write_responses(model, [table])
+    write_responses(model, rules, [table])
     seconds = time.monotonic() - began
     return sum(table["prompt_tokens"].to_pylist()), sum(table["cached_tokens"].to_pylist()), seconds
 
@@ -323,6 +323,8 @@ def measure(engine: Engine, plan: Plan, ways: list[str], rules: Rules, model: Mo
         )
     mean = {way: sum(found) / len(found) for way, found in speeds.items()}
     if "stage" in mean:
+        ledger = read_json(Path("data/ledger") / model.id / SUMMARY)
+        print(f"stage's ledger: {', '.join(f'{name} {ledger[name]}' for name in ('vram_gib', 'kv_share', 'hardware'))}")
         print(", ".join(f"stage / {way} {mean['stage'] / mean[way]:.3f}" for way in mean if way != "stage"))
     for way, found in speeds.items():
         if len(found) > 1:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
     return [turn["user"] for turn in prompt["turns"]], [turn["reference"] for turn in prompt["turns"]]
 
 
-def write_responses(model: Model, tables: Iterable[pa.Table], replies: Replies | None = None) -> None:
+def write_responses(model: Model, rules: Rules, tables: Iterable[pa.Table], replies: Replies | None = None) -> None:
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
     status, finishes, costs = Counter[str](), Counter[str](), [LEDGER.empty_table()]
     responses, ledger = Path("data/responses") / model.id, Path("data/ledger") / model.id
@@ -145,17 +146,18 @@ def write_responses(model: Model, tables: Iterable[pa.Table], replies: Replies |
             finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
         found = {"conversations": status.total(), "status": status, "finish_reasons": finishes}
         write_json(folder / SUMMARY, found | ({"import": replies.summary()} if replies else {}))
-        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model))
+        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model, rules))
 
 
-def to_ledger(costs: pa.Table, model: Model) -> dict[str, Any]:
-    """What all conversations in use cost, and what the model is."""
+def to_ledger(costs: pa.Table, model: Model, rules: Rules) -> dict[str, Any]:
+    """What all conversations in use cost, what the model is and how it was asked."""
     return {
         **summarize(costs),
         "engines": dict(sorted(Counter(costs["engine"].to_pylist()).items())),
         "context_window": model.context_window,
         "parameters_billions": model.parameters_billions,
         "tensor_parallel": model.tensor_parallel,
+        "asked": {**asdict(rules), "sampling": dict(rules.sampling)},
     }
 
 
@@ -225,11 +227,11 @@ def main(dgm: str) -> None:
         hashes = {row["conversation_hash"] for row in read_rows(Path("data/prompts"), ["conversation_hash"])}
         replies = None if model.location == "reference" else read_replies(model, hashes)
         rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_rows(model, rules, replies)))
-        write_responses(model, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows), replies)
+        write_responses(model, rules, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows), replies)
         return
     store = Store(store_folder(), dgm)
     with store.held():
-        write_responses(model, answer(model, rules, generate, store))
+        write_responses(model, rules, answer(model, rules, generate, store))
 
 
 if __name__ == "__main__":

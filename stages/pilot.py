@@ -9,7 +9,6 @@ rows cannot tell a second pilot. The page goes to the screen.
 
 import argparse
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +33,7 @@ from stages.lib.pilot_screen import Piloted, block, compare, notes
 from stages.lib.quality import Quality
 from stages.lib.rules import EngineName, Generate, Rules, identity, to_rules
 from stages.lib.shards import ROWS_PER_SHARD, read_json, read_rows, write_json
-from stages.lib.shell import say
+from stages.lib.shell import plainly, say
 from stages.lib.store import Store, read_segment, store_folder
 from stages.lib.words import visible
 from stages.validate import TEMPERATURES, Tally, Validate, verdict
@@ -334,9 +333,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with plainly("pilot"):
         main()
-    except UserError as error:
-        sys.exit(f"pilot: {error}")
-    except KeyboardInterrupt:
-        sys.exit("pilot: interrupted; what was finished is in the store, run it again to go on")

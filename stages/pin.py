@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 from stages.lib.hub import COMMIT, commit_of
 from stages.lib.model import CATALOGUE, Entry, import_digest, read_entry, weights_digest
 from stages.lib.params import UserError
-from stages.lib.shell import say
+from stages.lib.shell import plainly, say
 
 SOURCES = ("repository", "path", "import")
 
@@ -89,7 +89,5 @@ def main(models: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with plainly("pin"):
         main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"pin: {error}")

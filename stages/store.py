@@ -9,7 +9,6 @@ python -m stages.store prune [DGM ...]        one segment instead of many, witho
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from stages.lib.engine import Usage
 from stages.lib.ledger import COST, charge
 from stages.lib.params import UserError
 from stages.lib.shards import read_table
-from stages.lib.shell import say
+from stages.lib.shell import plainly, say
 from stages.lib.store import SEGMENT, Store, read_segment, store_folder
 
 RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
@@ -142,7 +141,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with plainly("store"):
         main()
-    except UserError as error:
-        sys.exit(f"store: {error}")

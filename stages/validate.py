@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from stages.lib.checks import compression, faults, is_cut, loop_chars, off_topic
-from stages.lib.conversation import RESPONSE, VERDICT, Turn, chat, chat_sha, keyed_hash, without_oldest
+from stages.lib.conversation import RESPONSE, UNANSWERED, VERDICT, Turn, chat, chat_sha, keyed_hash, without_oldest
 from stages.lib.model import Model, load_model
 from stages.lib.params import Section, load
 from stages.lib.rules import Generate, Rules, identity, to_rules
@@ -27,7 +27,6 @@ from stages.lib.shell import progress, run, say
 
 NUM_EXAMPLES = 3
 TEMPERATURES = (0.3, 1.2)  # App. F warns outside
-UNANSWERED = ("context_overflow", "failed")  # finishes of turns without a reply, and so of the status
 ROW_VALUES = ("identity", "conversation_hash", "dgm", "turns", "status", "engine")
 TURN_VALUES = ("user", "assistant", "finish_reason", "prompt_tokens", "completion_tokens", "prompt_sha")
 # What each check is held against; where that is absent, it is counted under `not_checked`.

@@ -20,6 +20,20 @@ class SlowEcho(EchoEngine):
         return ended
 
 
+class Noted(EchoEngine):
+    """Notes in a file, for each request, which conversation was asked; a kill -9 does not undo it."""
+
+    def __init__(self, notes: Path, rules: Rules, _runtime: Runtime) -> None:
+        super().__init__(rules)
+        self._notes = notes
+
+    def submit(self, key: str, request: Request) -> None:
+        """Note and answer."""
+        with self._notes.open("a", encoding="utf-8") as file:
+            file.write(f"{key}\n")
+        super().submit(key, request)
+
+
 class Poisoned(SlowEcho):
     """Dies, by kill -9, of a message that holds the word poison."""
 

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
 
-from stages.generate import to_row
+from stages.generate import to_row, write_responses
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message, chat, chat_sha
 from stages.lib.engine import EchoEngine, Reply, Request, Usage
@@ -18,8 +19,8 @@ from stages.lib.ledger import charge
 from stages.lib.model import Model, ModelSampling
 from stages.lib.params import Sampling
 from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.store import Store, still_holds
-from stages.lib.vllm_engine import quantization_at_load
+from stages.lib.store import SEGMENT, Store, still_holds
+from stages.lib.vllm_engine import VllmEngine, quantization_at_load
 from tests.project import ROOT
 
 RULES = Rules(sampling=Sampling(temperature=0.7), max_tokens=100, window=400, seed=1)
@@ -248,3 +249,20 @@ def test_the_oldest_turns_make_room_when_they_may_and_the_newest_question_is_nev
     asked = chat(["c" * 40], [], "Be.")
     assert chain.turns[2]["prompt_sha"] == chat_sha(asked) and chain.status == "ok"
     assert talk("x" * 500, rules=rules).status == "context_overflow"
+
+
+def test_the_ledger_says_in_plain_values_how_a_model_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rules = replace(RULES, system_prompt="Be kind.", stop=("END",))
+    write_responses(MODEL, rules, [pa.Table.from_pylist([stored_row("a", "Hi?")], schema=SEGMENT)])
+    assert json.loads((tmp_path / "data/ledger/m/summary.json").read_text())["asked"] == {
+        "sampling": {"temperature": 0.7, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
+        "max_tokens": 100, "window": 400, "seed": 1, "history": "own", "trim": "never",
+        "system_prompt": "Be kind.", "stop": ["END"], "thinking": "keep",
+    }  # fmt: skip
+
+
+def test_a_reply_that_vllm_broke_off_is_failed_and_will_be_asked_again() -> None:
+    output = SimpleNamespace(prompt_token_ids=[1, 2], outputs=[SimpleNamespace(finish_reason="abort", token_ids=[3])])
+    found = VllmEngine._reply(cast(VllmEngine, None), output, 0)
+    assert (found.finish_reason, found.text, found.reason) == ("failed", "", "vLLM ended it with 'abort'")

@@ -353,7 +353,7 @@ def test_a_refused_request_fails_alone_and_says_why_without_its_text(
 
 def test_a_filtered_reply_fails(server: FakeServer) -> None:
     server.finish_reason = "content_filter"
-    assert talk(server, "Hi?").reason == "the server's content filter stopped it"
+    assert talk(server, "Hi?").reason == "the server ended it with 'content_filter'"
 
 
 class TestStart:

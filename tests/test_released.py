@@ -69,7 +69,7 @@ def respond(
 ) -> list[dict[str, Any]]:
     """Run `generate` with this engine; the rows of data/responses/m."""
     store = store or Store(Path("store"), "m")
-    write_responses(MODEL, answer(MODEL, RULES, generate, store, lambda: iter(prompts), lambda *_: engine))
+    write_responses(MODEL, RULES, answer(MODEL, RULES, generate, store, lambda: iter(prompts), lambda *_: engine))
     return list(read_rows(Path("data/responses/m")))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from stages.lib.shards import read_rows, sha256_folder
 from stages.lib.store import Store, read_segment
-from tests.project import BIN, Project, make_project, write_demo
+from tests.project import BIN, ROOT, Project, make_project, write_demo
 
 NUM_PROMPTS = 600
 RESPONSES = Path("data/responses/rich")
@@ -115,11 +115,11 @@ def test_a_clone_refills_its_store_from_pulled_responses_and_pays_only_for_new_p
     assert generate(project) == (NUM_PROMPTS, 60)
 
 
-def stored(project: Project) -> Counter[str]:
+def stored(project: Project, column: str = "identity") -> Counter[str]:
     """How often each identity is in the store."""
     store = Store(project.root / ".dvc" / "store", "rich")
-    tables = [read_segment(segment, ["identity"]) for segment in store.segments()]
-    return Counter(name for table in tables if table is not None for name in table["identity"].to_pylist())
+    tables = [read_segment(segment, [column]) for segment in store.segments()]
+    return Counter(name for table in tables if table is not None for name in table[column].to_pylist())
 
 
 def kill_after(project: Project, command: list[str], segments: int) -> None:
@@ -147,6 +147,47 @@ def test_kills_at_random_moments_lose_nothing_that_was_flushed_and_change_no_byt
     assert generate(project) == (len(kept), NUM_PROMPTS - len(kept))
     assert set(stored(project).values()) == {1} and len(stored(project)) == NUM_PROMPTS
     assert sha256_folder(project.root / RESPONSES) == before
+
+
+NOTED_STAGE = """
+from functools import partial
+from pathlib import Path
+from stages.generate import answer, write_responses
+from stages.lib.model import load_model
+from stages.lib.params import load
+from stages.lib.rules import Generate, to_rules
+from stages.lib.store import Store, store_folder
+from stages.lib.supervised import Supervised
+from tests.faulty import Noted
+
+def start(_name, model, rules, runtime):
+    return Supervised(partial(Noted, Path("asked"), rules), runtime, model.id)
+
+if __name__ == "__main__":
+    model, generate, store = load_model("rich"), load("generate", Generate), Store(store_folder(), "rich")
+    rules = to_rules(model, generate)
+    with store.held():
+        write_responses(model, rules, answer(model, rules, generate, store, start=start))
+"""
+
+
+def test_a_kill_costs_at_most_one_percent_again(project: Project) -> None:
+    shutil.rmtree(project.root / ".dvc" / "store")
+    project.edit("params.yaml", "flush_conversations: 3", "flush_conversations: 2")
+    (project.root / "noted.py").write_text(NOTED_STAGE, encoding="utf-8")
+    (project.root / "tests").symlink_to(ROOT / "tests")
+    stage, asked, rng, again = ["python", "noted.py"], project.root / "asked", random.Random(3), list[int]()
+    known = Counter[str]()
+    for _ in range(20):
+        kill_after(project, stage, rng.randint(2, 9))
+        kept = stored(project, "conversation_hash")
+        begun = Counter(asked.read_text(encoding="utf-8").split())
+        again.append(sum(num_turns for name, num_turns in (begun - known).items() if name not in kept))
+        known = begun
+    project.run(*stage)
+    turns = Counter({row["conversation_hash"]: len(row["turns"]) for row in read_rows(project.root / RESPONSES)})
+    assert sum(again) == Counter(asked.read_text(encoding="utf-8").split()).total() - turns.total()
+    assert 0 < max(again) <= 0.01 * turns.total()
 
 
 def test_when_dvc_is_killed_the_stage_that_it_leaves_behind_is_waited_for(project: Project) -> None:

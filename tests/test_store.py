@@ -11,7 +11,7 @@ from stages.generate import Failures, write_responses
 from stages.lib.params import UserError
 from stages.lib.store import SEGMENT, Store
 from stages.store import main
-from tests.test_generate import MODEL, stored_row
+from tests.test_generate import MODEL, RULES, stored_row
 
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def responses(*names: str) -> None:
-    write_responses(MODEL, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
+    write_responses(MODEL, RULES, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

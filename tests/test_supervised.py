@@ -76,8 +76,8 @@ def test_twenty_kills_of_the_engine_at_random_moments_change_no_reply(capsys: py
     assert capsys.readouterr().err.count("the engine died") == restarts
 
 
-@pytest.mark.pipeline
-def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+def converse_with_kills(kill_at: set[int], victim: Callable[[Supervised], int]) -> int:
+    """80 conversations with demo-rich, all of which must be answered; the restarts that the kills led to."""
     rules = Rules(Sampling(temperature=0.7), max_tokens=128, window=2048, seed=11)
     model = Model(
         id="m", name="M", location=str(ROOT / "demo/models/demo-rich"), kind="local", commit="c",
@@ -89,12 +89,34 @@ def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.Capt
     with closing(Supervised(partial(VllmEngine, model, rules), Runtime(max_concurrent=8), "m")) as engine:
         for number, chain in enumerate(converse(engine, chains, rules, 8)):
             found.append(chain)
-            if number in (7, 30, 60):
-                os.kill(engine.pid, signal.SIGKILL)
-        assert engine.usage().restarts == 3
+            if number in kill_at:
+                os.kill(victim(engine), signal.SIGKILL)
+        restarts = engine.usage().restarts
     assert sorted(chain.name for chain in found) == sorted(chain.name for chain in chains)
     assert {(chain.status, len(chain.turns)) for chain in found} == {("ok", 2)}
+    return restarts
+
+
+@pytest.mark.pipeline
+def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert converse_with_kills({7, 30, 60}, lambda engine: engine.pid) == 3
     assert capsys.readouterr().err.count("the engine died") == 3
+
+
+def engine_core(engine: Supervised) -> int:
+    """The process that vLLM has started for itself, as it does on GPUs."""
+    text = Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text(encoding="utf-8")
+    [core] = [pid for pid in map(int, text.split()) if "EngineCor" in Path(f"/proc/{pid}/comm").read_text()]
+    return core
+
+
+@pytest.mark.pipeline
+def test_the_death_of_vllms_own_process_is_noticed_and_loses_no_conversation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    assert converse_with_kills({20}, engine_core) == 1
+    assert "the engine died;" in capsys.readouterr().err
 
 
 def test_an_engine_that_hangs_is_started_anew() -> None:

@@ -368,7 +368,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
 
 def judge(*tables: list[dict[str, Any]]) -> dict[str, Any]:
-    write_responses(MODEL, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
+    write_responses(MODEL, RULES, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
     validate.main("m")
     summary: dict[str, Any] = read_json(Path("data/verdicts/m/summary.json"))
     return summary
@@ -545,7 +545,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.chdir(folder)
         asked = [prompt("Hi?") | {"conversation_hash": str(n)} for n in range(number)]
         place(monkeypatch, {str(n): ["Hi?"] for n in range(number)}, imported)
-        write_responses(MODEL, [pa.Table.from_pylist(as_imported(asked), schema=SEGMENT)])
+        write_responses(MODEL, RULES, [pa.Table.from_pylist(as_imported(asked), schema=SEGMENT)])
         tracemalloc.start()
         validate.main("m")
         most = tracemalloc.get_traced_memory()[1]

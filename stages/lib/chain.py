@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from stages.lib.conversation import Message, Turn, chat, chat_sha, keyed_hash, without_oldest
+from stages.lib.conversation import UNANSWERED, Message, Turn, chat, chat_sha, keyed_hash, without_oldest
 from stages.lib.engine import Engine, Reply, Request
 from stages.lib.rules import Rules
 
@@ -53,7 +53,7 @@ class Chain:
         )
         self.turns.append(turn)
         self.cached_tokens += reply.cached_tokens
-        if reply.finish_reason in ("context_overflow", "failed"):
+        if reply.finish_reason in UNANSWERED:
             self.status, self.reason = reply.finish_reason, reply.reason
 
 

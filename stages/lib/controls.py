@@ -63,7 +63,7 @@ class Controls:
         return Message(role=message["role"], content=content)
 
     def _knows(self, mark: str) -> Any:  # noqa: ANN401
-        """The twin for a mark: made when it is first needed, which takes about a second for a large vocabulary."""
+        """The twin for a mark: made when it is first needed, which takes seconds for a large vocabulary."""
         if self._twin[0] != mark:
             self._twin = mark, twin(self._tokenizer, self._codes(mark))
         return self._twin[1]

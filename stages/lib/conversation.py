@@ -19,12 +19,13 @@ _TURN = pa.struct([
     ("user", pa.string()),
     ("assistant", pa.string()),
     ("raw", pa.string()),  # the reply with its thinking, when that was taken away; else empty
-    ("finish_reason", pa.string()),  # stop, length, context_overflow, failed ...
+    ("finish_reason", pa.string()),  # stop, length, one of UNANSWERED
     ("prompt_tokens", pa.int64()),
     ("completion_tokens", pa.int64()),
     ("trimmed_turns", pa.int64()),  # how many of the oldest turns the prompt left out
     ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
 ])
+UNANSWERED = ("context_overflow", "failed")  # finishes of turns without a reply; the status is then the same
 RESPONSE = pa.schema([
     ("identity", pa.string()),
     ("conversation_hash", pa.string()),

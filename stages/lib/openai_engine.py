@@ -377,14 +377,14 @@ def to_reply(found: ChatCompletion) -> Reply:
         raise ValueError("its answer is no chat completion")
     choice, usage = found.choices[0], found.usage
     details = usage.prompt_tokens_details if usage else None
-    is_filtered = choice.finish_reason == "content_filter"
+    if choice.finish_reason not in ("stop", "length"):
+        return failed(f"the server ended it with {choice.finish_reason!r}")
     return Reply(
-        text="" if is_filtered else with_thinking(choice.message.content, choice.message.model_extra or {}),
-        finish_reason="failed" if is_filtered else choice.finish_reason or "abort",
+        text=with_thinking(choice.message.content, choice.message.model_extra or {}),
+        finish_reason=choice.finish_reason,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         cached_tokens=(details.cached_tokens or 0) if details else 0,
-        reason="the server's content filter stopped it" if is_filtered else "",
     )
 
 

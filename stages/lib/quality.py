@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from stages.lib.checks import is_other_language, is_refusal, language
-from stages.lib.conversation import Turn
+from stages.lib.conversation import UNANSWERED, Turn
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")  # where no spaces stand, a character is a word
 LEAKS = ("control_token", "template_leak")
@@ -37,7 +37,7 @@ class Quality:
         self.leaked += any(reason in LEAKS for reason in reasons)
         self.asked[prompt["language"]] += 1
         for turn in turns:
-            if turn["finish_reason"] not in ("context_overflow", "failed"):
+            if turn["finish_reason"] not in UNANSWERED:
                 self._add_reply(turn, prompt["language"])
 
     def _add_reply(self, turn: Turn, asked: str) -> None:

@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -13,18 +14,25 @@ T = TypeVar("T")
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call a stage's main with the words of the command line; a UserError becomes one line and exit code 1."""
+    """Call a stage's main with the words of the command line."""
     module = inspect.getmodule(main)
     stage = (module.__spec__.name if module and module.__spec__ else "stages").removeprefix("stages.")
     names = list(inspect.signature(main).parameters)
     if len(sys.argv) - 1 != len(names):
         sys.exit(f"usage: python -m stages.{stage} {' '.join(f'<{name}>' for name in names)}".rstrip())
-    try:
+    with plainly(stage):
         main(*sys.argv[1:])
+
+
+@contextmanager
+def plainly(command: str) -> Iterator[None]:
+    """Turn a UserError or an interruption into one line and exit code 1."""
+    try:
+        yield
     except UserError as error:
-        sys.exit(f"{stage}: {error}")
+        sys.exit(f"{command}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{stage}: interrupted; what was finished is kept, run it again to go on")
+        sys.exit(f"{command}: interrupted; what was finished is kept, run it again to go on")
 
 
 def say(message: str) -> None:

@@ -10,7 +10,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ STARTS = 3  # tries to start an engine that has run before
 BEAT_SECONDS = 1.0
 USAGE_SECONDS = 10.0
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 3.0  # for an engine to say itself what its process died of
 
 Start = Callable[[Runtime], Engine]
 
@@ -47,6 +49,7 @@ class Supervised:
         self._ended: list[tuple[str, Reply]] = []
         self._limit = runtime.max_concurrent
         self._calm = self._lone_deaths = self._given_up = 0
+        self._heard = 0.0
         self._usage = Usage()
         self._launch()
 
@@ -67,12 +70,18 @@ class Supervised:
         self._send()
         if not self._sent:
             return []
-        if self._pipe.poll(POLL_SECONDS):
-            return self._receive()
-        if not self._process.is_alive():
-            self._restart("died")
-        elif time.monotonic() - self._heard > self._runtime.stall_seconds:
-            self._restart(f"gave no sign of life for {self._runtime.stall_seconds:.0f} s")
+        kind, content = self._message()
+        if kind == "silence":
+            if time.monotonic() - self._heard > self._runtime.stall_seconds:
+                self._restart(f"gave no sign of life for {self._runtime.stall_seconds:.0f} s")
+            return []
+        self._heard = time.monotonic()
+        if kind == "died":
+            self._restart(f"died ({content})" if content else "died")
+        elif kind == "usage":
+            self._usage.add(content)
+        elif kind == "replies":
+            return [self._take(key, reply) for key, reply in content]
         return []
 
     def usage(self) -> Usage:
@@ -97,22 +106,15 @@ class Supervised:
         except OSError:  # it has died, which `step` finds out next
             return
 
-    def _receive(self) -> list[tuple[str, Reply]]:
-        """Take a message of the engine."""
-        try:
-            kind, content = self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join(timeout=5)
-            self._restart("died")
-            return []
-        self._heard = time.monotonic()
-        if kind == "died":
-            self._restart(f"died ({content})")
-        elif kind == "usage":
-            self._usage.add(content)
-        elif kind == "replies":
-            return [self._take(key, reply) for key, reply in content]
-        return []
+    def _message(self) -> tuple[str, Any]:
+        """What the process says next; its death is a message too, and so is its silence."""
+        if self._pipe.poll(POLL_SECONDS):
+            with contextlib.suppress(EOFError, OSError):
+                kind, content = self._pipe.recv()
+                return kind, content
+        elif self._process.is_alive():
+            return "silence", ""
+        return "died", ""
 
     def _take(self, key: str, reply: Reply) -> tuple[str, Reply]:
         """Note that a request has ended."""
@@ -179,15 +181,12 @@ class Supervised:
         theirs.close()
 
     def _first_message(self) -> tuple[str, Any]:
-        """What the process says first; its death and its silence are messages too."""
+        """What the process says first; too long a silence is as good as its death."""
         began = time.monotonic()
         while time.monotonic() - began < self._runtime.start_seconds:
-            if self._pipe.poll(POLL_SECONDS):
-                with contextlib.suppress(EOFError, OSError):
-                    kind, content = self._pipe.recv()
-                    return kind, content
-            if not self._process.is_alive():
-                return "died", "it died"
+            kind, content = self._message()
+            if kind != "silence":
+                return kind, content or "it died"
         return "died", f"it was not ready in {self._runtime.start_seconds:.0f} s"
 
     def _kill(self) -> None:
@@ -220,6 +219,7 @@ def serve(pipe: Connection, start: Start, runtime: Runtime, log: str) -> None:
     threading.Thread(target=listen, args=(pipe, inbox), daemon=True).start()
     try:
         engine = start(runtime)
+        threading.Thread(target=end_with, args=(multiprocessing.active_children(),), daemon=True).start()
         pipe.send(("ready", engine.description))
         Server(pipe, inbox, engine).work()
     except UserError as error:
@@ -229,6 +229,16 @@ def serve(pipe: Connection, start: Start, runtime: Runtime, log: str) -> None:
         with contextlib.suppress(OSError):
             pipe.send(("died", last_line(error)))
         raise SystemExit(1) from None
+
+
+def end_with(children: list[BaseProcess]) -> None:
+    """End this process when one that the engine has started ends: the engine may wait for it for ever, as vLLM does."""
+    if not children:
+        return
+    wait([child.sentinel for child in children])
+    time.sleep(GRACE_SECONDS)
+    print("\n".join(f"{child.name} ended with {child.exitcode}" for child in children if not child.is_alive()))
+    os._exit(1)
 
 
 def last_line(error: Exception) -> str:

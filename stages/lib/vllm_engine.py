@@ -104,9 +104,11 @@ class VllmEngine:
     def _reply(self, output: Any, trimmed_turns: int) -> Reply:  # noqa: ANN401  (vLLM is imported only where it runs)
         """Take what the pipeline keeps of a vLLM output."""
         said = output.outputs[0]
+        if said.finish_reason not in ("stop", "length"):
+            return Reply("", "failed", 0, 0, reason=f"vLLM ended it with {said.finish_reason!r}")
         return Reply(
             text=said.text if self.rules.stop else self._decode(list(said.token_ids)),
-            finish_reason=said.finish_reason or "abort",
+            finish_reason=said.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
             completion_tokens=len(said.token_ids),
             cached_tokens=output.num_cached_tokens or 0,
