@@ -149,6 +149,30 @@ def test_kills_at_random_moments_lose_nothing_that_was_flushed_and_change_no_byt
     assert sha256_folder(project.root / RESPONSES) == before
 
 
+@pytest.mark.pipeline
+def test_three_kills_with_the_real_engine_lose_nothing_that_was_flushed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", 240)
+    params = project.params()
+    params["generate"]["engine"] = "vllm"
+    params["runtime"] |= {"max_concurrent": 8, "flush_conversations": 8}
+    project.write_params(params)
+    shutil.rmtree(project.root / "demo/models/rich")
+    shutil.copytree(ROOT / "demo/models/demo-rich", project.root / "demo/models/rich")
+    shutil.copy(ROOT / "dgms/demo-rich.yaml", project.root / "dgms/rich.yaml")
+    project.edit("dgms/rich.yaml", "demo/models/demo-rich", "demo/models/rich")
+    prepare(project)
+    rng, kept = random.Random(5), Counter[str]()
+    for _ in range(3):
+        kill_after(project, ["python", "-m", "stages.generate", "rich"], rng.randint(2, 7))
+        assert not kept - stored(project), "a flushed conversation is gone"
+        kept = stored(project)
+    assert generate(project) == (len(kept), 240 - len(kept)) and 0 < len(kept) < 240
+    assert set(stored(project).values()) == {1}
+    rows = list(read_rows(project.root / RESPONSES))
+    assert {row["status"] for row in rows} == {"ok"} and len(rows) == 240
+    assert all(turn["assistant"] for row in rows for turn in row["turns"])
+
+
 NOTED_STAGE = """
 from functools import partial
 from pathlib import Path
