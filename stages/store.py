@@ -117,7 +117,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("dgm", nargs="*")
     parser.add_argument("--unused", action="store_true", help="prune: forget what data/responses does not hold")
     parser.add_argument("--failed", action="store_true", help="prune: forget what failed, so that it is asked again")
-    asked = parser.parse_args(words)
+    asked = parser.parse_intermixed_args(words)  # `prune --failed a`, as in the Makefile
     folder = store_folder()
     found = RESPONSES if asked.action == "add" else folder
     names = asked.dgm or sorted(path.name for path in found.glob("*") if path.is_dir())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.shards import read_rows, sha256_folder
+from stages.lib.shards import read_rows, read_shard, sha256_folder
 from stages.lib.store import Store, read_segment
 from tests.project import BIN, ROOT, Project, make_project, write_demo
 
@@ -146,6 +146,22 @@ def test_kills_at_random_moments_lose_nothing_that_was_flushed_and_change_no_byt
     assert 0 < len(kept) < NUM_PROMPTS
     assert generate(project) == (len(kept), NUM_PROMPTS - len(kept))
     assert set(stored(project).values()) == {1} and len(stored(project)) == NUM_PROMPTS
+    assert sha256_folder(project.root / RESPONSES) == before
+
+
+def test_make_retry_asks_again_what_failed_and_nothing_else(project: Project) -> None:
+    project.repro("generate@rich")
+    before = sha256_folder(project.root / RESPONSES)
+    store = Store(project.root / ".dvc" / "store", "rich")
+    rows = [row for segment in store.segments() for row in read_shard(segment)]
+    for row in rows[:5]:
+        row |= {"status": "failed", "reason": "the engine died each time that it was asked"}
+    shutil.rmtree(project.root / ".dvc" / "store")
+    store.append(rows)
+    said = project.run("dvc", "repro", "--force", "generate@rich")
+    assert "rich: 5 of 600 conversations failed (0.8%, allowed 1.0%)" in said and "`make retry DGM=rich`" in said
+    said = project.run("make", "--old-file=.venv/lock", "retry", "DGM=rich")
+    assert "removed: 5" in said and "rich: 595 conversations are in the store, 5 to generate" in said
     assert sha256_folder(project.root / RESPONSES) == before
 
 

@@ -98,7 +98,7 @@ def test_a_failed_conversation_is_found_only_while_there_is_no_other_and_is_forg
     store.append([row("a")])
     assert store.read([store.find(["a"], 100, 400)["a"]])["status"].to_pylist() == ["ok"]
     store.append([row("c", status="failed")])
-    said(capsys, "prune", "--failed")
+    said(capsys, "prune", "--failed", "m")
     assert set(store.find(["a", "b", "c"], 100, 400)) == {"a", "b"}
 
 
