@@ -28,7 +28,7 @@ def digest_run(key: str) -> None:
     digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(Path("models") / key)}
     write_json(DIGESTS / "runs" / f"{key}.json", digests)
     asked = {"asked": read_json(METRICS / "recipes.json")["asked"][key]}
-    write_json(METRICS / "mix" / f"{key}.json", asked | read_json(DATA / "mixes" / key / "summary.json"))
+    write_json(METRICS / "mix" / f"{key}.json", asked | read_json(DATA / "manifests" / key / "summary.json"))
     write_json(METRICS / "train" / f"{key}.json", read_json(Path("models") / key / "summary.json"))
 
 

@@ -1,89 +1,231 @@
 """Exactly the rows that the run's recipe names, shuffled (paper, Tab. 1, sec. 3.1).
 
-In:  metrics/recipes.json (the key of this run alone) and the sources that it names, checked by digest
-Out: data/mixes/<run>/ (conversation_hash, source, messages), with a manifest in summary.json
+In:  metrics/recipes.json (the key of this run alone) and the sources that it names, checked by digest; models/<base>/
+Out: data/mixes/<run>/ (conversation_hash, source, messages), data/manifests/<run>/: what they are
 """
 
-from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from stages.lib.conversation import CHAT, Message, keyed_hash
+from stages.lib.choice import (
+    Candidates,
+    Filters,
+    Source,
+    in_key_order,
+    order_ranks,
+    read_auxiliary_candidates,
+    read_dgm_candidates,
+    repeated,
+    repeats,
+)  # fmt: skip
+from stages.lib.conversation import CHAT
+from stages.lib.lengths import Lengths
+from stages.lib.manifest import Manifest
+from stages.lib.model import load_model
+from stages.lib.ordered import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
 from stages.lib.params import UserError
-from stages.lib.shards import new_folder, read_json, read_table, write_json, write_table
-from stages.lib.shell import run, say
+from stages.lib.screen import Screen
+from stages.lib.shards import (
+    ROWS_PER_GROUP,
+    ROWS_PER_SHARD,
+    SUMMARY,
+    chunks,
+    new_folder,
+    read_json,
+    shard_path,
+    write_json,
+)  # fmt: skip
+from stages.lib.shell import progress, run, say
 from stages.lib.sources import require
 
-
-def smallest(rows: list[dict[str, Any]], take: int, seed: int, source: str) -> list[dict[str, Any]]:
-    """The `take` rows with the smallest keyed hashes of (seed, source, conversation_hash).
-
-    The choice depends on nothing else, so a mix of fewer rows is a subset of one of more.
-    """
-    return sorted(rows, key=lambda row: keyed_hash(seed, source, row["conversation_hash"]))[:take]
+Finish = Callable[[pa.Table], tuple[pa.Table, int]]  # rows as they were chosen -> as they are written, replies cut
+MIXES, MANIFESTS = Path("data/mixes"), Path("data/manifests")
 
 
-def to_messages(turns: list[dict[str, Any]]) -> list[Message]:
-    """A conversation's turns as chat messages."""
-    messages: list[Message] = []
-    for turn in turns:
-        messages.append({"role": "user", "content": turn["user"]})
-        messages.append({"role": "assistant", "content": turn["assistant"]})
-    return messages
+def open_source(name: str, found: dict[str, Any], filters: Filters | None) -> Source:
+    """Find a source's folders by digest, and read what its rows are called and which of them may be taken."""
+    if filters and found["kind"] == "dgm":
+        verdicts = require(Path("data/verdicts") / name, found["verdicts"], f"validate@{name}")
+        folder = require(Path("data/responses") / name, found["responses"], f"generate@{name}")
+        return Source(read_dgm_candidates(name, verdicts, filters), folder, found["take"], is_dgm=True)
+    folder = require(Path("data/auxiliary") / name, found["rows"], f"auxiliary@{name}")
+    return Source(read_auxiliary_candidates(name, folder), folder, found["take"], is_dgm=False)
 
 
-def read_dgm(dgm: str, digests: dict[str, str]) -> list[dict[str, Any]]:
-    """The kept conversations of one DGM as chat rows."""
-    responses = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
-    verdicts = require(Path("data/verdicts") / dgm, digests["verdicts"], f"validate@{dgm}")
-    keep = {row["identity"] for row in read_table(verdicts).to_pylist() if row["keep"]}
-    rows = read_table(responses, ["identity", "conversation_hash", "turns"]).to_pylist()
+def open_sources(recipe: dict[str, Any]) -> tuple[dict[str, Source], Source | None]:
+    """The sources of a recipe by name, and the DGM to whose replies the others are cut, if there is one."""
+    filters = Filters(**recipe["filters"]) if "filters" in recipe else None
+    sources = {name: open_source(name, found, filters) for name, found in sorted(recipe["sources"].items())}
+    if "reference" not in recipe:
+        return sources, None
+    all_of_it = {**recipe["reference"], "kind": "dgm", "take": {}}
+    reference = open_source(recipe["reference"]["dgm"], all_of_it, Filters(1, [], exclude_toxic=False))
+    known = reference.candidates.names.take(reference.candidates.places).combine_chunks()
+    for source in sources.values():
+        if source.is_dgm:
+            known_here = pc.is_in(source.candidates.names, value_set=known).to_numpy()
+            source.candidates.leave_out("not_in_reference", ~known_here)
+    return sources, reference
+
+
+def choose(source: Source, recipe: dict[str, Any], screen: Screen, lengths: Lengths) -> np.ndarray:
+    """The places of the rows that a mix takes of a source, in key order."""
+    order = in_key_order(source.candidates, recipe["seed"])
+    tried = screen.passed(source, order, source.take.get("rows", len(order)))
+    if "tokens" in source.take:
+        return up_to_tokens(source, tried, source.take["tokens"], lengths)
+    return enough(source.candidates, tried, source.take["rows"], recipe["on_shortage"])
+
+
+def enough(candidates: Candidates, places: np.ndarray, rows: int, on_shortage: str) -> np.ndarray:
+    """So many rows of these places, or what `on_shortage` says when there are fewer."""
+    if len(places) >= rows or on_shortage == "cap":
+        return places[:rows]
+    if on_shortage == "upsample":
+        return repeated(places, rows)
+    left_out = ", ".join(f"{reason} {count}" for reason, count in candidates.counts().items())
+    raise UserError(
+        f"{candidates.source}: {rows} rows were asked for and {len(places)} can be taken (left out: {left_out}); "
+        f"ask for fewer, generate more, or set mix.on_shortage to cap or upsample"
+    )
+
+
+def up_to_tokens(source: Source, places: np.ndarray, tokens: int, lengths: Lengths) -> np.ndarray:
+    """The first rows that together have so many tokens, the last one included; all, if they have fewer."""
+    counted = np.zeros(0, np.int64)
+    for table in in_order([source.reading(places, np.arange(len(places)))]):
+        counted = np.append(counted, lengths.of_chats(table["messages"]))
+        if counted.sum() >= tokens:
+            break
+    return places[: int(np.searchsorted(np.cumsum(counted), tokens)) + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Rows of one source, and where each stands in the mix."""
+
+    source: Source
+    places: np.ndarray
+    ranks: np.ndarray
+
+    @property
+    def names(self) -> pa.ChunkedArray:
+        """Their conversation hashes."""
+        return self.source.candidates.names.take(self.places)
+
+    @property
+    def languages(self) -> pa.ChunkedArray:
+        """The languages of their prompts."""
+        return self.source.candidates.languages.take(self.places)
+
+
+def arrange(sources: dict[str, Source], places: dict[str, np.ndarray], seed: int) -> list[Chosen]:
+    """Shuffle the chosen rows of all sources."""
+    named = {key: (sources[key].candidates.names.take(found), repeats(found)) for key, found in places.items()}
+    ranks = order_ranks(seed, named)
+    return [Chosen(source, places[key], ranks[key]) for key, source in sources.items()]
+
+
+def readings(chosen: list[Chosen], reference: Source | None) -> list[Reading]:
+    """The chosen rows; with a reference, their ranks doubled, and its own conversations right after them."""
+    if not reference:
+        return [part.source.reading(part.places, part.ranks) for part in chosen]
+    known = reference.candidates.names.combine_chunks()
+    beside = [(part, pc.index_in(part.names, value_set=known).to_numpy()) for part in chosen if part.source.is_dgm]
     return [
-        {"conversation_hash": row["conversation_hash"], "source": dgm, "messages": to_messages(row["turns"])}
-        for row in rows
-        if row["identity"] in keep
+        *(part.source.reading(part.places, 2 * part.ranks) for part in chosen),
+        *(reference.reading(places, 2 * part.ranks + 1) for part, places in beside),
     ]
 
 
-def read_auxiliary(key: str, digests: dict[str, str]) -> list[dict[str, Any]]:
-    """The rows of one auxiliary set."""
-    found: list[dict[str, Any]] = read_table(
-        require(Path("data/auxiliary") / key, digests["rows"], f"auxiliary@{key}")
-    ).to_pylist()
-    return found
+def cut_to_reference(table: pa.Table, lengths: Lengths) -> tuple[pa.Table, int]:
+    """The rows with even ranks, each reply cut to the length of the one in the row with the next rank, if there is one.
+
+    Also how many replies became shorter.
+    """
+    ranks, chats = table[RANK].to_numpy(), table["messages"].to_pylist()
+    is_row = ranks % 2 == 0
+    pairs = np.flatnonzero(is_row[:-1] & (ranks[1:] == ranks[:-1] + 1))
+    replies = [
+        (message, other["content"])
+        for place in pairs
+        for message, other in zip(chats[place], chats[place + 1], strict=True)
+        if message["role"] == "assistant"
+    ]
+    texts = [message["content"] for message, _ in replies]
+    cut = lengths.cut(texts, [other for _, other in replies])
+    for (message, _), text in zip(replies, cut, strict=True):
+        message["content"] = text
+    column = CHAT.get_field_index("messages")
+    messages = pa.array([chats[place] for place in np.flatnonzero(is_row)], CHAT.field(column).type)
+    rows = table.filter(is_row).set_column(column, CHAT.field(column), messages)
+    return rows, sum(before != after for before, after in zip(texts, cut, strict=True))
 
 
-def blend(recipe: dict[str, Any]) -> list[dict[str, Any]]:
-    """Read every source of a recipe, take its rows, and shuffle them by their keyed hashes."""
-    rows = []
-    for source, found in sorted(recipe["sources"].items()):
-        read = read_dgm if found["kind"] == "dgm" else read_auxiliary
-        rows += smallest(read(source, found), found["take"], recipe["seed"], source)
-    return sorted(rows, key=lambda row: keyed_hash(recipe["seed"], "order", row["source"], row["conversation_hash"]))
+def write_mix(mix: Path, chosen: list[Chosen], reference: Source | None, lengths: Lengths) -> Manifest:
+    """Write the shards of a mix, and count what they hold."""
+    manifest = Manifest(by_rank(chosen, "names"), by_rank(chosen, "languages"))
+    rows_per_part = (2 if reference else 1) * ROWS_PER_PART
+    finish = partial(cut_to_reference, lengths=lengths) if reference else lambda table: (table, 0)
+    with (
+        new_folder(mix) as folder,
+        ThreadPoolExecutor(WORKERS) as pool,
+        scattered(readings(chosen, reference), rows_per_part, pool) as parts,
+    ):
+        shards = list(enumerate(chunks(parts, ROWS_PER_SHARD // ROWS_PER_PART)))
+        tasks = (partial(write_parts, folder, *shard, finish, lengths, manifest) for shard in shards)
+        for _ in progress(ahead(pool, tasks), desc=mix.name, unit="shards", total=len(shards)):
+            pass
+    return manifest
 
 
-def manifest(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a mix holds: rows by source, and conversations by number of turns."""
-    return {
-        "rows": len(rows),
-        "taken": dict(Counter(row["source"] for row in rows)),
-        "turns": Counter(str(sum(m["role"] == "user" for m in row["messages"])) for row in rows),
-        "assistant_chars": sum(len(m["content"]) for row in rows for m in row["messages"] if m["role"] == "assistant"),
-    }
+def write_parts(
+    folder: Path, number: int, parts: list[Part], finish: Finish, lengths: Lengths, manifest: Manifest
+) -> None:
+    """Write a few parts as one shard."""
+    with pq.ParquetWriter(shard_path(folder, number), CHAT, compression="zstd") as writer:
+        for place, part in enumerate(parts):
+            table, num_cut = finish(part.sorted())
+            table = table.drop([RANK])
+            first = number * ROWS_PER_SHARD + place * ROWS_PER_PART
+            manifest.add(first, table, lengths.of_chats(table["messages"]), num_cut)
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+def by_rank(chosen: list[Chosen], column: str) -> pa.Array:
+    """A column of all chosen rows, in the order of the mix."""
+    values = pa.chunked_array([chunk for part in chosen for chunk in getattr(part, column).chunks])
+    return values.take(pa.array(np.argsort(np.concatenate([part.ranks for part in chosen])))).combine_chunks()
+
+
+def left_out(sources: dict[str, Source]) -> dict[str, dict[str, int]]:
+    """How many rows of each source could not be taken, by reason."""
+    return {name: counts for name, source in sources.items() if (counts := source.candidates.counts())}
 
 
 def main(key: str) -> None:
     """Make the mix of one run."""
     recipe = read_json(Path("metrics/recipes.json"))["runs"][key]
-    rows = blend(recipe)
-    if not rows:
+    lengths, screen = Lengths(load_model(recipe["base"])), Screen(recipe)
+    sources, reference = open_sources(recipe)
+    places = {name: choose(source, recipe, screen, lengths) for name, source in sources.items()}
+    if not any(map(len, places.values())):
         raise UserError(f"mix.runs.{key} takes no rows: name dgms or auxiliary sets in it")
-    with new_folder(Path("data/mixes") / key) as folder:
-        write_table(folder, pa.Table.from_pylist(rows, schema=CHAT))
-        write_json(folder / "summary.json", manifest(rows))
-    say(f"{key}: {len(rows)} rows, {dict(Counter(row['source'] for row in rows))}")
+    chosen = arrange(sources, places, recipe["seed"])
+    manifest = write_mix(MIXES / key, chosen, reference, lengths)
+    with new_folder(MANIFESTS / key) as folder:
+        screen.write(folder)
+        write_json(folder / SUMMARY, manifest.summary() | screen.summary() | {"left_out": left_out(sources)})
+    say(f"{key}: {', '.join(f'{part.source.name} {len(part.places)}' for part in chosen)} rows")
 
 
 if __name__ == "__main__":

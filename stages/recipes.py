@@ -1,6 +1,6 @@
 """What every run takes from which source, by digest: the hinge between DGMs and runs (paper, Tab. 1).
 
-In:  metrics/digests/dgms/, metrics/digests/auxiliary/
+In:  metrics/digests/dgms/, metrics/digests/auxiliary/, data/benchmarks/
 Out: metrics/recipes.json. `mix@run` depends on its own key of `runs` alone: a run follows exactly the sources it names
      and the rows it takes. What was asked for stands apart, in `asked`
 """
@@ -8,13 +8,30 @@ Out: metrics/recipes.json. `mix@run` depends on its own key of `runs` alone: a r
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
-from stages.lib.shards import read_json, write_json
+from stages.lib.shards import read_json, sha256_folder, write_json
 from stages.lib.shell import run, say
 
 DIGESTS = Path("metrics/digests")
+BENCHMARKS = Path("data/benchmarks")
+PAPER_SIZE = 246_750  # Tab. 1: the conversations beside which 99,800 and 20,000 auxiliary rows stand
+Digests = dict[str, dict[str, Any]]
+Amounts = dict[str, dict[str, int]]  # {"rows": n} or {"tokens": n} by source
+
+
+class Amount(Section):
+    """How much of an auxiliary set a run takes."""
+
+    tokens: int | None = Field(default=None, gt=0)  # of the run's base model: as many rows as reach it
+    share: float | None = Field(default=None, gt=0, lt=1)  # of all rows of the mix
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Amount":
+        if (self.tokens is None) == (self.share is None):
+            raise ValueError("say either tokens or share; a plain number is rows")
+        return self
 
 
 class Run(Section):
@@ -22,8 +39,9 @@ class Run(Section):
 
     base: str
     dgms: dict[str, float] = Field(default_factory=dict)  # weights, which need not add up to one
-    auxiliary: dict[str, int] = Field(default_factory=dict)  # rows
+    auxiliary: dict[str, int | Literal["all"] | Amount] = Field(default_factory=dict)  # rows, or another amount
     rows: int | None = Field(default=None, gt=0)  # DGM conversations; mix.size where it is not given
+    reference: str = ""  # a DGM: no reply is longer than its reply to the same turn, in tokens of the base
 
 
 class Mix(Section):
@@ -31,12 +49,16 @@ class Mix(Section):
 
     seed: int
     size: int = Field(gt=0)  # DGM conversations in every run that names none of its own
-    scale_auxiliary: bool  # the auxiliary rows belong to PAPER_SIZE conversations and grow with them
-    on_shortage: Literal["error", "cap"]
+    scale_auxiliary: bool  # the auxiliary rows and tokens belong to PAPER_SIZE conversations and grow with them
+    on_shortage: Literal["error", "cap", "upsample"]
+    min_turns: int = Field(ge=1)  # of a DGM's conversations
+    languages: list[str]  # of their prompts, as WildChat names them; empty: all
+    exclude_toxic: bool
+    duplicates: Literal["off", "flag", "drop"]  # rows that repeat another of their source
+    similarity: float = Field(gt=0, le=1)  # from which a row repeats another; 1: only equal texts
+    contamination: Literal["off", "flag", "drop"]  # rows that share an n-gram with a benchmark
+    ngram_words: int = Field(ge=5)
     runs: dict[str, Run]
-
-
-PAPER_SIZE = 246_750  # Tab. 1: the conversations beside which 99,800 and 20,000 auxiliary rows stand
 
 
 def split(total: int, weights: dict[str, float]) -> dict[str, int]:
@@ -52,32 +74,69 @@ def split(total: int, weights: dict[str, float]) -> dict[str, int]:
     return parts
 
 
-def wanted(entry: Run, mix: Mix) -> dict[str, int]:
-    """How many rows a run asks of each source."""
+def wanted(name: str, entry: Run, mix: Mix, digests: Digests) -> Amounts:
+    """How much a run asks of each source, in rows or in tokens; raise UserError where that means nothing."""
     rows = entry.rows or mix.size
     factor = rows / PAPER_SIZE if mix.scale_auxiliary else 1
-    auxiliary = {name: round(count * factor) for name, count in entry.auxiliary.items()}
-    return {**(split(rows, entry.dgms) if entry.dgms else {}), **auxiliary}
+    dgms = split(rows, entry.dgms) if entry.dgms else {}
+    found: Amounts = {source: {"rows": count} for source, count in dgms.items()}
+    shares: dict[str, float] = {}
+    for source, amount in entry.auxiliary.items():
+        if amount == "all":
+            found[source] = {"rows": digests[source]["kept"]}
+        elif isinstance(amount, int):
+            found[source] = {"rows": round(amount * factor)}
+        elif isinstance(amount, Amount) and amount.tokens:
+            found[source] = {"tokens": round(amount.tokens * factor)}
+        elif isinstance(amount, Amount) and amount.share:
+            shares[source] = amount.share
+    return found | by_share(name, shares, sum(amount.get("rows", 0) for amount in found.values()))
 
 
-def recipe(name: str, asked: dict[str, int], mix: Mix, digests: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Resolve one run: digest of each source and rows taken of it. Raise UserError on a shortage that is one."""
-    sources = {}
-    for source, rows in asked.items():
-        kept = digests[source]["kept"]
-        if rows > kept and mix.on_shortage == "error":
-            raise UserError(
-                f"mix.runs.{name} asks {source} for {rows} rows, but it has {kept}; "
-                f"ask for fewer, generate more, or set mix.on_shortage: cap"
-            )
-        if rows > kept:
-            say(f"{name}: {source} has {kept} rows, {rows} were asked for; all are taken")
-        decides = {key: value for key, value in digests[source].items() if key != "kept"}
-        sources[source] = {**decides, "take": min(rows, kept)}
-    return {"seed": mix.seed, "sources": sources}
+def by_share(name: str, shares: dict[str, float], other_rows: int) -> Amounts:
+    """The rows of sources that take a share of all rows, beside the rows that are counted."""
+    rest = 1 - sum(shares.values())
+    if shares and (rest <= 0 or not other_rows):
+        raise UserError(f"mix.runs.{name}: shares are of all rows, so they must leave some to sources without a share")
+    return {source: {"rows": round(other_rows * share / rest)} for source, share in shares.items()}
 
 
-def read_digests(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def recipe(name: str, asked: Amounts, mix: Mix, digests: Digests, benchmarks: str = "") -> dict[str, Any]:
+    """Resolve one run: what decides its mix. Raise UserError on a shortage that is one."""
+    entry = mix.runs[name]
+    sources = {source: of_source(name, source, amount, mix, digests[source]) for source, amount in asked.items()}
+    found: dict[str, Any] = {"base": entry.base, "seed": mix.seed, "on_shortage": mix.on_shortage, "sources": sources}
+    if entry.dgms:
+        found["filters"] = {key: getattr(mix, key) for key in ("min_turns", "languages", "exclude_toxic")}
+    if entry.reference:
+        found["reference"] = {"dgm": entry.reference, **of_data(digests[entry.reference])}
+    if mix.duplicates != "off":
+        found["duplicates"] = {"then": mix.duplicates, "similarity": mix.similarity}
+    if mix.contamination != "off":
+        found["contamination"] = {"then": mix.contamination, "words": mix.ngram_words, "benchmarks": benchmarks}
+    return found
+
+
+def of_source(name: str, source: str, amount: dict[str, int], mix: Mix, digest: dict[str, Any]) -> dict[str, Any]:
+    """What a run takes of one source; with `cap`, no more than there is, so that asking for still more is no change."""
+    rows, kept = amount.get("rows", 0), digest["kept"]
+    if rows > kept and mix.on_shortage == "error":
+        raise UserError(
+            f"mix.runs.{name} asks {source} for {rows} rows, but it has {kept}; "
+            f"ask for fewer, generate more, or set mix.on_shortage: cap"
+        )
+    if rows > kept:
+        say(f"{name}: {source} has {kept} rows, {rows} were asked for; on_shortage: {mix.on_shortage}")
+    take = {"rows": min(rows, kept)} if "rows" in amount and mix.on_shortage == "cap" else amount
+    return {**of_data(digest), "kind": digest["kind"], "take": take}
+
+
+def of_data(digest: dict[str, Any]) -> dict[str, str]:
+    """The digests of a source's folders."""
+    return {name: digest[name] for name in ("responses", "verdicts", "rows") if name in digest}
+
+
+def read_digests(params: dict[str, Any]) -> Digests:
     """The digests of the DGMs and auxiliary sets that params.yaml names; never those of another profile."""
     dgms = {name: {**read_json(DIGESTS / "dgms" / f"{name}.json"), "kind": "dgm"} for name in params["dgms"]}
     sets = {name: read_json(DIGESTS / "auxiliary" / f"{name}.json") for name in params["auxiliary"] or {}}
@@ -89,10 +148,11 @@ def main() -> None:
     mix = load("mix", Mix)
     params = read_yaml(PARAMS)
     digests = read_digests(params)
-    ledgers = {name: digests[name].pop("ledger") for name in params["dgms"]}
-    asked = {name: wanted(entry, mix) for name, entry in mix.runs.items()}
-    runs = {name: recipe(name, rows, mix, digests) for name, rows in asked.items()}
-    dgms = {name: {key: digests[name][key] for key in ("responses", "verdicts")} for name in params["dgms"]}
+    ledgers = {name: digests[name]["ledger"] for name in params["dgms"]}
+    benchmarks = sha256_folder(BENCHMARKS) if mix.contamination != "off" else ""
+    asked = {name: wanted(name, entry, mix, digests) for name, entry in mix.runs.items()}
+    runs = {name: recipe(name, amounts, mix, digests, benchmarks) for name, amounts in asked.items()}
+    dgms = {name: of_data(digests[name]) for name in params["dgms"]}
     write_json(Path("metrics/recipes.json"), {"asked": asked, "dgms": dgms, "ledgers": ledgers, "runs": runs})
 
 

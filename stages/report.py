@@ -186,11 +186,16 @@ def families(inputs: Inputs) -> dict[str, dict[str, Any]]:
 def shortages(mixes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every source that had fewer rows than a run asked of it."""
     return [
-        {"run": name, "source": source, "asked": asked, "taken": mix["taken"].get(source, 0)}
+        {"run": name, "source": source, "asked": asked["rows"], "taken": rows_of(mix, source)}
         for name, mix in mixes.items()
         for source, asked in mix["asked"].items()
-        if mix["taken"].get(source, 0) < asked
+        if rows_of(mix, source) < asked.get("rows", 0)
     ]
+
+
+def rows_of(mix: dict[str, Any], source: str) -> int:
+    """How many rows a mix holds of a source."""
+    return int(mix["sources"].get(source, {}).get("rows", 0))
 
 
 def reply(model: str, turn: dict[str, Any] | None) -> dict[str, Any]:
@@ -238,7 +243,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
     styles = {dgm: style_rows(dgm, family, inputs.styling) for dgm, family in page["families"].items()}
     most = max((value for rows in styles.values() for _, value, _ in rows), default=0)
     taken = {
-        key: {source: mix["taken"][source] for source in page["sources"] if source in mix["taken"]}
+        key: {source: rows_of(mix, source) for source in page["sources"] if source in mix["sources"]}
         for key, mix in inputs.mix.items()
     }
     losses = {key: curve for key, curve in inputs.losses.items() if curve}
@@ -293,7 +298,7 @@ def make_page(inputs: Inputs, num_examples: int) -> dict[str, Any]:
         "flow": flow(inputs),
         "models": [provenance(key, inputs) for key in models],
         "shortages": shortages(inputs.mix),
-        "sources": [name for name in colours(inputs) if any(name in mix["taken"] for mix in inputs.mix.values())],
+        "sources": [name for name in colours(inputs) if any(name in mix["sources"] for mix in inputs.mix.values())],
     }
     return {**page, "charts": draw(inputs, page), "features": FEATURES, "inputs": inputs}
 

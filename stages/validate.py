@@ -173,6 +173,9 @@ def verdict(
         "keep": not reasons - set(validate.report_only),
         "reasons": sorted(reasons),
         "not_checked": sorted(set(unchecked(row, prompt, validate, model))),
+        "language": "" if isinstance(prompt, str) else prompt.get("language") or "",
+        "toxic": not isinstance(prompt, str) and bool(prompt.get("toxic")),
+        "turns": len(row["turns"] or []),
     }
 
 
@@ -185,7 +188,7 @@ class Prompts:
         self._places = np.argsort(keys)
         self._keys = keys[self._places]
         self._seen = np.zeros(len(keys), dtype=bool)
-        self._rows = read_rows(folder, ["conversation_hash", "turns"])
+        self._rows = read_rows(folder, ["conversation_hash", "turns", "language", "toxic"])
         self._next = 0
 
     @property

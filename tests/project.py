@@ -30,6 +30,7 @@ from stages.lib.params import PARAMS, read_yaml
 from stages.lib.shards import new_folder, sha256_folder, write_json
 from stages.lib.shell import run
 """
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 FAKES = {
     "train": """
 def fake_train(key: str) -> None:
@@ -90,6 +91,8 @@ def write_model(root: Path, name: str, temperature: float = 0.7) -> None:
     weights = root / "demo" / "models" / name
     weights.mkdir(parents=True)
     (weights / "model.safetensors").write_bytes(name.encode())
+    for file in TOKENIZER:
+        shutil.copy(ROOT / "demo/models/demo-rich" / file, weights)
     entry = {
         "name": name,
         "path": f"demo/models/{name}",

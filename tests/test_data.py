@@ -11,11 +11,10 @@ from stages import fetch
 from stages.auxiliary import Auxiliary, render
 from stages.lib.engine import Usage
 from stages.lib.ledger import COST, charge, summarize
-from stages.lib.params import UserError
+from stages.lib.params import UserError, parse
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
-from stages.mix import smallest
 from stages.prompts import Prompts, read_source, select
-from stages.recipes import Mix, Run, recipe, split, wanted
+from stages.recipes import Amount, Mix, Run, recipe, split, wanted
 from stages.similarity import compare
 from stages.styling import count_elements, style
 from stages.throughput import correlations
@@ -94,7 +93,17 @@ def test_multiple_choice_becomes_a_chat_that_is_answered_by_letter_and_text() ->
     assert len(chats) == 1 and left_out == {"duplicate": 1, "answer_is_no_choice": 1}
 
 
-MIX = Mix(seed=1, size=10, scale_auxiliary=False, on_shortage="error", runs={})
+MIX = Mix(
+    seed=1, size=10, scale_auxiliary=False, on_shortage="error", min_turns=1, languages=[], exclude_toxic=False,
+    duplicates="off", similarity=1.0, contamination="off", ngram_words=13, runs={},
+)  # fmt: skip
+KEPT: dict[str, dict[str, Any]] = {"a": {"kept": 6, "responses": "r", "verdicts": "v", "kind": "dgm"}} | {
+    key: {"kept": 500_000, "rows": "x", "kind": "auxiliary"} for key in ("m", "n")
+}
+
+
+def amounts(entry: Run, mix: Mix = MIX) -> dict[str, dict[str, int]]:
+    return wanted("run", entry, mix, KEPT)
 
 
 def test_weights_split_the_size_exactly() -> None:
@@ -107,25 +116,44 @@ def test_weights_split_the_size_exactly() -> None:
 
 def test_a_run_asks_for_its_own_rows_else_for_mix_size_and_auxiliary_scales_only_when_told() -> None:
     entry = Run(base="b", dgms={"a": 1.0}, auxiliary={"m": 99_800})
-    assert wanted(entry, MIX) == {"a": 10, "m": 99_800}
-    assert wanted(entry.model_copy(update={"rows": 246_750}), MIX) == {"a": 246_750, "m": 99_800}
+    assert amounts(entry) == {"a": {"rows": 10}, "m": {"rows": 99_800}}
+    own = entry.model_copy(update={"rows": 246_750})
+    assert amounts(own) == {"a": {"rows": 246_750}, "m": {"rows": 99_800}}
     scaled = MIX.model_copy(update={"scale_auxiliary": True, "size": 123_375})
-    assert wanted(entry, scaled) == {"a": 123_375, "m": 49_900}
+    assert amounts(entry, scaled) == {"a": {"rows": 123_375}, "m": {"rows": 49_900}}
+
+
+def test_an_auxiliary_set_is_taken_by_rows_by_tokens_by_its_share_of_all_rows_or_whole() -> None:
+    entry = Run(base="b", dgms={"a": 1.0}, auxiliary={"m": Amount(share=0.5), "n": Amount(tokens=7)})
+    assert amounts(entry) == {"a": {"rows": 10}, "m": {"rows": 10}, "n": {"tokens": 7}}
+    three = Run(base="b", dgms={"a": 1.0}, auxiliary={"m": Amount(share=0.5), "n": Amount(share=0.25)})
+    assert amounts(three) == {"a": {"rows": 10}, "m": {"rows": 20}, "n": {"rows": 10}}
+    assert amounts(Run(base="b", auxiliary={"m": "all"})) == {"m": {"rows": 500_000}}
+    with pytest.raises(UserError, match=r"mix\.runs\.run: shares are of all rows"):
+        amounts(Run(base="b", auxiliary={"m": Amount(share=0.5)}))
+    with pytest.raises(UserError, match="say either tokens or share; a plain number is rows"):
+        parse(Amount, {"tokens": 5, "share": 0.1}, "p.yaml: mix.runs.x.auxiliary.m")
+
+
+def resolved(rows: int, **changes: Any) -> dict[str, Any]:
+    runs = {"run": Run(base="b", dgms={"a": 1.0})}
+    return recipe("run", {"a": {"rows": rows}}, MIX.model_copy(update={"runs": runs, **changes}), KEPT, "digest")
 
 
 def test_a_shortage_is_an_error_or_capped_as_told() -> None:
-    digests = {"a": {"kept": 6, "responses": "r", "kind": "dgm"}}
     with pytest.raises(UserError, match="asks a for 10 rows, but it has 6"):
-        recipe("run", {"a": 10}, MIX, digests)
-    found = recipe("run", {"a": 10}, MIX.model_copy(update={"on_shortage": "cap"}), digests)
-    assert found["sources"] == {"a": {"kind": "dgm", "responses": "r", "take": 6}}
+        resolved(10)
+    capped = resolved(10, on_shortage="cap")
+    assert capped["sources"] == {"a": {"kind": "dgm", "responses": "r", "verdicts": "v", "take": {"rows": 6}}}
+    assert resolved(10, on_shortage="cap") == resolved(600_000, on_shortage="cap")
+    assert resolved(10, on_shortage="upsample")["sources"]["a"]["take"] == {"rows": 10}
 
 
-def test_a_smaller_mix_is_a_part_of_a_larger_one_and_the_seed_chooses_it() -> None:
-    rows = [{"conversation_hash": str(number)} for number in range(50)]
-    few, many = smallest(rows[::-1], 10, 1, "a"), smallest(rows, 30, 1, "a")
-    assert many[:10] == few
-    assert smallest(rows, 10, 2, "a") != few and smallest(rows, 10, 1, "b") != few
+def test_a_recipe_names_what_decides_the_mix_and_nothing_that_is_off() -> None:
+    assert set(resolved(5)) == {"base", "seed", "on_shortage", "filters", "sources"}
+    screened = resolved(5, duplicates="drop", contamination="flag")
+    assert screened["duplicates"] == {"then": "drop", "similarity": 1.0}
+    assert screened["contamination"] == {"then": "flag", "words": 13, "benchmarks": "digest"}
 
 
 def test_markdown_elements_are_counted_as_commonmark() -> None:

@@ -72,7 +72,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sources = {"rich": {"kind": "dgm", "take": 4}}
     digests = {dgm: {"responses": "ab" * 32} for dgm in ("rich", "plain")}
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
-    write_json(Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": 6}, "taken": {"rich": 4}})
+    write_json(Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": {"rows": 6}}, "sources": {"rich": {"rows": 4}}})
     write_json(Path("metrics/train/tuned.json"), {"steps": 2, "last_loss": 1.5, "base": "base", "axolotl": "0.19.0"})
     write_json(
         Path("models/tuned/model.json"), {"kind": "local", "location": "/home/me/x/tuned", "commit": "c0ffee" * 7}
@@ -191,7 +191,7 @@ def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
 
 def test_a_shortage_is_said_plainly(project: Path) -> None:
     assert "tuned asked rich for 6 rows; it had 4, and all were taken." in text_of(report())
-    assert shortages({"tuned": {"asked": {"rich": 4}, "taken": {"rich": 4}}}) == []
+    assert shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
 
 
 def test_the_pipeline_is_counted_at_every_step(project: Path) -> None:

@@ -42,6 +42,9 @@ VERDICT = pa.schema([
     ("identity", pa.string()),
     ("keep", pa.bool_()),
     ("reasons", pa.list_(pa.string())),
+    ("language", pa.string()),  # of the prompt, as it was told
+    ("toxic", pa.bool_()),
+    ("turns", pa.int64()),
 ])
 CHAT = pa.schema([("conversation_hash", pa.string()), ("source", pa.string()), ("messages", _MESSAGES)])
 ANSWER = pa.schema([

@@ -64,11 +64,17 @@ def chunks(items: Iterable[T], length: int = ROWS_PER_SHARD) -> Iterator[list[T]
         yield chunk
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file, or every parquet file of a folder in the order of their names."""
+def parquet_files(path: Path) -> list[Path]:
+    """A parquet file, or those of a folder in the order of their names; raise UserError if there is none."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise UserError(f"{path}: no parquet file there")
+    return files
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file, or every parquet file of a folder in the order of their names."""
+    files = parquet_files(path)
     try:
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -63,14 +63,14 @@ class Template:
         absent = [text for text in [*texts, system_prompt] if text.strip() not in found]
         return f"it leaves out {absent[0][:60]!r}" if absent else ""
 
-    def render(self, messages: list[Message]) -> str:
-        """A chat as text, with the header of the reply; raise ValueError if the template refuses it."""
+    def render(self, messages: list[Message], *, reply: bool = True) -> str:
+        """A chat as text, with the header of the reply if there is to be one; raise ValueError if it is refused."""
         from jinja2 import TemplateError
 
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True, strftime_now=TODAY.strftime
+                    messages, tokenize=False, add_generation_prompt=reply, strftime_now=TODAY.strftime
                 )
             )
         except TemplateError as error:

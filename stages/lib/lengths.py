@@ -1,0 +1,60 @@
+"""Lengths in tokens of the model that will be trained."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.lib.model import Model
+from stages.lib.template import Template, load_tokenizer
+
+CHATS_AT_ONCE = 512  # that are encoded in one call, on all cores
+
+
+class Lengths:
+    """Counts and cuts text in a model's tokens."""
+
+    def __init__(self, model: Model) -> None:
+        self._tokenizer = load_tokenizer(model)
+        self._template = Template(self._tokenizer, model)
+        self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and does not take two
+
+    def of_chats(self, chats: pa.ChunkedArray) -> np.ndarray:
+        """The tokens of whole chats as they are trained, with all that the chat template adds."""
+        texts = (self._template.render(chat.as_py(), reply=False) for chat in chats)
+        return np.fromiter((len(ids) for ids in self._encoded(texts)), np.int64, len(chats))
+
+    def cut(self, texts: list[str], references: list[str]) -> list[str]:
+        """The texts, none of more tokens than the reference beside it; what is longer is cut at the end of a token."""
+        limits = [len(ids) for ids in self._encoded(references)]
+        return [self._first_tokens(text, limit) for text, limit in zip(texts, limits, strict=True)]
+
+    def _encoded(self, texts: Iterable[str]) -> Iterable[list[int]]:
+        """The token ids of each text."""
+        batch: list[str] = []
+        for text in texts:
+            batch.append(text)
+            if len(batch) == CHATS_AT_ONCE:
+                yield from self._ids(batch)
+                batch = []
+        yield from self._ids(batch) if batch else []
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        """The token ids of a few texts."""
+        with self._lock:
+            found: dict[str, Any] = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        ids: list[list[int]] = found["input_ids"]
+        return ids
+
+    def _first_tokens(self, text: str, limit: int) -> str:
+        """As much of a text as so many tokens hold."""
+        with self._lock:
+            found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [stop for _, stop in found["offset_mapping"]]
+        for number in range(min(limit, len(ends)), 0, -1):
+            kept = text if number == len(ends) else text[: ends[number - 1]]
+            if len(self._ids([kept])[0]) <= limit:  # what is cut may be encoded anew in more tokens
+                return kept
+        return ""
