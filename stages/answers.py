@@ -4,7 +4,6 @@ In:  the JSONL that answers.questions names (question_id, category, turns), mode
 Out: data/answers/<model>/
 """
 
-import json
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,8 @@ from stages.lib.chain import Chain, converse
 from stages.lib.conversation import ANSWER
 from stages.lib.engine import make_engine
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, UserError, load
+from stages.lib.params import Runtime, load
+from stages.lib.questions import read_questions
 from stages.lib.rules import Asking, plain_rules
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import progress, run
@@ -26,18 +26,6 @@ class Answers(Asking):
     """The section `answers`."""
 
     questions: str
-
-
-def read_questions(path: Path) -> list[dict[str, Any]]:
-    """Read questions; raise UserError naming the line that is not one."""
-    questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            questions.append({"question_id": row["question_id"], "category": row["category"], "turns": row["turns"]})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(f"{path}:{number}: needs question_id, category and turns ({error!r})") from None
-    return questions
 
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:

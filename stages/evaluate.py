@@ -7,7 +7,6 @@ Out: data/evaluations/<model>/: results.json (one schema, whatever the harness),
 
 import logging
 import os
-import re
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +21,10 @@ from stages.lib.params import Runtime, Section, UserError, load
 from stages.lib.results import Json, average, describe, describe_failure, labels, read_samples, summarize
 from stages.lib.shards import new_folder, write_json
 from stages.lib.shell import run, say
+from stages.lib.tasks import are_local, data_environment, find_tasks
 
 CPU_BATCH = 32  # rows per step
 TINY_BYTES = 100e6  # weights for which a second thread costs more than it brings
-LOCAL_DATA = re.compile(r"^dataset_path: *(json|csv|parquet|arrow|text)\s*$", re.MULTILINE)
-TASK_NAME = re.compile(r"^task: *['\"]?([\w.-]+)", re.MULTILINE)
 SAMPLE = pa.schema([
     ("task", pa.string()),  # the benchmark, or the part of it
     ("id", pa.int64()),
@@ -80,41 +78,15 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
 
 def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
     """What the libraries read when they are first imported."""
-    files = [file.read_text(encoding="utf-8") for file in Path(settings.tasks_folder).rglob("*.yaml")]
-    named = {name for text in files for name in TASK_NAME.findall(text)}
-    offline = model.kind == "local" and set(settings.tasks) <= named and all(map(LOCAL_DATA.search, files))
+    offline = model.kind == "local" and are_local(settings.tasks_folder, settings.tasks)
     weights = sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors"))
     return {
-        "HF_DATASETS_CACHE": cache,  # the user's own would serve old rows after an edit, and keep ours
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        **data_environment(cache, offline=offline),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin on a shared CPU take three times as long
         "TRANSFORMERS_VERBOSITY": "error",
         "VLLM_NO_USAGE_STATS": "1",
         **({"OMP_NUM_THREADS": "1"} if 0 < weights < TINY_BYTES else {}),
-        **({"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}),
     }
-
-
-def find_tasks(settings: Evaluate) -> Any:  # noqa: ANN401  (lm-eval's)
-    """lm-eval's list of tasks: the folder's, and its own (8 s to read) when one is not in the folder."""
-    from lm_eval.tasks import TaskManager
-
-    folder = settings.tasks_folder
-    if not Path(folder).is_dir():
-        raise UserError(f"evaluate.tasks_folder: there is no folder {folder}; name one that holds lm-eval's task files")
-    ours = TaskManager(include_path=folder, include_defaults=False)
-    if set(settings.tasks) <= set(ours.all_tasks):
-        return ours
-    every = TaskManager(include_path=folder)
-    for task in settings.tasks:
-        if task not in every.all_tasks:
-            known = ", ".join(ours.all_tasks) or "none"
-            raise UserError(
-                f"evaluate.tasks: no task {task!r}; {folder} has: {known}; `lm-eval ls tasks` lists lm-eval's"
-            )
-    return every
 
 
 def open_task(manager: Any, task: str, metric: str) -> Any:  # noqa: ANN401  (lm-eval's)
@@ -172,7 +144,7 @@ def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: An
 
 def evaluate(model: Model, settings: Evaluate, arguments: Json) -> tuple[dict[str, Json], dict[str, list[Json]]]:
     """Every task's entry of results.json, and its samples. A task that raises fails alone, with its reason."""
-    manager = find_tasks(settings)
+    manager = find_tasks(settings.tasks_folder, settings.tasks)
     opened = {task: open_task(manager, task, metric) for task, metric in settings.tasks.items()}
     lm = open_model(model, settings, arguments)
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting

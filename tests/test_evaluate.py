@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from stages.evaluate import Evaluate, environment, find_tasks, model_args, open_task, report
+from stages.evaluate import Evaluate, environment, model_args, open_task, report
 from stages.lib.model import Model
 from stages.lib.params import Runtime, UserError, parse
 from stages.lib.results import (
@@ -24,6 +24,7 @@ from stages.lib.results import (
     read_samples,
     summarize,
 )
+from stages.lib.tasks import find_tasks
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {
@@ -246,20 +247,20 @@ def fake_manager(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("fake_manager")
 def test_lm_evals_own_tasks_are_read_only_when_one_is_asked_for():
-    assert "leaderboard_bbh" not in find_tasks(settings()).all_tasks
-    assert "leaderboard_bbh" in find_tasks(settings(tasks={"leaderboard_bbh": "acc_norm"})).all_tasks
+    assert "leaderboard_bbh" not in find_tasks("tasks", ["quiz", "sums"]).all_tasks
+    assert "leaderboard_bbh" in find_tasks("tasks", ["leaderboard_bbh"]).all_tasks
 
 
 @pytest.mark.usefixtures("fake_manager")
 def test_an_unknown_task_is_an_error_that_names_the_known_ones():
     with pytest.raises(UserError, match="no task 'quizz'; tasks has: quiz, sums"):
-        find_tasks(settings(tasks={"quizz": "acc"}))
+        find_tasks("tasks", ["quizz"])
 
 
 @pytest.mark.usefixtures("fake_manager")
 def test_an_absent_folder_of_tasks_is_an_error():
     with pytest.raises(UserError, match="there is no folder nowhere"):
-        find_tasks(settings(tasks_folder="nowhere"))
+        find_tasks("nowhere", ["quiz"])
 
 
 def test_an_unknown_metric_is_an_error_that_names_the_known_ones():

@@ -1,0 +1,19 @@
+"""The two-turn questions that compared models answer (paper, sec. 3.2)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from stages.lib.params import UserError
+
+
+def read_questions(path: Path) -> list[dict[str, Any]]:
+    """Read questions; raise UserError naming the line that is not one."""
+    questions = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            questions.append({"question_id": row["question_id"], "category": row["category"], "turns": row["turns"]})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}:{number}: needs question_id, category and turns ({error!r})") from None
+    return questions
