@@ -51,6 +51,7 @@ ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Au
 LISTS = ("dgms", "bases", "compare")
 NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
+    "benchmarks": ["evaluate.tasks"],
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
     "styling": ["compare"],
@@ -143,7 +144,9 @@ def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
     if stage in SECTIONS and stage != "mix":  # a mix depends on its recipe; `recipes` reads the section `mix`
         found["params"] = parse(SECTIONS[stage], params[stage], stage).model_dump()
     for name in USES.get(stage, []):
-        found[name] = sorted(params[name] or {}) if name == "auxiliary" else params[name]
+        section, _, key = name.partition(".")
+        value = params[section][key] if key else params[section]
+        found[name] = sorted(value or {}) if name == "auxiliary" else value
     return found
 
 

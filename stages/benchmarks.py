@@ -1,0 +1,89 @@
+"""The texts of everything that models are evaluated on, so that a mix can be held against them.
+
+In:  the benchmarks of evaluate.tasks (from evaluate.tasks_folder, else lm-eval's own), the JSONL of answers.questions
+Out: data/benchmarks/: a row for every question and for every right answer that is a text; summary.json with counts
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from stages.lib.params import PARAMS, UserError, read_yaml
+from stages.lib.questions import read_questions
+from stages.lib.results import describe_failure
+from stages.lib.shards import new_folder, write_json, write_table
+from stages.lib.shell import progress, run, say
+from stages.lib.tasks import are_local, data_environment, find_tasks
+
+QUESTIONS = "questions"  # the benchmark that answers.questions is
+TEXT = pa.schema([
+    ("benchmark", pa.string()),  # the task; of a group, each of its tasks
+    ("document", pa.string()),  # the row's number in the task, as in lm-eval's samples; a question's id
+    ("text", pa.string()),
+])
+Row = dict[str, str]
+
+
+def texts_of(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (lm-eval's)
+    """What a model is asked, without examples, and the right answers; of these, those that are texts."""
+    choices = task.doc_to_choice(row) if task.OUTPUT_TYPE == "multiple_choice" else []
+    answers = task.doc_to_target(row)
+    values = [task.doc_to_text(row), *(answers if isinstance(answers, list) else [answers])]
+    texts = [choices[value] if isinstance(value, int) and value < len(choices) else value for value in values]
+    return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def read_task(name: str, task: Any) -> Iterator[Row]:  # noqa: ANN401  (lm-eval's)
+    """The rows of TEXT of one task: those that it is evaluated on."""
+    for number, row in enumerate(task.eval_docs):
+        for text in texts_of(task, row):
+            yield {"benchmark": name, "document": str(number), "text": text}
+
+
+def read_tasks(folder: str, names: list[str]) -> Iterator[Row]:
+    """The rows of TEXT of tasks and groups of tasks; raise UserError for one whose data cannot be read."""
+    manager = find_tasks(folder, names)
+    for name in progress(names, desc="benchmarks", unit="tasks"):
+        try:
+            for part, task in manager.load([name])["tasks"].items():
+                yield from read_task(part, task)
+        except Exception as error:
+            reason = describe_failure(error, "")["reason"]
+            raise UserError(f"evaluate.tasks.{name} cannot be read: {reason}; mend it or leave it out") from None
+
+
+def read_turns(path: Path) -> Iterator[Row]:
+    """The rows of TEXT of the two-turn questions."""
+    for question in read_questions(path):
+        for turn in question["turns"]:
+            yield {"benchmark": QUESTIONS, "document": str(question["question_id"]), "text": turn}
+
+
+def count(rows: list[Row]) -> dict[str, dict[str, int]]:
+    """How many documents and texts each benchmark has."""
+    texts = Counter(row["benchmark"] for row in rows)
+    documents = Counter(name for name, _ in {(row["benchmark"], row["document"]) for row in rows})
+    return {name: {"documents": documents[name], "texts": texts[name]} for name in texts}
+
+
+def main() -> None:
+    """Write the texts of every evaluation set in use."""
+    params = read_yaml(PARAMS)
+    folder, names = params["evaluate"]["tasks_folder"], list(params["evaluate"]["tasks"])
+    with TemporaryDirectory(prefix="rewild-benchmarks-") as cache:
+        os.environ.update(data_environment(cache, offline=are_local(folder, names)))
+        rows = [*read_tasks(folder, names), *read_turns(Path(params["answers"]["questions"]))]
+    counts = count(rows)
+    with new_folder(Path("data/benchmarks")) as out:
+        write_table(out, pa.Table.from_pylist(rows, schema=TEXT))
+        write_json(out / "summary.json", counts)
+    say(f"{sum(each['documents'] for each in counts.values())} documents of {len(counts)} benchmarks")
+
+
+if __name__ == "__main__":
+    run(main)
