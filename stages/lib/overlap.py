@@ -113,6 +113,8 @@ class Table:
     def owners_of(self, hashes: Hashes) -> Iterator[int]:
         """The numbers of the documents that any of these n-grams stand in."""
         likely = hashes[self._filter[self._slots(hashes)]]
+        if not len(likely):
+            return
         first = np.searchsorted(self.hashes[:-1], likely)  # without the last: a place to compare with for all
         for found in likely[self.hashes[first] == likely]:
             start, end = np.searchsorted(self.hashes, found), np.searchsorted(self.hashes, found, side="right")

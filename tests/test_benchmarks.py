@@ -1,0 +1,144 @@
+"""The benchmarks stage: every text that a model is evaluated on, with real lm-eval and data that lies here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stages.benchmarks import count, read_tasks, read_turns, texts_of
+from stages.lib.params import UserError
+from stages.lib.shards import read_table
+
+ROOT = Path(__file__).parent.parent
+QUIZ = """
+task: quiz
+dataset_path: json
+dataset_kwargs: {data_files: {validation: tasks/quiz.jsonl}}
+validation_split: validation
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: answer
+"""
+SUMS = """
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {train: tasks/train.jsonl, test: tasks/sums.jsonl}}
+training_split: train
+test_split: test
+output_type: generate_until
+doc_to_text: "Question: {{question}}"
+doc_to_target: "{{solution}}"
+generation_kwargs: {until: ["."]}
+"""
+GROUP = "group: everything\ntask: [quiz, sums]\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with two tasks and their group."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    Path("tasks").mkdir()
+    for name, text in (("quiz", QUIZ), ("sums", SUMS), ("group", GROUP)):
+        Path(f"tasks/{name}.yaml").write_text(text)
+    rows = [{"question": "Which is a river?", "choices": ["Rome", "the Elbe"], "answer": 1}]
+    Path("tasks/quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"question": "1 + 1?", "solution": "One and one is 2."}, {"question": "2 + 2?", "solution": " "}]
+    Path("tasks/sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("tasks/train.jsonl").write_text(json.dumps({"question": "3 + 3?", "solution": "Learn it."}) + "\n")
+    line = {"question_id": 81, "category": "writing", "turns": ["Write a poem.", "Now without rhymes."]}
+    Path("questions.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "params.yaml").write_text(
+        "evaluate: {tasks_folder: tasks, tasks: {everything: acc}}\nanswers: {questions: questions.jsonl}\n"
+    )
+    return tmp_path
+
+
+def run_stage(folder):
+    command = [sys.executable, "-m", "stages.benchmarks"]
+    return subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
+    )
+
+
+def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_training_rows(folder):
+    done = run_stage(folder)
+    assert done.returncode == 0, done.stderr
+    rows = read_table(folder / "data" / "benchmarks").to_pylist()
+    assert [(row["benchmark"], row["document"], row["text"]) for row in rows] == [
+        ("quiz", "0", "Which is a river?"),
+        ("quiz", "0", "the Elbe"),
+        ("sums", "0", "Question: 1 + 1?"),
+        ("sums", "0", "One and one is 2."),
+        ("sums", "1", "Question: 2 + 2?"),
+        ("questions", "81", "Write a poem."),
+        ("questions", "81", "Now without rhymes."),
+    ]
+    assert json.loads((folder / "data" / "benchmarks" / "summary.json").read_text()) == {
+        "questions": {"documents": 1, "texts": 2},
+        "quiz": {"documents": 1, "texts": 2},
+        "sums": {"documents": 2, "texts": 3},
+    }
+    assert "4 documents of 3 benchmarks" in done.stderr
+
+
+def test_a_second_run_gives_the_same_bytes(folder):
+    run_stage(folder)
+    first = (folder / "data" / "benchmarks" / "shard-00000.parquet").read_bytes()
+    run_stage(folder)
+    assert (folder / "data" / "benchmarks" / "shard-00000.parquet").read_bytes() == first
+
+
+def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
+    Path("tasks/sums.jsonl").unlink()
+    done = run_stage(folder)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("benchmarks: evaluate.tasks.everything cannot be read: FileNotFoundError")
+    assert not (folder / "data" / "benchmarks").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_unknown_task_is_named():
+    with pytest.raises(UserError, match="no task 'quizz'"):
+        list(read_tasks("tasks", ["quizz"]))
+
+
+def test_questions_that_are_none_are_named_by_their_line(tmp_path):
+    (tmp_path / "q.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match=r"q\.jsonl:1: needs question_id, category and turns"):
+        list(read_turns(tmp_path / "q.jsonl"))
+
+
+def task(kind, question, answer, choices=()):
+    return SimpleNamespace(
+        OUTPUT_TYPE=kind,
+        doc_to_text=lambda row: question,
+        doc_to_target=lambda row: answer,
+        doc_to_choice=lambda row: list(choices),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        (task("multiple_choice", "Q?", 1, ["a", "b"]), ["Q?", "b"]),
+        (task("multiple_choice", "Q?", True, ["no", "yes"]), ["Q?", "yes"]),
+        (task("multiple_choice", "Q?", "b", ["a", "b"]), ["Q?", "b"]),
+        (task("multiple_choice", 0, "end", ["The one begins", "The other begins"]), ["The one begins", "end"]),
+        (task("generate_until", "Q?", ["one", "the other"]), ["Q?", "one", "the other"]),
+        (task("generate_until", "Q?", 0), ["Q?"]),  # IFEval: the answer is checked by a program
+        (task("loglikelihood_rolling", "", "A page."), ["A page."]),
+    ],
+)
+def test_what_counts_as_a_text_of_a_task(given, texts):
+    assert texts_of(given, {}) == texts
+
+
+def test_documents_and_texts_are_counted_by_benchmark():
+    rows = [{"benchmark": name, "document": number, "text": "t"} for name, number in ("a0", "a0", "a1", "b0")]
+    assert count(rows) == {"a": {"documents": 2, "texts": 3}, "b": {"documents": 1, "texts": 1}}

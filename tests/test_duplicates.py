@@ -1,0 +1,86 @@
+"""Duplicates: rows that repeat an earlier one, exactly or nearly, in the order in which they are given."""
+
+import pytest
+
+from stages.lib.duplicates import BANDS, Duplicates, Near, sign, similarity
+
+WORDS = [f"word{number}" for number in range(104)]  # 100 pieces of 5 words
+TEXT = " ".join(WORDS)
+# A changed word changes 5 of the 100 pieces.
+ONE_OTHER_WORD = " ".join([*WORDS[:50], "other", *WORDS[51:]])
+THREE_OTHER_WORDS = " ".join("other" if number in {20, 50, 80} else word for number, word in enumerate(WORDS))
+HALF_OTHER_WORDS = " ".join([*WORDS[:52], *(f"other{number}" for number in range(52))])
+
+
+def found(how, *texts, threshold=0.8):
+    """What each text repeats, the texts being named a, b, c and so on."""
+    duplicates = Duplicates(how, threshold)
+    return [duplicates.find(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
+
+
+@pytest.mark.parametrize("how", ["exact", "near"])
+def test_an_equal_text_repeats_the_first_one_but_for_case_and_white_space(how):
+    assert found(how, "What is 2 + 2?", "Four.", "what is  2 + 2?\n", "Four.") == [None, None, "a", "b"]
+
+
+@pytest.mark.parametrize("how", ["exact", "near"])
+def test_signs_make_a_difference(how):
+    assert found(how, "What is 2 + 2?", "What is 2 - 2?") == [None, None]
+
+
+@pytest.mark.parametrize("how", ["exact", "near"])
+def test_short_and_empty_texts_repeat_only_their_like(how):
+    assert found(how, "", "Yes.", "No.", "", "Yes.", "é", "🙂") == [None, None, None, "a", "b", None, None]
+
+
+def test_a_near_duplicate_is_found_above_the_threshold_and_not_below():
+    assert found("near", TEXT, ONE_OTHER_WORD) == [None, "a"]  # 95 / 105 = 0.90
+    assert found("near", TEXT, THREE_OTHER_WORDS, threshold=0.9) == [None, None]  # 85 / 115 = 0.74
+    assert found("near", TEXT, HALF_OTHER_WORDS) == [None, None]  # 48 / 152 = 0.32
+    assert found("exact", TEXT, ONE_OTHER_WORD) == [None, None]
+
+
+def test_the_estimated_similarity_is_near_the_true_one():
+    estimates = similarity(sign(TEXT)[None, :], sign(ONE_OTHER_WORD)), similarity(sign(TEXT)[None, :], sign("other"))
+    assert estimates[0][0] == pytest.approx(95 / 105, abs=0.08)  # three standard errors
+    assert estimates[1][0] == pytest.approx(0, abs=0.03)
+
+
+def test_chinese_text_is_compared_by_its_characters():
+    text = "长江是中国最长的河流,全长约六千三百公里,流经十一个省份,最后注入东海。"
+    changed = text.replace("最后", "终于")
+    assert found("near", text, changed, threshold=0.5) == [None, "a"]
+    assert found("near", text, text[::-1], threshold=0.5) == [None, None]
+
+
+@pytest.mark.parametrize("how", ["exact", "near"])
+def test_of_several_like_rows_the_first_is_named_and_duplicates_are_not_remembered(how):
+    assert found(how, "A b c.", "Other words here.", "a b c.", "A B C.") == [None, None, "a", "a"]
+
+
+def test_a_chain_of_ever_less_like_rows_goes_back_to_rows_that_stay():
+    steps = [" ".join([*WORDS[4 * step :], *(f"new{number}" for number in range(4 * step))]) for step in range(8)]
+    repeated = found("near", *steps)
+    kept = {name for name, earlier in zip("abcdefgh", repeated, strict=True) if earlier is None}
+    assert len(kept) > 1 and {earlier for earlier in repeated if earlier} <= kept
+
+
+def test_the_same_rows_give_the_same_result_twice():
+    texts = [TEXT, THREE_OTHER_WORDS, HALF_OTHER_WORDS, ONE_OTHER_WORD, TEXT.upper()]
+    assert found("near", *texts) == found("near", *texts)
+    assert sign(TEXT)[:4].tolist() == [110, 147, 231, 122]  # the same on every machine
+
+
+def test_among_thousands_of_rows_each_repeated_one_is_found():
+    duplicates = Duplicates("near")
+    texts = [" ".join(f"{number * word % 7919}" for word in range(1, 30)) for number in range(1, 3001)]
+    assert [duplicates.find(str(number), text) for number, text in enumerate(texts)] == [None] * 3000
+    assert [duplicates.find("again", text) for text in texts] == [str(number) for number in range(3000)]
+
+
+def test_a_row_takes_little_memory():
+    near = Near(0.8)
+    for number in range(1000):
+        near.find(str(number), f"row {number} is like {number + 1} no other {number + 2} row of {number + 3} these")
+    assert len(near._names) == 1001
+    assert len(near._signatures) + len(near._links) == 1001 * (128 + 4 * BANDS)
