@@ -1,5 +1,6 @@
 """Duplicates: rows that repeat an earlier one, exactly or nearly, in the order in which they are given."""
 
+import numpy as np
 import pytest
 
 from stages.lib.duplicates import BANDS, Duplicates, Near, sign, similarity
@@ -16,6 +17,12 @@ def found(how, *texts, threshold=0.8):
     """What each text repeats, the texts being named a, b, c and so on."""
     duplicates = Duplicates(how, threshold)
     return [duplicates.find(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
+
+
+def found_all(texts):
+    """What each text repeats, and what it repeats when all come again; named by their numbers."""
+    duplicates = Duplicates("near")
+    return [duplicates.find(str(number), text) for number, text in enumerate([*texts, *texts])]
 
 
 @pytest.mark.parametrize("how", ["exact", "near"])
@@ -58,6 +65,13 @@ def test_of_several_like_rows_the_first_is_named_and_duplicates_are_not_remember
     assert found(how, "A b c.", "Other words here.", "a b c.", "A B C.") == [None, None, "a", "a"]
 
 
+def test_of_two_rows_that_are_unlike_but_both_like_a_third_the_first_is_named():
+    two, four = ({20, 50}, {10, 20, 50, 80})
+    texts = [" ".join("other" if number in set_ else word for number, word in enumerate(WORDS)) for set_ in (two, four)]
+    assert found("near", TEXT, texts[1], texts[0], threshold=0.75) == [None, None, "a"]  # 0.67, 0.82 and 0.82
+    assert found("near", texts[1], TEXT, texts[0], threshold=0.75) == [None, None, "a"]
+
+
 def test_a_chain_of_ever_less_like_rows_goes_back_to_rows_that_stay():
     steps = [" ".join([*WORDS[4 * step :], *(f"new{number}" for number in range(4 * step))]) for step in range(8)]
     repeated = found("near", *steps)
@@ -71,11 +85,21 @@ def test_the_same_rows_give_the_same_result_twice():
     assert sign(TEXT)[:4].tolist() == [110, 147, 231, 122]  # the same on every machine
 
 
+def test_equal_bytes_that_are_due_to_chance_are_taken_off():
+    assert similarity(np.zeros((1, 128), np.uint8), np.zeros(128, np.uint8)) == [1.0]
+    half = np.arange(128, dtype=np.uint8) // 64
+    assert similarity(half[None, :], np.zeros(128, np.uint8)) == [pytest.approx(127 / 255)]  # (1/2 - 1/256) / (255/256)
+
+
+def test_rows_that_share_a_bucket_are_all_looked_at(monkeypatch):
+    monkeypatch.setattr("stages.lib.duplicates.SHIFT", np.uint64(63))  # two buckets for all
+    texts = [" ".join(f"{number * word % 7919}" for word in range(1, 30)) for number in range(1, 101)]
+    assert found_all(texts) == [None] * 100 + [str(number) for number in range(100)]
+
+
 def test_among_thousands_of_rows_each_repeated_one_is_found():
-    duplicates = Duplicates("near")
     texts = [" ".join(f"{number * word % 7919}" for word in range(1, 30)) for number in range(1, 3001)]
-    assert [duplicates.find(str(number), text) for number, text in enumerate(texts)] == [None] * 3000
-    assert [duplicates.find("again", text) for text in texts] == [str(number) for number in range(3000)]
+    assert found_all(texts) == [None] * 3000 + [str(number) for number in range(3000)]
 
 
 def test_a_row_takes_little_memory():
