@@ -1,84 +1,249 @@
 """One auxiliary SFT set as chat rows (paper, Tab. 1).
 
-In:  the parquet file or folder that auxiliary.<set>.source names
-Out: data/auxiliary/<set>/
+In:  the parquet or JSON-lines file or folder that auxiliary.<set>.source names, or data/hub/<set>
+Out: data/auxiliary/<set>/ (rows in the order of their hashes, not of the source; summary.json counts the rest)
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from string import ascii_uppercase
+from tempfile import TemporaryDirectory
+from typing import Literal, NamedTuple
 
-import pyarrow as pa
+from pydantic import Field, model_validator
 
 from stages.lib.conversation import CHAT, Message, content_hash
+from stages.lib.forms import pair, unfit
 from stages.lib.params import Section, UserError, load_entry
-from stages.lib.shards import new_folder, read_table, write_json, write_table
-from stages.lib.shell import run, say
+from stages.lib.shards import ROWS_PER_SHARD, SUMMARY, chunks, new_folder, read_json, read_shard, write_json, write_rows
+from stages.lib.shell import progress, run, say
+from stages.lib.tabular import Row, files_in, read_columns
 
-LETTERS = "ABCDEFGHIJ"
-COLUMNS = {"multiple_choice": ["question", "choices", "answer"], "messages": ["messages"]}
+ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words for them
+OF_MESSAGES = ("role", "content")  # keys of a message, not columns
+BY_HASH = itemgetter("conversation_hash")
+
+
+def pick(choices: object, answer: object) -> int | str:
+    """Which of the choices an answer names: an index from 0, or a letter; or why it names none."""
+    if not isinstance(choices, list) or not choices:
+        return "no_choices"
+    if len(choices) > len(ascii_uppercase):
+        return "too_many_choices"
+    if problem := next(filter(None, map(unfit, choices)), ""):
+        return problem
+    if isinstance(answer, str) and len(answer) == 1:
+        answer = ascii_uppercase.find(answer.upper())
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+        return "answer_is_no_choice"
+    return answer
+
+
+def one_turn(user: object, assistant: object) -> list[Message] | str:
+    """A chat of one turn."""
+    return render_messages({
+        "messages": [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    })
+
+
+def render_multiple_choice(row: Row) -> list[Message] | str:
+    """Ask a question with lettered choices; answer with the letter and the choice."""
+    place = pick(row["choices"], row["answer"])
+    if isinstance(place, str):
+        return place
+    if problem := unfit(row["question"]):
+        return problem
+    if not row["question"].strip() or not row["choices"][place].strip():
+        return "empty_message"
+    lettered = [f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, row["choices"], strict=False)]
+    return one_turn("\n".join([row["question"], *lettered]), lettered[place])
+
+
+def render_jeopardy(row: Row) -> list[Message] | str:
+    """Give a clue with its category as an instruction with its input; answer in the quiz's words, without the letter.
+
+    As a chat, what the type `jeopardy` of Axolotl makes of the same columns. A set without choices answers in words.
+    """
+    question, category, answer = row["question"], row["category"] or "", row["answer"]
+    if "choices" in row:
+        place = pick(row["choices"], answer)
+        if isinstance(place, str):
+            return place
+        answer = row["choices"][place]
+    if problem := unfit(question) or unfit(category) or unfit(answer):
+        return problem
+    if not question.strip() or not answer.strip():
+        return "empty_message"
+    told = "This is a quiz clue{}. Say briefly what it asks for.\n\n### Instruction:\n{}".format(
+        ", and its category is the input" if category else "", question
+    )
+    return one_turn(f"{told}\n\n### Input:\n{category}" if category else told, f"what is {answer}")
+
+
+def render_question_answer(row: Row) -> list[Message] | str:
+    """Take two texts as one turn."""
+    return one_turn(row["question"], row["answer"])
+
+
+def render_messages(row: Row) -> list[Message] | str:
+    """Take a chat as it is: perhaps a system prompt, then user and assistant in turn, a reply last."""
+    messages = row["messages"]
+    system = messages[:1] if isinstance(messages, list) and messages and has_role(messages[0], "system") else []
+    if problem := next((unfit(message["content"]) for message in system), ""):
+        return problem
+    said = pair(messages[len(system) :] if system else messages)
+    if isinstance(said, str):
+        return said
+    if not all(message["content"].strip() for message in messages):
+        return "empty_message"
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
+
+
+def has_role(message: object, role: str) -> bool:
+    """Whether something is a message of a role."""
+    return isinstance(message, dict) and message.get("role") == role
+
+
+class Form(NamedTuple):
+    """How a set's rows become chats."""
+
+    render: Callable[[Row], list[Message] | str]  # a row under these names -> its chat, or why it has none
+    columns: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+FORMS = {
+    "multiple_choice": Form(render_multiple_choice, ("question", "choices", "answer")),
+    "messages": Form(render_messages, ("messages",), OF_MESSAGES),
+    "question_answer": Form(render_question_answer, ("question", "answer")),
+    "jeopardy": Form(render_jeopardy, ("question", "category", "answer"), ("choices",)),
+}
 
 
 class Auxiliary(Section):
     """An entry of `auxiliary`."""
 
     source: str
-    format: Literal["multiple_choice", "messages"]  # MMLU's columns, or Tulu 3's
+    format: Literal["multiple_choice", "messages", "question_answer", "jeopardy"]
     license: str
+    columns: dict[str, str] = Field(
+        default_factory=dict
+    )  # what the source calls a column, or a message's role or content
+    files: str = ""  # of a folder, those that match, such as `data/train-*.parquet`; empty: all
+
+    @model_validator(mode="after")
+    def _names_what_it_has(self) -> "Auxiliary":
+        form = FORMS[self.format]
+        known = (*form.columns, *form.optional)
+        for name in self.columns:
+            if name not in known:
+                raise ValueError(f"`columns` has {name!r}; {self.format} has: {', '.join(known)}")
+        return self
 
 
-def render_multiple_choice(row: dict[str, Any]) -> list[Message] | str:
-    """Ask a question with lettered choices; answer with the letter and the choice."""
-    choices, answer = row["choices"], row["answer"]
-    if not 0 <= answer < len(choices) <= len(LETTERS):
-        return "answer_is_no_choice"
-    lettered = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
+@dataclass
+class Tally:
+    """What became of a source's rows."""
+
+    rows: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    turns: Counter[str] = field(default_factory=Counter)  # chats by number of turns
+
+
+def name_columns(there: list[str], auxiliary: Auxiliary, file: Path) -> dict[str, str]:
+    """Which column of a file is which of ours; raise UserError for one that it lacks."""
+    form = FORMS[auxiliary.format]
+    wanted = [name for name in (*form.columns, *auxiliary.columns) if name not in OF_MESSAGES]
+    names = {name: auxiliary.columns.get(name, name) for name in wanted}
+    for name, theirs in names.items():
+        if theirs not in there:
+            raise UserError(
+                f"{file} has no column {theirs!r}, which the format {auxiliary.format!r} needs; it has: "
+                f"{', '.join(there)}. Under another name: `columns: {{{name}: <its name>}}`"
+            )
+    return names | {name: name for name in form.optional if name in there and name not in (*names, *OF_MESSAGES)}
+
+
+def plain_messages(messages: object, columns: dict[str, str]) -> object:
+    """Messages under the keys `role` and `content` and with our words for the roles; anything else as it is."""
+    if not isinstance(messages, list):
+        return messages
+    role, content = (columns.get(key, key) for key in OF_MESSAGES)
     return [
-        {"role": "user", "content": "\n".join([row["question"], *lettered])},
-        {"role": "assistant", "content": lettered[answer]},
+        {"role": ROLES.get(str(message.get(role)), message.get(role)), "content": message.get(content)}
+        if isinstance(message, dict)
+        else message
+        for message in messages
     ]
 
 
-def render_messages(row: dict[str, Any]) -> list[Message] | str:
-    """Take a chat as it is when it ends with a reply."""
-    messages: list[Message] = [{"role": m["role"], "content": m["content"]} for m in row["messages"] or []]
-    if not messages or messages[-1]["role"] != "assistant":
-        return "no_reply"
-    if not all(message["content"] for message in messages):
-        return "empty_message"
-    return messages
+def read(auxiliary: Auxiliary) -> Iterator[Row]:
+    """The rows of a set under our names, one after the other; raise UserError for a file that will not do."""
+    for file in files_in(Path(auxiliary.source), auxiliary.files):
+        for row in read_columns(file, partial(name_columns, auxiliary=auxiliary, file=file)):
+            if "messages" in row:
+                row["messages"] = plain_messages(row["messages"], auxiliary.columns)
+            yield row
 
 
-def render(rows: Iterable[dict[str, Any]], key: str, auxiliary: Auxiliary) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Make chat rows of a set's rows; count those left out under a reason. Equal chats are one row."""
-    to_messages = render_multiple_choice if auxiliary.format == "multiple_choice" else render_messages
-    chats: dict[str, dict[str, Any]] = {}
-    left_out = Counter[str]()
+def to_chats(rows: Iterable[Row], key: str, form: Form, tally: Tally) -> Iterator[Row]:
+    """Make chat rows of a set's rows; count those left out under a reason."""
     for row in rows:
-        messages = to_messages(row)
+        tally.rows += 1
+        messages = form.render(row)
         if isinstance(messages, str):
-            left_out[messages] += 1
+            tally.left_out[messages] += 1
+        else:
+            yield {"conversation_hash": content_hash(messages), "source": key, "messages": messages}
+
+
+def in_order(chats: Iterable[Row], folder: Path, rows_per_piece: int = ROWS_PER_SHARD) -> Iterator[Row]:
+    """Sort any number of chats by hash: in pieces, written to an empty folder and merged as they are read."""
+    for number, piece in enumerate(chunks(chats, rows_per_piece)):
+        write_rows(folder, number, sorted(piece, key=BY_HASH), CHAT)
+    yield from heapq.merge(*map(read_shard, sorted(folder.iterdir())), key=BY_HASH)
+
+
+def once(chats: Iterable[Row], tally: Tally) -> Iterator[Row]:
+    """Of chats in order, each that is not equal to the one before; count them and their turns."""
+    last = ""
+    for chat in chats:
+        if chat["conversation_hash"] == last:
+            tally.left_out["duplicate"] += 1
             continue
-        name = content_hash(messages)
-        left_out["duplicate"] += name in chats
-        chats[name] = {"conversation_hash": name, "source": key, "messages": messages}
-    return [chats[name] for name in sorted(chats)], +left_out
+        last = chat["conversation_hash"]
+        tally.turns[str(sum(message["role"] == "user" for message in chat["messages"]))] += 1
+        yield chat
+
+
+def origin(source: Path) -> dict[str, str]:
+    """The repository and commit of a hub set that `fetch` made; empty when not known."""
+    made = source / SUMMARY
+    summary = read_json(made) if made.exists() else {}
+    return {name: summary[name] for name in ("repository", "commit") if name in summary}
 
 
 def main(key: str) -> None:
     """Render the set that `auxiliary.<key>` names."""
     auxiliary = load_entry("auxiliary", key, Auxiliary)
-    table = read_table(Path(auxiliary.source))
-    for column in COLUMNS[auxiliary.format]:
-        if column not in table.column_names:
-            raise UserError(f"{auxiliary.source}: no column {column!r}, which format {auxiliary.format!r} needs")
-    rows, left_out = render(table.select(COLUMNS[auxiliary.format]).to_pylist(), key, auxiliary)
+    tally = Tally()
+    rows = progress(read(auxiliary), desc=key, unit="rows")
     with new_folder(Path("data/auxiliary") / key) as folder:
-        write_table(folder, pa.Table.from_pylist(rows, schema=CHAT))
-        summary = {"rows": len(rows), "left_out": left_out, "license": auxiliary.license}
-        write_json(folder / "summary.json", summary)
-    say(f"{key}: {len(rows)} of {table.num_rows} rows; left out: {dict(left_out) or 'none'}")
+        with TemporaryDirectory(dir=folder) as pieces:
+            chats = in_order(to_chats(rows, key, FORMS[auxiliary.format], tally), Path(pieces))
+            for number, shard in enumerate(chunks(once(chats, tally))):
+                write_rows(folder, number, shard, CHAT)
+        kept, left_out = tally.turns.total(), dict(sorted(tally.left_out.items()))
+        if not kept:
+            raise UserError(f"{auxiliary.source}: none of its {tally.rows} rows becomes a chat: {left_out}")
+        summary = {"rows": kept, "left_out": left_out, "turns": tally.turns, "license": auxiliary.license}
+        write_json(folder / SUMMARY, {**summary, "source": auxiliary.source, "origin": origin(Path(auxiliary.source))})
+    say(f"{key}: {kept} of {tally.rows} rows; left out: {left_out or 'none'}")
 
 
 if __name__ == "__main__":

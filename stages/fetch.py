@@ -13,6 +13,7 @@ from stages.lib.hub import commit_of
 from stages.lib.params import Section, UserError, load_entry
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import run
+from stages.lib.tabular import unwrapped
 
 
 class Hub(Section):
@@ -39,13 +40,13 @@ def download(hub: Hub, commit: str) -> pa.Table:
         found = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=revision)
     except (OSError, ValueError) as error:  # of the hub, the network, and a split or config that is not there
         raise UserError(f"{hub.repository} at {commit}: {' '.join(str(error).split())}") from None
-    missing = set(hub.columns) - set(found.column_names)
+    table: pa.Table = unwrapped(found.with_format("arrow")[:])
+    missing = set(hub.columns) - set(table.column_names)
     if missing:
         raise UserError(
-            f"{hub.repository} has no column {sorted(missing)[0]!r}; it has: {', '.join(found.column_names)}"
+            f"{hub.repository} has no column {sorted(missing)[0]!r}; it has: {', '.join(table.column_names)}"
         )
-    table: pa.Table = found.with_format("arrow")[:]
-    return table.select(hub.columns or found.column_names)
+    return table.select(hub.columns or table.column_names)
 
 
 def main(key: str) -> None:

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import fetch
-from stages.auxiliary import Auxiliary, render
 from stages.lib.engine import Usage
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.params import UserError, parse
@@ -79,18 +78,6 @@ def test_a_prompt_file_that_is_not_parquet_or_lacks_a_column_is_named(tmp_path: 
         read_source(tmp_path / "y.parquet")
     with pytest.raises(UserError, match=r"z.parquet: no parquet file there"):
         read_source(tmp_path / "z.parquet")
-
-
-def test_multiple_choice_becomes_a_chat_that_is_answered_by_letter_and_text() -> None:
-    auxiliary = Auxiliary(source="x", format="multiple_choice", license="MIT")
-    rows = [
-        {"question": "Which?", "choices": ["this", "that"], "answer": 1},
-        {"question": "Which?", "choices": ["this", "that"], "answer": 1},
-        {"question": "Which?", "choices": ["this", "that"], "answer": 2},
-    ]
-    chats, left_out = render(rows, "set", auxiliary)
-    assert [m["content"] for m in chats[0]["messages"]] == ["Which?\nA. this\nB. that", "B. that"]
-    assert len(chats) == 1 and left_out == {"duplicate": 1, "answer_is_no_choice": 1}
 
 
 MIX = Mix(

@@ -4,7 +4,6 @@
 sets (which add a finish_reason); or one reply per row, `conversation_hash` and `response`.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pyarrow.parquet as pq
 
 from stages.lib.model import Model
 from stages.lib.params import UserError
+from stages.lib.tabular import Row, json_lines, readable
 
-Row = dict[str, Any]
 Said = dict[str, str | None]  # user (None: not known), reply, finish
 
 BATCH = 1000
@@ -95,15 +94,12 @@ def to_said(row: Row, texts: list[str], model: Model) -> list[Said] | str:
 
 def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
     """The wanted rows of a parquet file; of the others only the key is ever read into Python."""
-    try:
-        with pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
-            texts = text_columns(source.schema_arrow.names, model, file)
-            keys = list(dict.fromkeys([key_column(model), *model.where]))
-            for batch in source.iter_batches(BATCH, columns=leaves(source.schema, [*keys, *texts])):
-                chosen = [at for at, row in enumerate(batch.select(keys).to_pylist()) if wanted(row)]
-                yield from ((row, texts) for row in batch.take(pa.array(chosen, pa.int64())).to_pylist())
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} is not readable as parquet: {str(error).splitlines()[0]}") from None
+    with readable(file), pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
+        texts = text_columns(source.schema_arrow.names, model, file)
+        keys = list(dict.fromkeys([key_column(model), *model.where]))
+        for batch in source.iter_batches(BATCH, columns=leaves(source.schema, [*keys, *texts])):
+            chosen = [at for at, row in enumerate(batch.select(keys).to_pylist()) if wanted(row)]
+            yield from ((row, texts) for row in batch.take(pa.array(chosen, pa.int64())).to_pylist())
 
 
 def leaves(schema: pq.ParquetSchema, names: list[str]) -> list[str]:
@@ -116,17 +112,10 @@ def leaves(schema: pq.ParquetSchema, names: list[str]) -> list[str]:
 def jsonl_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
     """The wanted rows of a file of JSON lines."""
     texts: list[str] = []
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                raise UserError(f"{file}: line {number} is not JSON") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{file}: line {number} is no object with the columns as keys")
-            texts = texts or text_columns(row, model, file)
-            if wanted(row):
-                yield row, texts
+    for row in json_lines(file):
+        texts = texts or text_columns(row, model, file)
+        if wanted(row):
+            yield row, texts
 
 
 READERS = {".parquet": parquet_rows, ".jsonl": jsonl_rows}

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ import pyarrow as pa
 
 from stages.lib.chain import Chain
 from stages.lib.conversation import Turn
-from stages.lib.forms import BATCH, IMPORTED, READERS, Row, Said, key_column, to_said
+from stages.lib.forms import BATCH, IMPORTED, READERS, Said, key_column, to_said
 from stages.lib.hub import hub_data
 from stages.lib.model import HUB, Model, import_digest
 from stages.lib.params import UserError
 from stages.lib.shell import progress
+from stages.lib.tabular import Row, files_in
 
 PACKED = pa.schema([
     ("conversation_hash", pa.string()),
@@ -89,7 +89,6 @@ class Choice:
 
 def data_files(model: Model) -> list[Path]:
     """The files that a model's replies are in: of the hub at its commit, or here and still as model.json names them."""
-    pattern = model.files or "*"
     if model.location.startswith(HUB):
         patterns = [model.files] if model.files else [f"*{suffix}" for suffix in READERS]
         source = hub_data(model.location.removeprefix(HUB), model.commit, patterns)
@@ -97,12 +96,7 @@ def data_files(model: Model) -> list[Path]:
         source = Path(model.location)
         if import_digest(source) != model.commit:
             raise UserError(f"{source} is not what models/{model.id}/model.json names; `make pin ID={model.id}`")
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    named = [file for file in files if fnmatch(file.relative_to(source).as_posix(), pattern) or file == source]
-    found = [file for file in named if file.suffix in READERS]
-    if not found:
-        raise UserError(f"{model.location}: no file there ends in {' or '.join(READERS)} and matches {pattern!r}")
-    return found
+    return files_in(source, model.files, READERS)
 
 
 def read_replies(model: Model, asked: set[str]) -> Replies:
