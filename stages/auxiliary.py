@@ -15,18 +15,20 @@ from string import ascii_uppercase
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from stages.lib.conversation import CHAT, Message, content_hash
 from stages.lib.forms import pair, unfit
 from stages.lib.params import Section, UserError, load_entry
-from stages.lib.shards import ROWS_PER_SHARD, SUMMARY, chunks, new_folder, read_json, read_shard, write_json, write_rows
+from stages.lib.shards import ROWS_PER_SHARD, SUMMARY, chunks, new_folder, read_json, write_json, write_rows
 from stages.lib.shell import progress, run, say
 from stages.lib.tabular import Row, files_in, read_columns
 
 ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words for them
 OF_MESSAGES = ("role", "content")  # keys of a message, not columns
 BY_HASH = itemgetter("conversation_hash")
+ROWS_OF_PIECE = 100  # that are in memory of each sorted piece
 
 
 def pick(choices: object, answer: object) -> int | str:
@@ -202,11 +204,25 @@ def to_chats(rows: Iterable[Row], key: str, form: Form, tally: Tally) -> Iterato
             yield {"conversation_hash": content_hash(messages), "source": key, "messages": messages}
 
 
+def write_piece(file: Path, chats: Iterable[Row]) -> None:
+    """Write some chats to a file that is read and thrown away."""
+    with pa.ipc.new_stream(file, CHAT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for batch in chunks(chats, ROWS_OF_PIECE):
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=CHAT))
+
+
+def read_piece(file: Path) -> Iterator[Row]:
+    """Read what write_piece wrote, few chats at a time in memory, for all pieces are open at once."""
+    with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
+        for batch in reader:
+            yield from batch.to_pylist()
+
+
 def in_order(chats: Iterable[Row], folder: Path, rows_per_piece: int = ROWS_PER_SHARD) -> Iterator[Row]:
     """Sort any number of chats by hash: in pieces, written to an empty folder and merged as they are read."""
     for number, piece in enumerate(chunks(chats, rows_per_piece)):
-        write_rows(folder, number, sorted(piece, key=BY_HASH), CHAT)
-    yield from heapq.merge(*map(read_shard, sorted(folder.iterdir())), key=BY_HASH)
+        write_piece(folder / str(number), sorted(piece, key=BY_HASH))
+    yield from heapq.merge(*map(read_piece, folder.iterdir()), key=BY_HASH)
 
 
 def once(chats: Iterable[Row], tally: Tally) -> Iterator[Row]:

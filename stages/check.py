@@ -76,6 +76,8 @@ def check_params(params: dict[str, Any], where: str) -> None:
     check_lists(params, where)
     check_runs(params, where)
     check_source(params["prompts"]["source"], f"{where}: prompts.source")
+    for key, entry in (params["auxiliary"] or {}).items():
+        check_source(entry["source"], f"{where}: auxiliary.{key}.source")
 
 
 def check_id(name: object, where: str) -> None:

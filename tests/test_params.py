@@ -99,6 +99,10 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
     (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
     (put("prompts", source="../x.parquet"), "give an absolute path, or copy it here and `dvc add` it"),
+    (
+        lambda p: p["auxiliary"]["knowledge"].update(source="../x.parquet"),
+        "auxiliary.knowledge.source: '../x.parquet' lies outside the repository",
+    ),
 ]
 
 
