@@ -118,6 +118,10 @@ def test_jeopardy_is_an_instruction_with_a_category_and_answers_in_words(checkou
     assert make("x.parquet", "jeopardy", columns={"category": "subject"}) == [[asked, "what is that"]]
     write(checkout / "y.jsonl", [{"question": "Which?", "category": "pronouns", "answer": "that"}])
     assert make("y.jsonl", "jeopardy") == [[asked, "what is that"]]
+    write(
+        checkout / "z.jsonl", [{"question": "Which?", "category": "pronouns", "options": ["this", "that"], "answer": 1}]
+    )
+    assert make("z.jsonl", "jeopardy", columns={"choices": "options"}) == [[asked, "what is that"]]
 
 
 def test_a_jeopardy_clue_without_category_has_no_input() -> None:
@@ -237,7 +241,7 @@ def test_pieces_are_merged_into_one_order_in_which_equal_chats_are_one(tmp_path:
     assert tally.left_out == {"duplicate": 13} and tally.turns == {"1": 7} and tally.rows == 20
 
 
-def test_columns_that_no_format_needs_are_not_read(tmp_path: Path) -> None:
+def test_a_row_has_only_the_columns_that_its_format_needs(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [{**QUESTION, "more": "x"}])
     entry = Auxiliary(source=str(tmp_path / "x.parquet"), format="multiple_choice", license="MIT")
     assert list(read(entry)) == [{"question": "Which?", "choices": ["this", "that"], "answer": 1}]
