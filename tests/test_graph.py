@@ -87,7 +87,7 @@ class TestTheRules:
             "stages/generate.py",
             *(f"stages/lib/{name}.py" for name in ("chain", "controls", "conversation", "engine", "forms", "hub")),
             *(f"stages/lib/{name}.py" for name in ("imported", "ledger", "model", "openai_engine", "rules", "shards")),
-            *(f"stages/lib/{name}.py" for name in ("store", "supervised", "template", "vllm_engine")),
+            *(f"stages/lib/{name}.py" for name in ("store", "supervised", "tabular", "template", "vllm_engine")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert "stages/report.html" in built.json("data/checked/report.json")["code"]
