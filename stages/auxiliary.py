@@ -4,31 +4,40 @@ In:  the parquet or JSON-lines file or folder that auxiliary.<set>.source names,
 Out: data/auxiliary/<set>/ (rows in the order of their hashes, not of the source; summary.json counts the rest)
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from string import ascii_uppercase
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.lib.conversation import CHAT, Message, content_hash
+from stages.lib.conversation import CHAT, Message, content_hash, num_turns
 from stages.lib.forms import pair, unfit
+from stages.lib.ordered import RANK, Reading, in_order
 from stages.lib.params import Section, UserError, load_entry
-from stages.lib.shards import ROWS_PER_SHARD, SUMMARY, chunks, new_folder, read_json, write_json, write_rows
+from stages.lib.shards import (
+    ROWS_PER_SHARD,
+    SUMMARY,
+    chunks,
+    new_folder,
+    read_json,
+    read_table,
+    write_json,
+    write_rows,
+    write_shard,
+)  # fmt: skip
 from stages.lib.shell import progress, run, say
 from stages.lib.tabular import Row, files_in, read_columns
 
 ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words for them
 OF_MESSAGES = ("role", "content")  # keys of a message, not columns
-BY_HASH = itemgetter("conversation_hash")
-ROWS_OF_PIECE = 100  # that are in memory of each sorted piece
 
 
 def pick(choices: object, answer: object) -> int | str:
@@ -153,6 +162,7 @@ class Tally:
     """What became of a source's rows."""
 
     rows: int = 0
+    chats: int = 0  # that they became, equal ones too
     left_out: Counter[str] = field(default_factory=Counter)
     turns: Counter[str] = field(default_factory=Counter)  # chats by number of turns
 
@@ -201,40 +211,31 @@ def to_chats(rows: Iterable[Row], key: str, form: Form, tally: Tally) -> Iterato
         if isinstance(messages, str):
             tally.left_out[messages] += 1
         else:
+            tally.chats += 1
             yield {"conversation_hash": content_hash(messages), "source": key, "messages": messages}
 
 
-def write_piece(file: Path, chats: Iterable[Row]) -> None:
-    """Write some chats to a file that is read and thrown away."""
-    with pa.ipc.new_stream(file, CHAT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for batch in chunks(chats, ROWS_OF_PIECE):
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=CHAT))
+def distinct(names: pa.ChunkedArray) -> np.ndarray:
+    """The places of some names in the order of the names, without those that repeat another."""
+    order = pc.sort_indices(names)
+    ordered = names.take(order)
+    is_new = pc.not_equal(ordered[1:], ordered[:-1]).to_numpy()
+    places: np.ndarray = order.to_numpy()[np.append(True, is_new)]
+    return places
 
 
-def read_piece(file: Path) -> Iterator[Row]:
-    """Read what write_piece wrote, few chats at a time in memory, for all pieces are open at once."""
-    with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
-        for batch in reader:
-            yield from batch.to_pylist()
-
-
-def in_order(chats: Iterable[Row], folder: Path, rows_per_piece: int = ROWS_PER_SHARD) -> Iterator[Row]:
-    """Sort any number of chats by hash: in pieces, written to an empty folder and merged as they are read."""
-    for number, piece in enumerate(chunks(chats, rows_per_piece)):
-        write_piece(folder / str(number), sorted(piece, key=BY_HASH))
-    yield from heapq.merge(*map(read_piece, folder.iterdir()), key=BY_HASH)
-
-
-def once(chats: Iterable[Row], tally: Tally) -> Iterator[Row]:
-    """Of chats in order, each that is not equal to the one before; count them and their turns."""
-    last = ""
-    for chat in chats:
-        if chat["conversation_hash"] == last:
-            tally.left_out["duplicate"] += 1
-            continue
-        last = chat["conversation_hash"]
-        tally.turns[str(sum(message["role"] == "user" for message in chat["messages"]))] += 1
-        yield chat
+def write_sorted(chats: Iterable[Row], folder: Path, tally: Tally) -> None:
+    """Write chats by hash, whatever order they come in, equal ones once: they are written as they come, then sorted."""
+    with TemporaryDirectory(dir=folder) as draft:
+        for number, shard in enumerate(chunks(chats)):
+            write_rows(Path(draft), number, shard, CHAT)
+        if not tally.chats:
+            return
+        places = distinct(read_table(Path(draft), ["conversation_hash"])["conversation_hash"])
+        reading = Reading(Path(draft), CHAT.names, pa.Table.combine_chunks, places, np.arange(len(places)))
+        for number, table in enumerate(in_order([reading], ROWS_PER_SHARD)):
+            tally.turns.update(map(str, num_turns(table["messages"]).to_pylist()))
+            write_shard(folder, number, table.drop([RANK]))
 
 
 def origin(source: Path) -> dict[str, str]:
@@ -250,11 +251,9 @@ def main(key: str) -> None:
     tally = Tally()
     rows = progress(read(auxiliary), desc=key, unit="rows")
     with new_folder(Path("data/auxiliary") / key) as folder:
-        with TemporaryDirectory(dir=folder) as pieces:
-            chats = in_order(to_chats(rows, key, FORMS[auxiliary.format], tally), Path(pieces))
-            for number, shard in enumerate(chunks(once(chats, tally))):
-                write_rows(folder, number, shard, CHAT)
-        kept, left_out = tally.turns.total(), dict(sorted(tally.left_out.items()))
+        write_sorted(to_chats(rows, key, FORMS[auxiliary.format], tally), folder, tally)
+        kept = tally.turns.total()
+        left_out = dict(sorted((tally.left_out + Counter(duplicate=tally.chats - kept)).items()))
         if not kept:
             raise UserError(f"{auxiliary.source}: none of its {tally.rows} rows becomes a chat: {left_out}")
         summary = {"rows": kept, "left_out": left_out, "turns": tally.turns, "license": auxiliary.license}

@@ -207,9 +207,12 @@ def by_rank(chosen: list[Chosen], column: str) -> pa.Array:
     return values.take(pa.array(np.argsort(np.concatenate([part.ranks for part in chosen])))).combine_chunks()
 
 
-def left_out(sources: dict[str, Source]) -> dict[str, dict[str, int]]:
-    """How many rows of each source could not be taken, by reason."""
-    return {name: counts for name, source in sources.items() if (counts := source.candidates.counts())}
+def of_sources(sources: dict[str, Source]) -> dict[str, Any]:
+    """How many rows of each source could not be taken, by reason, and under which licence the sets are."""
+    counts = {name: source.candidates.counts() for name, source in sources.items()}
+    sets = {name: read_json(source.folder / SUMMARY) for name, source in sources.items() if not source.is_dgm}
+    licenses = {name: {key: found[key] for key in ("license", "origin")} for name, found in sets.items()}
+    return {"left_out": {name: found for name, found in counts.items() if found}, "licenses": licenses}
 
 
 def main(key: str) -> None:
@@ -224,7 +227,7 @@ def main(key: str) -> None:
     manifest = write_mix(MIXES / key, chosen, reference, lengths)
     with new_folder(MANIFESTS / key) as folder:
         screen.write(folder)
-        write_json(folder / SUMMARY, manifest.summary() | screen.summary() | {"left_out": left_out(sources)})
+        write_json(folder / SUMMARY, manifest.summary() | screen.summary() | of_sources(sources))
     say(f"{key}: {', '.join(f'{part.source.name} {len(part.places)}' for part in chosen)} rows")
 
 

@@ -10,9 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import auxiliary, fetch
-from stages.auxiliary import FORMS, Auxiliary, Tally, in_order, once, read, to_chats
+from stages.auxiliary import FORMS, Auxiliary, Tally, read, to_chats, write_sorted
 from stages.lib.params import UserError, parse
-from stages.lib.shards import read_json, read_table, sha256_folder
+from stages.lib.shards import read_json, read_rows, read_table, sha256_folder
 
 QUESTION = {"question": "Which?", "subject": "", "choices": ["this", "that"], "answer": 1}  # MMLU's columns
 ALGEBRA = {  # Tulu 3's columns
@@ -231,14 +231,16 @@ def test_files_takes_some_of_a_folder(checkout: Path) -> None:
         make("z", "question_answer", files="dev-*")
 
 
-def test_pieces_are_merged_into_one_order_in_which_equal_chats_are_one(tmp_path: Path) -> None:
+def test_chats_are_written_in_one_order_in_which_equal_ones_are_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     rows = [{"question": f"Q{number % 7}", "answer": "A"} for number in range(20)]
     tally = Tally()
-    found = to_chats(rows, "extra", FORMS["question_answer"], tally)
-    hashes = [chat["conversation_hash"] for chat in once(in_order(found, tmp_path, rows_per_piece=3), tally)]
-    assert len(list(tmp_path.iterdir())) == 7  # pieces of 3 rows
+    write_sorted(to_chats(rows, "extra", FORMS["question_answer"], tally), tmp_path, tally)
+    hashes = [chat["conversation_hash"] for chat in read_rows(tmp_path)]
     assert hashes == sorted(set(hashes)) and len(hashes) == 7
-    assert tally.left_out == {"duplicate": 13} and tally.turns == {"1": 7} and tally.rows == 20
+    assert (tally.rows, tally.chats, tally.turns) == (20, 20, {"1": 7})
 
 
 def test_a_row_has_only_the_columns_that_its_format_needs(tmp_path: Path) -> None:

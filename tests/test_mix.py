@@ -56,6 +56,7 @@ def write_set(key: str, names: list[str]) -> None:
     said = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
     rows = [{"conversation_hash": name, "source": key, "messages": said} for name in names]
     write_table(path, pa.Table.from_pylist(rows, schema=CHAT))
+    write_json(path / "summary.json", {"license": "MIT", "origin": {}})
 
 
 def recipe(take: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -212,7 +213,7 @@ def test_the_manifest_describes_the_mix() -> None:
     assert {name: part["rows"] for name, part in found["languages"].items()} == {"German": 1, "English": 1}
     assert {name: part["rows"] for name, part in found["turns"].items()} == {"1": 3, "2": 1}
     assert found["rows"] == 4 and found["tokens"] == sum(part["tokens"] for part in found["sources"].values())
-    assert found["longer_than"]["512"] == 0
+    assert found["longer_than"]["512"] == 0 and found["licenses"] == {"s": {"license": "MIT", "origin": {}}}
     ids = found["ids"]
     make({"a": 2, "s": 2}, seed=9)
     assert manifest()["ids"] == ids  # all rows there are, in another order
@@ -226,3 +227,44 @@ def test_verdicts_of_another_run_are_refused() -> None:
     Path("data/responses/a/shard-00000.parquet").write_bytes(Path("data/responses/b/shard-00000.parquet").read_bytes())
     with pytest.raises(UserError, match="responses and verdicts of a DGM are of different runs"):
         make({"a": 3})
+
+
+CLEAN = "A harbour is a place on the coast where ships may moor in shelter from the wind"
+ASKED = "How many apples does Ann have if she buys seven apples and gives two of them to Ben today"
+
+
+def write_benchmarks() -> dict[str, Any]:
+    """One benchmark of one question; how a recipe names it."""
+    Path("data/benchmarks").mkdir()
+    rows = [{"benchmark": "apples", "document": "7", "text": ASKED}]
+    write_table(Path("data/benchmarks"), pa.Table.from_pylist(rows))
+    return {"words": 13, "benchmarks": sha256_folder(Path("data/benchmarks"))}
+
+
+def test_a_contaminated_row_is_flagged_or_gives_its_place_to_the_next() -> None:
+    rows = [response(f"{number}", (f"{number} {CLEAN}?", "Yes.")) for number in range(9)]
+    bad = response("bad", ("Help me:", f"Think! {ASKED.upper()}?"))
+    write_dgm("a", [*rows, bad])
+    contamination = write_benchmarks()
+    assert names(make({"a": 10}, contamination=contamination | {"then": "flag"})) > {"bad"}
+    assert manifest()["contaminated"] == {"apples": 1}
+    assert pq.read_table("data/manifests/run/found.parquet").to_pylist() == [
+        {"source": "a", "conversation_hash": "bad", "reason": "contaminated", "of": "apples", "document": "7"}
+    ]
+    found = make({"a": 9}, contamination=contamination | {"then": "drop"})
+    assert names(found) == {str(number) for number in range(9)}
+    assert manifest()["left_out"] == {"a": {"contaminated": 1}}
+    with pytest.raises(UserError, match=r"10 rows were asked for and 9 can be taken \(left out: contaminated 1\)"):
+        make({"a": 10}, contamination=contamination | {"then": "drop"})
+
+
+@pytest.mark.parametrize(("similarity", "distinct"), [(1.0, 8), (0.7, 4)])
+def test_of_rows_that_repeat_one_another_one_is_taken_and_mixes_stay_nested(similarity: float, distinct: int) -> None:
+    long = "tell me about the old harbour of the town and what people there say about the sea in winter and spring"
+    texts = [f"{number} {long} {number}" + end for number in ("one", "two", "six", "ten") for end in ("", " please")]
+    write_dgm("a", [response(f"{text} {copy}", (text, "Yes.")) for text in texts for copy in range(3)])
+    how = {"then": "drop", "similarity": similarity}
+    found = make({"a": 20}, duplicates=how, on_shortage="cap")
+    assert len(found) == distinct and manifest()["duplicates"] == {"a": 24 - distinct}
+    assert names(make({"a": 3}, duplicates=how)) < names(found)
+    assert len(make({"a": 24}, duplicates=how | {"then": "flag"})) == 24

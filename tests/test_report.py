@@ -72,7 +72,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sources = {"rich": {"kind": "dgm", "take": 4}}
     digests = {dgm: {"responses": "ab" * 32} for dgm in ("rich", "plain")}
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
-    write_json(Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": {"rows": 6}}, "sources": {"rich": {"rows": 4}}})
+    write_json(
+        Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": {"rows": 6}}, "sources": {"rich": {"rows": 4}}}
+    )
     write_json(Path("metrics/train/tuned.json"), {"steps": 2, "last_loss": 1.5, "base": "base", "axolotl": "0.19.0"})
     write_json(
         Path("models/tuned/model.json"), {"kind": "local", "location": "/home/me/x/tuned", "commit": "c0ffee" * 7}

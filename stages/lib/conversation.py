@@ -4,7 +4,9 @@ import hashlib
 import json
 from typing import TypedDict
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
@@ -108,3 +110,12 @@ def content_hash(messages: list[Message]) -> str:
     """A name for a conversation that has none of its own: 32 hex digits of its content."""
     text = "\x1e".join(f"{message['role']}\x1f{message['content']}" for message in messages)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def num_turns(messages: pa.ChunkedArray) -> pa.Array:
+    """Of each chat, how many messages are a user's."""
+    chats = messages.combine_chunks()
+    is_user = pc.equal(chats.flatten().field("role"), "user").to_numpy(zero_copy_only=False)
+    ends = chats.offsets.to_numpy() - chats.offsets[0].as_py()
+    total = np.concatenate([[0], np.cumsum(is_user)])
+    return pa.array(total[ends[1:]] - total[ends[:-1]])

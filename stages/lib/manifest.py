@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.conversation import num_turns
 from stages.lib.params import UserError
 
 LONGER_THAN = (512, 1024, 2048, 4096, 8192, 16384)  # tokens
@@ -63,12 +64,3 @@ def by(rows: pa.Table, column: str) -> dict[str, dict[str, int]]:
 def count(mask: pa.ChunkedArray) -> int:
     """How many values are true."""
     return int(pc.sum(mask.cast(pa.int64())).as_py() or 0)
-
-
-def num_turns(messages: pa.ChunkedArray) -> pa.Array:
-    """Of each chat, how many messages are a user's."""
-    chats = messages.combine_chunks()
-    is_user = pc.equal(chats.flatten().field("role"), "user").to_numpy(zero_copy_only=False)
-    ends = chats.offsets.to_numpy() - chats.offsets[0].as_py()
-    total = np.concatenate([[0], np.cumsum(is_user)])
-    return pa.array(total[ends[1:]] - total[ends[:-1]])
