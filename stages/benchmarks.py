@@ -1,10 +1,11 @@
 """The texts of everything that models are evaluated on, so that a mix can be held against them.
 
 In:  the benchmarks of evaluate.tasks (from evaluate.tasks_folder, else lm-eval's own), the JSONL of answers.questions
-Out: data/benchmarks/: a row for every question and for every right answer that is a text; summary.json with counts
+Out: data/benchmarks/: a row for every question and for every right answer that is a text; summary.json
 """
 
 import os
+import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import progress, run, say
 from stages.lib.tasks import are_local, data_environment, find_tasks
 
+SEED = 0
 QUESTIONS = "questions"  # the benchmark that answers.questions is
 TEXT = pa.schema([
     ("benchmark", pa.string()),  # the task; of a group, each of its tasks
@@ -45,16 +47,26 @@ def read_task(name: str, task: Any) -> Iterator[Row]:  # noqa: ANN401  (lm-eval'
             yield {"benchmark": name, "document": str(number), "text": text}
 
 
-def read_tasks(folder: str, names: list[str]) -> Iterator[Row]:
-    """The rows of TEXT of tasks and groups of tasks; raise UserError for one whose data cannot be read."""
+def read_tasks(folder: str, names: list[str]) -> tuple[list[Row], dict[str, str]]:
+    """The rows of TEXT of tasks and groups of tasks, and the reasons of those that this environment cannot run.
+
+    Those have no use here, for `evaluate` cannot run them either. Data that cannot be read may be there the next time:
+    raises UserError, or the mixes would be held against too little from then on.
+    """
     manager = find_tasks(folder, names)
+    rows: list[Row] = []
+    not_read = {}
     for name in progress(names, desc="benchmarks", unit="tasks"):
+        random.seed(SEED)  # GPQA shuffles its choices as it is read
         try:
-            for part, task in manager.load([name])["tasks"].items():
-                yield from read_task(part, task)
+            parts = manager.load([name])["tasks"]
+            rows += [row for part, task in parts.items() for row in read_task(part, task)]
+        except ImportError as error:
+            not_read[name] = describe_failure(error, "")["reason"]
         except Exception as error:
             reason = describe_failure(error, "")["reason"]
             raise UserError(f"evaluate.tasks.{name} cannot be read: {reason}; mend it or leave it out") from None
+    return rows, not_read
 
 
 def read_turns(path: Path) -> Iterator[Row]:
@@ -77,11 +89,14 @@ def main() -> None:
     folder, names = params["evaluate"]["tasks_folder"], list(params["evaluate"]["tasks"])
     with TemporaryDirectory(prefix="rewild-benchmarks-") as cache:
         os.environ.update(data_environment(cache, offline=are_local(folder, names)))
-        rows = [*read_tasks(folder, names), *read_turns(Path(params["answers"]["questions"]))]
+        rows, not_read = read_tasks(folder, names)
+    rows += read_turns(Path(params["answers"]["questions"]))
     counts = count(rows)
     with new_folder(Path("data/benchmarks")) as out:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))
-        write_json(out / "summary.json", counts)
+        write_json(out / "summary.json", {"benchmarks": counts, "not_read": not_read})
+    for name, reason in not_read.items():
+        say(f"evaluate.tasks.{name} cannot be run here, and is left out: {reason}")
     say(f"{sum(each['documents'] for each in counts.values())} documents of {len(counts)} benchmarks")
 
 

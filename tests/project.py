@@ -31,6 +31,15 @@ from stages.lib.shards import new_folder, sha256_folder, write_json
 from stages.lib.shell import run
 """
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+TASK = """
+task: demo_knowledge
+dataset_path: json
+dataset_kwargs: {data_files: {test: demo/tasks/demo_knowledge.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+"""
 FAKES = {
     "train": """
 def fake_train(key: str) -> None:
@@ -81,7 +90,8 @@ def write_demo(root: Path, num_prompts: int) -> None:
     lines = [{"question_id": n, "category": "c", "turns": [f"First {n}?", "Second?"]} for n in range(2)]
     (demo / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (demo / "tasks").mkdir()
-    (demo / "tasks" / "demo_knowledge.yaml").write_text("task: demo_knowledge\n")
+    (demo / "tasks" / "demo_knowledge.yaml").write_text(TASK)
+    (demo / "tasks" / "demo_knowledge.jsonl").write_text('{"question": "Q?", "answer": "A."}\n')
 
 
 def write_model(root: Path, name: str, temperature: float = 0.7) -> None:

@@ -58,6 +58,18 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def write_sums(folder, first_line):
+    """Let the task `sums` ask by a function of its own."""
+    (folder / "tasks" / "sums.yaml").write_text(SUMS.replace('"Question: {{question}}"', "!function own.ask"))
+    (folder / "tasks" / "own.py").write_text(
+        f"{first_line}\ndef ask(row):\n    return f'How many? {{random.random()}}'\n"
+    )
+
+
+def read_summary(folder):
+    return json.loads((folder / "data" / "benchmarks" / "summary.json").read_text())
+
+
 def run_stage(folder):
     command = [sys.executable, "-m", "stages.benchmarks"]
     return subprocess.run(
@@ -78,12 +90,35 @@ def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_tra
         ("questions", "81", "Write a poem."),
         ("questions", "81", "Now without rhymes."),
     ]
-    assert json.loads((folder / "data" / "benchmarks" / "summary.json").read_text()) == {
-        "questions": {"documents": 1, "texts": 2},
-        "quiz": {"documents": 1, "texts": 2},
-        "sums": {"documents": 2, "texts": 3},
+    assert read_summary(folder) == {
+        "benchmarks": {
+            "questions": {"documents": 1, "texts": 2},
+            "quiz": {"documents": 1, "texts": 2},
+            "sums": {"documents": 2, "texts": 3},
+        },
+        "not_read": {},
     }
     assert "4 documents of 3 benchmarks" in done.stderr
+
+
+def test_a_task_that_this_environment_cannot_run_is_left_out_with_its_reason(folder):
+    write_sums(folder, "import nothing_of_this_name")
+    (folder / "params.yaml").write_text((folder / "params.yaml").read_text().replace("everything", "sums: acc, quiz"))
+    done = run_stage(folder)
+    assert done.returncode == 0, done.stderr
+    reason = "ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    assert read_summary(folder)["not_read"] == {"sums": reason}
+    assert set(read_summary(folder)["benchmarks"]) == {"quiz", "questions"}
+    assert f"evaluate.tasks.sums cannot be run here, and is left out: {reason}" in done.stderr
+
+
+def test_a_task_that_shuffles_its_rows_gives_the_same_texts_each_time(folder):
+    write_sums(folder, "import random")
+    for name in ("one", "two"):
+        run_stage(folder)
+        (folder / "data" / "benchmarks").rename(folder / name)
+    one, two = (read_table(folder / name).to_pylist() for name in ("one", "two"))
+    assert one == two and any("0." in row["text"] for row in one)
 
 
 def test_a_second_run_gives_the_same_bytes(folder):
@@ -105,7 +140,7 @@ def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
 @pytest.mark.usefixtures("folder")
 def test_an_unknown_task_is_named():
     with pytest.raises(UserError, match="no task 'quizz'"):
-        list(read_tasks("tasks", ["quizz"]))
+        read_tasks("tasks", ["quizz"])
 
 
 def test_questions_that_are_none_are_named_by_their_line(tmp_path):

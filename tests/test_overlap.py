@@ -104,6 +104,10 @@ def test_scripts_with_spaces_go_by_their_words():
     assert words("Привет, МИР! 안녕하세요 세계 straße") == ["привет", "мир", "안녕하세요", "세계", "strasse"]
 
 
+def test_characters_that_can_be_written_in_several_ways_are_the_same():
+    assert words("Cafe\u0301 №１３ ＡＢＣ") == words("café no13 abc")
+
+
 def test_a_text_without_words_and_an_index_without_texts_give_nothing(overlap):
     assert overlap.hits("") == overlap.hits("... !?") == []
     nothing = Overlap([])

@@ -15,19 +15,18 @@ import xxhash
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from stages.lib.overlap import UNSPACED
+from stages.lib.overlap import MULTIPLIER, UNSPACED, normal
 
 SHINGLE = 5  # tokens
 NUM_HASHES = 128
 BANDS = 16  # of 8 bytes each: a band is one 64-bit number
 SEED = 42
 EACH_BAND = np.arange(BANDS)
-BUCKETS = 1 << 19  # per band; more rows than these only make the chains longer
-SHIFT = np.uint64(64 - 19)
+BUCKET_BITS = 19  # half a million buckets per band; more rows than these only make the chains longer
+SHIFT = np.uint64(64 - BUCKET_BITS)
 ROW = np.dtype(np.int32)
 NO_ROWS = np.zeros(0, dtype=ROW)
 CHANCE = 1 / 256  # that two bytes are equal though their values are not
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")  # words and signs: 2 + 2 is not 2 - 2
 How = Literal["exact", "near"]
 
@@ -36,7 +35,7 @@ class Duplicates:
     """The rows met so far that repeat none before them."""
 
     def __init__(self, how: How, threshold: float = 0.8) -> None:
-        """Rows repeat one another when their texts are equal but for case and white space, or nearly equal too.
+        """Rows repeat one another when their texts are equal but for case and white space; `near`: or nearly equal.
 
         `threshold` is the similarity from which on two rows are nearly equal. Below 0.7 most such pairs are not found.
         """
@@ -55,10 +54,11 @@ class Exact:
 
     def find(self, name: str, text: str) -> str | None:
         """See Duplicates."""
-        normal = " ".join(text.casefold().split())
-        digest = xxhash.xxh3_128_digest(normal.encode("utf-8", "surrogatepass"))
-        earlier = self._names.setdefault(digest, name)
-        return None if earlier is name else earlier
+        spaced = " ".join(normal(text).split())
+        digest = xxhash.xxh3_128_digest(spaced.encode("utf-8", "surrogatepass"))
+        earlier = self._names.get(digest)
+        self._names.setdefault(digest, name)
+        return earlier
 
 
 class Near:
@@ -69,7 +69,7 @@ class Near:
         self._names: list[str] = [""]  # rows are numbered from 1, so that 0 is no row
         self._signatures = bytearray(NUM_HASHES)  # a bytearray grows in place, where an array would be copied
         self._links = bytearray(BANDS * ROW.itemsize)  # of each row, the row before it in the chain of every band
-        self._heads = np.zeros((BANDS, BUCKETS), dtype=ROW)  # the last row of each chain
+        self._heads = np.zeros((BANDS, 1 << BUCKET_BITS), dtype=ROW)  # the last row of each chain
 
     def find(self, name: str, text: str) -> str | None:
         """See Duplicates."""
@@ -100,7 +100,7 @@ class Near:
 
 def sign(text: str) -> NDArray[np.uint8]:
     """The signature of a text: the lowest byte of each MinHash value of its shingles."""
-    tokens = TOKEN.findall(text.casefold())
+    tokens = TOKEN.findall(normal(text))
     shingles = zip(*(tokens[start:] for start in range(SHINGLE)), strict=False)
     minhash = RMinHash(NUM_HASHES, SEED)
     minhash.update([" ".join(shingle) for shingle in shingles] or [" ".join(tokens)])

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import repeat
+from unicodedata import normalize
 
 import numpy as np
 import xxhash
@@ -29,9 +30,14 @@ Hashes = NDArray[np.uint64]
 Document = tuple[str, str]  # the benchmark, and the document's name in it
 
 
+def normal(text: str) -> str:
+    """A text without differences of case, and with one way to write each character (Unicode's NFKC)."""
+    return text.casefold() if text.isascii() else normalize("NFKC", text).casefold()
+
+
 def words(text: str) -> list[str]:
     """The words of a text without case and punctuation; see UNSPACED for scripts without spaces."""
-    return (ASCII_WORD if text.isascii() else WORD).findall(text.casefold())
+    return (ASCII_WORD if text.isascii() else WORD).findall(normal(text))
 
 
 class Overlap:
