@@ -83,14 +83,19 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
     return {name: {"documents": documents[name], "texts": texts[name]} for name in texts}
 
 
-def main() -> None:
-    """Write the texts of every evaluation set in use."""
-    params = read_yaml(PARAMS)
+def read_all(params: dict[str, Any]) -> tuple[list[Row], dict[str, str]]:
+    """The rows of TEXT of everything in use, and why a task has none."""
     folder, names = params["evaluate"]["tasks_folder"], list(params["evaluate"]["tasks"])
     with TemporaryDirectory(prefix="rewild-benchmarks-") as cache:
         os.environ.update(data_environment(cache, offline=are_local(folder, names)))
         rows, not_read = read_tasks(folder, names)
-    rows += read_turns(Path(params["answers"]["questions"]))
+    return [*rows, *read_turns(Path(params["answers"]["questions"]))], not_read
+
+
+def main() -> None:
+    """Write the texts of every evaluation set in use; of none when nothing is to be held against them."""
+    params = read_yaml(PARAMS)
+    rows, not_read = read_all(params) if params["mix"]["contamination"] != "off" else ([], {})
     counts = count(rows)
     with new_folder(Path("data/benchmarks")) as out:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))

@@ -51,7 +51,7 @@ ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Au
 LISTS = ("dgms", "bases", "compare")
 NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
-    "benchmarks": ["evaluate.tasks"],
+    "benchmarks": ["evaluate.tasks", "mix.contamination"],
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
     "styling": ["compare"],
@@ -120,6 +120,8 @@ def check_runs(params: dict[str, Any], where: str) -> None:
             for source in entry.get(kind, {}):
                 if source not in known:
                     raise UserError(f"{here}.{kind}: {source!r} is not in {kind}, which has: {', '.join(known)}")
+        if (reference := entry.get("reference", "")) and reference not in params["dgms"]:
+            raise UserError(f"{here}.reference: {reference!r} is not in dgms, which has: {', '.join(params['dgms'])}")
 
 
 def check_base(base: str, models: list[str], where: str) -> None:

@@ -55,9 +55,9 @@ class Mix(Section):
     languages: list[str]  # of their prompts, as WildChat names them; empty: all
     exclude_toxic: bool
     duplicates: Literal["off", "flag", "drop"]  # rows that repeat another of their source
-    similarity: float = Field(gt=0, le=1)  # from which a row repeats another; 1: only equal texts
+    similarity: float = Field(ge=0.7, le=1)  # from which a row repeats another; 1: only equal texts
     contamination: Literal["off", "flag", "drop"]  # rows that share an n-gram with a benchmark
-    ngram_words: int = Field(ge=5)
+    ngram_words: int = Field(ge=8)
     runs: dict[str, Run]
 
 

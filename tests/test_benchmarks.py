@@ -54,6 +54,7 @@ def folder(tmp_path, monkeypatch):
     Path("questions.jsonl").write_text(json.dumps(line) + "\n")
     (tmp_path / "params.yaml").write_text(
         "evaluate: {tasks_folder: tasks, tasks: {everything: acc}}\nanswers: {questions: questions.jsonl}\n"
+        "mix: {contamination: flag}\n"
     )
     return tmp_path
 
@@ -99,6 +100,15 @@ def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_tra
         "not_read": {},
     }
     assert "4 documents of 3 benchmarks" in done.stderr
+
+
+def test_when_nothing_is_held_against_them_no_benchmark_is_read(folder):
+    params = folder / "params.yaml"
+    params.write_text(
+        params.read_text().replace("contamination: flag", "contamination: off").replace("everything", "x")
+    )
+    assert run_stage(folder).returncode == 0
+    assert read_summary(folder) == {"benchmarks": {}, "not_read": {}}
 
 
 def test_a_task_that_this_environment_cannot_run_is_left_out_with_its_reason(folder):

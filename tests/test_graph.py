@@ -195,12 +195,12 @@ def test_mix_size_is_never_answered_with_the_result_of_another_size(project: Pro
     assert {"mix@only", "train@only", "evaluate@only"} <= set(cached(output)) and "mix@only" not in ran(output)
     assert project.json("metrics/mix/only.json")["rows"] == 6
     diff = project.run("dvc", "metrics", "diff")
-    assert "metrics/mix/only.json" in diff and "taken.plain" in diff
+    assert "metrics/mix/only.json" in diff and "sources.plain.rows" in diff
 
 
 def test_a_mix_larger_than_what_exists_takes_all_and_says_so(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "mix.size=500000")
-    assert "plain has 12 rows, 500000 were asked for; all are taken" in output
+    assert "plain has 12 rows, 500000 were asked for; on_shortage: cap" in output
     mix = project.json("metrics/mix/only.json")
     assert (mix["asked"], mix["taken"]) == ({"plain": 500000}, {"plain": 12})
     assert not [stage for stage in project.experiment("mix.size=600000") if stage.startswith(("mix", "train"))]
