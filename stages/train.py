@@ -1,7 +1,8 @@
 """Fine-tune a run's base model on its mix with Axolotl, in the environment `.venv-train`.
 
 In:  data/mixes/<run>/, models/<base>/model.json
-Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, summary.json
+Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, mask.txt (what is trained of the first
+     conversation), summary.json
 """
 
 import shutil
@@ -9,25 +10,39 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from stages.lib.axolotl import call, collect, commands, environment, explain, prepare_work, train_python
+from stages.lib.axolotl import WORDS, call, collect, commands, environment, explain, prepare_work, train_python
+from stages.lib.examples import choose, special_tokens, without_controls
 from stages.lib.model import MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, sha256_folder, write_json
+from stages.lib.shards import (
+    SUMMARY,
+    new_folder,
+    read_json,
+    read_rows,
+    read_table,
+    sha256_folder,
+    write_json,
+)
 from stages.lib.shell import run, say
+from stages.lib.template import Template, load_tokenizer
+from stages.lib.training_screen import Screen
 
 MIXES = Path("data/mixes")
 WORK = Path(".dvc/tmp/rewild/train")  # one folder per run, gone when the run is trained
 PLUGIN = "stages.lib.axolotl_plugin.Plugin"
-FIXED = ("base_model", "datasets", "dataset_prepared_path", "output_dir", "trust_remote_code", "plugins")
+FIXED = (
+    *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
+    *("trust_remote_code", "plugins"),
+)
 
 
 class Train(Section):
     """How a run is trained. What has no key of its own goes to `axolotl`."""
 
     device: Literal["cpu", "gpu"]
-    chat_template: Literal["tokenizer_default", "llama3"]
     sequence_length: int = Field(gt=0)  # tokens; longer conversations are dropped and counted
     learning_rate: float = Field(gt=0)
     num_epochs: int = Field(gt=0)
@@ -73,7 +88,6 @@ FSDP = {
         "cpu_ram_efficient_loading": True,
     },
 }
-LLAMA3 = {"special_tokens": {"pad_token": "<|finetune_right_pad_id|>", "eos_token": "<|eot_id|>"}}
 
 
 def dataset(files: list[Path]) -> dict[str, Any]:
@@ -91,8 +105,9 @@ def dataset(files: list[Path]) -> dict[str, Any]:
     }
 
 
-def render(params: Train, base: Model, files: list[Path], work: Path) -> dict[str, Any]:
-    """Axolotl's configuration for one run; `work` and `files` are absolute."""
+def render(params: Train, template: Template, files: list[Path], work: Path) -> dict[str, Any]:
+    """Axolotl's configuration for one run; `work` and `files`, the rows to train, are absolute."""
+    base = template.model
     liger = ["axolotl.integrations.liger.LigerPlugin"] if params.device == "gpu" else []
     hub = {"base_model": base.location, "revision_of_model": base.commit}
     config = {
@@ -101,7 +116,9 @@ def render(params: Train, base: Model, files: list[Path], work: Path) -> dict[st
         "plugins": [*liger, PLUGIN],
         "rewild_folder": str(work),
         "rewild_min_steps": params.min_steps,
-        "chat_template": params.chat_template,
+        "chat_template": "jinja",
+        "chat_template_jinja": template.tokenizer.get_chat_template(),
+        "special_tokens": special_tokens(template),
         "datasets": [dataset(files)],
         "dataset_prepared_path": str(work / "prepared"),
         "dataset_num_proc": 1 if params.device == "cpu" else None,
@@ -125,7 +142,6 @@ def render(params: Train, base: Model, files: list[Path], work: Path) -> dict[st
         "auto_resume_from_checkpoints": True,
         "curriculum_sampling": True,  # in the order of the prepared data, already shuffled: makes resuming exact
         "seed": params.seed,
-        **(LLAMA3 if params.chat_template == "llama3" else {}),
         **(CPU if params.device == "cpu" else GPU),
         **(FSDP if params.num_gpus > 1 else {}),
         **params.axolotl,
@@ -133,18 +149,32 @@ def render(params: Train, base: Model, files: list[Path], work: Path) -> dict[st
     return {key: value for key, value in config.items() if value is not None}
 
 
-def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, rows: int) -> dict[str, Any]:
+def copy_rows(mix: list[Path], files: list[Path], template: Template) -> tuple[int, int]:
+    """Copy a mix without the rows that cannot be trained as they were generated; how many it had, and has."""
+    before = after = 0
+    for source, file in zip(mix, files, strict=True):
+        table = read_table(source)
+        kept = without_controls(table, template.tokenizer)
+        file.parent.mkdir(exist_ok=True)
+        pq.write_table(kept, file)
+        before, after = before + table.num_rows, after + kept.num_rows
+    return before, after
+
+
+def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, rows: tuple[int, int]) -> dict[str, Any]:
     """The training in numbers, without a clock: the same mix gives the same bytes."""
     losses = [step["loss"] for step in steps]
     return {
-        **facts,
+        **{name: value for name, value in facts.items() if name != "endless_rows"},
         "steps": steps[-1]["step"],
         "epochs": steps[-1]["epoch"],
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "mean_loss": mean(losses),
-        "trained_tokens": steps[-1]["tokens/trainable"],
-        "dropped_rows": rows - facts["rows"],
+        "trained_share": round(facts["trained_tokens"] / facts["tokens"], 6),
+        "trained_tokens": steps[-1]["tokens/trainable"],  # of all epochs
+        "dropped_control_string": rows[0] - rows[1],
+        "dropped_too_long": rows[1] - facts["rows"] - facts["held_out_rows"],
         "base": base.id,
         "base_commit": base.commit,
     }
@@ -172,19 +202,44 @@ def describe(key: str, base: Model, folder: Path) -> Model:
     return base.model_copy(update=own)
 
 
+def load_template(base: Model) -> Template:
+    """The base model's chat template, the catalogue's or its own; raise UserError if it cannot hold a chat."""
+    template = Template(load_tokenizer(base), base)
+    template.check()
+    return template
+
+
+def write_examples(work: Path, template: Template, length: int) -> None:
+    """Write what generation would make of some of the chats, for the plugin to compare."""
+    end = template.tokenizer.convert_tokens_to_ids(special_tokens(template)["eos_token"])
+    examples = choose(read_rows(work / "data", ["messages"]), template, end, length)
+    write_json(work / "examples.json", {"end": end, "examples": examples})
+
+
+def call_all(python: Path, key: str, work: Path, params: Train, *, offline: bool) -> None:
+    """Prepare the data and train; raise UserError unless a whole model comes of it."""
+    screen = Screen(key, WORK / key)
+    variables = environment(python, work, params.num_gpus, offline=offline)
+    try:
+        for command in commands(python, work, params.num_gpus):
+            if code := call(command, variables, work / WORDS, screen.look):
+                break
+    finally:
+        screen.close()
+    if code or not (work / "finished.json").exists():
+        raise explain(code, WORK / key)
+
+
 def main(key: str) -> None:
     """Train one run of `mix.runs`."""
     params, base = load("train", Train), load_base(key)
-    python, mix, work = train_python(), MIXES / key, (WORK / key).absolute()
-    files = sorted(file.absolute() for file in mix.glob("*.parquet"))
-    rows = read_table(mix, ["conversation_hash"]).num_rows
-    prepare_work(work, render(params, base, files, work), sha256_folder(mix) + base.commit)
-    for command in commands(python, work, params.num_gpus):
-        code = call(command, environment(python, work, params.num_gpus, offline=base.kind == "local"))
-        if code:
-            break
-    if code or not (work / "finished.json").exists():
-        raise explain(code, work)
+    python, mix, work = train_python(), sorted((MIXES / key).glob("*.parquet")), (WORK / key).absolute()
+    template, files = load_template(base), [work / "data" / file.name for file in mix]
+    prepare_work(work, render(params, template, files, work), sha256_folder(MIXES / key) + base.commit)
+    rows = copy_rows(mix, files, template)
+    write_examples(work, template, params.sequence_length)
+    say(f"Axolotl starts and prepares {rows[1]} conversations; all that it says is in {WORK / key / WORDS}")
+    call_all(python, key, work, params, offline=base.kind == "local")
     with new_folder(MODELS / key) as folder:
         steps = collect(work, folder)
         write_json(folder / SUMMARY, summarize(steps, read_json(work / "facts.json"), base, rows))

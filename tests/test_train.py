@@ -21,7 +21,6 @@ from stages.lib.shards import read_json, sha256_file, write_json, write_table
 ROOT = Path(__file__).parent.parent
 DEMO = {
     "device": "cpu",
-    "chat_template": "tokenizer_default",
     "sequence_length": 512,
     "learning_rate": 2e-3,
     "num_epochs": 1,
@@ -35,7 +34,6 @@ DEMO = {
 }
 PAPER = DEMO | {
     "device": "gpu",
-    "chat_template": "llama3",
     "sequence_length": 8192,
     "learning_rate": 2e-5,
     "micro_batch_size": 2,
@@ -69,7 +67,6 @@ def test_the_paper_is_rendered_in_axolotls_present_keys():
     expected = {
         "base_model": "meta-llama/Llama-3.1-8B",
         "revision_of_model": "a" * 40,
-        "chat_template": "llama3",
         "sequence_len": 8192,
         "sample_packing": True,
         "gradient_accumulation_steps": 8,

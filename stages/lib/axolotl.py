@@ -1,23 +1,31 @@
-"""Running Axolotl in its own environment: the work folder, the command, and what it leaves behind."""
+"""Running Axolotl in its own environment: the work folder, the command, its log, and what it leaves behind."""
 
+import contextlib
 import csv
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from stages.lib.params import UserError
-from stages.lib.shards import read_json, write_json
+from stages.lib.shards import read_json, write_json, write_text
+from stages.lib.words import visible
 
 KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "*token*", "*.jinja")
 CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]
-CONFIG = "axolotl.yaml"
+CONFIG, WORDS = "axolotl.yaml", "axolotl.txt"  # what it is given to do, and all that it says
+POLL_SECONDS = 0.5
 
 
 def write_config(path: Path, config: dict[str, Any]) -> None:
@@ -39,7 +47,7 @@ def prepare_work(work: Path, config: dict[str, Any], data: str) -> None:
     if not (same and list(work.glob("out/checkpoint-*"))):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-    for name in ("refusal.txt", "finished.json"):
+    for name in ("refusal.txt", "finished.json", "facts.json", "mask.txt", WORDS):
         (work / name).unlink(missing_ok=True)
     write_config(work / CONFIG, config)
     mark.write_text(fingerprint, encoding="utf-8")
@@ -91,14 +99,29 @@ def commands(python: Path, work: Path, num_gpus: int) -> list[list[str]]:
     return [*prepare, [*axolotl, "train", config, *launcher]]
 
 
-def call(command: list[str], variables: dict[str, str]) -> int:
-    """Run a command that the user sees, and return its exit code; Ctrl-C ends it."""
-    with subprocess.Popen(command, env=variables) as process:
+def call(command: list[str], variables: dict[str, str], words: Path, look: Callable[[], None]) -> int:
+    """Run a command to its end and return its exit code; its output goes to `words`, and `look` is called meanwhile.
+
+    It has a session of its own, so that Ctrl-C ends it at once, without a half-trained model; and it ends when the pipe
+    that is its standard input does, which closes however this process ends (see the plugin).
+    """
+    with (
+        words.open("ab") as log,
+        subprocess.Popen(
+            command, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        ) as process,
+    ):
         try:
-            return process.wait()
+            while process.poll() is None:
+                look()
+                time.sleep(POLL_SECONDS)
+            look()
         except KeyboardInterrupt:
-            process.kill()
-            return process.wait()
+            pass  # its exit code says it
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def read_log(work: Path) -> list[dict[str, Any]]:
@@ -106,6 +129,11 @@ def read_log(work: Path) -> list[dict[str, Any]]:
     log = work / "log.jsonl"
     lines = log.read_text(encoding="utf-8").split("\n")[:-1] if log.exists() else []
     return [json.loads(line) for line in lines]
+
+
+def steps_of(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that a step made; not those of an evaluation or of the end."""
+    return [entry for entry in log if "loss" in entry]
 
 
 def explain(code: int, work: Path) -> UserError:
@@ -116,15 +144,24 @@ def explain(code: int, work: Path) -> UserError:
     if log and (code <= 0 or code > 128):  # Axolotl ends with 0 on Ctrl-C; above 128 or below 0 is a signal
         last = log[-1]
         return UserError(f"training stopped at step {last['step']} of {last['max_steps']}; run it again to resume")
-    return UserError(f"Axolotl ended with exit code {code}; the reason is above")
+    words = work / WORDS
+    return UserError(f"Axolotl ended with exit code {code}: {last_words(words)} (all that it said is in {words})")
+
+
+def last_words(words: Path) -> str:
+    """The last error that a program printed, else its last line."""
+    lines = [line.strip() for line in words.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return visible([*lines[-1:], *errors][-1], 300) if lines else "it said nothing"
 
 
 def write_curve(path: Path, steps: list[dict[str, Any]]) -> None:
     """Write the loss of every step as CSV, for plots."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([name.replace("/", "_") for name in CURVE])
-        writer.writerows([step.get(name, "") for name in CURVE] for step in steps)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name.replace("/", "_") for name in CURVE])
+    writer.writerows([step.get(name, "") for name in CURVE] for step in steps)
+    write_text(path, text.getvalue())
 
 
 def change_json(path: Path, drop: str = "", **changes: object) -> None:
@@ -140,6 +177,7 @@ def collect(work: Path, folder: Path) -> list[dict[str, Any]]:
         shutil.copyfile(file, folder / file.name)
     change_json(folder / "config.json", use_cache=True)
     change_json(folder / "generation_config.json", drop="do_sample")  # Axolotl's, not the model's
-    steps = [entry for entry in read_log(work) if "loss" in entry]
+    shutil.copyfile(work / "mask.txt", folder / "mask.txt")
+    steps = steps_of(read_log(work))
     write_curve(folder / "loss.csv", steps)
     return steps

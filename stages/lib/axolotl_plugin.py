@@ -1,15 +1,21 @@
 """Axolotl's ear: runs inside Axolotl and keeps what the `train` stage wants to know, in the folder `rewild_folder`.
 
 log.jsonl       one line per log entry, flushed at once: step, max_steps and what the trainer says
-facts.json      before the first step: rows and tokens as they will be trained, and the versions in use
+mask.txt        before the first step: the first conversation, and what of it is trained
+facts.json      then: rows and tokens as they will be trained, and the versions in use
 refusal.txt     why training was not begun, in one line
 finished.json   written last: training went to its end and the model is saved
+
+It reads examples.json: what generation would make of some of the chats.
 """
 
 import importlib.metadata
 import importlib.util
 import json
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -19,7 +25,10 @@ from axolotl.integrations.base import BasePlugin, PluginManager
 from pydantic import BaseModel
 from transformers import TrainerCallback
 
-LOG, FACTS, REFUSAL, FINISHED = "log.jsonl", "facts.json", "refusal.txt", "finished.json"
+from stages.lib.masks import batches, count, find, marked, objection
+
+LOG, FACTS, MASK, EXAMPLES = "log.jsonl", "facts.json", "mask.txt", "examples.json"
+REFUSAL, FINISHED = "refusal.txt", "finished.json"
 COMPLETE = "complete"  # in every checkpoint that was written to its end
 
 
@@ -39,6 +48,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def register(self, cfg: dict[str, Any]) -> None:
         """Refuse unknown keys before anything else happens; Axolotl itself would pass over them silently."""
+        threading.Thread(target=end_with_the_stage, daemon=True).start()
         config = yaml.safe_load(Path(cfg["axolotl_config_path"]).read_text(encoding="utf-8"))
         if unknown := sorted(set(config) - known_keys()):
             refuse(Path(cfg["rewild_folder"]), f"Axolotl knows no key {', '.join(unknown)}; see train.axolotl")
@@ -71,7 +81,7 @@ class Ear(TrainerCallback):  # type: ignore[misc]
         self.folder, self.min_steps, self.trainer = folder, min_steps, trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        """Count the tokens; drop log lines that a resumed training will write again."""
+        """Look at what is to be trained; drop log lines that a resumed training will write again."""
         restore_token_counts(Path(args.output_dir) / f"checkpoint-{state.global_step}", state)
         if not state.is_world_process_zero:
             return
@@ -79,10 +89,20 @@ class Ear(TrainerCallback):  # type: ignore[misc]
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
         log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        counts = count(self.trainer.train_dataset)
-        write(self.folder / FACTS, {**counts, **versions(), "max_steps": state.max_steps})
-        if reason := objection(counts, state.max_steps, self.min_steps):
+        self.look(state.max_steps)
+
+    def look(self, max_steps: int) -> None:
+        """Hold the prepared data against what generation makes of the same chats, and refuse what cannot do."""
+        asked = json.loads((self.folder / EXAMPLES).read_text(encoding="utf-8"))
+        sets = [data for data in (self.trainer.train_dataset, self.trainer.eval_dataset) if data is not None]
+        total = count(batches(sets[0]), asked["end"])
+        rows = find((part for data in sets for part in batches(data)), asked["examples"])
+        if reason := objection(total, asked["examples"], rows) or too_few(total, max_steps, self.min_steps):
             refuse(self.folder, reason)
+        first = next(batches(sets[0])).row(0)
+        (self.folder / MASK).write_text(marked(first, self.trainer.processing_class.decode) + "\n", encoding="utf-8")
+        held_out = sum(map(len, sets[1:]))
+        write(self.folder / FACTS, {**total, **versions(), "held_out_rows": held_out, "max_steps": max_steps})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
         """Append one line."""
@@ -129,30 +149,26 @@ def restore_token_counts(checkpoint: Path, state: Any) -> None:  # noqa: ANN401
         state.tokens = {name: torch.tensor(value) for name, value in counts.items()}
 
 
-def count(dataset: Any) -> dict[str, int]:  # noqa: ANN401
-    """Rows, tokens, and tokens that the loss is taken on."""
-    rows = tokens = trained = 0
-    for part in dataset.select_columns("labels").with_format("arrow").iter(1000):
-        labels = part["labels"].combine_chunks().flatten().to_numpy()
-        rows, tokens, trained = rows + len(part), tokens + len(labels), trained + int((labels != -100).sum())
-    return {"rows": rows, "tokens": tokens, "trained_tokens": trained}
-
-
-def objection(counts: dict[str, int], max_steps: int, min_steps: int) -> str:
-    """Why there is no point in training, or nothing."""
-    if not counts["trained_tokens"]:
-        return "no token would be trained: the chat template marks no assistant turn; see train.chat_template"
-    if max_steps < min_steps:
-        return (
-            f"{counts['rows']} conversations of {counts['tokens']} tokens make {max_steps} steps, fewer than "
-            f"train.min_steps ({min_steps}): mix more rows, or lower train.gradient_accumulation_steps"
-        )
-    return ""
+def too_few(total: dict[str, int], max_steps: int, min_steps: int) -> str:
+    """Why there are not enough steps to learn anything, or nothing."""
+    if max_steps >= min_steps:
+        return ""
+    return (
+        f"{total['rows']} conversations of {total['tokens']} tokens make {max_steps} steps, fewer than "
+        f"train.min_steps ({min_steps}): mix more rows, or lower train.gradient_accumulation_steps"
+    )
 
 
 def versions() -> dict[str, str]:
     """What the training ran on."""
     return {name: importlib.metadata.version(name) for name in ("axolotl", "torch", "transformers")}
+
+
+def end_with_the_stage() -> None:
+    """End this process and all that it has started when the stage is gone, even by kill -9: it holds our stdin open."""
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 def refuse(folder: Path, reason: str) -> None:

@@ -12,7 +12,7 @@ from stages.lib.shards import read_json, sha256_file, sha256_folder, write_json
 
 CATALOGUE = Path("dgms")
 MODELS = Path("models")
-OURS = ("model.json", "summary.json", "loss.csv")  # beside the weights, not part of them
+OURS = ("model.json", "summary.json", "loss.csv", "mask.txt")  # beside the weights, not part of them
 HUB = "hub:"  # `import: hub:<owner>/<name>`
 Column = Literal["conversation_hash", "conversation", "user", "response", "finish_reason"]
 
