@@ -25,6 +25,7 @@ from stages import (
     train,
     validate,
 )
+from stages.lib.axolotl import check_keys, find_python
 from stages.lib.code import digest, files_of
 from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
@@ -168,6 +169,8 @@ def main() -> None:
     """Check the active params.yaml."""
     params = read_yaml(PARAMS)
     check_params(params, str(PARAMS))
+    if find_python():  # else `train` checks them, where it runs
+        check_keys(params["train"].get("axolotl", {}))
     write_json(Path("data/checked/templates.json"), template_digests())
     for path in sorted(Path("stages").glob("[!_]*.py")):
         if path.stem not in NO_STAGE:

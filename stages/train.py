@@ -13,7 +13,17 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from stages.lib.axolotl import WORDS, call, collect, commands, environment, explain, prepare_work, train_python
+from stages.lib.axolotl import (
+    WORDS,
+    call,
+    check_keys,
+    collect,
+    commands,
+    environment,
+    explain,
+    prepare_work,
+    train_python,
+)
 from stages.lib.examples import choose, special_tokens, without_controls
 from stages.lib.model import MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
@@ -233,6 +243,7 @@ def call_all(python: Path, key: str, work: Path, params: Train, *, offline: bool
 def main(key: str) -> None:
     """Train one run of `mix.runs`."""
     params, base = load("train", Train), load_base(key)
+    check_keys(params.axolotl)
     python, mix, work = train_python(), sorted((MIXES / key).glob("*.parquet")), (WORK / key).absolute()
     template, files = load_template(base), [work / "data" / file.name for file in mix]
     prepare_work(work, render(params, template, files, work), sha256_folder(MIXES / key) + base.commit)

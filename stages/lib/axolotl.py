@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_
 CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]
 CONFIG, WORDS = "axolotl.yaml", "axolotl.txt"  # what it is given to do, and all that it says
 POLL_SECONDS = 0.5
+ROOT = str(Path(__file__).absolute().parents[2])  # where the training environment finds the plugin
 
 
 def write_config(path: Path, config: dict[str, Any]) -> None:
@@ -53,16 +55,34 @@ def prepare_work(work: Path, config: dict[str, Any], data: str) -> None:
     mark.write_text(fingerprint, encoding="utf-8")
 
 
-def train_python() -> Path:
+def find_python() -> Path | None:
     """The interpreter of the training environment: $REWILD_TRAIN_ENV, or .venv-train of this or the main checkout."""
     if "REWILD_TRAIN_ENV" in os.environ:
         roots = [Path(os.environ["REWILD_TRAIN_ENV"])]
     else:
         roots = [Path(".venv-train"), main_checkout() / ".venv-train"]
-    for root in roots:
-        if (root / "bin/python").exists():
-            return root.absolute() / "bin/python"
+    return next((root.absolute() / "bin/python" for root in roots if (root / "bin/python").exists()), None)
+
+
+def train_python() -> Path:
+    """The same; raise UserError when there is none."""
+    if found := find_python():
+        return found
     raise UserError("the training environment is missing: run `make env`")
+
+
+def check_keys(given: Collection[str]) -> None:
+    """Raise UserError for a key of `train.axolotl` that Axolotl does not have: it would pass over it in silence."""
+    if not given:
+        return
+    command = [str(train_python()), "-m", "stages.lib.axolotl_keys"]
+    variables = os.environ | {"PYTHONPATH": ROOT, "AXOLOTL_DO_NOT_TRACK": "1"}
+    known = subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.split()
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"train.axolotl.{key}: Axolotl has no such key{hint}")
 
 
 def main_checkout() -> Path:
@@ -76,7 +96,7 @@ def environment(python: Path, work: Path, num_gpus: int, *, offline: bool) -> di
     """The variables that Axolotl runs with; without a GPU, also those that make equal bytes each time."""
     changes = {
         "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONPATH": str(Path(__file__).absolute().parents[2]),  # for the plugin
+        "PYTHONPATH": ROOT,
         "HF_DATASETS_CACHE": str(work / "cache"),
         "AXOLOTL_DO_NOT_TRACK": "1",  # its telemetry is on by default, and hangs without a network
         "WANDB_MODE": "disabled",

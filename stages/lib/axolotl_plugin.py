@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
-import yaml  # type: ignore[import-untyped]
-from axolotl.integrations.base import BasePlugin, PluginManager
+from axolotl.integrations.base import BasePlugin
 from pydantic import BaseModel
 from transformers import TrainerCallback
 
@@ -40,18 +39,15 @@ class PluginArgs(BaseModel):
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
-    """Refuses keys that Axolotl would ignore, listens to the trainer, saves bfloat16, says when all is done."""
+    """Ends with the stage, listens to the trainer, saves bfloat16, says when all is done."""
 
     def get_input_args(self) -> str:
         """Where Axolotl finds the plugin's keys."""
         return f"{__name__}.PluginArgs"
 
     def register(self, cfg: dict[str, Any]) -> None:
-        """Refuse unknown keys before anything else happens; Axolotl itself would pass over them silently."""
+        """Axolotl's first call."""
         threading.Thread(target=end_with_the_stage, daemon=True).start()
-        config = yaml.safe_load(Path(cfg["axolotl_config_path"]).read_text(encoding="utf-8"))
-        if unknown := sorted(set(config) - known_keys()):
-            refuse(Path(cfg["rewild_folder"]), f"Axolotl knows no key {', '.join(unknown)}; see train.axolotl")
 
     def post_model_load(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
         """Axolotl's trainer is imported next."""
@@ -114,18 +110,6 @@ class Ear(TrainerCallback):  # type: ignore[misc]
         """Mark the checkpoint as whole: a killed training may leave half of one."""
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-
-
-def known_keys() -> set[str]:
-    """Every key of Axolotl's and the plugins' configuration, with the aliases."""
-    from axolotl.utils.schemas.config import AxolotlInputConfig
-
-    models = [AxolotlInputConfig]
-    for name in PluginManager.get_instance().get_input_args():
-        module, _, model = name.rpartition(".")
-        models.append(getattr(importlib.import_module(module), model))
-    fields = [item for model in models for item in model.model_fields.items()]
-    return {key for name, field in fields for key in (name, field.alias) if key}
 
 
 def import_without_triton(module: str) -> None:
