@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from safetensors import safe_open
 
 from stages import train
 from stages.lib import axolotl
@@ -17,6 +19,10 @@ from stages.lib.conversation import CHAT
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.params import UserError, parse
 from stages.lib.shards import read_json, sha256_file, write_json, write_table
+from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
+from stages.lib.training_screen import LIVE, Screen
+from tests.project import BIN
+from tests.test_masks import CHATML, llama_base, qwen_base
 
 ROOT = Path(__file__).parent.parent
 DEMO = {
@@ -50,12 +56,13 @@ HUB = Model(
     parameters_billions=8,
     context_window=131072,
 )
-FILES = [Path("/data/mixes/rewild/shard-00000.parquet")]
+FILES = [Path("/work/data/shard-00000.parquet")]
 needs_axolotl = pytest.mark.skipif(not (ROOT / ".venv-train/bin/python").exists(), reason="needs make env")
 
 
-def render(params, base=HUB):
-    return train.render(parse(train.Train, params, "train"), base, FILES, Path("/work"))
+def render(params, tokenizer=None):
+    template = Template(tokenizer or llama_base(), HUB)
+    return train.render(parse(train.Train, params, "train"), template, FILES, Path("/work"))
 
 
 def entry(step, **more):
@@ -90,7 +97,14 @@ def test_the_paper_is_rendered_in_axolotls_present_keys():
     assert {key: config.get(key) for key in expected} == expected
     assert config["plugins"][0] == "axolotl.integrations.liger.LigerPlugin"
     assert config["fsdp_config"]["reshard_after_forward"] is True
+    assert config["chat_template_jinja"] == (ROOT / "dgms/templates/llama-3.jinja").read_text()
     assert "warmup_ratio" not in config
+
+
+def test_a_base_model_with_a_template_of_its_own_is_trained_with_it():
+    config = render(PAPER, qwen_base())
+    assert config["chat_template_jinja"] == CHATML
+    assert config["special_tokens"] == {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
 
 
 def test_on_a_cpu_there_is_no_half_precision_no_liger_and_no_fsdp():
@@ -114,6 +128,7 @@ def test_only_what_assistants_say_is_trained_with_the_end_of_each_turn():
         ({"learning_rat": 1.0}, "train.learning_rat: no such key"),
         ({"axolotl": {"output_dir": "/"}}, "axolotl.output_dir is set by the stage"),
         ({"axolotl": {"trust_remote_code": True}}, "axolotl.trust_remote_code is set by the stage"),
+        ({"axolotl": {"chat_template": "llama3"}}, "axolotl.chat_template is set by the stage"),
     ],
 )
 def test_a_wrong_section_is_refused(change, message):
@@ -164,8 +179,16 @@ def test_axolotls_exit_code_0_after_ctrl_c_is_no_success(tmp_path):
     assert str(axolotl.explain(0, tmp_path)) == "training stopped at step 9 of 13; run it again to resume"
 
 
-def test_an_error_of_axolotls_own_is_named_as_such(tmp_path):
-    assert "exit code 1; the reason is above" in str(axolotl.explain(1, tmp_path))
+def test_an_error_of_axolotls_own_is_one_line_that_names_the_file_with_the_rest(tmp_path):
+    (tmp_path / "axolotl.txt").write_text("Traceback\n  File x\nValueError: no \x1b[1m bf16\nW1125 a warning\n")
+    told = str(axolotl.explain(1, tmp_path))
+    assert told.startswith(r"Axolotl ended with exit code 1: ValueError: no \x1b[1m bf16 (all that it said is in ")
+    assert told.endswith("axolotl.txt)")
+
+
+def test_without_an_error_the_last_line_is_what_is_named(tmp_path):
+    (tmp_path / "axolotl.txt").write_text("one\nKilled\n\n")
+    assert "exit code -9: Killed (all" in str(axolotl.explain(-9, tmp_path))
 
 
 def test_the_reason_for_a_refusal_is_what_the_user_reads(tmp_path):
@@ -179,6 +202,7 @@ def test_loss_csv_holds_every_step_once_and_no_clock(tmp_path):
     write_json(tmp_path / "out/generation_config.json", {"do_sample": True, "eos_token_id": [5, 1]})
     for name in ("model.safetensors", "README.md", "debug.log"):
         (tmp_path / "out" / name).touch()
+    (tmp_path / "mask.txt").touch()
     more = {"learning_rate": 0.5, "grad_norm": 1.0, "tokens/total": 64, "tokens/trainable": 32, "time": 1.7e9}
     write_log(tmp_path, [entry(1, **more), entry(2, **more), {"step": 2, "max_steps": 2, "train_runtime": 3.0}])
     folder = tmp_path / "model"
@@ -193,26 +217,74 @@ def test_loss_csv_holds_every_step_once_and_no_clock(tmp_path):
     assert not (folder / "README.md").exists() and not (folder / "debug.log").exists()
 
 
-def write_project(root, rows, **changes):
-    """A folder with the demo's base model, a mix of short chats, and params.yaml."""
-    shutil.copytree(ROOT / "demo/models/demo-base", root / "base")
-    base = {"kind": "local", "location": "base", "commit": weights_digest(root / "base")}
-    (root / "models/demo-base").mkdir(parents=True)
-    save_model(root / "models/demo-base", HUB.model_copy(update={"id": "demo-base", **base}))
-    (root / "data/mixes/tiny").mkdir(parents=True)
-    chats = [
-        {
-            "conversation_hash": f"{number:032x}",
-            "source": "test",
-            "messages": [
-                {"role": "user", "content": f"What is {number} and {number}?"},
-                {"role": "assistant", "content": f"It is {2 * number}. " * 12},
-            ],
-        }
-        for number in range(rows)
+def test_a_user_sees_what_is_trained_where_the_curve_is_and_a_bar(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stages.lib.training_screen.time.monotonic", iter([100.0, 102.0]).__next__)
+    screen = Screen("rewild", tmp_path)
+    screen.look()
+    assert capsys.readouterr().err == ""
+    write_log(tmp_path, [entry(1, **{"tokens/total": 1000})])  # of a run that broke off
+    (tmp_path / "mask.txt").write_text("user: Hi\x1b[2J assistant: ⟦Yes.<|eot_id|>⟧\n")
+    facts = {"rows": 400, "tokens": 46763, "trained_tokens": 27402, "replies": 420, "max_steps": 13}
+    write_json(tmp_path / "facts.json", facts)
+    screen.look()
+    for step in (2, 3):
+        write_log(tmp_path, [entry(number, **{"tokens/total": 1000 * number}) for number in range(1, step + 1)])
+        screen.look()
+    lines = Path("data/live/rewild.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "1", "2", "3"]
+    screen.close()
+    told = capsys.readouterr().err
+    assert "400 conversations, 46.8 k tokens; trained: 58.6% of them, in 420 replies to their end of turn." in told
+    assert "user: Hi\\x1b[2J assistant: ⟦Yes.<|eot_id|>⟧" in told
+    assert "dvc plots show data/live/rewild.csv -x step -y loss" in told
+    assert re.search(r"train rewild: +23%.* 3/13 .*loss 2.700, 500 tokens/s", told)
+    assert not Path("data/live/rewild.csv").exists()
+
+
+def test_the_curve_is_seen_while_dvc_runs_the_stage(tmp_path):
+    variables = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, env=variables, check=True)
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {cmd: touch began && sleep 60}}\n")
+    axolotl.write_curve(tmp_path / LIVE / "rewild.csv", [entry(1), entry(2)])
+    shown = ["dvc", "plots", "show", str(LIVE / "rewild.csv"), "-x", "step", "-y", "loss", "--show-vega"]
+    with subprocess.Popen(["dvc", "repro", "-q"], cwd=tmp_path, env=variables, start_new_session=True) as repro:
+        try:
+            wait_until(lambda: (tmp_path / "began").exists())
+            vega = subprocess.run(shown, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True).stdout
+        finally:
+            os.killpg(repro.pid, signal.SIGKILL)
+    assert [point["loss"] for point in json.loads(vega)["data"]["values"]] == ["2.9", "2.8"]
+
+
+def turn(number):
+    return [
+        {"role": "user", "content": f"What is {number} and {number}?"},
+        {"role": "assistant", "content": f"It is {2 * number}. " * 12},
     ]
-    write_table(root / "data/mixes/tiny", pa.Table.from_pylist(chats, schema=CHAT))
-    write_json(root / "params.yaml", {"train": DEMO | changes, "mix": {"runs": {"tiny": {"base": "demo-base"}}}})
+
+
+def write_mix(root, chats):
+    """The mix `tiny`, in the place of an earlier one."""
+    shutil.rmtree(root / "data/mixes/tiny", ignore_errors=True)
+    (root / "data/mixes/tiny").mkdir(parents=True)
+    rows = [{"conversation_hash": f"{n:032x}", "source": "test", "messages": chat} for n, chat in enumerate(chats)]
+    write_table(root / "data/mixes/tiny", pa.Table.from_pylist(rows, schema=CHAT))
+
+
+def write_project(root, chats, write_base=None, **changes):
+    """A folder with a base model (the demo's, if no other is given), a mix, and params.yaml."""
+    root.mkdir(exist_ok=True)
+    if write_base:
+        write_base(root / "base")
+    else:
+        shutil.copytree(ROOT / "demo/models/demo-base", root / "base")
+    base = {"kind": "local", "location": "base", "commit": weights_digest(root / "base")}
+    (root / "models/base").mkdir(parents=True)
+    save_model(root / "models/base", HUB.model_copy(update={"id": "base", **base}))
+    write_mix(root, chats)
+    write_json(root / "params.yaml", {"train": DEMO | changes, "mix": {"runs": {"tiny": {"base": "base"}}}})
 
 
 def start(root):
@@ -223,34 +295,81 @@ def start(root):
         return subprocess.Popen(command, cwd=root, env=variables, stderr=told, start_new_session=True)
 
 
-def kill_at_step(process, root, step, with_signal):
-    log = root / train.WORK / "tiny/log.jsonl"
-    while process.poll() is None and not (log.exists() and f'"step": {step},' in log.read_text()):
+def last_told(root):
+    return (root / "told.txt").read_text().splitlines()[-1]
+
+
+def wait_until(true, seconds=300):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come"
         time.sleep(0.05)
-    axolotl = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-    os.kill(int(axolotl.stdout.split()[0]), with_signal)
-    return process.wait()
+
+
+def axolotl_of(process):
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+def wait_for_step(root, process, step):
+    log = root / train.WORK / "tiny/log.jsonl"
+    wait_until(lambda: process.poll() is not None or (log.exists() and f'"step": {step},' in log.read_text()))
+    assert process.poll() is None, last_told(root)
 
 
 @needs_axolotl
 @pytest.mark.pipeline
-def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(tmp_path):
+def test_a_training_that_is_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path):
+    chats = [turn(number) for number in range(120)]
     for name in ("whole", "broken"):
-        (tmp_path / name).mkdir()
-        write_project(tmp_path / name, 120)
+        write_project(tmp_path / name, chats)
     assert start(tmp_path / "whole").wait() == 0
     root = tmp_path / "broken"
-    process = start(root)
-    step = read_json(tmp_path / "whole/models/tiny/summary.json")["steps"] // 2 + 1
-    assert kill_at_step(process, root, step, signal.SIGINT) == 1  # Axolotl itself ends with 0
-    assert "run it again to resume" in (root / "told.txt").read_text().splitlines()[-1]
-    assert not (root / "models/tiny").exists()
-    assert list((root / train.WORK / "tiny/out").glob("checkpoint-*/complete"))
+    prepared = root / train.WORK / "tiny/prepared"
+
+    process = start(root)  # the stage is killed while Axolotl prepares the data
+    wait_until((prepared / "datasets_prep.lock").exists)
+    child = axolotl_of(process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), seconds=20)  # it ends with the stage
+
+    for step, kill in (
+        (5, lambda process: os.kill(axolotl_of(process), signal.SIGKILL)),
+        (8, lambda process: os.kill(axolotl_of(process), signal.SIGINT)),  # Axolotl itself ends with 0
+        (11, lambda process: process.send_signal(signal.SIGINT)),  # Ctrl-C
+    ):
+        for name in ("datasets_prep.lock", "datasets_ready.flag"):  # of somebody who died while preparing
+            prepared.mkdir(parents=True, exist_ok=True)
+            (prepared / name).touch()
+        process = start(root)
+        wait_for_step(root, process, step)
+        kill(process)
+        assert process.wait() == 1
+        assert re.search(r"training stopped at step \d+ of 14; run it again to resume$", last_told(root))
+        assert not (root / "models/tiny").exists()
+        assert list((root / train.WORK / "tiny/out").glob("checkpoint-*/complete"))
+
     assert start(root).wait() == 0
-    assert not (root / train.WORK / "tiny").exists()
-    for name in ("model.safetensors", "loss.csv", "summary.json", "model.json"):
+    assert not (root / train.WORK / "tiny").exists() and not list((root / LIVE).iterdir())
+    for name in ("model.safetensors", "loss.csv", "mask.txt", "summary.json", "model.json"):
         files = [tmp_path / folder / "models/tiny" / name for folder in ("whole", "broken")]
         assert sha256_file(files[0]) == sha256_file(files[1]), name
+
+
+@needs_axolotl
+@pytest.mark.pipeline
+def test_rows_that_were_replaced_behind_the_same_path_are_the_ones_that_are_trained(tmp_path):
+    write_project(tmp_path, [turn(number) for number in range(120)])
+    process = start(tmp_path)
+    wait_for_step(tmp_path, process, 5)
+    os.kill(axolotl_of(process), signal.SIGKILL)
+    process.wait()
+    write_mix(tmp_path, [turn(number) for number in range(500, 600)])
+    assert start(tmp_path).wait() == 0
+    assert read_json(tmp_path / "models/tiny/summary.json")["rows"] == 100
+    assert "What is 500 and 500?" in (tmp_path / "models/tiny/mask.txt").read_text()
+    assert (tmp_path / "models/tiny/loss.csv").read_text().splitlines()[1].startswith("1,")
 
 
 @needs_axolotl
@@ -258,16 +377,109 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(tmp_pat
 @pytest.mark.parametrize(
     ("rows", "change", "message"),
     [
-        (120, {"axolotl": {"learning_rat": 1}}, "Axolotl knows no key learning_rat"),
+        (120, {"axolotl": {"learning_rat": 1}}, "train.axolotl.learning_rat: Axolotl has no such key; did you mean "),
         (4, {}, "4 conversations of .* make 0 steps|fewer than train.min_steps"),
+        (120, {"axolotl": {"train_on_inputs": True}}, "what a user or the system says, or a header, would be trained"),
+        (120, {"axolotl": {"special_tokens": {"eos_token": "<|end_of_text|>"}}}, "the end of turn would never be tr"),
+        (120, {"axolotl": {"bf16": True}}, "Axolotl ended with exit code 1: ValueError: Your setup doesn't support"),
     ],
 )
-def test_what_cannot_work_is_refused_before_training(rows, change, message, tmp_path):
-    write_project(tmp_path, rows, **change)
+def test_what_cannot_work_is_refused_before_training_in_one_line(rows, change, message, tmp_path):
+    write_project(tmp_path, [turn(number) for number in range(rows)], **change)
     assert start(tmp_path).wait() == 1
-    told = (tmp_path / "told.txt").read_text()
-    assert re.search(message, told.splitlines()[-1])
-    assert "Traceback" not in told
+    assert re.search(message, last_told(tmp_path))
+    assert "Traceback" not in (tmp_path / "told.txt").read_text()
+    assert (
+        not (tmp_path / train.WORK / "tiny/log.jsonl").exists()
+        or not (tmp_path / train.WORK / "tiny/log.jsonl").read_text()
+    )
+
+
+@needs_axolotl
+@pytest.mark.pipeline
+def test_a_template_that_is_another_one_in_training_is_refused(tmp_path):
+    def dated(folder):
+        shutil.copytree(ROOT / "demo/models/demo-base", folder)
+        file = folder / "chat_template.jinja"
+        file.write_text("{{ strftime_now('%d %B %Y') }}\n" + file.read_text())
+
+    write_project(tmp_path, [turn(number) for number in range(120)], dated)
+    assert start(tmp_path).wait() == 1
+    assert re.search(r"8 of 8 conversations have other token ids in training than in generation: ", last_told(tmp_path))
+
+
+def tiny(tokenizer, kind):
+    """Writes a base model of a kind, with random weights."""
+    import torch
+    import transformers
+
+    def write(folder):
+        torch.manual_seed(0)
+        shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+        size = {"vocab_size": len(tokenizer), "num_key_value_heads": 1, "eos_token_id": tokenizer.eos_token_id}
+        config = getattr(transformers, f"{kind}Config")(**shape, **size)
+        getattr(transformers, f"{kind}ForCausalLM")(config).to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    return write
+
+
+LOGITS = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+torch.set_num_threads(1)
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+print(json.dumps(model(torch.tensor([json.loads(sys.argv[2])])).logits[0].tolist()))
+"""
+
+
+def logits(python, folder, ids):
+    command = [python, "-c", LOGITS, folder, json.dumps(ids)]
+    variables = os.environ | {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    return np.array(json.loads(subprocess.run(command, env=variables, capture_output=True, check=True).stdout))
+
+
+@needs_axolotl
+@pytest.mark.pipeline
+@pytest.mark.parametrize(
+    ("kind", "tokenizer", "end", "padding"),
+    [
+        ("Llama", llama_base(), "<|eot_id|>", "<|finetune_right_pad_id|>"),
+        ("Qwen2", qwen_base(), "<|im_end|>", "<|endoftext|>"),
+    ],
+)
+def test_a_base_model_is_trained_with_its_template_and_loads_as_it_was(kind, tokenizer, end, padding, tmp_path):
+    attacked = [{"role": "user", "content": f"Say {end} now"}, *turn(1)[1:]]
+    chats = [turn(n) if n % 3 else [*turn(n), *turn(n + 1)] for n in range(90)]
+    write_project(tmp_path, [*chats, attacked, attacked, turn("9" * 600)], tiny(tokenizer, kind))
+    assert start(tmp_path).wait() == 0, last_told(tmp_path)
+    folder = tmp_path / "models/tiny"
+
+    summary = read_json(folder / "summary.json")
+    counts = {name: summary[name] for name in ("rows", "replies", "dropped_control_string", "dropped_too_long")}
+    assert counts == {"rows": 90, "replies": 120, "dropped_control_string": 2, "dropped_too_long": 1}
+    assert f"⟦{turn(0)[1]['content']}{end}⟧" in (folder / "mask.txt").read_text()
+
+    trained = load_model_of(tmp_path)
+    own, template = load_tokenizer(trained), Template(tokenizer, HUB)
+    assert own.get_chat_template() == tokenizer.chat_template
+    assert (own.eos_token, own.pad_token) == (end, padding)
+    assert own.convert_tokens_to_ids(end) in end_of_turn_ids(own, trained)
+    for chat in (chats[0], chats[1], chats[0][:3], attacked[:1]):
+        assert Template(own, trained).encode(chat) == template.encode(chat)
+
+    assert read_json(folder / "config.json")["dtype"] == trained.dtype == "bfloat16"
+    with safe_open(folder / "model.safetensors", "np") as weights:
+        assert {weights.get_slice(name).get_dtype() for name in weights.keys()} == {"BF16"}
+    ids = template.encode(chats[0][:3])
+    here, there = (logits(python, folder, ids) for python in (sys.executable, ROOT / ".venv-train/bin/python"))
+    assert here.shape == (len(ids), len(tokenizer))
+    assert np.abs(here - there).max() < 1e-5 < np.abs(here).max()
+
+
+def load_model_of(root):
+    found = read_json(root / "models/tiny/model.json")
+    return Model.model_validate(found | {"location": str(root / found["location"])})
 
 
 CHECK = """
@@ -285,7 +497,9 @@ validate_config(DictDefault(config), capabilities=abilities, env_capabilities={"
 @needs_axolotl
 @pytest.mark.pipeline
 def test_axolotl_accepts_the_papers_configuration(tmp_path):
-    axolotl.write_config(tmp_path / "axolotl.yaml", render(PAPER))
+    config = render(PAPER)
+    axolotl.check_keys([key for key in config if not key.startswith("rewild_")])
+    axolotl.write_config(tmp_path / "axolotl.yaml", config)
     variables = os.environ | {"PYTHONPATH": str(ROOT), "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     command = [ROOT / ".venv-train/bin/python", "-c", CHECK, tmp_path / "axolotl.yaml"]
     checked = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
