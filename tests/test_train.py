@@ -157,6 +157,18 @@ def test_a_temporary_experiment_finds_the_environment_of_the_main_checkout(tmp_p
     assert axolotl.train_python() == tmp_path / ".venv-train/bin/python"
 
 
+def test_several_gpus_have_the_data_prepared_first_and_a_cluster_has_its_own_launch(tmp_path, monkeypatch):
+    monkeypatch.delenv("REWILD_LAUNCHER", raising=False)
+    one, (prepare, launch) = (axolotl.commands(Path("python"), tmp_path, number) for number in (1, 4))
+    assert [command[3:] for command in one] == [["train", f"{tmp_path}/axolotl.yaml", "--launcher", "python"]]
+    assert prepare[3:] == ["preprocess", f"{tmp_path}/axolotl.yaml"]
+    assert launch[5:] == ["--launcher", "torchrun", "--", "--standalone", "--nproc_per_node", "4"]
+    monkeypatch.setenv("REWILD_LAUNCHER", "/lab/launch.sh")
+    assert axolotl.commands(Path("python"), tmp_path, 16) == [prepare, ["/lab/launch.sh", f"{tmp_path}/axolotl.yaml"]]
+    (tmp_path / "prepared/0123").mkdir(parents=True)
+    assert axolotl.commands(Path("python"), tmp_path, 16) == [["/lab/launch.sh", f"{tmp_path}/axolotl.yaml"]]
+
+
 def test_the_same_training_keeps_whole_checkpoints_and_another_one_none(tmp_path):
     work = tmp_path / "work"
     axolotl.prepare_work(work, {"seed": 1}, "mix")

@@ -109,14 +109,18 @@ def environment(python: Path, work: Path, num_gpus: int, *, offline: bool) -> di
 
 
 def commands(python: Path, work: Path, num_gpus: int) -> list[list[str]]:
-    """What to call. One process prepares the data itself; several need them prepared."""
+    """What to call. One process prepares the data itself; several need them prepared.
+
+    $REWILD_LAUNCHER, a program that is given the path of the configuration, takes the place of Axolotl's own launch.
+    """
     axolotl = [str(python), "-c", "from axolotl.cli.main import main; main()"]  # so its workers import little
     config = str(work / CONFIG)
-    if num_gpus <= 1:
+    launcher = os.environ.get("REWILD_LAUNCHER")
+    if num_gpus <= 1 and not launcher:
         return [[*axolotl, "train", config, "--launcher", "python"]]
-    launcher = ["--launcher", "torchrun", "--", "--standalone", "--nproc_per_node", str(num_gpus)]
+    torchrun = ["--launcher", "torchrun", "--", "--standalone", "--nproc_per_node", str(num_gpus)]
     prepare = [] if list(work.glob("prepared/*/")) else [[*axolotl, "preprocess", config]]
-    return [*prepare, [*axolotl, "train", config, *launcher]]
+    return [*prepare, [launcher, config] if launcher else [*axolotl, "train", config, *torchrun]]
 
 
 def call(command: list[str], variables: dict[str, str], words: Path, look: Callable[[], None]) -> int:

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -149,7 +150,12 @@ def versions() -> dict[str, str]:
 
 
 def end_with_the_stage() -> None:
-    """End this process and all that it has started when the stage is gone, even by kill -9: it holds our stdin open."""
+    """End this process and all that it has started when the stage is gone, even by kill -9.
+
+    The stage holds open the pipe that is the standard input here. What a cluster started may have another one.
+    """
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return
     while os.read(0, 1024):
         pass
     os.killpg(0, signal.SIGKILL)
