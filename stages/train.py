@@ -25,7 +25,7 @@ from stages.lib.axolotl import (
     train_python,
 )
 from stages.lib.examples import choose, special_tokens, without_controls
-from stages.lib.model import MODELS, Model, load_model, save_model, weights_digest
+from stages.lib.model import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
 from stages.lib.shards import (
     SUMMARY,
@@ -215,6 +215,8 @@ def describe(key: str, base: Model, folder: Path) -> Model:
 def load_template(base: Model) -> Template:
     """The base model's chat template, the catalogue's or its own; raise UserError if it cannot hold a chat."""
     template = Template(load_tokenizer(base), base)
+    if not template.tokenizer.chat_template:
+        raise UserError(f"{base.id} has no chat template: name one as `chat_template` in {CATALOGUE}/{base.id}.yaml")
     template.check()
     return template
 

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from stages import train
 from stages.lib import axolotl
 from stages.lib.conversation import CHAT
+from stages.lib.examples import special_tokens
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.params import UserError, parse
 from stages.lib.shards import read_json, sha256_file, write_json, write_table
@@ -105,6 +106,18 @@ def test_a_base_model_with_a_template_of_its_own_is_trained_with_it():
     config = render(PAPER, qwen_base())
     assert config["chat_template_jinja"] == CHATML
     assert config["special_tokens"] == {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
+
+
+def test_a_base_model_without_a_template_is_refused_until_the_catalogue_names_one(tmp_path):
+    llama_base(None).save_pretrained(tmp_path)
+    base = HUB.model_copy(update={"kind": "local", "location": str(tmp_path)})
+    with pytest.raises(
+        UserError, match=r"^llama has no chat template: name one as `chat_template` in dgms/llama.yaml$"
+    ):
+        train.load_template(base)
+    text = (ROOT / "dgms/templates/llama-3.jinja").read_text()
+    found = train.load_template(base.model_copy(update={"chat_template": text}))
+    assert special_tokens(found)["eos_token"] == "<|eot_id|>"
 
 
 def test_on_a_cpu_there_is_no_half_precision_no_liger_and_no_fsdp():

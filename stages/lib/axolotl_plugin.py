@@ -168,5 +168,7 @@ def refuse(folder: Path, reason: str) -> None:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file."""
-    path.write_text(json.dumps(content), encoding="utf-8")
+    """Write a small JSON file, whole: the stage reads it as soon as it is there."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.rename(path)
