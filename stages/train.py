@@ -206,7 +206,7 @@ def describe(key: str, base: Model, folder: Path) -> Model:
         "kind": "local",
         "location": str(MODELS / key),
         "commit": weights_digest(folder),
-        "dtype": read_json(folder / "config.json")["dtype"],
+        "dtype": "bfloat16",
         "chat_template": "",  # Axolotl saves the one it trained with beside the weights
     }
     return base.model_copy(update=own)

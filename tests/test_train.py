@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from stages import train
 from stages.lib import axolotl
@@ -221,25 +222,35 @@ def test_the_reason_for_a_refusal_is_what_the_user_reads(tmp_path):
     assert str(axolotl.explain(2, tmp_path)) == "3 conversations make 1 step"
 
 
-def test_loss_csv_holds_every_step_once_and_no_clock(tmp_path):
-    (tmp_path / "out").mkdir()
-    write_json(tmp_path / "out/config.json", {"use_cache": False})
-    write_json(tmp_path / "out/generation_config.json", {"do_sample": True, "eos_token_id": [5, 1]})
-    for name in ("model.safetensors", "README.md", "debug.log"):
-        (tmp_path / "out" / name).touch()
-    (tmp_path / "mask.txt").touch()
+def test_a_model_is_its_weights_in_bfloat16_its_tokenizer_and_every_step_once_without_a_clock(tmp_path):
+    out, folder = tmp_path / "out", tmp_path / "model"
+    for made in (out, folder):
+        made.mkdir()
+    write_json(out / "config.json", {"use_cache": False, "dtype": "float32"})
+    write_json(out / "generation_config.json", {"do_sample": True, "eos_token_id": [5, 1]})
+    write_json(out / "model.safetensors.index.json", {"metadata": {"total_size": 12}, "weight_map": {"w": "1"}})
+    save_file({"w": np.array([1.0, 2.0, 1e-3], dtype=np.float32), "n": np.array([7])}, out / "1.safetensors")
+    for name in ("tokenizer.json", "README.md", "debug.log"):
+        (out / name).write_text("{}")
+    (tmp_path / "mask.txt").write_text("⟦Hi⟧")
     more = {"learning_rate": 0.5, "grad_norm": 1.0, "tokens/total": 64, "tokens/trainable": 32, "time": 1.7e9}
     write_log(tmp_path, [entry(1, **more), entry(2, **more), {"step": 2, "max_steps": 2, "train_runtime": 3.0}])
-    folder = tmp_path / "model"
-    folder.mkdir()
     axolotl.collect(tmp_path, folder)
     lines = (folder / "loss.csv").read_text().splitlines()
     assert lines[0] == "step,epoch,loss,learning_rate,grad_norm,tokens_total,tokens_trainable"
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
     assert lines[2].split(",")[2:] == ["2.8", "0.5", "1.0", "64", "32"]
     assert read_json(folder / "generation_config.json") == {"eos_token_id": [5, 1]}
-    assert read_json(folder / "config.json") == {"use_cache": True}
-    assert not (folder / "README.md").exists() and not (folder / "debug.log").exists()
+    assert read_json(folder / "config.json") == {"use_cache": True, "dtype": "bfloat16"}
+    assert read_json(folder / "model.safetensors.index.json") == {"metadata": {}, "weight_map": {"w": "1"}}
+    assert dtypes(folder / "1.safetensors") == {"w": "BF16", "n": "I64"}
+    files = {"1.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json"}
+    assert {path.name for path in folder.iterdir()} == files | {"loss.csv", "mask.txt"}
+
+
+def dtypes(file):
+    with safe_open(file, "np") as weights:
+        return {name: weights.get_slice(name).get_dtype() for name in weights.keys()}
 
 
 def test_a_user_sees_what_is_trained_where_the_curve_is_and_a_bar(tmp_path, monkeypatch, capsys):

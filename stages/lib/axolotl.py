@@ -195,11 +195,24 @@ def change_json(path: Path, drop: str = "", **changes: object) -> None:
     write_json(path, content | changes)
 
 
+def copy_as_bfloat16(source: Path, target: Path) -> None:
+    """Copy weights in bfloat16, in which a model is kept whatever precision it was trained in."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(source)
+    kept = {name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in tensors.items()}
+    save_file(kept, target, metadata={"format": "pt"})
+
+
 def collect(work: Path, folder: Path) -> list[dict[str, Any]]:
     """Copy what makes the model, and nothing that holds paths or times; return the steps."""
     for file in sorted({file for pattern in KEPT for file in (work / "out").glob(pattern)}):
-        shutil.copyfile(file, folder / file.name)
-    change_json(folder / "config.json", use_cache=True)
+        copy = copy_as_bfloat16 if file.suffix == ".safetensors" else shutil.copyfile
+        copy(file, folder / file.name)
+    if (index := folder / "model.safetensors.index.json").exists():
+        change_json(index, metadata={})  # it has the bytes of before
+    change_json(folder / "config.json", use_cache=True, dtype="bfloat16")
     change_json(folder / "generation_config.json", drop="do_sample")  # Axolotl's, not the model's
     shutil.copyfile(work / "mask.txt", folder / "mask.txt")
     steps = steps_of(read_log(work))

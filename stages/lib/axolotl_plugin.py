@@ -40,7 +40,7 @@ class PluginArgs(BaseModel):
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
-    """Ends with the stage, listens to the trainer, saves bfloat16, says when all is done."""
+    """Ends with the stage, listens to the trainer, says when all is done."""
 
     def get_input_args(self) -> str:
         """Where Axolotl finds the plugin's keys."""
@@ -58,13 +58,6 @@ class Plugin(BasePlugin):  # type: ignore[misc]
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:  # noqa: ANN401
         """Listen to this trainer."""
         return [Ear(Path(cfg.rewild_folder), cfg.rewild_min_steps, trainer)]
-
-    def post_train(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
-        """Save a model that one process holds whole in bfloat16, as the larger ones are."""
-        if not cfg.fsdp_config:
-            import torch
-
-            model.to(torch.bfloat16)
 
     def post_train_unload(self, cfg: Any) -> None:  # noqa: ANN401
         """Axolotl's last call: everything is on disk."""
