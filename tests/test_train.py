@@ -378,6 +378,8 @@ def test_a_training_that_is_killed_again_and_again_goes_on_to_the_same_bytes(tmp
         for name in ("datasets_prep.lock", "datasets_ready.flag"):  # of somebody who died while preparing
             prepared.mkdir(parents=True, exist_ok=True)
             (prepared / name).touch()
+        log = root / train.WORK / "tiny/log.jsonl"
+        log.write_text((log.read_text() if log.exists() else "") + '{"step": 1')  # and of one who died while writing
         process = start(root)
         wait_for_step(root, process, step)
         kill(process)

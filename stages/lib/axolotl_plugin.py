@@ -60,8 +60,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         return [Ear(Path(cfg.rewild_folder), cfg.rewild_min_steps, trainer)]
 
     def post_train_unload(self, cfg: Any) -> None:  # noqa: ANN401
-        """Axolotl's last call: everything is on disk."""
-        write(Path(cfg.rewild_folder) / FINISHED, {})
+        """Axolotl's last call: everything is on disk, when the process that saves it has come here."""
+        if os.environ.get("RANK", "0") == "0":
+            write(Path(cfg.rewild_folder) / FINISHED, {})
 
 
 class Ear(TrainerCallback):  # type: ignore[misc]
@@ -76,7 +77,7 @@ class Ear(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero:
             return
         log = self.folder / LOG
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        lines = log.read_text(encoding="utf-8").split("\n")[:-1] if log.exists() else []  # a kill may cut the last
         kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
         log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self.look(state.max_steps)
