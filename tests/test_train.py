@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -327,8 +328,11 @@ def start(root):
     """Train in a process of its own; what it tells goes to a file, for a pipe that nobody reads would stop it."""
     variables = os.environ | {"PYTHONPATH": str(ROOT), "REWILD_TRAIN_ENV": str(ROOT / ".venv-train")}
     command = [sys.executable, "-m", "stages.train", "tiny"]
+    heeds_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background
     with (root / "told.txt").open("w") as told:
-        return subprocess.Popen(command, cwd=root, env=variables, stderr=told, start_new_session=True)
+        return subprocess.Popen(
+            command, cwd=root, env=variables, stderr=told, start_new_session=True, preexec_fn=heeds_ctrl_c
+        )
 
 
 def last_told(root):
@@ -370,10 +374,11 @@ def test_a_training_that_is_killed_again_and_again_goes_on_to_the_same_bytes(tmp
     assert process.wait() == -signal.SIGKILL
     wait_until(lambda: not Path(f"/proc/{child}").exists(), seconds=20)  # it ends with the stage
 
-    for step, kill in (
-        (5, lambda process: os.kill(axolotl_of(process), signal.SIGKILL)),
-        (8, lambda process: os.kill(axolotl_of(process), signal.SIGINT)),  # Axolotl itself ends with 0
-        (11, lambda process: process.send_signal(signal.SIGINT)),  # Ctrl-C
+    stopped = r"train: training stopped at step \d+ of 14; run it again to resume"
+    for step, kill, message in (
+        (5, lambda process: os.kill(axolotl_of(process), signal.SIGKILL), stopped),
+        (8, lambda process: os.kill(axolotl_of(process), signal.SIGINT), stopped),  # Axolotl itself ends with 0
+        (11, lambda process: process.send_signal(signal.SIGINT), "train: interrupted; what .* run it again to go on"),
     ):
         for name in ("datasets_prep.lock", "datasets_ready.flag"):  # of somebody who died while preparing
             prepared.mkdir(parents=True, exist_ok=True)
@@ -384,7 +389,7 @@ def test_a_training_that_is_killed_again_and_again_goes_on_to_the_same_bytes(tmp
         wait_for_step(root, process, step)
         kill(process)
         assert process.wait() == 1
-        assert re.search(r"training stopped at step \d+ of 14; run it again to resume$", last_told(root))
+        assert re.fullmatch(message, last_told(root))
         assert not (root / "models/tiny").exists()
         assert list((root / train.WORK / "tiny/out").glob("checkpoint-*/complete"))
 

@@ -140,8 +140,6 @@ def call(command: list[str], variables: dict[str, str], words: Path, look: Calla
                 look()
                 time.sleep(POLL_SECONDS)
             look()
-        except KeyboardInterrupt:
-            pass  # its exit code says it
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
