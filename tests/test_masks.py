@@ -120,7 +120,10 @@ def test_replies_to_their_ends_and_nothing_else_may_be_trained(template: Templat
     assert judged(shown, prepared(shown, [(a, b), (c, d - 1)]), end).startswith(
         "the end of turn would never be trained"
     )
-    assert judged(shown, prepared(shown, [(a, b), (d, d)]), end).startswith("a reply, or its beginning, would not be")
+    assert judged(shown, prepared(shown, [(a + 1, b), (c + 1, d)]), end) == ""  # a space of the template's
+    assert judged(shown, prepared(shown, [(a, b), (d, d)]), end).startswith(
+        "a reply would not be trained, or not whole"
+    )
 
 
 def test_other_token_ids_than_generations_are_refused(template: Template) -> None:

@@ -18,14 +18,15 @@ from safetensors.numpy import save_file
 from stages import train
 from stages.lib import axolotl
 from stages.lib.conversation import CHAT
-from stages.lib.examples import special_tokens
+from stages.lib.examples import end_of_turn, example, special_tokens
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.params import UserError, parse
 from stages.lib.shards import read_json, sha256_file, write_json, write_table
 from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.training_screen import LIVE, Screen
 from tests.project import BIN
-from tests.test_masks import CHATML, llama_base, qwen_base
+from tests.test_masks import CHAT_OF_TWO, CHATML, llama_base, qwen_base
+from tests.test_template import MAKE
 
 ROOT = Path(__file__).parent.parent
 DEMO = {
@@ -523,6 +524,41 @@ def test_a_base_model_is_trained_with_its_template_and_loads_as_it_was(kind, tok
 def load_model_of(root):
     found = read_json(root / "models/tiny/model.json")
     return Model.model_validate(found | {"location": str(root / found["location"])})
+
+
+MASKED = """
+import json, sys
+import numpy as np
+from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter, ChatTemplateStrategy
+from stages.lib.masks import misfit
+from transformers import AutoTokenizer
+for folder in sys.argv[1:]:
+    asked = json.load(open(folder + "/asked.json"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.eos_token = asked["end"]
+    named = {"role": "role", "content": "content"}
+    prompter = ChatTemplatePrompter(tokenizer, tokenizer.chat_template, message_property_mappings=named)
+    strategy = ChatTemplateStrategy(prompter, tokenizer, False, 512, roles_to_train=["assistant"], train_on_eos="turn")
+    row = strategy.tokenize_prompt({"messages": asked["messages"]})
+    same = row["input_ids"] == asked["example"]["ids"]
+    print(json.dumps([same, misfit(asked["example"], np.array(row["labels"]) != -100)]))
+"""
+
+
+@needs_axolotl
+@pytest.mark.pipeline
+def test_axolotl_makes_of_every_form_of_template_what_generation_does(tmp_path):
+    for name, make in MAKE.items():
+        template = Template(make(), HUB)
+        end = end_of_turn(template)
+        shown = example(CHAT_OF_TWO, template, template.tokenizer.convert_tokens_to_ids(end))
+        template.tokenizer.save_pretrained(tmp_path / name)
+        write_json(tmp_path / name / "asked.json", {"end": end, "messages": CHAT_OF_TWO, "example": shown})
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    command = [str(ROOT / ".venv-train/bin/python"), "-c", MASKED, *(str(tmp_path / name) for name in MAKE)]
+    told = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = [json.loads(line) for line in told.splitlines() if line.startswith("[")]
+    assert dict(zip(MAKE, found, strict=True)) == {name: [True, ""] for name in MAKE}
 
 
 CHECK = """

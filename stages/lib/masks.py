@@ -100,7 +100,10 @@ def objection(total: dict[str, int], examples: list[Example], found: list[Prepar
 
 
 def misfit(example: Example, trained: npt.NDArray[np.bool_]) -> str:
-    """What is wrong with which tokens of an example are trained; empty when these are its replies to their ends."""
+    """What is wrong with which tokens of an example are trained; empty when these are its replies to their ends.
+
+    The first token of a reply and the one before its end may be a space that stands in the template: Axolotl leaves it.
+    """
     of_replies = np.zeros(len(trained), dtype=bool)
     for first, last in example["replies"]:
         of_replies[first : last + 1] = True
@@ -108,8 +111,8 @@ def misfit(example: Example, trained: npt.NDArray[np.bool_]) -> str:
         return "what a user or the system says, or a header, would be trained"
     if not all(trained[last] for _, last in example["replies"]):
         return "the end of turn would never be trained, so the model could not stop"
-    if not all(trained[first] for first, _ in example["replies"]):
-        return "a reply, or its beginning, would not be trained"
+    if not all(trained[first + 1 : last - 1].all() for first, last in example["replies"]):
+        return "a reply would not be trained, or not whole"
     return ""
 
 
