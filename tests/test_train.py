@@ -24,7 +24,7 @@ from stages.lib.params import UserError, parse
 from stages.lib.shards import read_json, sha256_file, write_json, write_table
 from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.training_screen import LIVE, Screen
-from tests.project import BIN
+from tests.project import BIN, small_params, write_model
 from tests.test_masks import CHAT_OF_TWO, CHATML, llama_base, qwen_base
 from tests.test_template import MAKE
 
@@ -450,6 +450,20 @@ def test_a_template_that_is_another_one_in_training_is_refused(tmp_path):
     write_project(tmp_path, [turn(number) for number in range(120)], dated)
     assert start(tmp_path).wait() == 1
     assert re.search(r"8 of 8 conversations have other token ids in training than in generation: ", last_told(tmp_path))
+
+
+@needs_axolotl
+@pytest.mark.pipeline
+def test_a_key_that_axolotl_does_not_have_is_refused_before_anything_is_generated(tmp_path):
+    for name in ("rich", "plain", "base"):
+        write_model(tmp_path, name)
+    params = small_params()
+    write_json(tmp_path / "params.yaml", params | {"train": params["train"] | {"axolotl": {"learning_rat": 1}}})
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "REWILD_TRAIN_ENV": str(ROOT / ".venv-train")}
+    command = [sys.executable, "-m", "stages.check"]
+    checked = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    expected = "check: train.axolotl.learning_rat: Axolotl has no such key; did you mean learning_rate?\n"
+    assert (checked.returncode, checked.stderr) == (1, expected)
 
 
 def tiny(tokenizer, kind):
