@@ -27,7 +27,7 @@ from stages.lib.choice import to_chats
 from stages.lib.conversation import RESPONSE, VERDICT
 from stages.lib.lengths import Lengths
 from stages.lib.model import Model, save_model, weights_digest
-from stages.lib.screen import Screen
+from stages.lib.screening import Screening
 from stages.lib.shards import new_folder, sha256_folder, write_json, write_shard
 
 SHARES = {"dgm": 0.7, "mmlu": 0.2, "algebra": 0.1}  # of all rows
@@ -111,7 +111,7 @@ def ours(rows: int) -> None:
     """The stage's own functions, without the tokens."""
     recipe = make_recipe(rows)
     sources, reference = mix.open_sources(recipe)
-    places = {name: mix.choose(source, recipe, Screen(recipe), NoLengths()) for name, source in sources.items()}
+    places = {name: mix.choose(source, recipe, Screening(recipe), NoLengths()) for name, source in sources.items()}
     chosen = mix.arrange(sources, places, 13)
     mix.write_mix(Path("data/mixes/ours"), chosen, reference, NoLengths())
 

@@ -97,9 +97,9 @@ def paper(steps: int, changes: dict[str, Any]) -> Train:
     axolotl = {"max_steps": steps, "save_strategy": "no", "saves_per_epoch": None, **changes}
     micro_batch_size = axolotl.pop("micro_batch_size", 1)
     return Train(
-        device="gpu", sequence_length=LENGTH, learning_rate=2e-5, num_epochs=1, lr_scheduler="cosine", warmup_ratio=0.03,
-        micro_batch_size=micro_batch_size, gradient_accumulation_steps=ACCUMULATION // micro_batch_size, num_gpus=1, min_steps=1,
-        seed=42, axolotl=axolotl,
+        device="gpu", num_gpus=1, sequence_length=LENGTH, learning_rate=2e-5, num_epochs=1, lr_scheduler="cosine",
+        warmup_ratio=0.03, micro_batch_size=micro_batch_size, min_steps=1, seed=42, axolotl=axolotl,
+        gradient_accumulation_steps=ACCUMULATION // micro_batch_size,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from stages.lib.manifest import Manifest
 from stages.lib.model import load_model
 from stages.lib.ordered import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
 from stages.lib.params import UserError
-from stages.lib.screen import Screen
+from stages.lib.screening import Screening
 from stages.lib.shards import (
     ROWS_PER_GROUP,
     ROWS_PER_SHARD,
@@ -77,10 +77,10 @@ def open_sources(recipe: dict[str, Any]) -> tuple[dict[str, Source], Source | No
     return sources, reference
 
 
-def choose(source: Source, recipe: dict[str, Any], screen: Screen, lengths: Lengths) -> np.ndarray:
+def choose(source: Source, recipe: dict[str, Any], screening: Screening, lengths: Lengths) -> np.ndarray:
     """The places of the rows that a mix takes of a source, in key order."""
     order = in_key_order(source.candidates, recipe["seed"])
-    tried = screen.passed(source, order, source.take.get("rows", len(order)))
+    tried = screening.passed(source, order, source.take.get("rows", len(order)))
     if "tokens" in source.take:
         return up_to_tokens(source, tried, source.take["tokens"], lengths)
     return enough(source.candidates, tried, source.take["rows"], recipe["on_shortage"])
@@ -218,16 +218,16 @@ def of_sources(sources: dict[str, Source]) -> dict[str, Any]:
 def main(key: str) -> None:
     """Make the mix of one run."""
     recipe = read_json(Path("metrics/recipes.json"))["runs"][key]
-    lengths, screen = Lengths(load_model(recipe["base"])), Screen(recipe)
+    lengths, screening = Lengths(load_model(recipe["base"])), Screening(recipe)
     sources, reference = open_sources(recipe)
-    places = {name: choose(source, recipe, screen, lengths) for name, source in sources.items()}
+    places = {name: choose(source, recipe, screening, lengths) for name, source in sources.items()}
     if not any(map(len, places.values())):
         raise UserError(f"mix.runs.{key} takes no rows: name dgms or auxiliary sets in it")
     chosen = arrange(sources, places, recipe["seed"])
     manifest = write_mix(MIXES / key, chosen, reference, lengths)
     with new_folder(MANIFESTS / key) as folder:
-        screen.write(folder)
-        write_json(folder / SUMMARY, manifest.summary() | screen.summary() | of_sources(sources))
+        screening.write(folder)
+        write_json(folder / SUMMARY, manifest.summary() | screening.summary() | of_sources(sources))
     say(f"{key}: {', '.join(f'{part.source.name} {len(part.places)}' for part in chosen)} rows")
 
 

@@ -27,7 +27,7 @@ FOUND = pa.schema([
 BENCHMARKS = Path("data/benchmarks")
 
 
-class Screen:
+class Screening:
     """Looks at the rows that a mix would take, in key order, and drops or flags those with a reason."""
 
     def __init__(self, recipe: dict[str, Any]) -> None:
