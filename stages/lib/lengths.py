@@ -1,5 +1,6 @@
 """Lengths in tokens of the model that will be trained."""
 
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,7 @@ class Lengths:
 
     def __init__(self, model: Model) -> None:
         self._tokenizer = load_tokenizer(model)
+        self._tokenizer.model_max_length = sys.maxsize  # else it warns of each longer chat
         self._template = Template(self._tokenizer, model)
         self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and does not take two
 
