@@ -202,7 +202,7 @@ def test_a_mix_larger_than_what_exists_takes_all_and_says_so(project: Project) -
     output = project.run("dvc", "exp", "run", "-S", "mix.size=500000")
     assert "plain has 12 rows, 500000 were asked for; on_shortage: cap" in output
     mix = project.json("metrics/mix/only.json")
-    assert (mix["asked"], mix["taken"]) == ({"plain": 500000}, {"plain": 12})
+    assert (mix["asked"]["plain"]["rows"], mix["sources"]["plain"]["rows"]) == (500000, 12)
     assert not [stage for stage in project.experiment("mix.size=600000") if stage.startswith(("mix", "train"))]
 
 

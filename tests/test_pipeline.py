@@ -38,7 +38,12 @@ def test_the_whole_pipeline_runs_with_the_real_engines_and_a_second_run_does_not
         project.edit("params.yaml", old, new)
     stages = project.repro()
     assert {"generate@demo-rich", "train@rewild", "answers@rewild", "evaluate@rewild", "report"} <= set(stages)
-    assert project.json("metrics/mix/rewild.json")["taken"] == {"demo-rich": 20, "knowledge": 10, "algebra": 10}
+    mix = project.json("metrics/mix/rewild.json")
+    rows = {source: part["rows"] for source, part in mix["sources"].items()}
+    assert rows == {"demo-rich": 20, "knowledge": 10, "algebra": 10}
+    trained = project.json("metrics/train/rewild.json")
+    if trained["rows"] == mix["rows"]:  # else rows with control strings were left out
+        assert trained["tokens"] == mix["tokens"], "the manifest does not count what is trained"
     assert set(project.json("metrics/evaluate/rewild.json")) == {
         "average", "demo_algebra", "demo_instructions", "demo_knowledge"
     }  # fmt: skip
