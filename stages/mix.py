@@ -28,7 +28,7 @@ from stages.lib.choice import (
     repeats,
 )  # fmt: skip
 from stages.lib.conversation import CHAT
-from stages.lib.lengths import Lengths
+from stages.lib.lengths import Lengths, cut_to_reference
 from stages.lib.manifest import Manifest
 from stages.lib.model import load_model
 from stages.lib.ordered import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
@@ -48,6 +48,7 @@ from stages.lib.shell import progress, run, say
 from stages.lib.sources import require
 
 Finish = Callable[[pa.Table], tuple[pa.Table, int]]  # rows as they were chosen -> as they are written, replies cut
+HINT = "ask for fewer, make more, or set mix.on_shortage to cap or upsample"
 MIXES, MANIFESTS = Path("data/mixes"), Path("data/manifests")
 
 
@@ -82,7 +83,9 @@ def choose(source: Source, recipe: dict[str, Any], screening: Screening, lengths
     order = in_key_order(source.candidates, recipe["seed"])
     tried = screening.passed(source, order, source.take.get("rows", len(order)))
     if "tokens" in source.take:
-        return up_to_tokens(source, tried, source.take["tokens"], lengths)
+        places = up_to_tokens(source, tried, recipe["on_shortage"], lengths)
+        screening.forget_all_but(source.name, source.candidates.names.take(places))
+        return places
     return enough(source.candidates, tried, source.take["rows"], recipe["on_shortage"])
 
 
@@ -94,18 +97,22 @@ def enough(candidates: Candidates, places: np.ndarray, rows: int, on_shortage: s
         return repeated(places, rows)
     left_out = ", ".join(f"{reason} {count}" for reason, count in candidates.counts().items())
     raise UserError(
-        f"{candidates.source}: {rows} rows were asked for and {len(places)} can be taken (left out: {left_out}); "
-        f"ask for fewer, generate more, or set mix.on_shortage to cap or upsample"
+        f"{candidates.source}: {rows} rows were asked for and {len(places)} can be taken (left out: {left_out}); {HINT}"
     )
 
 
-def up_to_tokens(source: Source, places: np.ndarray, tokens: int, lengths: Lengths) -> np.ndarray:
-    """The first rows that together have so many tokens, the last one included; all, if they have fewer."""
-    counted = np.zeros(0, np.int64)
+def up_to_tokens(source: Source, places: np.ndarray, on_shortage: str, lengths: Lengths) -> np.ndarray:
+    """The first rows that together have as many tokens as are asked for, the last one included.
+
+    All if they have fewer, unless that is an error.
+    """
+    tokens, counted = source.take["tokens"], np.zeros(0, np.int64)
     for table in in_order([source.reading(places, np.arange(len(places)))]):
         counted = np.append(counted, lengths.of_chats(table["messages"]))
         if counted.sum() >= tokens:
             break
+    if counted.sum() < tokens and on_shortage == "error":
+        raise UserError(f"{source.name}: {tokens} tokens were asked for and {counted.sum()} can be taken; {HINT}")
     return places[: int(np.searchsorted(np.cumsum(counted), tokens)) + 1]
 
 
@@ -145,30 +152,6 @@ def readings(chosen: list[Chosen], reference: Source | None) -> list[Reading]:
         *(part.source.reading(part.places, 2 * part.ranks) for part in chosen),
         *(reference.reading(places, 2 * part.ranks + 1) for part, places in beside),
     ]
-
-
-def cut_to_reference(table: pa.Table, lengths: Lengths) -> tuple[pa.Table, int]:
-    """The rows with even ranks, each reply cut to the length of the one in the row with the next rank, if there is one.
-
-    Also how many replies became shorter.
-    """
-    ranks, chats = table[RANK].to_numpy(), table["messages"].to_pylist()
-    is_row = ranks % 2 == 0
-    pairs = np.flatnonzero(is_row[:-1] & (ranks[1:] == ranks[:-1] + 1))
-    replies = [
-        (message, other["content"])
-        for place in pairs
-        for message, other in zip(chats[place], chats[place + 1], strict=True)
-        if message["role"] == "assistant"
-    ]
-    texts = [message["content"] for message, _ in replies]
-    cut = lengths.cut(texts, [other for _, other in replies])
-    for (message, _), text in zip(replies, cut, strict=True):
-        message["content"] = text
-    column = CHAT.get_field_index("messages")
-    messages = pa.array([chats[place] for place in np.flatnonzero(is_row)], CHAT.field(column).type)
-    rows = table.filter(is_row).set_column(column, CHAT.field(column), messages)
-    return rows, sum(before != after for before, after in zip(texts, cut, strict=True))
 
 
 def write_mix(mix: Path, chosen: list[Chosen], reference: Source | None, lengths: Lengths) -> Manifest:

@@ -180,6 +180,10 @@ def test_a_set_can_be_taken_up_to_a_number_of_tokens() -> None:
     found = make({"s": {"tokens": 4 * each + 1}})
     assert len(found) == 5 and manifest()["tokens"] == 5 * each
     assert names(found, "s") == names(make({"s": 5}), "s")
+    make({"s": {"tokens": 3 * each}}, duplicates={"then": "flag", "similarity": 1.0})
+    assert manifest()["duplicates"] == {"s": 2}  # of the three rows in the mix, not of all thirty
+    with pytest.raises(UserError, match=f"s: {31 * each} tokens were asked for and {30 * each} can be taken"):
+        make({"s": {"tokens": 31 * each}})
 
 
 def test_with_a_reference_no_reply_is_longer_than_the_references_reply_to_the_same_turn() -> None:
@@ -192,6 +196,14 @@ def test_with_a_reference_no_reply_is_longer_than_the_references_reply_to_the_sa
     [row] = [row for row in rows if row["source"] == "a"]
     assert [m["content"] for m in row["messages"]] == ["Hi?", short, "So?", short]
     assert manifest()["cut_replies"] == 1 and manifest()["left_out"] == {"a": {"not_in_reference": 1}}
+
+
+def test_a_reference_with_other_turns_is_refused_in_one_line() -> None:
+    write_dgm("a", [response("x", ("Hi?", "Yes."), ("So?", "So."))])
+    write_dgm("r", [response("x", ("Hi?", "Yes."))])
+    digests = {what: sha256_folder(Path("data") / what / "r") for what in ("responses", "verdicts")}
+    with pytest.raises(UserError, match="the reference has 1 turns of a conversation of 2 that begins with 'Hi\\?'"):
+        make({"a": 1}, reference={"dgm": "r", **digests})
 
 
 def test_cutting_ends_with_a_whole_character_and_never_has_more_tokens() -> None:
@@ -249,8 +261,11 @@ def test_a_contaminated_row_is_flagged_or_gives_its_place_to_the_next() -> None:
     assert names(make({"a": 10}, contamination=contamination | {"then": "flag"})) > {"bad"}
     assert manifest()["contaminated"] == {"apples": 1}
     assert pq.read_table("data/manifests/run/found.parquet").to_pylist() == [
-        {"source": "a", "conversation_hash": "bad", "reason": "contaminated", "of": "apples", "document": "7"}
-    ]
+        {
+            "source": "a", "conversation_hash": "bad", "reason": "contaminated", "dropped": False, "of": "apples",
+            "document": "7",
+        }
+    ]  # fmt: skip
     found = make({"a": 9}, contamination=contamination | {"then": "drop"})
     assert names(found) == {str(number) for number in range(9)}
     assert manifest()["left_out"] == {"a": {"contaminated": 1}}

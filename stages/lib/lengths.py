@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages.lib.conversation import CHAT, Message
 from stages.lib.model import Model
+from stages.lib.ordered import RANK
+from stages.lib.params import UserError
 from stages.lib.template import Template, load_tokenizer
 
 CHATS_AT_ONCE = 512  # that are encoded in one call, on all cores
@@ -60,3 +63,32 @@ class Lengths:
             if len(self._ids([kept])[0]) <= limit:  # what is cut may be encoded anew in more tokens
                 return kept
         return ""
+
+
+def cut_to_reference(table: pa.Table, lengths: Lengths) -> tuple[pa.Table, int]:
+    """The rows with even ranks, each reply cut to the one in the row with the next rank, if there is one.
+
+    Also how many replies became shorter.
+    """
+    ranks, chats = table[RANK].to_numpy(), table["messages"].to_pylist()
+    is_row = ranks % 2 == 0
+    pairs = np.flatnonzero(is_row[:-1] & (ranks[1:] == ranks[:-1] + 1))
+    replies = [reply for place in pairs for reply in replies_beside(chats[place], chats[place + 1])]
+    texts = [message["content"] for message, _ in replies]
+    cut = lengths.cut(texts, [other for _, other in replies])
+    for (message, _), text in zip(replies, cut, strict=True):
+        message["content"] = text
+    column = CHAT.get_field_index("messages")
+    messages = pa.array([chats[place] for place in np.flatnonzero(is_row)], CHAT.field(column).type)
+    rows = table.filter(is_row).set_column(column, CHAT.field(column), messages)
+    return rows, sum(before != after for before, after in zip(texts, cut, strict=True))
+
+
+def replies_beside(chat: list[Message], other: list[Message]) -> list[tuple[Message, str]]:
+    """The replies of a chat, each with the other chat's reply to the same turn; raise UserError if turns are missing."""
+    if len(chat) != len(other):
+        raise UserError(
+            f"the reference has {len(other) // 2} turns of a conversation of {len(chat) // 2} that begins with "
+            f"{chat[0]['content'][:40]!r}: let validate drop such, or take another reference"
+        )
+    return [(mine, its["content"]) for mine, its in zip(chat, other, strict=True) if mine["role"] == "assistant"]

@@ -21,6 +21,7 @@ FOUND = pa.schema([
     ("source", pa.string()),
     ("conversation_hash", pa.string()),
     ("reason", pa.string()),  # duplicate, contaminated
+    ("dropped", pa.bool_()),  # else it is in the mix
     ("of", pa.string()),  # the row of the same source that it repeats, or the benchmark
     ("document", pa.string()),  # of the benchmark
 ])
@@ -32,7 +33,7 @@ class Screening:
 
     def __init__(self, recipe: dict[str, Any]) -> None:
         self._duplicates, self._contamination = recipe.get("duplicates"), recipe.get("contamination")
-        self._found: list[dict[str, str]] = []
+        self._found: list[dict[str, Any]] = []
         if self._contamination:
             folder = require(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
             texts = ((row["benchmark"], row["document"], row["text"]) for row in read_rows(folder))
@@ -67,20 +68,27 @@ class Screening:
         """Why a row is dropped; empty if it stays. Whatever is found is remembered."""
         text = "\n".join(message["content"] for message in row["messages"])
         if self._duplicates and seen and (earlier := seen.find(row["conversation_hash"], text)):
-            self._note(row, "duplicate", earlier)
+            self._note(row, "duplicate", self._duplicates["then"], earlier)
             if self._duplicates["then"] == "drop":
                 return "duplicate"
         if self._contamination and (hits := self._overlap.hits(text)):
             for benchmark, document in hits:
-                self._note(row, "contaminated", benchmark, document)
+                self._note(row, "contaminated", self._contamination["then"], benchmark, document)
             if self._contamination["then"] == "drop":
                 return "contaminated"
         return ""
 
-    def _note(self, row: dict[str, Any], reason: str, of: str, document: str = "") -> None:
+    def _note(self, row: dict[str, Any], reason: str, then: str, of: str, document: str = "") -> None:
         """Remember what was found of a row."""
         names = {name: row[name] for name in ("source", "conversation_hash")}
-        self._found.append({**names, "reason": reason, "of": of, "document": document})
+        self._found.append({**names, "reason": reason, "dropped": then == "drop", "of": of, "document": document})
+
+    def forget_all_but(self, source: str, names: pa.ChunkedArray) -> None:
+        """Forget what was found of a source's rows that are neither in the mix nor dropped."""
+        taken = set(names.to_pylist())
+        self._found = [
+            row for row in self._found if row["source"] != source or row["dropped"] or row["conversation_hash"] in taken
+        ]
 
     def write(self, folder: Path) -> None:
         """List everything that was found."""
