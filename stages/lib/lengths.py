@@ -85,7 +85,7 @@ def cut_to_reference(table: pa.Table, lengths: Lengths) -> tuple[pa.Table, int]:
 
 
 def replies_beside(chat: list[Message], other: list[Message]) -> list[tuple[Message, str]]:
-    """The replies of a chat, each with the other chat's reply to the same turn; raise UserError if turns are missing."""
+    """The replies of a chat, each with the other chat's reply to the same turn; UserError if turns are missing."""
     if len(chat) != len(other):
         raise UserError(
             f"the reference has {len(other) // 2} turns of a conversation of {len(chat) // 2} that begins with "
