@@ -54,8 +54,8 @@ def make_sources(rows: int) -> None:
         ):
             for number, start in enumerate(range(0, round(rows * share), BATCH)):
                 table = make_rows(source, start, text, rng)
-                write_shard(chats, number, to_chats(table, source))
-                write_shard(own, number, table if source == "dgm" else to_chats(table, source))
+                write_shard(chats, number, to_chats(table, np.arange(len(table)), source))
+                write_shard(own, number, table if source == "dgm" else to_chats(table, np.arange(len(table)), source))
                 write_shard(verdicts, number, make_verdicts(table))
 
 

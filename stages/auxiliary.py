@@ -232,7 +232,7 @@ def write_sorted(chats: Iterable[Row], folder: Path, tally: Tally) -> None:
         if not tally.chats:
             return
         places = distinct(read_table(Path(draft), ["conversation_hash"])["conversation_hash"])
-        reading = Reading(Path(draft), CHAT.names, pa.Table.combine_chunks, places, np.arange(len(places)))
+        reading = Reading(Path(draft), CHAT.names, pa.Table.take, places, np.arange(len(places)))
         for number, table in enumerate(in_order([reading], ROWS_PER_SHARD)):
             tally.turns.update(map(str, num_turns(table["messages"]).to_pylist()))
             write_shard(folder, number, table.drop([RANK]))

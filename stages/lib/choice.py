@@ -87,23 +87,24 @@ class Source:
 
     def reading(self, places: np.ndarray, ranks: np.ndarray) -> Reading:
         """Rows of the source as rows of CHAT."""
-        convert = partial(to_chats, source=self.name) if self.is_dgm else pa.Table.combine_chunks
+        convert = partial(to_chats, source=self.name) if self.is_dgm else pa.Table.take
         return Reading(self.folder, TURNS if self.is_dgm else CHAT.names, convert, places, ranks)
 
 
-def to_chats(table: pa.Table, source: str) -> pa.Table:
-    """Conversations with `turns` as rows of CHAT: each turn is a user's message and an assistant's."""
+def to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
+    """Conversations with `turns`, in this order, as rows of CHAT: each turn is a user's message and an assistant's."""
     turns = table["turns"].combine_chunks()
     users, assistants = (turns.flatten().field(name) for name in ("user", "assistant"))
-    num_turns = len(users)
-    order = np.arange(2 * num_turns).reshape(2, num_turns).T.ravel()  # user 0, assistant 0, user 1 ...
-    contents = pa.concat_arrays([users, assistants]).take(pa.array(order))
-    roles = pa.array(["user", "assistant"]).take(pa.array(np.tile([0, 1], num_turns)))
-    offsets = turns.offsets.to_numpy()
-    starts = pa.array((2 * (offsets - offsets[0])).astype(np.int32))
-    messages = pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
-    sources = pa.array([source]).take(pa.array(np.zeros(len(table), np.int64)))
-    return pa.table([table["conversation_hash"], sources, messages], schema=CHAT)
+    starts = turns.offsets.to_numpy() - turns.offsets[0].as_py()
+    counts = np.diff(starts)[order]
+    stops = np.cumsum(counts)
+    turn = np.arange(stops[-1]) + np.repeat(starts[:-1][order] - (stops - counts), counts)
+    contents = pa.concat_arrays([users, assistants]).take(pa.array(np.stack([turn, turn + len(users)], axis=1).ravel()))
+    roles = pa.array(["user", "assistant"]).take(pa.array(np.tile([0, 1], len(turn))))
+    offsets = pa.array(np.concatenate([[0], 2 * stops]).astype(np.int32))
+    messages = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
+    sources = pa.array([source]).take(pa.array(np.zeros(len(order), np.int64)))
+    return pa.table([table["conversation_hash"].take(order), sources, messages], schema=CHAT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Reading:
 
     folder: Path
     columns: list[str]
-    convert: Callable[[pa.Table], pa.Table]  # what was read, as what is wanted; row by row
+    convert: Callable[[pa.Table, np.ndarray], pa.Table]  # rows as they were read, in an order, as what is wanted
     places: np.ndarray  # of the rows, counted through the folder's files; a row can be wanted twice
     ranks: np.ndarray  # beside `places`; no rank twice
 
@@ -120,7 +120,7 @@ def scatter_file(file: Path, first: int, reading: Reading, parts: list[Part], ro
     """Put the rows of one file into their parts; its first row has the place `first`."""
     for rows, ranks in gathered(taken_rows(file, first, reading)):
         order = np.argsort(ranks)
-        ranks, rows = ranks[order], reading.convert(rows.take(order)).append_column(RANK, pa.array(ranks[order]))
+        ranks, rows = ranks[order], reading.convert(rows, order).append_column(RANK, pa.array(ranks[order]))
         numbers = ranks // rows_per_part
         for start, stop in zip(*bounds(numbers), strict=True):
             parts[numbers[start]].add(rows.slice(start, stop - start))
