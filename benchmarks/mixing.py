@@ -28,7 +28,7 @@ from stages.lib.conversation import RESPONSE, VERDICT
 from stages.lib.lengths import Lengths
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.screening import Screening
-from stages.lib.shards import new_folder, sha256_folder, write_json, write_shard
+from stages.lib.shards import new_folder, read_json, sha256_folder, write_json, write_shard
 
 SHARES = {"dgm": 0.7, "mmlu": 0.2, "algebra": 0.1}  # of all rows
 TAKE = {"dgm": 0.24675, "mmlu": 0.0998, "algebra": 0.02}  # Tab. 1, of a million
@@ -109,7 +109,8 @@ class NoLengths(Lengths):
 
 def ours(rows: int) -> None:
     """The stage's own functions, without the tokens."""
-    recipe = make_recipe(rows)
+    del rows
+    recipe = read_json(Path("recipe.json"))
     sources, reference = mix.open_sources(recipe)
     places = {name: mix.choose(source, recipe, Screening(recipe), NoLengths()) for name, source in sources.items()}
     chosen = mix.arrange(sources, places, 13)
@@ -118,13 +119,14 @@ def ours(rows: int) -> None:
 
 def stage(rows: int) -> None:
     """`python -m stages.mix`, whole."""
+    del rows
     location, commit = str(DEMO_BASE), weights_digest(DEMO_BASE)
     Path("models/base").mkdir(parents=True, exist_ok=True)
     base = Model(
         id="base", name="base", location=location, kind="local", commit=commit, parameters_billions=0, context_window=9
     )  # fmt: skip
     save_model(Path("models/base"), base)
-    write_json(Path("metrics/recipes.json"), {"runs": {"stage": make_recipe(rows)}})
+    write_json(Path("metrics/recipes.json"), {"runs": {"stage": read_json(Path("recipe.json"))}})
     mix.main("stage")
 
 
@@ -179,6 +181,7 @@ def compare(rows: int, ways: list[str]) -> None:
     """Make the sources if they are not there, and measure every way."""
     if not Path("chats").exists():
         make_sources(rows)
+    write_json(Path("recipe.json"), make_recipe(rows))
     disk = sum(file.stat().st_size for file in Path("chats").rglob("*.parquet")) / 1e6
     print(f"{sum(take(rows).values())} of {rows} rows, {disk:.0f} MB of parquet, {len(os.sched_getaffinity(0))} cores")
     found = {way: measure(way, rows) for way in ways}

@@ -65,7 +65,9 @@ def open_source(name: str, found: dict[str, Any], filters: Filters | None) -> So
 def open_sources(recipe: dict[str, Any]) -> tuple[dict[str, Source], Source | None]:
     """The sources of a recipe by name, and the DGM to whose replies the others are cut, if there is one."""
     filters = Filters(**recipe["filters"]) if "filters" in recipe else None
-    sources = {name: open_source(name, found, filters) for name, found in sorted(recipe["sources"].items())}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        opened = [pool.submit(open_source, name, found, filters) for name, found in sorted(recipe["sources"].items())]
+        sources = {source.name: source for source in (task.result() for task in opened)}
     if "reference" not in recipe:
         return sources, None
     all_of_it = {**recipe["reference"], "kind": "dgm", "take": {}}

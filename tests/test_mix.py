@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import mix
-from stages.lib.choice import repeats
-from stages.lib.conversation import CHAT, RESPONSE, VERDICT
+from stages.lib.choice import hashes, repeats
+from stages.lib.conversation import CHAT, RESPONSE, VERDICT, keyed_hash
 from stages.lib.lengths import Lengths
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.ordered import Reading, in_order
@@ -145,6 +145,12 @@ def test_rows_come_out_in_any_order_in_parts_with_repeats() -> None:
     assert [len(part) for part in parts] == [100] * 10 + [2]
     found = pa.concat_tables(parts)["n"].to_numpy()
     assert (found[ranks] == places).all()
+
+
+def test_keys_of_many_names_are_the_keyed_hashes_of_each() -> None:
+    found = hashes(7, "a", names=pa.chunked_array([["x", "日本"], [], ["y"]], pa.string()))
+    assert found.tolist() == [keyed_hash(7, "a", name) for name in ("x", "日本", "y")]
+    assert len(hashes(7, names=pa.chunked_array([], pa.string()))) == 0
 
 
 def test_only_conversations_that_the_filters_let_through_are_taken_and_the_others_are_counted() -> None:

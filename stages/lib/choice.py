@@ -1,5 +1,6 @@
 """Which rows of a source go into a mix, and in which order they are tried."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -127,11 +128,14 @@ def in_key_order(candidates: Candidates, seed: int) -> np.ndarray:
 
 
 def hashes(seed: int, *parts: str, names: pa.ChunkedArray) -> np.ndarray:
-    """The keyed hash of each name under (seed, parts)."""
-    return np.concatenate([
-        np.fromiter((keyed_hash(seed, *parts, name) for name in chunk.to_pylist()), np.int64, len(chunk))
+    """The keyed_hash of (seed, parts, name) for each name, all at once."""
+    prefix = "\x1f".join([str(seed), *parts, ""]).encode()
+    digests = [
+        hashlib.blake2b(prefix + name, digest_size=8).digest()
         for chunk in names.chunks
-    ] or [np.zeros(0, np.int64)])  # fmt: skip
+        for name in chunk.cast(pa.binary()).to_pylist()
+    ]
+    return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
 def repeated(places: np.ndarray, rows: int) -> np.ndarray:
