@@ -26,6 +26,10 @@ DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 FEATURES = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p", "chars")  # the columns of Tab. 3
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 NOTES = {"stop": "", "length": "cut at the token limit", "context_overflow": "did not fit the context window"}
+TRAINING = (  # of a run's summary, what has room beside one another
+    "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
+    "first_loss", "last_loss", "mean_loss",
+)  # fmt: skip
 GREY = "#8a8f98"  # models that were not fine-tuned here
 
 
@@ -287,13 +291,12 @@ def provenance(key: str, inputs: Inputs) -> dict[str, Any]:
 
 def make_page(inputs: Inputs, num_examples: int) -> dict[str, Any]:
     """All that the template shows."""
-    texts = {key for train in inputs.train.values() for key, value in train.items() if isinstance(value, str)}
     models = dict.fromkeys([*inputs.dgms, *inputs.runs, *inputs.compare])
     page = {
         "benchmarks": benchmarks(inputs.scores, inputs.results),
         "colours": colours(inputs),
         "examples": examples(inputs.answers, num_examples),
-        "facts": list(dict.fromkeys(key for train in inputs.train.values() for key in train if key not in texts)),
+        "facts": [name for name in TRAINING if any(name in train for train in inputs.train.values())],
         "families": families(inputs),
         "flow": flow(inputs),
         "models": [provenance(key, inputs) for key in models],
