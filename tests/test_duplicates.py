@@ -15,13 +15,13 @@ HALF_OTHER_WORDS = " ".join([*WORDS[:52], *(f"other{number}" for number in range
 
 def found(how, *texts, threshold=0.8):
     """What each text repeats, the texts being named a, b, c and so on."""
-    duplicates = Duplicates(how, threshold)
+    duplicates = Duplicates(1 if how == "exact" else threshold)
     return [duplicates.find(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
 
 
 def found_all(texts):
     """What each text repeats, and what it repeats when all come again; named by their numbers."""
-    duplicates = Duplicates("near")
+    duplicates = Duplicates(0.8)
     return [duplicates.find(str(number), text) for number, text in enumerate([*texts, *texts])]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.conversation import CHAT, keyed_hash
-from stages.lib.ordered import Reading
+from stages.lib.ordered import Reading, bounds
 from stages.lib.shards import read_table
 
 TURNS = ["conversation_hash", "turns.list.element.user", "turns.list.element.assistant"]
@@ -26,18 +26,21 @@ class Candidates:
     languages: pa.ChunkedArray  # of the prompts; empty where none is known
 
     @property
+    def free(self) -> np.ndarray:
+        """Of each row, whether it can be taken."""
+        found: np.ndarray = np.ones(len(self.names), dtype=bool)
+        for mask in self.left_out.values():
+            found &= ~mask
+        return found
+
+    @property
     def places(self) -> np.ndarray:
         """The places of the rows that can be taken."""
-        free = np.ones(len(self.names), dtype=bool)
-        for mask in self.left_out.values():
-            free &= ~mask
-        return np.flatnonzero(free)
+        return np.flatnonzero(self.free)
 
     def leave_out(self, reason: str, mask: np.ndarray) -> None:
         """Leave out rows for a reason, if they are not left out already."""
-        free = np.zeros(len(self.names), dtype=bool)
-        free[self.places] = True
-        self.left_out[reason] = self.left_out.get(reason, False) | (mask & free)
+        self.left_out[reason] = self.left_out.get(reason, False) | (mask & self.free)
 
     def leave_out_places(self, reason: str, places: np.ndarray) -> None:
         """The same, for a few rows."""
@@ -53,7 +56,7 @@ class Candidates:
 def read_auxiliary_candidates(key: str, folder: Path) -> Candidates:
     """The rows of an auxiliary set: all can be taken."""
     names = read_table(folder, ["conversation_hash"])["conversation_hash"]
-    return Candidates(key, names, {}, pa.chunked_array([pa.array([""]).take(pa.array(np.zeros(len(names), np.int64)))]))
+    return Candidates(key, names, {}, pa.chunked_array([pa.repeat("", len(names))]))
 
 
 def read_dgm_candidates(dgm: str, verdicts: Path, filters: "Filters") -> Candidates:
@@ -104,7 +107,7 @@ def to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
     roles = pa.array(["user", "assistant"]).take(pa.array(np.tile([0, 1], len(turn))))
     offsets = pa.array(np.concatenate([[0], 2 * stops]).astype(np.int32))
     messages = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
-    sources = pa.array([source]).take(pa.array(np.zeros(len(order), np.int64)))
+    sources = pa.repeat(source, len(order))
     return pa.table([table["conversation_hash"].take(order), sources, messages], schema=CHAT)
 
 
@@ -146,11 +149,9 @@ def repeated(places: np.ndarray, rows: int) -> np.ndarray:
 def repeats(places: np.ndarray) -> np.ndarray:
     """Of each place, how often it came before."""
     order = np.argsort(places, kind="stable")
-    ordered = places[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    lengths = np.diff(np.append(starts, len(places)))
+    starts, stops = bounds(places[order])
     found = np.empty(len(places), np.int64)
-    found[order] = np.arange(len(places)) - np.repeat(starts, lengths)
+    found[order] = np.arange(len(places)) - np.repeat(starts, stops - starts)
     return found
 
 

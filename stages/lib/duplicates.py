@@ -8,7 +8,6 @@ the probability 1 - (1 - s^8)^16: 0.95 at 0.8, 0.9999 at 0.9.
 """
 
 import re
-from typing import Literal
 
 import numpy as np
 import xxhash
@@ -28,18 +27,17 @@ ROW = np.dtype(np.int32)
 NO_ROWS = np.zeros(0, dtype=ROW)
 CHANCE = 1 / 256  # that two bytes are equal though their values are not
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")  # words and signs: 2 + 2 is not 2 - 2
-How = Literal["exact", "near"]
 
 
 class Duplicates:
     """The rows met so far that repeat none before them."""
 
-    def __init__(self, how: How, threshold: float = 0.8) -> None:
-        """Rows repeat one another when their texts are equal but for case and white space; `near`: or nearly equal.
+    def __init__(self, threshold: float) -> None:
+        """Rows repeat one another from this similarity on; 1: when their texts are equal but for case and white space.
 
-        `threshold` is the similarity from which on two rows are nearly equal. Below 0.7 most such pairs are not found.
+        Below 0.7 most pairs that are so alike are not found.
         """
-        self._rows: Exact | Near = Exact() if how == "exact" else Near(threshold)
+        self._rows: Exact | Near = Exact() if threshold == 1 else Near(threshold)
 
     def find(self, name: str, text: str) -> str | None:
         """The name of the first row that this one repeats; when there is none, remember it and return None."""

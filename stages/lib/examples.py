@@ -13,7 +13,7 @@ from stages.lib.controls import control_strings
 from stages.lib.conversation import Message, chat
 from stages.lib.masks import Example
 from stages.lib.params import UserError
-from stages.lib.template import TODAY, Template
+from stages.lib.template import Template
 
 EACH = 8  # examples with one reply, and as many with several
 LOOKED_AT = 2_000  # conversations, in the mix's order, to take them from
@@ -102,12 +102,5 @@ def example(messages: list[Message], template: Template, end: int) -> Example:
 
 def whole(messages: list[Message], template: Template) -> list[int]:
     """The token ids of a chat that ends with a reply; raise ValueError if the template refuses it."""
-    from jinja2 import TemplateError
-
-    try:
-        ids: list[int] = template.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=False, return_dict=False, strftime_now=TODAY.strftime
-        )
-        return ids
-    except TemplateError as error:
-        raise ValueError(f"the chat template says: {' '.join(str(error).split())}") from None
+    ids: list[int] = template.tokenizer.encode(template.render(messages, reply=False), add_special_tokens=False)
+    return ids

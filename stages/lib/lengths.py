@@ -12,6 +12,7 @@ from stages.lib.conversation import CHAT, Message
 from stages.lib.model import Model
 from stages.lib.ordered import RANK
 from stages.lib.params import UserError
+from stages.lib.shards import chunks
 from stages.lib.template import Template, load_tokenizer
 
 CHATS_AT_ONCE = 512  # that are encoded in one call, on all cores
@@ -38,13 +39,8 @@ class Lengths:
 
     def _encoded(self, texts: Iterable[str]) -> Iterable[list[int]]:
         """The token ids of each text."""
-        batch: list[str] = []
-        for text in texts:
-            batch.append(text)
-            if len(batch) == CHATS_AT_ONCE:
-                yield from self._ids(batch)
-                batch = []
-        yield from self._ids(batch) if batch else []
+        for batch in chunks(texts, CHATS_AT_ONCE):
+            yield from self._ids(batch)
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         """The token ids of a few texts."""

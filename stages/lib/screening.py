@@ -46,7 +46,7 @@ class Screening:
         """
         if not (self._duplicates or self._contamination):
             return order
-        seen = duplicates(self._duplicates["similarity"]) if self._duplicates else None
+        seen = Duplicates(self._duplicates["similarity"]) if self._duplicates else None
         passed, tried = [order[:0]], 0
         while (missing := rows - sum(map(len, passed))) > 0 and tried < len(order):
             places = order[tried : tried + missing]
@@ -100,8 +100,3 @@ class Screening:
         duplicates = Counter(source for source, _, reason, _ in rows if reason == "duplicate")
         benchmarks = Counter(of for _, _, reason, of in rows if reason == "contaminated")
         return {"duplicates": duplicates, "contaminated": benchmarks}
-
-
-def duplicates(similarity: float) -> Duplicates:
-    """What finds rows that repeat another: of 1, by equal texts alone."""
-    return Duplicates("exact") if similarity == 1 else Duplicates("near", similarity)
