@@ -55,6 +55,28 @@ ANSWER = pa.schema([
     ("turns", pa.list_(_TURN)),
     ("status", pa.string()),
 ])
+JUDGMENT = pa.schema([  # a judge's score of one turn of one model
+    ("question_id", pa.int64()),
+    ("category", pa.string()),
+    ("turn", pa.int64()),  # from 1
+    ("score", pa.float64()),  # 1 to 10; null without a verdict
+    ("text", pa.string()),  # all that the judge said
+    ("chars", pa.int64()),  # of the judged reply
+    ("status", pa.string()),  # ok; failed: no verdict; unanswered: no reply to judge
+    ("reason", pa.string()),
+])
+PAIRING = pa.schema([  # a judge's choice between two models' replies to one turn; each pair in both orders
+    ("one", pa.string()),
+    ("other", pa.string()),
+    ("question_id", pa.int64()),
+    ("category", pa.string()),
+    ("turn", pa.int64()),
+    ("first", pa.string()),  # the model whose reply was shown first: `one` or `other`
+    ("winner", pa.string()),  # a model, or `tie`; null without a verdict
+    ("text", pa.string()),
+    ("status", pa.string()),  # as in JUDGMENT
+    ("reason", pa.string()),
+])
 
 
 class Message(TypedDict):
