@@ -30,7 +30,8 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from stages.generate import batches, finish, read_prompts, write_responses
+from stages.generate import read_prompts, write_responses
+from stages.lib.asking import batches, finish
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import PROMPT, chat
 from stages.lib.engine import Engine, Reply, Request

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pyarrow as pa
 import pytest
 
-from stages.generate import to_row, write_responses
+from stages.generate import write_responses
+from stages.lib.asking import to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message, chat, chat_sha
 from stages.lib.engine import EchoEngine, Reply, Request, Usage

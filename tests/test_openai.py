@@ -20,7 +20,7 @@ from typing import Any
 import openai
 import pytest
 
-from stages.generate import batches, to_row
+from stages.lib.asking import batches, to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message
 from stages.lib.engine import make_engine

@@ -12,7 +12,8 @@ import pytest
 
 from stages import validate
 from stages.gate import Gate, count, refuse
-from stages.generate import to_row, write_responses
+from stages.generate import write_responses
+from stages.lib.asking import to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
 from stages.lib.conversation import PROMPT, chat, chat_sha

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import openai
 from openai.types.chat import ChatCompletion
 
+from stages.lib.budget import Budget, Rate
 from stages.lib.conversation import Message, without_oldest
 from stages.lib.engine import Reply, Request, Usage, num_droppable
 from stages.lib.model import Model
-from stages.lib.params import Runtime, Server, UserError
+from stages.lib.params import Runtime, UserError
 from stages.lib.rules import Rules
 
 KEYS = ("REWILD_API_KEY", "OPENAI_API_KEY")
@@ -52,41 +53,6 @@ class Trouble:
 
 
 TROUBLE: ContextVar[Trouble] = ContextVar("TROUBLE")
-
-
-class Budget:
-    """What one run may spend."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.requests = self.tokens = 0
-
-    def take_request(self) -> None:
-        """Count a request that is about to be sent; raise UserError when nothing is left for it."""
-        limits = self._server
-        if 0 < limits.max_requests <= self.requests or 0 < limits.max_tokens <= self.tokens:
-            raise UserError(
-                f"the budget of this run is spent: {self.requests} requests, {self.tokens} tokens (runtime.server: "
-                f"max_requests {limits.max_requests}, max_tokens {limits.max_tokens}); what is finished is in the "
-                f"store, and a new run goes on from there"
-            )
-        self.requests += 1
-
-
-class Rate:
-    """Lets one request through at a time, evenly: no minute has more than its share."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._gap = 60 / per_minute if per_minute else 0.0
-        self._next = 0.0
-
-    async def wait(self) -> float:
-        """Wait for this request's moment; how long that was."""
-        now = time.monotonic()
-        moment = max(now, self._next)
-        self._next = moment + self._gap
-        await asyncio.sleep(moment - now)
-        return moment - now
 
 
 class OpenAIEngine:
@@ -316,7 +282,7 @@ class OpenAIEngine:
                 return None
             raise
         reply = to_reply(found)
-        self.budget.tokens += reply.prompt_tokens + reply.completion_tokens
+        self.budget.pay(reply.prompt_tokens, reply.completion_tokens)
         return reply
 
     def _options(self, seed: int) -> dict[str, Any]:

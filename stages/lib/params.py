@@ -94,13 +94,27 @@ class Sampling(Section):
 
 
 class Server(Section):
-    """How a server is asked that answers for a DGM. 0: no limit."""
+    """How a server is asked that answers for a DGM or judges. 0: no limit."""
 
     requests_per_minute: int = Field(default=0, ge=0)
     retry_seconds: float = Field(default=300, ge=0)  # for which what the server did not answer is asked again
     timeout_seconds: float = Field(default=600, gt=0)  # until a request counts as not answered
     max_requests: int = Field(default=0, ge=0)  # of one run, repeated ones too
     max_tokens: int = Field(default=0, ge=0)  # of one run, of prompts and replies together
+    max_cost: float = Field(default=0, ge=0)  # of one run, in the currency of the prices
+    price_per_million_input: float = Field(default=0, ge=0)  # tokens
+    price_per_million_output: float = Field(default=0, ge=0)
+
+    @property
+    def budget(self) -> tuple[int, int, float]:
+        """Requests, tokens and money that one run may spend."""
+        return self.max_requests, self.max_tokens, self.max_cost
+
+    @property
+    def described(self) -> str:
+        """The budget as the user wrote it."""
+        limits = f"max_requests {self.max_requests}, max_tokens {self.max_tokens}, max_cost {self.max_cost:g}"
+        return f"runtime.server: {limits}"
 
 
 class Runtime(Section):

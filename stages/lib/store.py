@@ -90,14 +90,14 @@ class Store:
         draft.write_bytes(content)
         draft.rename(self.folder / f"{time.time_ns():020d}-{name_of(content)}.parquet")
 
-    def find(self, wanted: Collection[str], max_tokens: int, window: int) -> dict[str, Place]:
+    def find(self, wanted: Collection[str], max_tokens: int, window: int, *, failed: bool = True) -> dict[str, Place]:
         """Where the conversations of these identities stand that the limits leave as they are.
 
-        Of equals the oldest, and one that failed only if there is no other.
+        Of equals the oldest, and one that failed only if there is no other, or not at all.
         """
         names = pa.array(wanted, pa.string())
         found: dict[str, Place] = {}
-        failed: dict[str, Place] = {}
+        lost: dict[str, Place] = {}
         for segment in self.segments():
             table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
@@ -106,9 +106,9 @@ class Store:
                 table["turns"].combine_chunks(), max_tokens, window
             )
             for row in np.flatnonzero(hits).tolist():
-                kind = failed if table["status"][row].as_py() == "failed" else found
+                kind = lost if table["status"][row].as_py() == "failed" else found
                 kind.setdefault(table["identity"][row].as_py(), Place(segment, row))
-        return failed | found
+        return (lost if failed else {}) | found
 
     def read(self, places: Sequence[Place], columns: list[str] | None = None) -> pa.Table:
         """The rows at these places, in this order, as SEGMENT or these columns of it."""

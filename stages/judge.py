@@ -1,0 +1,97 @@
+"""A judge's score, from 1 to 10, of every reply of one compared model (paper, sec. 3.3; single-answer grading).
+
+In:  data/answers/<model>/, the questions with their reference replies, the judge's prompts, models/<judge>/
+Out: data/judgments/<model>/: rows of JUDGMENT, results.json (the schema of `evaluate`), summary.json
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from stages.lib.conversation import JUDGMENT
+from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_score, standing
+from stages.lib.model import load_model
+from stages.lib.params import PARAMS, load, read_yaml
+from stages.lib.questions import read_questions
+from stages.lib.results import Json, measure
+from stages.lib.shards import new_folder, read_table, sha256_folder, write_json, write_table
+from stages.lib.shell import run, say
+
+
+def to_judge(answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:
+    """One row for every turn of every question: its prompt, or none where the model gave no reply."""
+    replies = {row["question_id"]: row["turns"] for row in answers}
+    return [
+        {
+            "question_id": question["question_id"],
+            "category": question["category"],
+            "turn": number,
+            "chars": len(turns[number - 1]["assistant"]) if is_answered(turns, number) else 0,
+            "prompt": prompts.single(turns[:number], reference) if is_answered(turns, number) else None,
+        }
+        for question in questions
+        for turns in [replies.get(question["question_id"], [])]
+        for number, reference in enumerate(question["reference"], start=1)
+    ]
+
+
+def to_row(asked: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+    """A row of JUDGMENT."""
+    row = {key: value for key, value in asked.items() if key != "prompt"}
+    if verdict is None:
+        return row | {"score": None, "text": "", "status": "unanswered", "reason": "the model gave no reply"}
+    score, reason = read_score(verdict)
+    return row | {"score": score, "text": verdict.text, "status": "failed" if reason else "ok", "reason": reason}
+
+
+def score(rows: list[dict[str, Any]]) -> Json:
+    """The mean score over all turns and over the first, second … ones; turns of a question are a cluster."""
+    known = [row for row in rows if row["score"] is not None]
+    turns = sorted({row["turn"] for row in known})
+    chosen = {"score": known} | {f"turn_{turn}": [row for row in known if row["turn"] == turn] for turn in turns}
+    return {name: measure(by_question(some)) for name, some in chosen.items()}
+
+
+def by_question(rows: list[dict[str, Any]]) -> list[list[float]]:
+    """The scores of each question."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["question_id"], []).append(row["score"])
+    return list(found.values())
+
+
+def main(model: str) -> None:
+    """Judge the answers of one compared model."""
+    judge = load("judge", Judge)
+    questions = read_questions(Path(read_yaml(PARAMS)["answers"]["questions"]))
+    answers = read_table(Path("data/answers") / model).to_pylist()
+    asked = to_judge(answers, questions, Prompts(Path(judge.prompts)))
+    verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
+    rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
+    status, reason = standing(rows, model)
+    metrics = score(rows) if status != "failed" else {}
+    judged_by = load_model(judge.model)
+    counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+    results = {
+        "schema": 1,
+        "model": model,
+        "judge": {"model": judged_by.id, "name": judged_by.name, "commit": judged_by.commit},
+        "settings": {
+            **judge.model_dump(exclude={"model", "prompts"}),
+            "prompts_sha256": sha256_folder(Path(judge.prompts)),
+        },
+        "verdicts": counts,
+        "tasks": {"judge": {"status": status, "reason": reason, "metrics": metrics, "primary": "score"}},
+    }
+    with new_folder(Path("data/judgments") / model) as folder:
+        write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
+        write_json(folder / "results.json", results)
+        values = {name: round(metric["value"], 4) for name, metric in metrics.items()}
+        write_json(folder / "summary.json", {"score": None} | values | {"status": status, **counts})
+    if metrics:
+        say(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""A judge's choice between the replies of two compared models to the same turn, shown in both orders (paper, sec. 3.3).
+
+In:  data/answers/<model>/ of the models that are paired, the questions' reference replies, the judge's prompts,
+     models/<judge>/
+Out: data/pairwise/: rows of PAIRING, summary.json
+"""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from stages.lib.conversation import PAIRING, Turn
+from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_choice, standing
+from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.questions import read_questions
+from stages.lib.shards import new_folder, read_json, read_table, write_json, write_table
+from stages.lib.shell import run, say
+from stages.lib.sources import require
+
+Answers = dict[int, list[Turn]]  # the turns of each question
+
+
+class Pairwise(Section):
+    """The section `pairwise`."""
+
+    pairs: Literal["all", "none"] | list[list[str]]  # all: every two of `compare`; else lists of two
+
+
+def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[str]) -> list[tuple[str, str]]:
+    """The pairs of models to judge."""
+    if isinstance(pairs, list):
+        return [(one, other) for one, other in pairs]
+    return list(combinations(compare, 2)) if pairs == "all" else []
+
+
+def to_judge(
+    pair: tuple[str, str], answers: dict[str, Answers], questions: list[dict[str, Any]], prompts: Prompts
+) -> list[dict[str, Any]]:
+    """Two rows for every turn of every question, one for each order: its prompt, or none where a reply is missing."""
+    rows = []
+    for question in questions:
+        turns = {model: answers[model].get(question["question_id"], []) for model in pair}
+        for number, reference in enumerate(question["reference"], start=1):
+            both = all(is_answered(replies, number) for replies in turns.values())
+            for first, second in (pair, pair[::-1]):
+                rows.append({
+                    "one": pair[0],
+                    "other": pair[1],
+                    "question_id": question["question_id"],
+                    "category": question["category"],
+                    "turn": number,
+                    "first": first,
+                    "prompt": prompts.pair(turns[first][:number], turns[second][:number], reference) if both else None,
+                })
+    return rows
+
+
+def to_row(asked: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+    """A row of PAIRING."""
+    row = {key: value for key, value in asked.items() if key != "prompt"}
+    if verdict is None:
+        return row | {"winner": None, "text": "", "status": "unanswered", "reason": "a model gave no reply"}
+    choice, reason = read_choice(verdict)
+    second = row["other"] if row["first"] == row["one"] else row["one"]
+    winner = {"A": row["first"], "B": second, "C": "tie"}.get(choice or "")
+    return row | {"winner": winner, "text": verdict.text, "status": "failed" if reason else "ok", "reason": reason}
+
+
+def read_answers(model: str) -> Answers:
+    """The answers of one compared model, by question."""
+    digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
+    rows = read_table(require(Path("data/answers") / model, digest, f"answers@{model}")).to_pylist()
+    return {row["question_id"]: row["turns"] for row in rows}
+
+
+def main() -> None:
+    """Judge every pair."""
+    params, judge = read_yaml(PARAMS), load("judge", Judge)
+    pairs = choose_pairs(load("pairwise", Pairwise).pairs, params["compare"])
+    questions = read_questions(Path(params["answers"]["questions"]))
+    answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
+    prompts = Prompts(Path(judge.prompts))
+    asked = [row for pair in pairs for row in to_judge(pair, answers, questions, prompts)]
+    verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
+    rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
+    status, reason = standing(rows, "pairs")
+    counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+    with new_folder(Path("data/pairwise")) as folder:
+        write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
+        write_json(folder / "summary.json", {"pairs": len(pairs), "status": status, "reason": reason, **counts})
+    say(f"{len(pairs)} pairs, {counts['ok']} verdicts")
+
+
+if __name__ == "__main__":
+    run(main)
