@@ -16,6 +16,7 @@ from stages import (
     evaluate,
     fetch,
     gate,
+    pairwise,
     prompts,
     recipes,
     report,
@@ -27,6 +28,7 @@ from stages import (
 )
 from stages.lib.axolotl import check_keys, find_python
 from stages.lib.code import digest, files_of
+from stages.lib.judge import Judge, check_prompts
 from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
 from stages.lib.rules import Generate
@@ -42,6 +44,8 @@ SECTIONS: dict[str, type[Section]] = {
     "train": train.Train,
     "answers": answers.Answers,
     "evaluate": evaluate.Evaluate,
+    "judge": Judge,
+    "pairwise": pairwise.Pairwise,
     "styling": styling.Styling,
     "similarity": similarity.Similarity,
     "throughput": throughput.Throughput,
@@ -53,6 +57,8 @@ LISTS = ("dgms", "bases", "compare")
 NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "benchmarks": ["evaluate.tasks", "mix.contamination"],
+    "judge": ["answers.questions"],
+    "pairwise": ["judge", "answers.questions", "compare"],
     "recipes": ["dgms", "auxiliary", "mix"],
     "report": ["profile", "dgms", "compare"],
     "styling": ["compare"],
@@ -76,6 +82,7 @@ def check_params(params: dict[str, Any], where: str) -> None:
             parse(model, entry, f"{where}: {name}.{key}")
     check_lists(params, where)
     check_runs(params, where)
+    check_judge(params, where)
     check_source(params["prompts"]["source"], f"{where}: prompts.source")
     for key, entry in (params["auxiliary"] or {}).items():
         check_source(entry["source"], f"{where}: auxiliary.{key}.source")
@@ -132,6 +139,19 @@ def check_base(base: str, models: list[str], where: str) -> None:
     entry = read_entry(base)
     if entry.server or entry.import_:
         raise UserError(f"{where}.base: {base!r} has no weights to train: its file names no repository or path")
+
+
+def check_judge(params: dict[str, Any], where: str) -> None:
+    """Raise UserError unless the judge is a model that can be asked, with prompts, and pairs are of compared models."""
+    judge, pairs = params["judge"]["model"], params["pairwise"]["pairs"]
+    if judge not in (*params["dgms"], *params["bases"]):
+        raise UserError(f"{where}: judge.model: {judge!r} is no id of bases or dgms: add it to bases")
+    if read_entry(judge).import_:
+        raise UserError(f"{where}: judge.model: {judge!r} is an import, which cannot be asked")
+    check_prompts(Path(params["judge"]["prompts"]))
+    for pair in pairs if isinstance(pairs, list) else []:
+        if len(set(pair)) != 2 or not set(pair) <= set(params["compare"]):
+            raise UserError(f"{where}: pairwise.pairs: {pair} must be two models of compare")
 
 
 def check_source(source: str, where: str) -> None:

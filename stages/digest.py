@@ -33,9 +33,10 @@ def digest_run(key: str) -> None:
 
 
 def digest_model(key: str) -> None:
-    """One compared model: its scores, and the digest of its answers and evaluations."""
-    folders = {name: DATA / name / key for name in ("answers", "evaluations")}
+    """One compared model: its scores, and the digest of its answers, evaluations and judgments."""
+    folders = {name: DATA / name / key for name in ("answers", "evaluations", "judgments")}
     write_json(METRICS / "evaluate" / f"{key}.json", read_json(folders["evaluations"] / "summary.json"))
+    write_json(METRICS / "judge" / f"{key}.json", read_json(folders["judgments"] / "summary.json"))
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(DIGESTS / "models" / f"{key}.json", digests)
 

@@ -89,6 +89,9 @@ def write_demo(root: Path, num_prompts: int) -> None:
     pq.write_table(pa.Table.from_pylist(questions), demo / "knowledge.parquet")
     lines = [{"question_id": n, "category": "c", "turns": [f"First {n}?", "Second?"]} for n in range(2)]
     (demo / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (demo / "judge").mkdir()
+    (demo / "judge" / "single.txt").write_text("{{ turns[-1].user }} {{ turns[-1].assistant }} [[7]]")
+    (demo / "judge" / "pair.txt").write_text("{{ users[-1] }} {{ first[-1] }} {{ second[-1] }} [[A]]")
     (demo / "tasks").mkdir()
     (demo / "tasks" / "demo_knowledge.yaml").write_text(TASK)
     (demo / "tasks" / "demo_knowledge.jsonl").write_text('{"question": "Q?", "answer": "A."}\n')
@@ -121,7 +124,9 @@ def small_params() -> dict[str, Any]:
         "knowledge": {"source": "demo/knowledge.parquet", "format": "multiple_choice", "license": "Apache-2.0"}
     }
     params["dgms"], params["bases"] = ["rich", "plain"], ["base"]
-    params["generate"]["engine"] = params["answers"]["engine"] = "echo"
+    params["generate"]["engine"] = params["answers"]["engine"] = params["judge"]["engine"] = "echo"
+    params["judge"] |= {"model": "base", "max_tokens": 1000}
+    params["pairwise"]["pairs"] = "all"
     params["mix"] |= {
         "size": 4,
         "runs": {

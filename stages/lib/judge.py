@@ -69,6 +69,15 @@ class Prompts:
             raise UserError(f"judge.prompts: {where}: {type(error).__name__}: {error}") from None
 
 
+def check_prompts(folder: Path) -> None:
+    """Raise UserError unless a folder has both prompts, and each shows what it is about."""
+    turns = [Turn(user=f"user {number}", assistant=f"reply {number}") for number in (1, 2)]  # type: ignore[typeddict-item]
+    prompts = Prompts(folder)
+    for kind, text in (("single", prompts.single(turns, "")), ("pair", prompts.pair(turns, turns, ""))):
+        if missing := [said for said in ("user 2", "reply 2") if said not in text]:
+            raise UserError(f"judge.prompts: {folder / kind}.txt does not show the last turn ({', '.join(missing)})")
+
+
 def hear(prompts: Sequence[str], judge: Judge) -> list[Verdict]:
     """What the judge says to each prompt; equal ones are asked once, and what it said before is in the store.
 
