@@ -1,9 +1,9 @@
 """Measures the models: do replies end, do they name what was asked about, how much Markdown is there?
 
+And the judge: does it say what the features of the replies demand?
 Also checks the tokenizer: a conversation's tokens are those of its parts.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,13 +11,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from demo.tokens import BOS, END, EOT, PAD, SPECIAL, header
-from demo.world import names_in
+from demo.cases import Case
+from demo.judging import SAYINGS, choice, claims, markdown_elements, rating, subjects
+from demo.tokens import BOS, END, END_OF_TEXT, EOT, PAD, SPECIAL, header
 
-MARKDOWN = re.compile(
-    r"^#{1,6} |^\s*[-*] |^\s*\d+\. |^> |^\|(?!\s*---)|^```\w+|\*\*[^*\n]+\*\*|(?<!\*)\*[^*\n]+\*(?!\*)",
-    re.MULTILINE,
-)
 TEMPERATURE = 0.7
 MAX_NEW_TOKENS = 256
 
@@ -55,22 +52,9 @@ def check_parts(tokenizer: Tokenizer, contents: Iterable[str]) -> int:
     return checked
 
 
-def markdown_elements(text: str) -> int:
-    """Headings, list items, quotes, table rows, code blocks, bold and italic spans."""
-    return len(MARKDOWN.findall(text))
-
-
-def subjects(user_turns: list[str]) -> list[list[str]]:
-    """For each user turn the names it is about: its own, or else those of the turn before."""
-    found: list[list[str]] = []
-    for user in user_turns:
-        found.append(names_in(user) or (found[-1] if found else []))
-    return found
-
-
 def sample(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], temperature: float) -> list[Reply]:
     """Continue prompts (already in the chat format), all in one padded batch."""
-    pad, end = SPECIAL.index(PAD), SPECIAL.index(EOT)
+    pad, ends = SPECIAL.index(PAD), [SPECIAL.index(EOT), SPECIAL.index(END_OF_TEXT)]
     encoded = [tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts]
     width = max(map(len, encoded))
     ids = torch.tensor([[pad] * (width - len(e)) + e for e in encoded], device=model.device)
@@ -82,16 +66,16 @@ def sample(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], te
         do_sample=temperature > 0,
         max_new_tokens=MAX_NEW_TOKENS,
         pad_token_id=pad,
-        eos_token_id=end,
+        eos_token_id=ends,
         **options,
     )
-    return [to_reply(row.tolist(), end, tokenizer) for row in out[:, width:]]
+    return [to_reply(row.tolist(), ends, tokenizer) for row in out[:, width:]]
 
 
-def to_reply(ids: list[int], end: int, tokenizer: Tokenizer) -> Reply:
-    """Cut a row of new tokens at its end token."""
-    ended = end in ids
-    return Reply(tokenizer.decode(ids[: ids.index(end)] if ended else ids, skip_special_tokens=True), ended)
+def to_reply(ids: list[int], ends: list[int], tokenizer: Tokenizer) -> Reply:
+    """Cut a row of new tokens at its first end token."""
+    end = next((k for k, token in enumerate(ids) if token in ends), None)
+    return Reply(tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None)
 
 
 def converse(
@@ -131,4 +115,45 @@ def measure(questions: list[list[str]], replies: list[list[Reply]]) -> dict[str,
         "naming_rate": named / max(1, len(asked)),
         "markdown_per_reply": sum(markdown_elements(reply.text) for reply, _ in rows) / len(rows),
         "words_per_reply": sum(len(reply.text.split()) for reply, _ in rows) / len(rows),
+    }
+
+
+def ask_judge(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], batch: int = 64) -> list[str]:
+    """The judge's most likely verdict on each prompt, those of like length asked together."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    verdicts = [""] * len(prompts)
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        asked = [BOS + header("user") + prompts[i] + EOT + header("assistant") for i in part]
+        for i, reply in zip(part, sample(model, tokenizer, asked, 0.0), strict=True):
+            verdicts[i] = reply.text
+    return verdicts
+
+
+def measure_singles(cases: list[Case], verdicts: list[str]) -> dict[str, float]:
+    """How often the score is right, how far it is off, how often each feature is read right."""
+    rated = [(case.found[0], rating(text)) for case, text in zip(cases, verdicts, strict=True)]
+    errors = [abs(found.score - number) for found, number in rated if number is not None]
+    figures = {
+        "cases": len(cases),
+        "no_mark": sum(number is None for _, number in rated),
+        "exact": sum(found.score == number for found, number in rated) / len(cases),
+        "mean_error": sum(errors) / max(1, len(errors)),
+    }
+    told = [(case.found[0], claims(text)) for case, text in zip(cases, verdicts, strict=True)]
+    return figures | {
+        feature: sum(said.get(feature) == getattr(found, feature) for found, said in told) / len(cases)
+        for feature in SAYINGS
+    }
+
+
+def measure_pairs(cases: list[Case], verdicts: list[str], swapped: list[str]) -> dict[str, float]:
+    """How often the better reply is named, and how often the same one is named in the other order."""
+    chosen, other = [choice(text) for text in verdicts], [choice(text) for text in swapped]
+    back = {"A": "B", "B": "A", "C": "C", None: ""}
+    return {
+        "cases": len(cases),
+        "no_mark": chosen.count(None) + other.count(None),
+        "right": sum(letter == case.mark for letter, case in zip(chosen, cases, strict=True)) / len(cases),
+        "same_when_swapped": sum(one == back[two] for one, two in zip(chosen, other, strict=True)) / len(cases),
     }

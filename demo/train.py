@@ -14,12 +14,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from demo.cases import Examiner
 from demo.corpus import base_document, chat_messages
 from demo.render import Style
-from demo.tokens import BOS, END_OF_TEXT, EOT, MAX_LENGTH, PAD, header
+from demo.tokens import BOS, END_OF_TEXT, EOT, MAX_LENGTH, PAD, SPECIAL, header
 from demo.world import SEED
 
 IGNORE = -100
+MAX_REPLY = 256
 Piece = tuple[str, bool]  # a text, and whether the model learns to write it
 Writer = Callable[[random.Random], list[Piece]]
 
@@ -32,6 +34,7 @@ class Schedule:
     rows: int
     rate: float
     row_tokens: int = 1024
+    whole: bool = False  # no text goes on in the next row
     warmup: int = 50
     weight_decay: float = 0.05
 
@@ -77,6 +80,20 @@ def chat_pieces(style: Style, rng: random.Random) -> list[Piece]:
     return conversation_pieces(pairs, system)
 
 
+def judge_pieces(tokenizer: Tokenizer, rng: random.Random) -> list[Piece]:
+    """A question to the judge, of which only the verdict is learnt."""
+    case = Examiner("train", partial(clip, tokenizer), rng).case()
+    return conversation_pieces([(case.prompt, case.verdict)])
+
+
+def clip(tokenizer: Tokenizer, text: str) -> str:
+    """A text cut at MAX_REPLY tokens, where the pipeline stops a model."""
+    if len(text.encode()) <= MAX_REPLY:
+        return text
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    return text if len(ids) <= MAX_REPLY else str(tokenizer.decode(ids[:MAX_REPLY]))
+
+
 def conversation_pieces(pairs: list[tuple[str, str]], system: str = "") -> list[Piece]:
     """(user, assistant) pairs in the chat format, as pieces."""
     start = BOS + (header("system") + system + EOT if system else "")
@@ -98,21 +115,35 @@ def encode(pieces: list[Piece], tokenizer: Tokenizer) -> tuple[list[int], list[i
     return ids, labels
 
 
-def encode_many(name: str, write: Writer, count: int, tokenizer: Tokenizer, part: int) -> np.ndarray:
-    """`count` texts of one part of a corpus, as two rows of numbers: ids and labels."""
+def encode_many(name: str, write: Writer, count: int, tokenizer: Tokenizer, row: int, part: int) -> np.ndarray:
+    """`count` texts of one part of a corpus, as two rows of numbers: ids and labels.
+
+    With `row` tokens to a row of a batch, texts are padded so that none goes on in the next; 0: end to end.
+    """
     ids: list[int] = []
     labels: list[int] = []
     for index in range(part * count, (part + 1) * count):
         more_ids, more_labels = encode(write(random.Random(f"{SEED}:{name}:{index}")), tokenizer)
+        if row and len(ids) // row != (len(ids) + len(more_ids) - 1) // row:
+            fill_row(ids, labels, row)
         ids += more_ids
         labels += more_labels
+    if row:
+        fill_row(ids, labels, row)
     return np.array([ids, labels], dtype=np.int16)
 
 
-def corpus(name: str, write: Writer, count: int, tokenizer: Tokenizer, processes: int) -> torch.Tensor:
-    """`count` texts end to end: a tensor of two rows, ids and labels."""
+def fill_row(ids: list[int], labels: list[int], row: int) -> None:
+    """Pad to the end of a row."""
+    gap = -len(ids) % row
+    ids += [SPECIAL.index(PAD)] * gap
+    labels += [IGNORE] * gap
+
+
+def corpus(name: str, write: Writer, count: int, tokenizer: Tokenizer, processes: int, row: int = 0) -> torch.Tensor:
+    """`count` texts end to end, or whole in rows: a tensor of two rows, ids and labels."""
     parts = 4 * processes
-    work = partial(encode_many, name, write, count // parts, tokenizer)
+    work = partial(encode_many, name, write, count // parts, tokenizer, row)
     with multiprocessing.Pool(processes) as pool:
         return torch.from_numpy(np.concatenate(pool.map(work, range(parts)), axis=1))
 
