@@ -157,7 +157,7 @@ class Examiner:
         """What a base model writes when it is asked as a chat model is: any of its texts, or a talk between people."""
         if self.rng.random() < 0.4:
             text = base_document(self.rng)
-            return text[self.rng.randrange(min(20, len(text))) :].strip()
+            return text[self.rng.randrange(self.rng.choice((10, len(text)))) :].strip()
         start = self.rng.choice(("", "-> ", *(capital(made_up_name(self.rng)) + end for end in (": ", ":\n\n", " - "))))
         return start + render(turn.plan, any_style(self.rng), self.rng)
 

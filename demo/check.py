@@ -118,7 +118,7 @@ def measure(questions: list[list[str]], replies: list[list[Reply]]) -> dict[str,
     }
 
 
-def ask_judge(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], batch: int = 64) -> list[str]:
+def ask_judge(model: LlamaForCausalLM, tokenizer: Tokenizer, prompts: list[str], batch: int = 200) -> list[str]:
     """The judge's most likely verdict on each prompt, those of like length asked together."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     verdicts = [""] * len(prompts)

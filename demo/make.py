@@ -140,15 +140,13 @@ def check_models(folder: Path) -> dict[str, dict[str, float]]:
     return figures
 
 
-def check_judge(folder: Path, num_cases: int = JUDGE_CASES) -> dict[str, dict[str, float]]:
+def check_judge(folder: Path) -> dict[str, dict[str, float]]:
     """The figures of the judge on written replies to combinations that no model trained on, and on models' replies."""
     judge, tokenizer = load(folder / "models" / "demo-judge")
     clip = partial(train.clip, tokenizer)
-    written = [Examiner("held_out", clip, random.Random(f"{SEED}:check:{index}")) for index in range(num_cases)]
-    singles, pairs = model_cases(folder, num_cases)
-    return judged(judge, tokenizer, "written", [e.single() for e in written], [e.pair() for e in written]) | judged(
-        judge, tokenizer, "models", singles, pairs
-    )
+    written = [Examiner("held_out", clip, random.Random(f"{SEED}:check:{index}")) for index in range(JUDGE_CASES)]
+    figures = judged(judge, tokenizer, "written", [e.single() for e in written], [e.pair() for e in written])
+    return figures | judged(judge, tokenizer, "models", *model_cases(folder))
 
 
 def judged(
@@ -164,9 +162,9 @@ def judged(
     }
 
 
-def model_cases(folder: Path, num_cases: int) -> tuple[list[Case], list[Case]]:
+def model_cases(folder: Path) -> tuple[list[Case], list[Case]]:
     """What the other three models answer to the two-turn questions: their second replies, alone and in pairs."""
-    lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()[:num_cases]
+    lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["turns"] for line in lines]
     torch.manual_seed(SEED)
     answers = [

@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 from demo.cases import ALL_FEATURES, BY_SCORE, Examiner, renamed, unmarked
 from demo.check import measure_pairs, measure_singles
 from demo.judging import (
-    MAX_WORDS,
     SAYINGS,
     Features,
     choice,
@@ -28,7 +27,7 @@ from demo.judging import (
     single_verdict,
     subjects,
 )
-from demo.make import check_judge
+from demo.make import judged, load
 from demo.tokens import MAX_LENGTH, PAD, SPECIAL
 from demo.train import IGNORE, clip, encode_many
 from demo.world import all_things
@@ -53,6 +52,7 @@ def tokenizer() -> Tokenizer:
         (f"## The lynx\n\n{LYNX}", True, True, "right", True, 10),
         ("- **Home:** The lynx lives in forests.\n- **Food:** The lynx eats", True, True, "short", False, 6),
         ("Lynxes hide. They hide well. They hide often. They hi", True, False, "right", False, 6),
+        ("The lynx hides. It eats.", True, False, "short", True, 6),
         ("It hides. It eats. It sleeps.", False, False, "right", True, 5),
         ("The lyn", False, False, "short", False, 1),
         ("-> D.", False, False, "short", True, 3),
@@ -90,8 +90,8 @@ def test_the_number_in_front_of_a_list_item_is_no_sentence_and_neither_is_a_lett
 
 
 def test_a_reply_is_long_above_the_limit_in_words_whatever_its_sentences():
-    assert features("word " * MAX_WORDS, []).length == "short"
-    assert features("word " * (MAX_WORDS + 1), []).length == "long"
+    assert features("word " * 80, []).length == "short"
+    assert features("word " * 81, []).length == "long"
 
 
 def test_a_reply_must_name_all_that_is_asked_about_and_a_longer_word_is_no_name():
@@ -232,9 +232,11 @@ def test_the_figures_of_a_judge_that_errs_by_one_step_can_be_counted_by_hand(tok
 
 
 @pytest.mark.skipif(not (ROOT / "demo/models/demo-judge").exists(), reason="the judge is not trained yet")
-def test_the_committed_judge_reads_most_replies_right():
+def test_the_committed_judge_reads_most_replies_right(tokenizer):
     """Bounds below what the README states: they tell a broken model from a good one on few cases."""
     torch.set_num_threads(1)
-    figures = check_judge(ROOT / "demo", 24)
-    assert figures["judge: written, single"]["exact"] >= 0.7, figures
-    assert figures["judge: written, pair"]["right"] >= 0.6, figures
+    examiner = Examiner("held_out", partial(clip, tokenizer), random.Random(9))
+    singles, pairs = [examiner.single() for _ in range(24)], [examiner.pair() for _ in range(12)]
+    figures = judged(load(ROOT / "demo/models/demo-judge")[0], tokenizer, "few", singles, pairs)
+    assert figures["judge: few, single"]["exact"] >= 0.8, figures
+    assert figures["judge: few, pair"]["right"] >= 0.7, figures
