@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stages.lib.params import PARAMS, UserError, read_yaml
 from stages.lib.questions import read_questions
-from stages.lib.results import describe_failure
+from stages.lib.results import reason_of
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import progress, run, say
 from stages.lib.tasks import are_local, data_environment, find_tasks
@@ -62,9 +62,9 @@ def read_tasks(folder: str, names: list[str]) -> tuple[list[Row], dict[str, str]
             parts = manager.load([name])["tasks"]
             rows += [row for part, task in parts.items() for row in read_task(part, task)]
         except ImportError as error:
-            not_read[name] = describe_failure(error, "")["reason"]
+            not_read[name] = reason_of(error)
         except Exception as error:
-            reason = describe_failure(error, "")["reason"]
+            reason = reason_of(error)
             raise UserError(f"evaluate.tasks.{name} cannot be read: {reason}; mend it or leave it out") from None
     return rows, not_read
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, Section, UserError, load
-from stages.lib.results import Json, average, describe, describe_failure, labels, read_samples, summarize
+from stages.lib.results import Json, average, describe, entry, labels, main_metric, read_samples, reason_of, summarize
 from stages.lib.shards import new_folder, write_json
 from stages.lib.shell import run, say
 from stages.lib.tasks import are_local, data_environment, find_tasks
@@ -117,7 +117,7 @@ def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noq
             )
         return get_model("hf" if settings.device == "cpu" else "vllm")(**arguments)
     except OSError as error:
-        raise UserError(f"{model.location} cannot be loaded: {describe_failure(error, '')['reason']}") from None
+        raise UserError(f"{model.location} cannot be loaded: {reason_of(error)}") from None
 
 
 def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:  # noqa: ANN401
@@ -149,6 +149,7 @@ def evaluate(model: Model, settings: Evaluate, arguments: Json) -> tuple[dict[st
     lm = open_model(model, settings, arguments)
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
     options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
+    harness = {"harness": "lm_eval", "harness_version": version("lm_eval")}
     entries, samples = {}, {}
     for number, (task, primary) in enumerate(settings.tasks.items(), start=1):
         say(f"{model.id}: {task} ({number} of {len(opened)})")
@@ -156,24 +157,21 @@ def evaluate(model: Model, settings: Evaluate, arguments: Json) -> tuple[dict[st
             if isinstance(opened[task], Exception):
                 raise opened[task]
             result = run_task(lm, opened[task], task, settings, **options)
-            entries[task] = describe(result, task, primary)
+            entries[task] = describe(result, task, primary, harness)
             samples[task] = read_samples(result, opened[task]["tasks"], primary)
         except Exception as error:
-            entries[task] = describe_failure(error, primary)
+            entries[task] = entry("failed", reason_of(error), {}, primary, **harness)
     return entries, samples
 
 
 def report(model: str, tasks: dict[str, Json]) -> None:
     """Say in one line per task how it went; raise UserError when none could be run."""
-    for task, entry in tasks.items():
-        metric = entry["metrics"].get(entry["primary"])
-        went = (
-            f"failed: {entry['reason']}"
-            if metric is None
-            else f"{entry['primary']} {metric['value']:.4f}, n = {metric['n']}"
-        )
-        say(f"{model}: {task} {went}")
-    if all(entry["status"] == "failed" for entry in tasks.values()):
+    for task, found in tasks.items():
+        metric = main_metric(found)
+        score = f"{found['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
+        why = f"{found['status']}: {found['reason']}" if found["reason"] else ""
+        say(f"{model}: {task} {'; '.join(filter(None, (score, why)))}")
+    if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
 
 
@@ -186,20 +184,19 @@ def main(model: str) -> None:
     with TemporaryDirectory(prefix="rewild-evaluate-") as cache:
         os.environ.update(environment(resolved, settings, cache))
         tasks, samples = evaluate(resolved, settings, arguments)
+    averages = {"average": average(tasks, list(tasks))}
     ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
     results = {
-        "schema": 1,
+        "schema": 2,
         "model": model,
         "commit": resolved.commit,
-        "harness": "lm_eval",
-        "harness_version": version("lm_eval"),
         "settings": {**settings.model_dump(exclude={"tasks"}), **ran_with, "system_prompt": resolved.system_prompt},
         "tasks": tasks,
-        "average": average(tasks),
+        "averages": averages,
     }
     with new_folder(Path("data/evaluations") / model) as folder:
         write_json(folder / "results.json", results)
-        write_json(folder / "summary.json", summarize(results))
+        write_json(folder / "summary.json", summarize(tasks, averages))
         (folder / "samples").mkdir()
         for task, rows in samples.items():
             table = pa.Table.from_pylist(rows, schema=SAMPLE)

@@ -134,8 +134,9 @@ def score(scores: dict[str, float | None], result: dict[str, Any], task: str) ->
 
 def benchmarks(scores: dict[str, dict[str, float | None]], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The headline table: every task and the average of every compared model, with what is missing and why."""
-    named = [task for result in results.values() for task in result["average"]["columns"]]
-    tasks = list(dict.fromkeys([*named, *(task for row in scores.values() for task in row if task != "average")]))
+    named = [task for result in results.values() for task in result["averages"]["average"]["columns"]]
+    averages = {name for result in results.values() for name in result["averages"]}
+    tasks = list(dict.fromkeys([*named, *(task for row in scores.values() for task in row if task not in averages)]))
     rows = {model: {task: score(scores[model], results[model], task) for task in tasks} for model in scores}
     for model, row in rows.items():
         absent = [task for task in tasks if row[task]["value"] is None]

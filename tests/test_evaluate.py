@@ -16,12 +16,14 @@ from stages.lib.model import Model
 from stages.lib.params import Runtime, UserError, parse
 from stages.lib.results import (
     average,
+    completeness,
     describe,
-    describe_failure,
+    entry,
     labels,
     measure,
     read_metrics,
     read_samples,
+    reason_of,
     summarize,
 )
 from stages.lib.tasks import find_tasks
@@ -89,11 +91,15 @@ def quiz_result():
     }
 
 
-def entry(value):
-    return {"status": "ok", "reason": None, "primary": "acc", "metrics": {"acc": {"value": value, "n": 9}}}
+HARNESS = {"harness": "lm_eval", "harness_version": "0.4.13"}
 
 
-FAILED = describe_failure(ValueError("no data"), "acc")
+def ran(value, unit="fraction"):
+    """A task with one metric."""
+    return entry("ok", None, {"acc": measure([[value], [value]], unit=unit)}, "acc", **HARNESS)
+
+
+FAILED = entry("failed", "ValueError: no data", {}, "acc", **HARNESS)
 
 
 def test_a_standard_error_and_interval_are_the_ones_computed_by_hand():
@@ -121,14 +127,42 @@ def test_a_score_that_is_not_a_number_is_an_error():
         measure([[1.0]], float("nan"))
 
 
+def test_the_harnesss_own_standard_error_stands_where_the_scores_say_nothing_about_it():
+    found = measure([], 41.0, unit="percent", stderr=1.5)
+    assert (found["stderr"], found["ci95"], found["unit"]) == (1.5, [41.0 - 1.96 * 1.5, 41.0 + 1.96 * 1.5], "percent")
+
+
 def test_results_have_one_schema():
-    found = describe(quiz_result(), "quiz", "acc_norm")
+    found = describe(quiz_result(), "quiz", "acc_norm", HARNESS)
     assert found.pop("data_sha256") == hashlib.sha256(b"d0t\nd1t\nd2t\nd3t").hexdigest()
     metrics = found.pop("metrics")
     assert list(metrics) == ["acc", "acc_norm"]
     assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
-    assert found == {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0}
+    assert found == {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, **HARNESS}
     assert set(FAILED) == {*found, "metrics", "data_sha256"}
+
+
+def test_a_task_of_which_a_sample_has_no_score_is_partial():
+    result = quiz_result()
+    result["samples"]["quiz"][3]["acc_norm"] = None
+    result["results"]["quiz"]["acc_norm,none"] = 1.0
+    found = describe(result, "quiz", "acc_norm", HARNESS)
+    assert (found["status"], found["reason"]) == ("partial", "1 of 4 samples have no score")
+    assert found["metrics"]["acc_norm"] == measure([[1.0], [1.0], [1.0]])
+
+
+@pytest.mark.parametrize(("scored", "status"), [(9, "ok"), (8, "partial"), (0, "failed")])
+def test_the_status_is_said_by_how_many_samples_have_a_score(scored, status):
+    assert completeness(scored, 9)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "metrics"),
+    [("ok", None, {}), ("ok", "why?", {"acc": {}}), ("failed", None, {}), ("lost", "x", {})],
+)
+def test_an_entry_that_says_nothing_is_refused(status, reason, metrics):
+    with pytest.raises(ValueError, match=r"cannot have the reason|lm_eval gave no 'acc', only: nothing"):
+        entry(status, reason, metrics, "acc", **HARNESS)
 
 
 def test_samples_hold_the_choice_that_the_main_metric_takes_as_the_models():
@@ -152,17 +186,29 @@ def test_a_metric_is_called_with_its_filter_where_there_are_several():
     assert list(labels(["exact"], ["strict", "loose"])) == ["exact,strict", "exact,loose"]
 
 
-def test_the_average_is_the_mean_of_the_main_metrics():
-    assert average({"a": entry(0.2), "b": entry(0.4)}) == {"columns": ["a", "b"], "value": pytest.approx(0.3)}
+def test_the_average_is_the_mean_of_shares_whatever_the_unit():
+    # Sec. 3.1: MTBench divided by ten; AlpacaEval is a percentage. (0.6 + 0.4 + 0.2) / 3.
+    tasks = {"MTBench": ran(6.0, "score_1_10"), "alpaca_eval": ran(40.0, "percent"), "a": ran(0.2), "b": ran(0.9)}
+    columns = ["MTBench", "alpaca_eval", "a"]
+    assert average(tasks, columns) == {"columns": columns, "value": pytest.approx(0.4), "missing": []}
 
 
-def test_the_average_is_null_when_one_task_is_missing():
-    assert average({"a": entry(0.2), "b": FAILED}) == {"columns": ["a", "b"], "value": None}
+def test_the_average_is_null_and_names_what_is_missing():
+    skipped = entry("skipped", "Evalchemy is not set up", {}, "acc", **HARNESS)
+    tasks = {"a": ran(0.2), "b": FAILED, "c": skipped, "d": FAILED}
+    assert average(tasks, ["a", "b", "c"]) == {"columns": ["a", "b", "c"], "value": None, "missing": ["b", "c"]}
 
 
-def test_git_keeps_four_decimals():
-    tasks = {"a": entry(1 / 3), "b": FAILED}
-    assert summarize({"tasks": tasks, "average": average(tasks)}) == {"a": 0.3333, "b": None, "average": None}
+def test_git_keeps_four_decimals_of_each_task_in_its_unit_and_of_each_average():
+    tasks = {"a": ran(1 / 3), "b": FAILED, "c": ran(6.66666, "score_1_10")}
+    averages = {"average": average(tasks, tasks), "average_printed": average(tasks, ["a"])}
+    assert summarize(tasks, averages) == {
+        "a": 0.3333,
+        "b": None,
+        "c": 6.6667,
+        "average": None,
+        "average_printed": 0.3333,
+    }
 
 
 def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():
@@ -172,11 +218,11 @@ def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():
         except OSError as error:
             raise RuntimeError("could not build") from error
     except RuntimeError as error:
-        assert describe_failure(error, "acc")["reason"] == "OSError: no demo/rows.jsonl there"
+        assert reason_of(error) == "OSError: no demo/rows.jsonl there"
 
 
 def test_one_failed_task_is_told_and_all_failed_is_an_error(capsys):
-    report("tiny", {"a": entry(0.5), "b": FAILED})
+    report("tiny", {"a": ran(0.5), "b": FAILED})
     assert "tiny: b failed: ValueError: no data" in capsys.readouterr().err
     with pytest.raises(UserError, match="no task could be run on tiny"):
         report("tiny", {"b": FAILED})
@@ -370,7 +416,9 @@ def test_a_task_that_fails_fails_alone_and_a_second_run_gives_the_same_bytes(pro
         "sums": "ok",
     }
     assert results["tasks"]["broken"]["reason"] == "FileNotFoundError: Unable to find 'tasks/absent.jsonl'"
-    assert results["average"] == {"columns": ["quiz", "broken", "sums"], "value": None}
+    assert results["averages"] == {
+        "average": {"columns": ["quiz", "broken", "sums"], "value": None, "missing": ["broken"]}
+    }
     assert results["tasks"]["quiz"]["metrics"]["acc_norm"]["n"] == 6
     assert "tiny: broken failed" in ran.stderr
     samples = pq.read_table(out / "samples/quiz.parquet").to_pylist()

@@ -53,7 +53,7 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
         "quiz": bad if quiz is None else {**ran, "metrics": {"acc": {**good, "value": quiz}}},
     }
     average = None if quiz is None else (0.5 + quiz) / 2
-    results = {"tasks": tasks, "average": {"columns": ["quiz", "math"], "value": average}}
+    results = {"tasks": tasks, "averages": {"average": {"columns": ["quiz", "math"], "value": average}}}
     write_json(folders["evaluations"] / "results.json", results)
     write_json(Path(f"metrics/evaluate/{model}.json"), {"math": 0.5, "quiz": quiz, "average": average})
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}

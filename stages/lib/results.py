@@ -5,30 +5,88 @@ from collections.abc import Iterable
 from math import fsum, isclose, isfinite, sqrt
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 Json = dict[str, Any]
+Status = Literal["ok", "partial", "failed", "skipped"]
+Unit = Literal["fraction", "percent", "score_1_10"]
+SCALES: dict[Unit, int] = {
+    "fraction": 1,
+    "percent": 100,
+    "score_1_10": 10,
+}  # what is divided by it is a share (sec. 3.1)
+SCORED: tuple[Status, ...] = ("ok", "partial")  # these have a main metric
 Z95 = 1.96  # 95 % of a normal distribution lies within so many standard deviations
 
 
-def measure(scores: list[list[float]], value: float | None = None) -> Json:
+def entry(
+    status: Status,
+    reason: str | None,
+    metrics: dict[str, Json],
+    primary: str,
+    *,
+    harness: str,
+    harness_version: str | None,
+    task_version: str | float | None = None,
+    data_sha256: str | None = None,
+) -> Json:
+    """What results.json says of one task, whatever the harness.
+
+    `metrics` are what `measure` gives, by name; `primary` names the main one; `reason` is one line that says why not
+    `ok`. Raises ValueError for an entry that says nothing: scored without the main metric, or not `ok` and no reason.
+    """
+    if status not in get_args(Status) or (status == "ok") != (reason is None):
+        raise ValueError(f"an entry that is {status!r} cannot have the reason {reason!r}")
+    if status in SCORED and primary not in metrics:
+        raise ValueError(f"{harness} gave no {primary!r}, only: {', '.join(metrics) or 'nothing'}")
+    return {
+        "status": status,
+        "reason": reason,
+        "metrics": metrics,
+        "primary": primary,
+        "task_version": task_version,
+        "data_sha256": data_sha256,
+        "harness": harness,
+        "harness_version": harness_version,
+    }
+
+
+def completeness(scored: int, rows: int) -> tuple[Status, str | None]:
+    """The status of a task, and the reason, by how many of its rows have a score in the main metric."""
+    if scored == rows and rows:
+        return "ok", None
+    return "partial" if scored else "failed", f"{rows - scored} of {rows} samples have no score"
+
+
+def measure(
+    scores: list[list[float]], value: float | None = None, *, unit: Unit = "fraction", stderr: float | None = None
+) -> Json:
     """A metric with its standard error and 95 % interval, by the normal approximation (sec. 3.1).
 
     `scores` holds a list per row: one value, or several that belong together (instructions of one prompt),
     which the standard error takes as a cluster. `value` is the harness's; when it is not the mean of the
-    scores, they say nothing about its error.
+    scores, they say nothing about its error, which then is `stderr`, the harness's, or not known. All are in `unit`.
     """
-    flat = [score for row in scores for score in row]
+    scored = [row for row in scores if row]
+    flat = [score for row in scored for score in row]
     mean = fsum(flat) / len(flat) if flat else None
     value = mean if value is None else float(value)
     if value is None or not isfinite(value):
         raise ValueError(f"the score is not a finite number: {value}")
-    if mean is None or len(scores) < 2 or not isclose(value, mean, abs_tol=1e-9):
-        return {"value": value, "n": len(flat) or len(scores), "stderr": None, "ci95": None}
+    if stderr is None and mean is not None and len(scored) > 1 and isclose(value, mean, abs_tol=1e-9):
+        stderr = clustered_stderr(scored, mean)
+    ci95 = None if stderr is None else [value - Z95 * stderr, value + Z95 * stderr]
+    return {"value": value, "n": len(flat) or len(scores), "stderr": stderr, "ci95": ci95, "unit": unit}
+
+
+def clustered_stderr(scores: list[list[float]], mean: float) -> float:
+    """The standard error of the mean of all values, where each row is a cluster: CR1, on the summed residuals of rows.
+
+    With one value per row it is the usual one, sd / sqrt(n).
+    """
     residuals = [fsum(score - mean for score in row) for row in scores]
     variance = fsum(residual**2 for residual in residuals) * len(scores) / (len(scores) - 1)
-    stderr = sqrt(variance) / len(flat)
-    return {"value": value, "n": len(flat), "stderr": stderr, "ci95": [value - Z95 * stderr, value + Z95 * stderr]}
+    return sqrt(variance) / sum(map(len, scores))
 
 
 def as_numbers(score: Any) -> list[float]:  # noqa: ANN401  (a metric's own)
@@ -85,48 +143,51 @@ def read_response(task: Any, row: Json, metric: str) -> str:  # noqa: ANN401  (l
     return str(choices[likelihoods.index(max(likelihoods))])
 
 
-def describe(result: Json, task: str, primary: str) -> Json:
-    """What results.json says of a task that ran."""
+def describe(result: Json, task: str, primary: str, harness: dict[str, str]) -> Json:
+    """The entry of a task that lm-eval ran; `harness` holds its name and version."""
     rows = [row for part in result["samples"].values() for row in part]
     hashes = "\n".join(row["doc_hash"] + row["target_hash"] for row in rows)
     metrics = read_metrics(result, task)
-    if primary not in metrics:
-        raise ValueError(f"lm-eval gave no {primary!r}, only: {', '.join(metrics)}")
-    return {
-        "status": "ok",
-        "reason": None,
-        "metrics": metrics,
-        "primary": primary,
-        "task_version": result["versions"].get(task),
-        "data_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
-    }
+    metric, _, way = primary.partition(",")
+    scores = [as_numbers(row.get(metric)) for row in rows if row["filter"] == (way or row["filter"])]
+    # A score that is no number at all (as F1's) is not missing: the harness makes the metric of them together.
+    status, reason = completeness(sum(map(bool, scores)), len(scores)) if any(scores) else ("ok", None)
+    return entry(
+        status,
+        reason,
+        metrics,
+        primary,
+        task_version=result["versions"].get(task),
+        data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        **harness,
+    )
 
 
-def describe_failure(error: BaseException, primary: str) -> Json:
-    """What results.json says of a task that raised: the first cause, in one line, alike in every folder."""
+def reason_of(error: BaseException) -> str:
+    """Why something raised: the first cause, in one line, alike in every folder."""
     while error.__cause__:
         error = error.__cause__
     text = " ".join(str(error).split()).replace(f"{Path.cwd()}/", "")
-    reason = f"{type(error).__name__}: {text}"[:300]
-    empty: Json = {"metrics": {}, "primary": primary, "task_version": None, "data_sha256": None}
-    return {"status": "failed", "reason": reason, **empty}
+    return f"{type(error).__name__}: {text}"[:300]
 
 
-def main_metric(entry: Json) -> float | None:
-    """The value of a task's main metric; None when it is missing."""
-    value: float | None = entry["metrics"].get(entry["primary"], {}).get("value")
-    return value
+def main_metric(entry: Json) -> Json:
+    """A task's main metric; empty when it has none."""
+    found: Json = entry["metrics"].get(entry["primary"], {}) if entry["status"] in SCORED else {}
+    return found
 
 
-def average(tasks: dict[str, Json]) -> Json:
-    """The mean of the tasks' main metrics; null when one is missing."""
-    values = [main_metric(entry) for entry in tasks.values()]
-    known = [value for value in values if value is not None]
-    return {"columns": list(tasks), "value": fsum(known) / len(known) if len(known) == len(values) else None}
+def average(tasks: dict[str, Json], columns: Iterable[str]) -> Json:
+    """The mean of the columns' main metrics as shares; null, with what is missing, when one is (sec. 3.1)."""
+    found = {column: main_metric(tasks[column]) for column in columns}
+    missing = [column for column, metric in found.items() if not metric]
+    shares = [metric["value"] / SCALES[metric["unit"]] for metric in found.values() if metric]
+    value = fsum(shares) / len(shares) if shares and not missing else None
+    return {"columns": list(found), "value": value, "missing": missing}
 
 
-def summarize(results: Json) -> Json:
-    """The numbers that git keeps."""
-    values = {task: main_metric(entry) for task, entry in results["tasks"].items()}
-    values["average"] = results["average"]["value"]
+def summarize(tasks: dict[str, Json], averages: dict[str, Json]) -> dict[str, float | None]:
+    """The numbers that git keeps: each task's main metric, in its own unit, and each average."""
+    values = {name: main_metric(entry).get("value") for name, entry in tasks.items()}
+    values |= {name: average["value"] for name, average in averages.items()}
     return {name: None if value is None else round(value, 4) for name, value in values.items()}
