@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 
 from stages.lib.axolotl import (
     WORDS,
-    call,
     check_keys,
     collect,
     commands,
@@ -24,6 +23,7 @@ from stages.lib.axolotl import (
     prepare_work,
     train_python,
 )
+from stages.lib.child import call
 from stages.lib.examples import choose, special_tokens, without_controls
 from stages.lib.model import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.params import PARAMS, Section, UserError, load, read_yaml

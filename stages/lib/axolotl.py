@@ -1,32 +1,27 @@
 """Running Axolotl in its own environment: the work folder, the command, its log, and what it leaves behind."""
 
-import contextlib
 import csv
 import difflib
 import hashlib
 import io
 import json
 import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from stages.lib.child import last_words
 from stages.lib.params import UserError
 from stages.lib.shards import read_json, write_json, write_text
-from stages.lib.words import visible
 
 KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "*token*", "*.jinja")
 CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]
 CONFIG, WORDS = "axolotl.yaml", "axolotl.txt"  # what it is given to do, and all that it says
-POLL_SECONDS = 0.5
 ROOT = str(Path(__file__).absolute().parents[2])  # where the training environment finds the plugin
 
 
@@ -123,29 +118,6 @@ def commands(python: Path, work: Path, num_gpus: int) -> list[list[str]]:
     return [*prepare, [launcher, config] if launcher else [*axolotl, "train", config, *torchrun]]
 
 
-def call(command: list[str], variables: dict[str, str], words: Path, look: Callable[[], None]) -> int:
-    """Run a command to its end and return its exit code; its output goes to `words`, and `look` is called meanwhile.
-
-    It has a session of its own, so that Ctrl-C ends it at once, without a half-trained model; and it ends when the pipe
-    that is its standard input does, which closes however this process ends (see the plugin).
-    """
-    with (
-        words.open("ab") as log,
-        subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-        ) as process,
-    ):
-        try:
-            while process.poll() is None:
-                look()
-                time.sleep(POLL_SECONDS)
-            look()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return process.wait()
-
-
 def read_log(work: Path) -> list[dict[str, Any]]:
     """What the trainer said, in order; a last line that was cut short is left out."""
     log = work / "log.jsonl"
@@ -168,13 +140,6 @@ def explain(code: int, work: Path) -> UserError:
         return UserError(f"training stopped at step {last['step']} of {last['max_steps']}; run it again to resume")
     words = work / WORDS
     return UserError(f"Axolotl ended with exit code {code}: {last_words(words)} (all that it said is in {words})")
-
-
-def last_words(words: Path) -> str:
-    """The last error that a program printed, else its last line."""
-    lines = [line.strip() for line in words.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return visible([*lines[-1:], *errors][-1], 300) if lines else "it said nothing"
 
 
 def write_curve(path: Path, steps: list[dict[str, Any]]) -> None:

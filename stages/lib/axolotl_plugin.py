@@ -13,8 +13,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import signal
-import stat
 import sys
 import threading
 from pathlib import Path
@@ -25,6 +23,7 @@ from axolotl.integrations.base import BasePlugin
 from pydantic import BaseModel
 from transformers import TrainerCallback
 
+from stages.lib.child import end_with_the_stage
 from stages.lib.masks import batches, count, find, marked, objection
 
 LOG, FACTS, MASK, EXAMPLES = "log.jsonl", "facts.json", "mask.txt", "examples.json"
@@ -141,18 +140,6 @@ def too_few(total: dict[str, int], max_steps: int, min_steps: int) -> str:
 def versions() -> dict[str, str]:
     """What the training ran on."""
     return {name: importlib.metadata.version(name) for name in ("axolotl", "torch", "transformers")}
-
-
-def end_with_the_stage() -> None:
-    """End this process and all that it has started when the stage is gone, even by kill -9.
-
-    The stage holds open the pipe that is the standard input here. What a cluster started may have another one.
-    """
-    if not stat.S_ISFIFO(os.fstat(0).st_mode):
-        return
-    while os.read(0, 1024):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 def refuse(folder: Path, reason: str) -> None:
