@@ -53,10 +53,15 @@ accept: .venv/lock ## take a stage's outs as they are after its code was moved, 
 	dvc commit --force $(STAGE)
 
 .PHONY: env
-env: .venv/lock .venv-train/lock ## build both environments (each once, again when its lock changes)
+env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (each once, again when its lock changes)
 
 .venv/lock: requirements/main-$(DEVICE).txt
 	$(call build,.venv)
+
+# What scores MATH needs another antlr4 than DVC's hydra does. It lies beside it, and only what needs it looks there.
+.venv/math/lock: requirements/math.txt .venv/lock
+	@$(call install,.venv) $(addprefix --find-links ,$(FIND_LINKS)) --target .venv/math --requirements $<
+	@cp $< $@
 
 .venv-train/lock: requirements/train-$(DEVICE).txt
 	$(call build,.venv-train)
@@ -79,11 +84,13 @@ lock: ## resolve the locks anew with uv (versions only, no index addresses)
 	$(call resolve,main-gpu)
 	$(call resolve,train-cpu)
 	$(call resolve,train-gpu)
+	$(call resolve,math)
 
 # torchvision, torchaudio and torchcodec would break a text-only CPU set (their builds are for CUDA).
 define resolve
 	.venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(if $(findstring cpu,$(1)),$(addprefix --find-links ,$(FIND_LINKS))) \
 	  $(if $(filter main%,$(1)),pyproject.toml) --group pyproject.toml:$(1) $(if $(filter main%,$(1)),--group pyproject.toml:dev) \
 	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec \
-	  $(if $(findstring cpu,$(1)),--no-emit-package triton) --output-file requirements/$(1).txt
+	  $(if $(findstring cpu,$(1)),--no-emit-package triton) \
+	  $(if $(findstring math,$(1)),--no-emit-package sympy --no-emit-package mpmath) --output-file requirements/$(1).txt
 endef

@@ -59,7 +59,8 @@ def fake_evaluate(model: str) -> None:
     score = digest[0] / 255
     with new_folder(Path("data/evaluations") / model) as folder:
         write_json(folder / "summary.json", {"demo_knowledge": round(score, 4), "average": round(score, 4)})
-        write_json(folder / "results.json", {"tasks": {}, "averages": {"average": {"columns": [], "value": score, "missing": []}}})
+        average = {"columns": [], "value": score, "missing": []}
+        write_json(folder / "results.json", {"tasks": {}, "averages": {"average": average}})
 """,
 }
 
