@@ -1,11 +1,10 @@
 """The texts of everything that models are evaluated on, so that a mix can be held against them.
 
-In:  the benchmarks of evaluate.tasks (from evaluate.tasks_folder, else lm-eval's own), the JSONL of answers.questions
+In:  the benchmarks of evaluate.tasks (as `evaluate` reads them), the JSONL of answers.questions
 Out: data/benchmarks/: a row for every question and for every right answer that is a text; summary.json
 """
 
 import os
-import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.params import PARAMS, UserError, read_yaml
+from stages.lib.params import PARAMS, UserError, parse, read_yaml
 from stages.lib.questions import read_questions
 from stages.lib.results import reason_of
 from stages.lib.shards import new_folder, write_json, write_table
 from stages.lib.shell import progress, run, say
-from stages.lib.tasks import are_local, data_environment, find_tasks
+from stages.lib.tasks import Evaluate, are_local, data_environment, find_tasks, load_task
 
 SEED = 0
 QUESTIONS = "questions"  # the benchmark that answers.questions is
@@ -47,21 +46,20 @@ def read_task(name: str, task: Any) -> Iterator[Row]:  # noqa: ANN401  (lm-eval'
             yield {"benchmark": name, "document": str(number), "text": text}
 
 
-def read_tasks(folder: str, names: list[str]) -> tuple[list[Row], dict[str, str]]:
+def read_tasks(settings: Evaluate, scratch: Path) -> tuple[list[Row], dict[str, str]]:
     """The rows of TEXT of tasks and groups of tasks, and the reasons of those that this environment cannot run.
 
     Those have no use here, for `evaluate` cannot run them either. Data that cannot be read may be there the next time:
     raises UserError, or the mixes would be held against too little from then on.
     """
-    manager = find_tasks(folder, names)
+    manager = find_tasks(settings, scratch)
     rows: list[Row] = []
     not_read = {}
-    for name in progress(names, desc="benchmarks", unit="tasks"):
-        random.seed(SEED)  # GPQA shuffles its choices as it is read
+    for name in progress(list(settings.tasks), desc="benchmarks", unit="tasks"):
         try:
-            parts = manager.load([name])["tasks"]
+            parts = load_task(manager, name, SEED)["tasks"]
             rows += [row for part, task in parts.items() for row in read_task(part, task)]
-        except ImportError as error:
+        except (ImportError, UserError) as error:
             not_read[name] = reason_of(error)
         except Exception as error:
             reason = reason_of(error)
@@ -85,10 +83,10 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
 
 def read_all(params: dict[str, Any]) -> tuple[list[Row], dict[str, str]]:
     """The rows of TEXT of everything in use, and why a task has none."""
-    folder, names = params["evaluate"]["tasks_folder"], list(params["evaluate"]["tasks"])
-    with TemporaryDirectory(prefix="rewild-benchmarks-") as cache:
-        os.environ.update(data_environment(cache, offline=are_local(folder, names)))
-        rows, not_read = read_tasks(folder, names)
+    settings = parse(Evaluate, params["evaluate"], "evaluate")
+    with TemporaryDirectory(prefix="rewild-benchmarks-") as scratch:
+        os.environ.update(data_environment(f"{scratch}/cache", offline=are_local(settings)))
+        rows, not_read = read_tasks(settings, Path(scratch))
     return [*rows, *read_turns(Path(params["answers"]["questions"]))], not_read
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from stages import (
     answers,
     auxiliary,
-    evaluate,
     fetch,
     gate,
     pairwise,
@@ -34,6 +33,7 @@ from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, re
 from stages.lib.rules import Generate
 from stages.lib.shards import write_json
 from stages.lib.shell import run
+from stages.lib.tasks import Evaluate
 
 SECTIONS: dict[str, type[Section]] = {
     "prompts": prompts.Prompts,
@@ -43,7 +43,7 @@ SECTIONS: dict[str, type[Section]] = {
     "mix": recipes.Mix,
     "train": train.Train,
     "answers": answers.Answers,
-    "evaluate": evaluate.Evaluate,
+    "evaluate": Evaluate,
     "judge": Judge,
     "pairwise": pairwise.Pairwise,
     "styling": styling.Styling,
@@ -56,7 +56,7 @@ ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Au
 LISTS = ("dgms", "bases", "compare")
 NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
-    "benchmarks": ["evaluate.tasks", "mix.contamination"],
+    "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],
     "judge": ["answers.questions"],
     "pairwise": ["judge", "answers.questions", "compare"],
     "recipes": ["dgms", "auxiliary", "mix"],

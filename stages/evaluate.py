@@ -1,50 +1,26 @@
-"""One compared model on every benchmark of the profile, by lm-eval (paper, sec. 3.1).
+"""One compared model on every benchmark of the profile, by lm-eval and Evalchemy (paper, sec. 3.1).
 
 In:  models/<model>/model.json and its weights; the benchmarks of evaluate.tasks_folder, else lm-eval's own
 Out: data/evaluations/<model>/: results.json (one schema, whatever the harness), samples/<task>.parquet (prompt,
-     response and score of each row), summary.json (the main metrics)
+     response and score of each row), summary.json (the main metrics and averages)
 """
 
-import logging
-import os
-from importlib.metadata import version
+import importlib
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import Field
-
+from stages.lib.harness import evaluate, write_samples
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, Section, UserError, load
-from stages.lib.results import Json, average, describe, entry, labels, main_metric, read_samples, reason_of, summarize
+from stages.lib.params import Runtime, UserError, load
+from stages.lib.results import Json, average, entry, main_metric, reason_of, summarize
 from stages.lib.shards import new_folder, write_json
 from stages.lib.shell import run, say
-from stages.lib.tasks import are_local, data_environment, find_tasks
+from stages.lib.tasks import Evaluate, are_local, data_environment
 
+OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step
 TINY_BYTES = 100e6  # weights for which a second thread costs more than it brings
-SAMPLE = pa.schema([
-    ("task", pa.string()),  # the benchmark, or the part of it
-    ("id", pa.int64()),
-    ("prompt", pa.string()),
-    ("response", pa.string()),  # for multiple choice: the choice that the main metric takes as the model's
-    ("score", pa.float64()),  # in the main metric
-])
-
-
-class Evaluate(Section):
-    """The section `evaluate`."""
-
-    device: Literal["cpu", "gpu"]
-    tasks_folder: str
-    tasks: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], str] = Field(min_length=1)
-    limit: int = Field(ge=0)
-    apply_chat_template: bool
-    fewshot_as_multiturn: bool
-    max_tokens: int = Field(ge=0)  # 0: each task's own
-    seed: int = Field(ge=0)
 
 
 def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
@@ -78,7 +54,7 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
 
 def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
     """What the libraries read when they are first imported."""
-    offline = model.kind == "local" and are_local(settings.tasks_folder, settings.tasks)
+    offline = model.kind == "local" and are_local(settings)
     weights = sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors"))
     return {
         **data_environment(cache, offline=offline),
@@ -89,88 +65,42 @@ def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
     }
 
 
-def open_task(manager: Any, task: str, metric: str) -> Any:  # noqa: ANN401  (lm-eval's)
-    """A task, or a group of them, with its data, or the error that loading it ended in."""
+def evaluate_by_evalchemy(model: Model, settings: Evaluate, work: Path) -> dict[str, Json]:
+    """The entries of Evalchemy's tasks; their samples are left in the folder. What it raises costs its tasks alone."""
+    if not settings.evalchemy:
+        return {}
+    work.mkdir()
     try:
-        loaded = manager.load([task])
+        evalchemy = importlib.import_module("stages.lib.evalchemy")
+        tasks, samples = evalchemy.evaluate(model, settings, work)
     except Exception as error:
-        return error
-    for part in loaded["tasks"].values():
-        ways = [way["name"] for way in part.config.filter_list or [{"name": "none"}]]
-        known = labels(part.aggregation(), ways)
-        if metric not in known:
-            raise UserError(f"evaluate.tasks.{task}: no metric {metric!r}; it has: {', '.join(known)}")
-    return loaded
+        reason = reason_of(error)
+        return {
+            task: entry("failed", reason, {}, primary, harness="evalchemy", harness_version=None)
+            for task, primary in settings.evalchemy.items()
+        }
+    for task, rows in samples.items():
+        write_samples(work.parent / f"{task}.parquet", rows)
+    return {task: tasks[task] for task in settings.evalchemy}
 
 
-def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noqa: ANN401  (lm-eval's)
-    """The model as lm-eval runs it."""
-    from lm_eval.api.registry import get_model
-    from transformers import AutoTokenizer
-
-    try:
-        source = {key: arguments[key] for key in ("revision", "trust_remote_code")}
-        tokenizer = AutoTokenizer.from_pretrained(arguments["pretrained"], **source)
-        if settings.apply_chat_template and not tokenizer.chat_template:
-            raise UserError(
-                f"{model.id} has no chat template: set `evaluate.apply_chat_template: false` or give it one"
-            )
-        return get_model("hf" if settings.device == "cpu" else "vllm")(**arguments)
-    except OSError as error:
-        raise UserError(f"{model.location} cannot be loaded: {reason_of(error)}") from None
+def settings_of(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
+    """What results.json says of how the model was run."""
+    asked = settings.model_dump(exclude={"tasks", "evalchemy", "averages"})
+    ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
+    return {**asked, **ran_with, **facts, "system_prompt": model.system_prompt}
 
 
-def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:  # noqa: ANN401
-    """Let lm-eval run one task, each seeded alike, so that no result depends on the tasks before it."""
-    from lm_eval import simple_evaluate
-
-    seeds = dict.fromkeys(
-        ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), settings.seed
-    )
-    result: Json = simple_evaluate(
-        lm,
-        tasks=[loaded["groups"][task]] if task in loaded["groups"] else list(loaded["tasks"].values()),
-        limit=settings.limit or None,
-        bootstrap_iters=0,
-        log_samples=True,
-        apply_chat_template=settings.apply_chat_template,
-        fewshot_as_multiturn=settings.fewshot_as_multiturn,
-        gen_kwargs={"max_gen_toks": settings.max_tokens} if settings.max_tokens else None,
-        **seeds,
-        **options,
-    )
-    return result
-
-
-def evaluate(model: Model, settings: Evaluate, arguments: Json) -> tuple[dict[str, Json], dict[str, list[Json]]]:
-    """Every task's entry of results.json, and its samples. A task that raises fails alone, with its reason."""
-    manager = find_tasks(settings.tasks_folder, settings.tasks)
-    opened = {task: open_task(manager, task, metric) for task, metric in settings.tasks.items()}
-    lm = open_model(model, settings, arguments)
-    logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
-    options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
-    harness = {"harness": "lm_eval", "harness_version": version("lm_eval")}
-    entries, samples = {}, {}
-    for number, (task, primary) in enumerate(settings.tasks.items(), start=1):
-        say(f"{model.id}: {task} ({number} of {len(opened)})")
-        try:
-            if isinstance(opened[task], Exception):
-                raise opened[task]
-            result = run_task(lm, opened[task], task, settings, **options)
-            entries[task] = describe(result, task, primary, harness)
-            samples[task] = read_samples(result, opened[task]["tasks"], primary)
-        except Exception as error:
-            entries[task] = entry("failed", reason_of(error), {}, primary, **harness)
-    return entries, samples
-
-
-def report(model: str, tasks: dict[str, Json]) -> None:
-    """Say in one line per task how it went; raise UserError when none could be run."""
+def report(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> None:
+    """Say in one line per task and average how it went; raise UserError when none could be run."""
     for task, found in tasks.items():
         metric = main_metric(found)
         score = f"{found['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
         why = f"{found['status']}: {found['reason']}" if found["reason"] else ""
         say(f"{model}: {task} {'; '.join(filter(None, (score, why)))}")
+    for name, found in averages.items():
+        value = f"needs {', '.join(found['missing'])}" if found["missing"] else f"{found['value']:.4f}"
+        say(f"{model}: {name} of {len(found['columns'])} tasks {value}")
     if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
 
@@ -181,27 +111,26 @@ def main(model: str) -> None:
     if not settings.apply_chat_template:  # there is no place for a system prompt then
         resolved = resolved.model_copy(update={"system_prompt": ""})
     arguments = model_args(resolved, settings, load("runtime", Runtime))
-    with TemporaryDirectory(prefix="rewild-evaluate-") as cache:
-        os.environ.update(environment(resolved, settings, cache))
-        tasks, samples = evaluate(resolved, settings, arguments)
-    averages = {"average": average(tasks, list(tasks))}
-    ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
-    results = {
-        "schema": 2,
-        "model": model,
-        "commit": resolved.commit,
-        "settings": {**settings.model_dump(exclude={"tasks"}), **ran_with, "system_prompt": resolved.system_prompt},
-        "tasks": tasks,
-        "averages": averages,
-    }
-    with new_folder(Path("data/evaluations") / model) as folder:
-        write_json(folder / "results.json", results)
-        write_json(folder / "summary.json", summarize(tasks, averages))
-        (folder / "samples").mkdir()
-        for task, rows in samples.items():
-            table = pa.Table.from_pylist(rows, schema=SAMPLE)
-            pq.write_table(table, folder / "samples" / f"{task}.parquet", compression="zstd")
-    report(model, tasks)
+    with TemporaryDirectory(prefix="rewild-evaluate-") as name:
+        work = Path(name)
+        tasks, facts = evaluate(resolved, settings, arguments, environment(resolved, settings, f"{work}/cache"), work)
+        tasks |= evaluate_by_evalchemy(resolved, settings, work / "evalchemy")
+        averages = {name: average(tasks, columns) for name, columns in settings.columns.items()}
+        results = {
+            "schema": 2,
+            "model": model,
+            "commit": resolved.commit,
+            "settings": settings_of(resolved, settings, arguments, facts),
+            "tasks": tasks,
+            "averages": averages,
+        }
+        with new_folder(OUT / model) as folder:
+            write_json(folder / "results.json", results)
+            write_json(folder / "summary.json", summarize(tasks, averages))
+            (folder / "samples").mkdir()
+            for file in sorted(work.glob("*.parquet")):
+                shutil.copyfile(file, folder / "samples" / file.name)
+    report(model, tasks, averages)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def small_params() -> dict[str, Any]:
         },
     }
     params["compare"] = ["base", "blend", "only"]
-    params["evaluate"]["tasks"] = {"demo_knowledge": "acc_norm"}
+    params["evaluate"] |= {"tasks": {"demo_knowledge": "acc_norm"}, "averages": {}}
     return params
 
 

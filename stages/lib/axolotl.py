@@ -8,14 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.lib.child import last_words
+from stages.lib.child import last_words, main_checkout
 from stages.lib.params import UserError
 from stages.lib.shards import read_json, write_json, write_text
 
@@ -78,13 +77,6 @@ def check_keys(given: Collection[str]) -> None:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UserError(f"train.axolotl.{key}: Axolotl has no such key{hint}")
-
-
-def main_checkout() -> Path:
-    """The repository that a temporary experiment was copied from: where DVC's cache is."""
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Path(found.stdout.strip()).parent.parent
 
 
 def environment(python: Path, work: Path, num_gpus: int, *, offline: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A command that runs for long in a process of its own: it ends with us, and we see what it says."""
+"""A program as a process of its own: how it is called, how it ends with us, and what it said last."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +16,26 @@ from stages.lib.words import visible
 POLL_SECONDS = 0.5
 
 
-def call(command: list[str], variables: dict[str, str], words: Path, look: Callable[[], None]) -> int:
+def main_checkout() -> Path:
+    """The repository that a temporary experiment was copied from: where DVC's cache is."""
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Path(found.stdout.strip()).parent.parent
+
+
+def call(
+    command: list[str], variables: dict[str, str], words: Path, look: Callable[[], None], folder: Path | None = None
+) -> int:
     """Run a command to its end and return its exit code; its output goes to `words`, and `look` is called meanwhile.
 
-    It has a session of its own, so that Ctrl-C ends it at once with all that it has started; and it ends when the pipe
-    that is its standard input does, which closes however this process ends (see `end_with_the_stage`).
+    It has a session of its own, so that Ctrl-C ends it at once with all that it has started; what `look` raises ends
+    it too. A command that watches its standard input, a pipe, ends with this process however that ends (see
+    `end_with_the_stage`).
     """
     with (
         words.open("ab") as log,
         subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            command, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         ) as process,
     ):
         try:

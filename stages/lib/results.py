@@ -7,6 +7,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from stages.lib.params import UserError
+
 Json = dict[str, Any]
 Status = Literal["ok", "partial", "failed", "skipped"]
 Unit = Literal["fraction", "percent", "score_1_10"]
@@ -157,10 +159,17 @@ def describe(result: Json, task: str, primary: str, harness: dict[str, str]) -> 
         reason,
         metrics,
         primary,
-        task_version=result["versions"].get(task),
+        task_version=version_of(result["versions"], task),
         data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
         **harness,
     )
+
+
+def version_of(versions: dict[str, Any], task: str) -> str | float | None:
+    """The version of a task; of a group that has none itself, that of its tasks."""
+    own = versions.get(task, "N/A")
+    found = [own] if own != "N/A" else sorted({str(version) for version in versions.values()} - {"N/A"})
+    return found[0] if len(found) == 1 else ", ".join(found) or None
 
 
 def reason_of(error: BaseException) -> str:
@@ -168,7 +177,7 @@ def reason_of(error: BaseException) -> str:
     while error.__cause__:
         error = error.__cause__
     text = " ".join(str(error).split()).replace(f"{Path.cwd()}/", "")
-    return f"{type(error).__name__}: {text}"[:300]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:300]
 
 
 def main_metric(entry: Json) -> Json:
