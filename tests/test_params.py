@@ -19,7 +19,7 @@ PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 def keys(value: Any, path: str = "") -> set[str]:
     """The keys of a profile's sections; not those that users name themselves."""
-    named_by_users = ("hub", "auxiliary", "runs", "tasks", "axolotl")
+    named_by_users = ("hub", "auxiliary", "runs", "tasks", "local", "evalchemy", "averages", "axolotl")
     if not isinstance(value, dict) or path.rpartition(".")[2] in named_by_users:
         return {path}
     return {found for key, child in value.items() for found in keys(child, f"{path}.{key}")}
