@@ -1,0 +1,215 @@
+"""Whose replies the judge prefers, whether a DGM flips what its fine-tune loses, and in which words (paper, sec. 3.3).
+
+In:  data/judgments/<model>/ of every compared model, data/pairwise/, metrics/recipes.json
+Out: data/preference/: summary.json, and every tested word in three tables
+"""
+
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from stages.lib.bootstrap import Bootstrap, Floats
+from stages.lib.equal_length import rate_at_equal_length
+from stages.lib.negation import NOT
+from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.preference import (
+    COLUMNS,
+    Json,
+    Judged,
+    Pair,
+    by_score,
+    extra_chars,
+    fine_tunes,
+    flips,
+    mean_scores,
+    pairs_of,
+    preference_rates,
+    side_by_side,
+)
+from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json, write_table
+from stages.lib.shell import run
+from stages.lib.sources import require
+from stages.lib.verdicts import all_orders, order_effects, read_verdicts
+from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, count, presence, sampled_winners, tested
+
+DIGITS = 4  # significant ones, of what git keeps
+DIFFERENT = 0.05  # the largest q of words that are named in the summary
+WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}
+
+
+class Preference(Section):
+    """The section `preference`."""
+
+    seed: int
+    resamples: int = Field(gt=0)  # of the bootstrap
+    min_judgments: int = Field(gt=0)  # that a word must be in, to be tested
+    num_words: int = Field(ge=0)  # of each side, named in the summary
+
+
+def name(pair: Pair) -> str:
+    """How a pair is called in the summary."""
+    return " ".join(pair)
+
+
+def compare(pairs: list[Pair], outcomes: Floats, judged: Judged, bootstrap: Bootstrap) -> dict[str, Json]:
+    """The rates of every pair, as they are and at equal length."""
+    extra = extra_chars(judged, pairs)
+    return {
+        name(pair): {
+            **rates,
+            "equal_length": rate_at_equal_length(outcomes[:, column], extra[:, column], judged.questions),
+        }
+        for column, (pair, rates) in enumerate(zip(pairs, preference_rates(outcomes, bootstrap), strict=True))
+    }
+
+
+def pairwise(pairings: pa.Table, judged: Judged, bootstrap: Bootstrap) -> Json:
+    """The rates of every pair that was judged side by side, and what the order of the replies does."""
+    verdicts = read_verdicts(pairings, judged)
+    rates = compare(verdicts.pairs, verdicts.outcomes, judged, bootstrap)
+    effects = order_effects(verdicts)
+    return {
+        "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
+        "orders": all_orders(verdicts),
+    }
+
+
+def all_flips(judged: Judged, runs: dict[str, Json]) -> Json:
+    """Flips of every compared DGM with every compared fine-tune on it alone, against every other compared model."""
+    found: dict[str, Json] = {}
+    absent = []
+    for dgm, tuned in fine_tunes(runs):
+        if dgm in judged.models and tuned in judged.models:
+            rivals = [model for model in judged.models if model not in {dgm, tuned}]
+            found[name((dgm, tuned))] = {rival: flips(judged, dgm, tuned, rival) for rival in rivals}
+        else:
+            absent.append(name((dgm, tuned)))
+    return {"pairs": found, "not_compared": absent}
+
+
+def word_tables(
+    judged: Judged, pairs: list[Pair], outcomes: Floats, preference: Preference
+) -> tuple[dict[str, pa.Table], Json]:
+    """Every tested word, by model and by winner of each pair and by winner of all, and a summary."""
+    present = presence(judged.texts)
+    none = np.zeros(0, dtype=np.int64)
+    total = count(present, none, none)
+    models, winners, said = [_nothing(present, {})], [_nothing(present, WINNERS)], {}
+    for column, pair in enumerate(pairs):
+        counts = by_winner(judged, present, pair, outcomes[:, column])
+        total += counts
+        model = tested(present, by_model(judged, present, pair, outcomes[:, column]), preference.min_judgments)
+        winner = tested(present, counts, preference.min_judgments)
+        models.append(_of(pair, model, {}))
+        winners.append(_of(pair, winner, WINNERS))
+        said[name(pair)] = {
+            "turns": counts.turns,
+            "by_model": named(model, pair, preference.num_words),
+            "by_winner": named(winner, ("winner", "loser"), preference.num_words),
+        }
+    sampled = sampled_winners(judged, present, pairs, outcomes, preference.seed)
+    overall = tested(present, sampled, preference.min_judgments)
+    tables = {
+        "words_by_model": pa.concat_tables(models),
+        "words_by_winner": pa.concat_tables(winners),
+        "words_by_winner_of_all": _with_totals(overall, present, total),
+    }
+    found = {"turns": sampled.turns, **named(overall, ("winner", "loser"), preference.num_words)}
+    return tables, {"pairs": said, "of_all": found}
+
+
+def named(words: pa.Table, sides: Pair, num_words: int) -> Json:
+    """How many words were tested, how many differ, and the surest of these on each side."""
+    rows = [row for row in words.to_pylist() if row["q"] <= DIFFERENT]
+    one = [label(row) for row in rows if row["only_one"] > row["only_other"]]
+    other = [label(row) for row in rows if row["only_one"] < row["only_other"]]
+    return {
+        "tested": words.num_rows,
+        "different": len(rows),
+        "negated": sum(row["negated"] for row in rows),
+        sides[0]: one[:num_words],
+        sides[1]: other[:num_words],
+    }
+
+
+def label(row: dict[str, Any]) -> str:
+    """A word as people read it."""
+    return (NOT if row["negated"] else "") + str(row["word"])
+
+
+def _nothing(present: Presence, names: dict[str, str]) -> pa.Table:
+    none = np.zeros(len(present.terms), dtype=np.int64)
+    return _of(("", ""), tested(present, Counts(0, none, none, none), 1), names)
+
+
+def _of(pair: Pair, words: pa.Table, names: dict[str, str]) -> pa.Table:
+    """The words of one pair, with its models."""
+    models = {
+        key: pa.array([model] * words.num_rows, pa.string()) for key, model in zip(("one", "other"), pair, strict=True)
+    }
+    return pa.table({**models, **_columns(words, names)})
+
+
+def _columns(words: pa.Table, names: dict[str, str]) -> dict[str, pa.ChunkedArray]:
+    return {names.get(column, column): words[column] for column in words.column_names}
+
+
+def _with_totals(words: pa.Table, present: Presence, total: Counts) -> pa.Table:
+    """The words that were tested on one pair of judgments per question, with their counts over all pairs."""
+    places = {term: place for place, term in enumerate(present.terms)}
+    rows = np.array([places[label(row)] for row in words.to_pylist()], dtype=np.int64)
+    parts = {"only_winner": total.only_one, "only_loser": total.only_other, "both": total.both}
+    return pa.table({**_columns(words, WINNERS), **{f"pairs_{key}": part[rows] for key, part in parts.items()}})
+
+
+def plain(content: Any) -> Any:  # noqa: ANN401  (JSON)
+    """JSON with its numbers rounded, and null for what is not defined."""
+    if isinstance(content, dict):
+        return {key: plain(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [plain(value) for value in content]
+    if isinstance(content, float):
+        return float(f"{content:.{DIGITS}g}") if isfinite(content) else None
+    return content
+
+
+def measure(
+    judgments: dict[str, pa.Table], pairings: pa.Table, runs: dict[str, Json], preference: Preference
+) -> tuple[Json, dict[str, pa.Table]]:
+    """All numbers, and the tables of words."""
+    judged = side_by_side(judgments)
+    bootstrap = Bootstrap(judged.questions, preference.resamples, preference.seed)
+    pairs = pairs_of(judged.models)
+    outcomes = by_score(judged, pairs)
+    tables, words = word_tables(judged, pairs, outcomes, preference)
+    return plain({
+        "models": mean_scores(judged, bootstrap),
+        "by_score": compare(pairs, outcomes, judged, bootstrap),
+        "side_by_side": pairwise(pairings, judged, bootstrap),
+        "flips": all_flips(judged, runs),
+        "words": words,
+    }), tables
+
+
+def main() -> None:
+    """Compare the judgments of all compared models."""
+    preference = load("preference", Preference)
+    judgments = {}
+    for model in read_yaml(PARAMS)["compare"]:
+        digest = read_json(Path("metrics/digests/models") / f"{model}.json")["judgments"]
+        judgments[model] = read_table(require(Path("data/judgments") / model, digest, f"judge@{model}"), COLUMNS)
+    runs = read_json(Path("metrics/recipes.json"))["runs"]
+    summary, tables = measure(judgments, read_table(Path("data/pairwise")), runs, preference)
+    with new_folder(Path("data/preference")) as folder:
+        write_json(folder / SUMMARY, summary)
+        for key, table in tables.items():
+            (folder / key).mkdir()
+            write_table(folder / key, table)
+
+
+if __name__ == "__main__":
+    run(main)
