@@ -2,9 +2,9 @@
 
 python -m benchmarks.preference judgments.parquet --responses responses.parquet
 
-The file has a row per model and session: dgm, session_id, judge_score, judge_strengths, judge_weaknesses; the other,
-for the length of the replies, dgm, session_id, response. A session is a question of one turn. Of a session that a model has
-twice the first is taken and the others are counted.
+The file has a row per model and session: dgm, session_id, judge_score, judge_strengths, judge_weaknesses; that of the
+responses, for their length: dgm, session_id, response. A session is a question of one turn. Of a session that a model
+has twice the first is taken and the others are counted.
 """
 
 import argparse

@@ -34,7 +34,7 @@ from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_
 from stages.lib.shell import run
 from stages.lib.sources import require
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
-from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, count, presence, sampled_winners, tested
+from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, count, exact_tests, presence, sampled_winners
 
 DIGITS = 4  # significant ones, of what git keeps
 DIFFERENT = 0.05  # the largest q of words that are named in the summary
@@ -75,6 +75,7 @@ def pairwise(pairings: pa.Table, judged: Judged, bootstrap: Bootstrap) -> Json:
     return {
         "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
         "orders": all_orders(verdicts),
+        "rows_not_compared": verdicts.not_compared,
     }
 
 
@@ -102,8 +103,8 @@ def word_tables(
     for column, pair in enumerate(pairs):
         counts = by_winner(judged, present, pair, outcomes[:, column])
         total += counts
-        model = tested(present, by_model(judged, present, pair, outcomes[:, column]), preference.min_judgments)
-        winner = tested(present, counts, preference.min_judgments)
+        model = exact_tests(present, by_model(judged, present, pair, outcomes[:, column]), preference.min_judgments)
+        winner = exact_tests(present, counts, preference.min_judgments)
         models.append(_of(pair, model, {}))
         winners.append(_of(pair, winner, WINNERS))
         said[name(pair)] = {
@@ -112,7 +113,7 @@ def word_tables(
             "by_winner": named(winner, ("winner", "loser"), preference.num_words),
         }
     sampled = sampled_winners(judged, present, pairs, outcomes, preference.seed)
-    overall = tested(present, sampled, preference.min_judgments)
+    overall = exact_tests(present, sampled, preference.min_judgments)
     tables = {
         "words_by_model": pa.concat_tables(models),
         "words_by_winner": pa.concat_tables(winners),
@@ -143,7 +144,7 @@ def label(row: dict[str, Any]) -> str:
 
 def _nothing(present: Presence, names: dict[str, str]) -> pa.Table:
     none = np.zeros(len(present.terms), dtype=np.int64)
-    return _of(("", ""), tested(present, Counts(0, none, none, none), 1), names)
+    return _of(("", ""), exact_tests(present, Counts(0, none, none, none), 1), names)
 
 
 def _of(pair: Pair, words: pa.Table, names: dict[str, str]) -> pa.Table:

@@ -31,7 +31,7 @@ def rate_at_equal_length(outcomes: Floats, extra: Floats, questions: Ints) -> Js
     reason = undefined(share, d)
     if reason:
         return {**found, "rate": np.nan, "ci95": [np.nan, np.nan], "reason": reason}
-    x = np.tanh(d / d.std(ddof=1))
+    x = np.tanh(d / d.std())
     beta = fit(share, x)
     width = Z95 * intercept_error(share, x, beta, clusters)
     return {

@@ -24,6 +24,7 @@ class Verdicts:
     one_first: Floats  # with the first of both shown first
     other_first: Floats
     missing: list[dict[str, int]]  # of each pair: rows without a verdict by status
+    not_compared: int  # rows of pairs with another model
 
     @property
     def both(self) -> Floats:
@@ -52,9 +53,11 @@ def read_verdicts(pairings: pa.Table, judged: Judged) -> Verdicts:
     found = np.full((2, len(judged.turns), len(pairs)), np.nan)
     missing: list[dict[str, int]] = [{"failed": 0, "unanswered": 0} for _ in pairs]
     met = set()
+    not_compared = 0
     for row in rows:
         key, column = (row["question_id"], row["turn"]), columns.get((row["one"], row["other"]))
         if column is None:
+            not_compared += 1
             continue
         order = int(row["first"] != row["one"])
         where = f"pairwise: {row['one']} and {row['other']}, question {key[0]}, turn {key[1]}"
@@ -67,7 +70,7 @@ def read_verdicts(pairings: pa.Table, judged: Judged) -> Verdicts:
             found[order, places[key], column] = {row["one"]: 1, TIE: 0, row["other"]: -1}[row["winner"]]
         else:
             missing[column][row["status"]] += 1
-    return Verdicts(pairs, found[0], found[1], missing)
+    return Verdicts(pairs, found[0], found[1], missing, not_compared)
 
 
 def _in_order(row: Json, models: Sequence[str]) -> Json:

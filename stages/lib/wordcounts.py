@@ -103,7 +103,7 @@ def sampled_winners(judged: Judged, present: Presence, pairs: Sequence[Pair], ou
     return count(present, winners, losers)
 
 
-def tested(present: Presence, counts: Counts, min_judgments: int) -> pa.Table:
+def exact_tests(present: Presence, counts: Counts, min_judgments: int) -> pa.Table:
     """The terms that so many judgments have, with McNemar's exact p and q over them (Benjamini and Hochberg).
 
     Which terms are tested depends on their frequency in both together, not on how they differ. Smallest p first.
