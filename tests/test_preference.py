@@ -358,13 +358,20 @@ def test_kappa_of_a_judge_that_says_the_same_of_all_is_not_defined():
     assert np.isnan([orders["kappa"], orders["first_rate"], orders["first_p"]]).all()
 
 
-def test_the_reply_shown_first_is_tested_against_a_half():
+def test_how_often_the_reply_shown_first_wins():
     # Shown first and preferred: DGM on 0 and 3, tuned on 2 and 3; shown second: DGM on 0 and 4, tuned on 2.
     found = all_orders(read_verdicts(pairings(*ORDERS), side_by_side(judgments())))
     assert (found["first_wins"], found["second_wins"], found["first_rate"]) == (4, 3, 4 / 7)
-    assert found["first_p"] == 1
+
+
+def test_only_turns_that_split_say_whether_the_place_decides():
+    # On 3 both orders prefer the first; on 4 a tie and a win of the second.
+    found = all_orders(read_verdicts(pairings(*ORDERS), side_by_side(judgments())))
+    assert (found["split_to_first"], found["split_to_second"], found["first_p"]) == (1, 1, 1)
     always = position(np.ones(4), -np.ones(4))
-    assert (always["first_rate"], always["first_p"]) == (1, pytest.approx(2 / 2**8))
+    assert (always["first_rate"], always["split_to_first"], always["first_p"]) == (1, 4, pytest.approx(2 / 2**4))
+    never = position(np.array([1.0, 1, -1]), np.array([1.0, 1, -1]))
+    assert (never["first_rate"], never["split_to_first"] + never["split_to_second"]) == (0.5, 0)
 
 
 def test_a_pair_that_is_written_the_other_way_round_is_the_same_pair():

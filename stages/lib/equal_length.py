@@ -60,7 +60,7 @@ def fit(share: Floats, x: Floats) -> Floats:
     """Intercept and slope of the likeliest logistic curve through shares of 0, one half and 1."""
     y = np.repeat([1, 0], len(share))
     weights = np.concatenate([share, 1 - share])
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
     model.fit(np.tile(x, 2)[:, None], y, weights)
     return np.array([model.intercept_[0], model.coef_[0, 0]])
 

@@ -121,13 +121,21 @@ def _agreement(one_first: Floats, other_first: Floats) -> Json:
 
 
 def position(one_first: Floats, other_first: Floats) -> Json:
-    """How often the reply shown first wins, of all verdicts that are no tie, with the exact binomial p of a half."""
+    """How often the reply shown first wins, of all verdicts that are no tie; and whether that is the place's doing.
+
+    A turn whose two verdicts agree has one win for each place and says nothing of it. So `first_p` is the exact binomial
+    test of a half over the turns that split: `split_to_first` lean to the reply shown first, `split_to_second` to the
+    other.
+    """
     firsts = int((one_first == 1).sum() + (other_first == -1).sum())
     seconds = int((one_first == -1).sum() + (other_first == 1).sum())
-    decided = firsts + seconds
+    to_first, to_second = int((one_first > other_first).sum()), int((one_first < other_first).sum())
+    split = to_first + to_second
     return {
         "first_wins": firsts,
         "second_wins": seconds,
-        "first_rate": firsts / decided if decided else np.nan,
-        "first_p": float(binomtest(firsts, decided).pvalue) if decided else np.nan,
+        "first_rate": firsts / (firsts + seconds) if firsts + seconds else np.nan,
+        "split_to_first": to_first,
+        "split_to_second": to_second,
+        "first_p": float(binomtest(to_first, split).pvalue) if split else np.nan,
     }
