@@ -34,7 +34,7 @@ from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_
 from stages.lib.shell import run
 from stages.lib.sources import require
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
-from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, count, exact_tests, presence, sampled_winners
+from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, exact_tests, nothing, presence, sampled_winners
 
 DIGITS = 4  # significant ones, of what git keeps
 DIFFERENT = 0.05  # the largest q of words that are named in the summary
@@ -97,9 +97,9 @@ def word_tables(
 ) -> tuple[dict[str, pa.Table], Json]:
     """Every tested word, by model and by winner of each pair and by winner of all, and a summary."""
     present = presence(judged.texts)
-    none = np.zeros(0, dtype=np.int64)
-    total = count(present, none, none)
-    models, winners, said = [_nothing(present, {})], [_nothing(present, WINNERS)], {}
+    total, said = nothing(present), {}
+    empty = exact_tests(present, total, 1)  # its columns are there when no pair is
+    models, winners = [_of(("", ""), empty, {})], [_of(("", ""), empty, WINNERS)]
     for column, pair in enumerate(pairs):
         counts = by_winner(judged, present, pair, outcomes[:, column])
         total += counts
@@ -132,19 +132,13 @@ def named(words: pa.Table, sides: Pair, num_words: int) -> Json:
         "tested": words.num_rows,
         "different": len(rows),
         "negated": sum(row["negated"] for row in rows),
-        sides[0]: one[:num_words],
-        sides[1]: other[:num_words],
+        "words": {sides[0]: one[:num_words], sides[1]: other[:num_words]},
     }
 
 
 def label(row: dict[str, Any]) -> str:
     """A word as people read it."""
     return (NOT if row["negated"] else "") + str(row["word"])
-
-
-def _nothing(present: Presence, names: dict[str, str]) -> pa.Table:
-    none = np.zeros(len(present.terms), dtype=np.int64)
-    return _of(("", ""), exact_tests(present, Counts(0, none, none, none), 1), names)
 
 
 def _of(pair: Pair, words: pa.Table, names: dict[str, str]) -> pa.Table:

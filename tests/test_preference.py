@@ -502,6 +502,30 @@ def test_which_pair_is_taken_depends_on_the_seed():
     assert len(seen) > 1
 
 
+def test_the_summary_names_what_differs_and_the_table_counts_it_over_all_pairs():
+    # Ten questions, three models: the winner is always the clear one, of two pairs; the third pair is level.
+    there = {
+        DGM: [(9, "clear" if number % 2 == 0 else "") for number in range(20)],
+        TUNED: [(9 if number % 2 else 1, "not clear" if number % 2 == 0 else "") for number in range(20)],
+        RIVAL: [(9 if number % 2 else 1, "not clear" if number % 2 == 0 else "") for number in range(20)],
+    }
+    texts = {model: table([judgment(number, *row) for number, row in enumerate(rows)]) for model, rows in there.items()}
+    summary, tables = measure(texts, pairings(), {}, SETTINGS)
+    assert summary["words"]["of_all"] == {
+        "turns": 10,
+        "tested": 3,
+        "different": 3,
+        "negated": 1,
+        "words": {"winner": ["clear"], "loser": ["not", "not clear"]},
+    }
+    assert summary["words"]["pairs"]["tuned rival"]["turns"] == 0
+    row = tables["words_by_winner_of_all"].to_pylist()[0]
+    wanted = {"word": "clear", "negated": False, "turns": 10, "only_winner": 10, "only_loser": 0, "both": 0}
+    assert {key: row[key] for key in wanted} == wanted
+    assert (row["pairs_only_winner"], row["pairs_only_loser"], row["pairs_both"]) == (20, 0, 0)
+    assert row["p"] == pytest.approx(2 / 2**10)
+
+
 # The stage
 
 PARAMS = """

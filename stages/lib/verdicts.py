@@ -123,9 +123,9 @@ def _agreement(one_first: Floats, other_first: Floats) -> Json:
 def position(one_first: Floats, other_first: Floats) -> Json:
     """How often the reply shown first wins, of all verdicts that are no tie; and whether that is the place's doing.
 
-    A turn whose two verdicts agree has one win for each place and says nothing of it. So `first_p` is the exact binomial
-    test of a half over the turns that split: `split_to_first` lean to the reply shown first, `split_to_second` to
-    the other.
+    A turn whose two verdicts agree has one win for each place and says nothing of it. So `first_p` is the exact
+    binomial test of a half over the turns that split: `split_to_first` lean to the reply shown first,
+    `split_to_second` to the other.
     """
     firsts = int((one_first == 1).sum() + (other_first == -1).sum())
     seconds = int((one_first == -1).sum() + (other_first == 1).sum())

@@ -63,6 +63,12 @@ def count(present: Presence, ones: Ints, others: Ints) -> Counts:
     return Counts(len(ones), _totals(one) - both, _totals(other) - both, both)
 
 
+def nothing(present: Presence) -> Counts:
+    """No judgments compared."""
+    none = np.zeros(0, dtype=np.int64)
+    return count(present, none, none)
+
+
 def _totals(matrix: csr_matrix) -> Ints:
     totals: Ints = np.asarray(matrix.sum(axis=0), dtype=np.int64).ravel()
     return totals
