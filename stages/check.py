@@ -152,9 +152,13 @@ def check_judge(params: dict[str, Any], where: str) -> None:
     if read_entry(judge).import_:
         raise UserError(f"{where}: judge.model: {judge!r} is an import, which cannot be asked")
     check_prompts(Path(params["judge"]["prompts"]))
-    for pair in pairs if isinstance(pairs, list) else []:
-        if len(set(pair)) != 2 or not set(pair) <= set(params["compare"]):
-            raise UserError(f"{where}: pairwise.pairs: {pair} must be two models of compare")
+    met = set()
+    for pair in map(frozenset, pairs if isinstance(pairs, list) else []):
+        if len(pair) != 2 or not pair <= set(params["compare"]):
+            raise UserError(f"{where}: pairwise.pairs: {sorted(pair)} must be two models of compare")
+        if pair in met:
+            raise UserError(f"{where}: pairwise.pairs names {sorted(pair)} twice; each is judged in both orders anyway")
+        met.add(pair)
 
 
 def check_source(source: str, where: str) -> None:

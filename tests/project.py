@@ -90,12 +90,18 @@ def write_demo(root: Path, num_prompts: int) -> None:
     pq.write_table(pa.Table.from_pylist(questions), demo / "knowledge.parquet")
     lines = [{"question_id": n, "category": "c", "turns": [f"First {n}?", "Second?"]} for n in range(2)]
     (demo / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (demo / "judge").mkdir()
-    (demo / "judge" / "single.txt").write_text("{{ turns[-1].user }} {{ turns[-1].assistant }} [[7]]")
-    (demo / "judge" / "pair.txt").write_text("{{ users[-1] }} {{ first[-1] }} {{ second[-1] }} [[A]]")
+    write_judge(root)
     (demo / "tasks").mkdir()
     (demo / "tasks" / "demo_knowledge.yaml").write_text(TASK)
     (demo / "tasks" / "demo_knowledge.jsonl").write_text('{"question": "Q?", "answer": "A."}\n')
+
+
+def write_judge(root: Path) -> None:
+    """Write prompts for which an echo gives a verdict."""
+    folder = root / "demo" / "judge"
+    folder.mkdir(parents=True)
+    (folder / "single.txt").write_text("{{ turns[-1].user }} {{ turns[-1].assistant }} [[7]]")
+    (folder / "pair.txt").write_text("{{ users[-1] }} {{ first[-1] }} {{ second[-1] }} [[A]]")
 
 
 def write_model(root: Path, name: str, temperature: float = 0.7) -> None:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from stages.check import check_params
 from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import Section, UserError, load, parse
-from tests.project import ROOT, small_params, write_model
+from tests.project import ROOT, small_params, write_judge, write_model
 
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
@@ -61,6 +61,7 @@ def test_every_catalogue_file_is_valid_and_named_by_a_profile(monkeypatch: pytes
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("rich", "plain", "base"):
         write_model(tmp_path, name)
+    write_judge(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -98,6 +99,12 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     ),
     (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
     (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
+    (put("judge", model="gpt-5"), "p.yaml: judge.model: 'gpt-5' is no id of bases or dgms: add it to bases"),
+    (put("judge", prompts="nowhere"), "judge.prompts: nowhere/single.txt: TemplateNotFound"),
+    (put("pairwise", pairs=[["blend", "blend"]]), "pairwise.pairs: ['blend'] must be two models of compare"),
+    (put("pairwise", pairs=[["blend", "rich"]]), "pairwise.pairs: ['blend', 'rich'] must be two models of compare"),
+    (put("pairwise", pairs=[["blend", "only"], ["only", "blend"]]), "pairwise.pairs names ['blend', 'only'] twice"),
+    (put("pairwise", pairs="some"), "pairwise.pairs"),
     (put("prompts", source="../x.parquet"), "give an absolute path, or copy it here and `dvc add` it"),
     (
         lambda p: p["auxiliary"]["knowledge"].update(source="../x.parquet"),
