@@ -13,7 +13,7 @@ PROFILE = read_yaml(ROOT / "profiles/paper.yaml")
 ROWS = [row for table in (2, 4, 6, 7) for row in published(table)]
 AVERAGED = [row for row in ROWS if row.average is not None]
 SMALL = """
-columns: {MTBench: {unit: score 1-10}, AlpacaEval: {unit: percent}, BBH: {unit: share, task: bbh, metric: acc}}
+columns: {MTBench: {unit: score_1_10}, AlpacaEval: {unit: percent}, BBH: {unit: fraction, task: bbh, metric: acc}}
 tables:
   1:
     columns: [MTBench, AlpacaEval, BBH]
@@ -26,6 +26,10 @@ averages: []
 
 def find(table: int, label: str):
     return next(row for row in published(table) if row.label == label)
+
+
+def metric(value: float, half_width: float, unit: str = "fraction"):
+    return {"value": value, "stderr": half_width / 1.96, "unit": unit}
 
 
 def small(folder: Path, text: str = SMALL) -> Path:
@@ -60,7 +64,7 @@ def test_benchmarks_and_metrics_are_those_of_the_profile():
 
 
 def test_values_lie_in_their_units_and_shares_of_seven_benchmarks_have_an_interval():
-    tops = {"score 1-10": 10, "percent": 100, "share": 1, "count": 80}
+    tops = {"score_1_10": 10, "percent": 100, "fraction": 1, "count": 80}
     for row in ROWS:
         assert all(0 <= cell.value <= tops[cell.column.unit] for cell in row.cells.values())
         assert {name for name, cell in row.cells.items() if cell.half_width is not None} <= set(SEVEN)
@@ -109,13 +113,11 @@ def test_an_average_scales_to_shares_and_is_none_when_a_column_is_missing(tmp_pa
 
 def test_ours_stands_beside_the_papers():
     tasks = {
-        "leaderboard_bbh": {"metrics": {"acc_norm": {"value": 0.52, "ci95": [0.507, 0.533]}}},  # .48, below
-        "leaderboard_musr": {"metrics": {"acc_norm": {"value": 0.44, "ci95": [0.403, 0.477]}}},  # .40 may be .404
-        "leaderboard_mmlu_pro": {"metrics": {"acc": {"value": 0.29, "ci95": [0.282, 0.298]}}},  # .30 may be .296
-        "leaderboard_math_hard": {
-            "metrics": {"exact_match_original": {"value": 0.02, "ci95": [0.012, 0.028]}}
-        },  # .06, above
-        "leaderboard_ifeval": {"metrics": {"prompt_level_strict_acc": {"value": 0.4, "ci95": None}}},
+        "leaderboard_bbh": {"metrics": {"acc_norm": metric(0.52, 0.013)}},  # .48, below
+        "leaderboard_musr": {"metrics": {"acc_norm": metric(0.44, 0.037)}},  # .40 may be .404
+        "leaderboard_mmlu_pro": {"metrics": {"acc": metric(0.29, 0.008)}},  # .30 may be .296
+        "leaderboard_math_hard": {"metrics": {"exact_match_original": metric(0.02, 0.008)}},  # .06, above
+        "leaderboard_ifeval": {"metrics": {"prompt_level_strict_acc": {"value": 0.4, "stderr": None}}},
         "leaderboard_gpqa": {"status": "failed", "metrics": {}},
     }
     found = beside({"tasks": tasks}, find(2, "Q72"))

@@ -76,6 +76,7 @@ class Entry(Asked):
 
     name: str
     abbreviation: str = ""  # the paper's
+    family: str = ""  # whose models count as on-policy for one another (App. B); empty: not known
     repository: str = ""  # on the model hub
     path: str = ""  # or a local folder of safetensors
     import_: str = Field(default="", alias="import")  # or `reference`, a file or folder, `hub:<owner>/<name>`

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from stages.lib.params import Section, UserError, parse, read_yaml
 from stages.lib.results import Json
+from stages.lib.scores import SCALES, Score, as_share, combine, mean
 
 PAPER = Path(__file__).with_name("paper.yaml")
-SCALES = {"score 1-10": 10, "percent": 100, "share": 1}  # by which a unit is divided to be a share
 SEVEN = ("BBH", "GPQA", "MATH", "MUSR", "IFEval", "MMLU Pro", "MixEval")  # what the printed Avg of Tab. 6, 7 is of
 NINE = ("MTBench", "AlpacaEval", *SEVEN)  # what section 3.1 says that Avg is of
 ROUNDING = 0.005  # half of the last decimal that the tables print
@@ -25,7 +25,7 @@ ROUNDING = 0.005  # half of the last decimal that the tables print
 class Column(Section):
     """What a column holds, and the benchmark of ours that measures the same."""
 
-    unit: Literal["score 1-10", "percent", "share", "count"]
+    unit: Literal["score_1_10", "percent", "fraction", "count"]
     task: str | None = None
     metric: str | None = None
 
@@ -140,11 +140,49 @@ def average(row: Row, columns: Iterable[str]) -> float | None:
     return fsum(shares) / len(cells) if len(shares) == len(cells) else None
 
 
+def rounding(row: Row, columns: Iterable[str]) -> float:
+    """By how much the mean of a row's printed cells may be off, for each is rounded: half of its last decimal."""
+    cells = [row.cells[name] for name in columns]
+    return fsum(ROUNDING / SCALES[cell.column.unit] for cell in cells) / len(cells)
+
+
+def recomputed(row: Row, columns: Iterable[str]) -> Json:
+    """The mean of a row's printed cells, and whether the printed Avg can be it; null where there is none."""
+    names = list(columns)
+    value = average(row, names)
+    off = None if value is None else rounding(row, names)
+    fits = None if value is None or off is None or row.average is None else agrees(value, off, row.average)
+    return {"value": value, "rounding": off, "printed_fits": fits}
+
+
+def agrees(value: float, off: float, printed: float) -> bool:
+    """Whether a number of two printed decimals can be a value that may be off by so much."""
+    return abs(value - printed) <= off + ROUNDING
+
+
 def beside(results: Json, row: Row) -> dict[str, Beside]:
     """The benchmarks of a model's results.json beside a row of the paper, by the row's columns."""
+    tasks = tasks_of(results)
+    return {name: compare(in_unit(tasks, cell.column), cell.value) for name, cell in row.cells.items()}
+
+
+def average_beside(results: Json, row: Row, columns: Iterable[str]) -> Beside | None:
+    """The mean of our benchmarks beside that of a row's printed cells, as shares; None where a cell is missing."""
+    names = list(columns)
+    printed = average(row, names)
+    if printed is None:
+        return None
+    tasks = tasks_of(results)
+    shares = [score for name in names if (score := as_share(find(tasks, row.cells[name].column)))]
+    return compare(mean(shares) if len(shares) == len(names) else None, printed, rounding(row, names))
+
+
+def tasks_of(results: Json) -> dict[str, Json]:
+    """The tasks of a model's results.json."""
     if "tasks" not in results:
         raise UserError("these are no results of a model: they have no `tasks`")
-    return {name: compare(find(results["tasks"], cell.column), cell.value) for name, cell in row.cells.items()}
+    tasks: dict[str, Json] = results["tasks"]
+    return tasks
 
 
 def find(tasks: dict[str, Json], column: Column) -> Json:
@@ -154,12 +192,18 @@ def find(tasks: dict[str, Json], column: Column) -> Json:
     return found
 
 
-def compare(found: Json, paper: float) -> Beside:
-    """Our metric beside the paper's value."""
-    ours, ci95 = found.get("value"), found.get("ci95")
+def in_unit(tasks: dict[str, Json], column: Column) -> Score | None:
+    """Our metric for a column, in the paper's unit."""
+    share = as_share(find(tasks, column))
+    return combine([(SCALES[column.unit], share)]) if share else None
+
+
+def compare(ours: Score | None, paper: float, off: float = ROUNDING) -> Beside:
+    """Our score beside the paper's value, which may be off by so much."""
+    ci95 = ours.ci95 if ours else None
     return Beside(
-        ours=ours,
+        ours=ours.value if ours else None,
         paper=paper,
-        difference=None if ours is None else ours - paper,
-        outside=None if ci95 is None else paper + ROUNDING < ci95[0] or paper - ROUNDING > ci95[1],
+        difference=ours.value - paper if ours else None,
+        outside=None if ci95 is None else paper + off < ci95[0] or paper - off > ci95[1],
     )

@@ -1,0 +1,154 @@
+"""Runs and models held against one another and against the paper (sec. 3.2, Fig. 2, App. B, App. D, Tab. 2, 6, 7).
+
+In:  data/evaluations/<model>/ of every compared model, metrics/recipes.json, metrics/mix/ (the rows of every run),
+     the families that the catalogue names
+Out: data/agreement/: tables.json (all, for the page), summary.json (the numbers of it that git keeps)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling
+from stages.lib.model import read_entry
+from stages.lib.paper import NINE, SEVEN, Row, average_beside, beside, published, recomputed
+from stages.lib.params import PARAMS, parse, read_yaml
+from stages.lib.results import Json
+from stages.lib.scores import read_scores
+from stages.lib.shards import SUMMARY, new_folder, read_json, write_json
+from stages.lib.shell import run
+from stages.lib.sources import require
+from stages.recipes import Run
+
+METRICS = Path("metrics")
+TABLES = (2, 6, 7)  # those of benchmarks; table 4 is of preferences
+AVERAGES = {"nine": NINE, "seven": SEVEN}
+
+
+def tuned(name: str, entry: Run, recipe: Json, mix: Json) -> Tuned:
+    """A run as the comparisons see it."""
+    whole = sum(entry.dgms.values())
+    weights = {dgm: round(weight / whole, 9) for dgm, weight in sorted(entry.dgms.items()) if weight}
+    return Tuned(
+        id=name,
+        base=entry.base,
+        weights=weights,
+        besides=besides(entry),
+        take=sum(recipe["sources"][dgm]["take"]["rows"] for dgm in weights),
+        rows=sum(mix["sources"].get(dgm, {}).get("rows", 0) for dgm in weights),
+    )
+
+
+def besides(entry: Run) -> str:
+    """What a run takes besides its DGMs' conversations, in words that are equal when it is; empty: nothing."""
+    sets = [f"{name} ({amount})" for name, amount in sorted(entry.auxiliary.items())]
+    return ", ".join([*sets, *([f"no longer than {entry.reference}"] if entry.reference else [])])
+
+
+def beside_row(row: Row, results: Json) -> Json:
+    """A row of the paper with ours beside it: each cell, and the averages over nine and over seven benchmarks."""
+    cells = {
+        name: {**vars(pair), "half_width": row.cells[name].half_width} for name, pair in beside(results, row).items()
+    }
+    averages = {name: average_beside(results, row, columns) for name, columns in AVERAGES.items()}
+    return {
+        "table": row.table,
+        "label": row.label,
+        "id": row.id,
+        "cells": cells,
+        "averages": {name: vars(pair) for name, pair in averages.items() if pair},
+        "printed": row.average,
+    }
+
+
+def published_averages() -> list[Json]:
+    """Every row of the paper's benchmark tables with both averages of its printed cells."""
+    return [
+        {"table": row.table, "label": row.label, "printed": row.average}
+        | {name: recomputed(row, columns) for name, columns in AVERAGES.items()}
+        for table in TABLES
+        for row in published(table)
+    ]
+
+
+def beside_paper(results: Mapping[str, Json]) -> list[Json]:
+    """The paper's rows of which we have a model, with at least one benchmark of both."""
+    rows = [beside_row(row, results[row.id]) for table in TABLES for row in published(table) if row.id in results]
+    return [row for row in rows if any(cell["ours"] is not None for cell in row["cells"].values())]
+
+
+def summarize(tables: Json) -> Json:
+    """The numbers that git keeps, by name."""
+    counts = {name: value for name, value in tables["agreement"].items() if name not in {"pairs", "left_out", "ci95"}}
+    cells = {(row["id"], name): cell for row in tables["paper"] for name, cell in row["cells"].items()}
+    measured = [cell for cell in cells.values() if cell["ours"] is not None]
+    return {
+        "agreement": counts,
+        "blends": {name: differences(found) for name, found in tables["blends"]["runs"].items()},
+        "on_policy": {group["label"]: differences(group) for group in tables["on_policy"]["groups"]},
+        "paper": {"cells": len(measured), "outside": sum(bool(cell["outside"]) for cell in measured)},
+        "scaling": {family["label"]: slopes(family) for family in tables["scaling"]},
+    }
+
+
+def slopes(family: Json) -> dict[str, float]:
+    """What a doubling adds to every score of which it is known."""
+    found = {name: curve["per_doubling"] for name, curve in family["curves"].items()}
+    return {name: slope["value"] for name, slope in found.items() if slope}
+
+
+def differences(found: Json) -> dict[str, float | None]:
+    """The difference of every score."""
+    return {name: cell["difference"]["value"] for name, cell in found["cells"].items()}
+
+
+def rounded(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    """JSON with four decimals."""
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def make_tables(results: dict[str, Json], runs: list[Tuned], families: dict[str, str]) -> Json:
+    """All comparisons."""
+    scores = {model: read_scores(found) for model, found in results.items()}
+    compared = [run for run in runs if run.id in scores]
+    return {
+        "agreement": agreement(scores, compared),
+        "blends": blends(scores, compared),
+        "on_policy": on_policy(scores, compared, families),
+        "paper": beside_paper(results),
+        "published": published_averages(),
+        "scaling": scaling(scores, compared),
+    }
+
+
+def read_runs(params: Json) -> list[Tuned]:
+    """Every run of the profile, with the rows that its recipe takes and that its mix has."""
+    recipes = read_json(METRICS / "recipes.json")["runs"]
+    return [
+        tuned(name, parse(Run, entry, f"mix.runs.{name}"), recipes[name], read_json(METRICS / "mix" / f"{name}.json"))
+        for name, entry in params["mix"]["runs"].items()
+    ]
+
+
+def main() -> None:
+    """Compare all that was evaluated."""
+    params = read_yaml(PARAMS)
+    runs = read_runs(params)
+    results = {}
+    for model in params["compare"]:
+        digest = read_json(METRICS / "digests" / "models" / f"{model}.json")["evaluations"]
+        folder = require(Path("data/evaluations") / model, digest, f"evaluate@{model}")
+        results[model] = read_json(folder / "results.json")
+    models = {model for found in runs for model in (found.base, *found.weights)}
+    tables = make_tables(results, runs, {model: read_entry(model).family for model in sorted(models)})
+    with new_folder(Path("data/agreement")) as folder:
+        write_json(folder / "tables.json", rounded(tables))
+        write_json(folder / SUMMARY, rounded(summarize(tables)))
+
+
+if __name__ == "__main__":
+    run(main)
