@@ -1,0 +1,433 @@
+"""Runs and models held against one another: by hand-computed cases, whatever the order, nothing dropped unsaid."""
+
+from itertools import permutations
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import binomtest
+
+from stages.agreement import beside_paper, main, make_tables, published_averages, rounded, summarize, tuned
+from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
+from stages.lib.model import read_entry
+from stages.lib.params import parse, read_yaml
+from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
+from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.recipes import Run
+
+ROOT = Path(__file__).parent.parent
+
+
+def model(stderr: float | None = 0.01, **values: float) -> Scores:
+    """A model with these scores; a benchmark that failed is left out."""
+    return Scores({name: Score(value, stderr) for name, value in values.items()}, {}, {})
+
+
+def tune(name: str, take: int = 100, besides: str = "", base: str = "base", **weights: float) -> Tuned:
+    return Tuned(name, base, weights, besides, take, take)
+
+
+def results(**values: float | None) -> dict[str, Any]:
+    """What `evaluate` writes: benchmarks of a hundred rows, and their average."""
+    tasks = {
+        name: {
+            "status": "failed" if value is None else "ok",
+            "reason": "OSError: no disk" if value is None else None,
+            "primary": "acc",
+            "metrics": {} if value is None else {"acc": {"value": value, "stderr": 0.03, "unit": "fraction"}},
+        }
+        for name, value in values.items()
+    }
+    known = [value for value in values.values() if value is not None]
+    average = sum(known) / len(known) if len(known) == len(values) else None
+    return {"tasks": tasks, "averages": {"average": {"columns": list(values), "value": average, "missing": []}}}
+
+
+def outcomes(found: dict[str, Any]) -> dict[str, str]:
+    return {name: cell["outcome"] for pair in found["pairs"] for name, cell in pair["cells"].items()}
+
+
+# --- agreement
+
+ONE = {  # the second fine-tune differs from the first as its DGM does in two benchmarks, not in the third
+    "rich": model(math=0.5, chat=0.9, code=0.4, law=0.7),
+    "plain": model(math=0.4, chat=0.6, code=0.5, law=0.7),
+    "on-rich": model(math=0.3, chat=0.8, code=0.3, law=0.6),
+    "on-plain": model(math=0.2, chat=0.5, code=0.2),
+}
+RUNS = [tune("on-rich", rich=1.0), tune("on-plain", plain=1.0)]
+
+
+def test_fine_tunes_agree_where_they_differ_in_the_direction_of_their_dgms():
+    found = agreement(ONE, RUNS)
+    assert outcomes(found) == {"math": "agree", "chat": "agree", "code": "disagree", "law": "missing"}
+    assert found["pairs"][0]["cells"]["law"]["missing"] == ["on-plain"]
+    assert found["rate"] == pytest.approx(2 / 3)
+    assert found["left_out"] == {}
+
+
+def test_a_tie_on_either_side_is_counted_apart_and_is_disagreement_only_by_the_papers_rule():
+    tied = {
+        "rich": model(a=0.381, b=0.5, c=0.5),
+        "plain": model(a=0.381, b=0.4, c=0.4),
+        "on-rich": model(a=0.6, b=0.3, c=0.7),
+        "on-plain": model(a=0.5, b=0.1 + 0.2, c=0.6),  # 0.1 + 0.2 is 0.3 but for the last digit
+    }
+    found = agreement(tied, RUNS)
+    assert outcomes(found) == {"a": "tie", "b": "tie", "c": "agree"}
+    assert (found["tie"], found["rate"], found["rate_ties_disagree"]) == (2, 1.0, pytest.approx(1 / 3))
+
+
+def test_the_papers_half_is_three_of_six_with_a_tie_and_three_of_five_without():
+    cells = [{"outcome": outcome, "clear": False} for outcome in [*["agree"] * 3, *["disagree"] * 2, "tie"]]
+    found = tally(cells)
+    assert (found["rate_ties_disagree"], found["rate"]) == (0.5, 0.6)
+    low, high = binomtest(3, 5).proportion_ci(0.95, method="exact")
+    assert (
+        found["ci95"]
+        == [pytest.approx(low), pytest.approx(high)]
+        == [pytest.approx(0.1466, abs=5e-5), pytest.approx(0.9473, abs=5e-5)]
+    )
+
+
+def test_nothing_to_count_has_no_rate():
+    found = tally([{"outcome": "missing", "clear": False}])
+    assert (found["missing"], found["rate"], found["ci95"], found["rate_ties_disagree"]) == (1, None, None, None)
+
+
+def test_more_than_noise_is_a_difference_whose_interval_excludes_zero_on_both_sides():
+    # Two standard errors of .01 make .0141 of the difference: it must be larger than 1.96 times that, .0277.
+    clear = {
+        "rich": model(a=0.5, b=0.5, c=0.5),
+        "plain": model(a=0.472, b=0.473, c=0.4),
+        "on-rich": model(a=0.5, b=0.5, c=0.5),
+        "on-plain": model(a=0.4, b=0.4, c=0.473),
+    }
+    found = agreement(clear, RUNS)
+    assert {name: cell["clear"] for name, cell in found["pairs"][0]["cells"].items()} == {
+        "a": True,
+        "b": False,
+        "c": False,
+    }
+    assert (found["agree"], found["clear"], found["clear_agree"]) == (3, 1, 1)
+    assert agreement({**clear, "rich": model(None, a=0.9)}, RUNS)["clear"] == 0, "no error is known"
+
+
+@pytest.mark.parametrize(
+    ("runs", "left_out"),
+    [
+        ([tune("on-rich", 100, rich=1.0), tune("on-plain", 90, plain=1.0)], {"rich", "plain"}),
+        ([tune("on-rich", rich=1.0), tune("on-plain", base="other", plain=1.0)], {"rich", "plain"}),
+        ([tune("on-rich", rich=1.0), tune("on-plain", besides="math (5)", plain=1.0)], {"rich"}),
+        ([tune("on-rich", rich=1.0), tune("on-plain", rich=0.5, plain=0.5)], {"rich"}),
+        ([tune("on-rich", rich=1.0), tune("on-plain", other=1.0)], {"rich", "other"}),
+    ],
+    ids=["another size", "another base", "an auxiliary set", "a blend", "its DGM is not compared"],
+)
+def test_only_fine_tunes_that_differ_in_nothing_but_their_dgm_are_compared(runs, left_out):
+    found = agreement(ONE, runs)
+    assert found["pairs"] == []
+    assert set(found["left_out"]) == left_out
+
+
+def test_a_dgm_that_is_not_compared_is_said_to_be_missing_there():
+    assert agreement(ONE, [tune("on-rich", other=1.0)])["left_out"] == {"other": "it is not in `compare`"}
+
+
+def test_the_order_of_models_and_runs_changes_nothing():
+    three = {**ONE, "wild": model(math=0.6, chat=0.1, code=0.4), "on-wild": model(math=0.1, chat=0.2, code=0.3)}
+    runs = [*RUNS, tune("on-wild", wild=1.0)]
+    first = agreement(three, runs)
+    assert len(first["pairs"]) == 3
+    for order in permutations(three):
+        shuffled = {name: three[name] for name in order}
+        assert agreement(shuffled, runs[::-1]) == first
+        assert scaling(shuffled, runs) == scaling(three, runs[::-1])
+
+
+# --- scaling
+
+
+def test_two_sizes_have_points_and_no_slope():
+    found = scaling(ONE, [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, rich=1.0)])
+    assert [(family["label"], family["runs"]) for family in found] == [
+        ("base : rich", {"on-rich": 100, "on-plain": 200})
+    ]
+    curve = found[0]["curves"]["math"]
+    assert curve["points"]["on-rich"] == {"value": 0.3, "ci95": [pytest.approx(0.2804), pytest.approx(0.3196)]}
+    assert curve["per_doubling"] is None
+
+
+def test_the_slope_is_what_a_doubling_adds():
+    # 100, 200, 400 are 0, 1, 2 doublings: .30, .32, .36 rise by .03 each; residuals .0033, -.0067, .0033, so the
+    # slope's standard error is sqrt(.0000667 / 1 / 2) = .00577, and Student's t for one degree of freedom is 12.706.
+    scores = {str(rows): model(math=value) for rows, value in ((100, 0.30), (200, 0.32), (400, 0.36))}
+    runs = [tune(str(rows), rows, rich=1.0) for rows in (400, 100, 200)]
+    slope = scaling(scores, runs)[0]["curves"]["math"]["per_doubling"]
+    assert slope["value"] == pytest.approx(0.03)
+    assert slope["ci95"] == [
+        pytest.approx(0.03 - 12.706 * 0.0057735, abs=1e-5),
+        pytest.approx(0.03 + 12.706 * 0.0057735, abs=1e-5),
+    ]
+
+
+def test_a_size_without_a_score_has_no_point_in_the_slope():
+    scores = {"100": model(math=0.3), "200": model(chat=0.1), "400": model(math=0.5)}
+    found = scaling(scores, [tune(name, int(name), rich=1.0) for name in scores])[0]["curves"]
+    assert found["math"]["per_doubling"] is None
+    assert found["math"]["points"]["200"] == {"value": None, "ci95": None}
+
+
+def test_runs_that_differ_in_more_than_size_are_no_family():
+    runs = [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, besides="math (5)", rich=1.0)]
+    assert scaling(ONE, runs) == []
+    assert scaling(ONE, [tune("on-rich", 100, a=0.5, b=0.5), tune("on-plain", 200, a=0.75, b=0.25)]) == []
+    assert scaling(ONE, [tune("on-rich", 100, rich=1.0), tune("on-plain", 100, rich=1.0)]) == [], "one size only"
+
+
+# --- blends
+
+BLENDED = {
+    "on-rich": model(math=0.5, chat=0.9),
+    "on-plain": model(math=0.3, chat=0.4),
+    "both": model(math=0.42, chat=0.6),
+}
+
+
+def test_a_blend_stands_beside_the_mean_and_the_best_of_its_parts():
+    found = blends(BLENDED, [*RUNS, tune("both", rich=0.5, plain=0.5)])
+    assert found["left_out"] == {}
+    math = found["runs"]["both"]["cells"]["math"]
+    assert math["mean"]["value"] == pytest.approx(0.4)
+    assert (math["best"]["run"], math["best"]["value"]) == ("on-rich", 0.5)
+    # .01 of the blend and half of .01 of each part: sqrt(.0001 + .000025 + .000025) = .012247
+    width = 1.96 * sqrt(0.00015)
+    assert math["difference"]["value"] == pytest.approx(0.02)
+    assert math["difference"]["ci95"] == [pytest.approx(0.02 - width), pytest.approx(0.02 + width)]
+
+
+def test_the_mean_of_parts_is_by_the_blends_weights():
+    found = blends(BLENDED, [*RUNS, tune("both", rich=0.75, plain=0.25)])
+    assert found["runs"]["both"]["cells"]["math"]["mean"]["value"] == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(
+    ("blend", "lacks"),
+    [
+        (tune("both", 200, rich=0.5, plain=0.5), "plain or rich"),
+        (tune("both", besides="math (5)", rich=0.5, plain=0.5), "plain or rich"),
+        (tune("both", rich=0.5, other=0.5), "other"),
+    ],
+    ids=["another total", "an auxiliary set", "a part that has no run"],
+)
+def test_a_blend_is_not_compared_with_runs_that_differ_in_more(blend, lacks):
+    found = blends(BLENDED, [*RUNS, blend])
+    assert found == {"runs": {}, "left_out": {"both": f"no compared run is alike but on {lacks} alone"}}
+
+
+def test_a_part_without_a_score_leaves_the_mean_open():
+    cell = blends({**BLENDED, "on-plain": model(chat=0.4)}, [*RUNS, tune("both", rich=0.5, plain=0.5)])["runs"]["both"][
+        "cells"
+    ]["math"]
+    assert cell["mean"]["value"] is cell["difference"]["value"] is None
+    assert (cell["blend"]["value"], cell["best"]["run"]) == (0.42, "on-rich")
+
+
+# --- on-policy
+
+POLICY = {"own": model(math=0.5), "larger": model(math=0.6), "foreign": model(math=0.3)}
+POLICY_RUNS = [tune("own", q7=1.0), tune("larger", q72=1.0), tune("foreign", l8i=1.0)]
+FAMILIES = {"base": "qwen", "q7": "qwen", "q72": "qwen", "l8i": "llama"}
+
+
+def test_runs_on_the_bases_own_family_stand_beside_the_others():
+    found = on_policy(POLICY, POLICY_RUNS, FAMILIES)
+    group = found["groups"][0]
+    assert found["left_out"] == {}
+    assert (group["own"], group["other"]) == ({"larger": "q72", "own": "q7"}, {"foreign": "l8i"})
+    assert group["cells"]["math"]["difference"]["value"] == pytest.approx(0.25)
+    assert group["cells"]["math"]["difference"]["ci95"][0] == pytest.approx(0.25 - 1.96 * sqrt(0.00005 + 0.0001))
+
+
+def test_a_family_that_the_catalogue_does_not_name_is_left_out_and_said():
+    found = on_policy(POLICY, POLICY_RUNS, {**FAMILIES, "l8i": ""})
+    assert found["groups"] == []
+    assert found["left_out"]["foreign"] == "dgms/l8i.yaml names no family"
+    assert "is of base's family" in found["left_out"]["own"]
+
+
+def test_runs_of_another_size_are_not_compared():
+    found = on_policy(POLICY, [POLICY_RUNS[0], tune("foreign", 200, l8i=1.0)], FAMILIES)
+    assert found["groups"] == []
+    assert "is not of base's family" in found["left_out"]["foreign"]
+
+
+def test_the_catalogue_names_the_families_of_table_6_and_of_the_demo(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runs = read_yaml(ROOT / "profiles/paper.yaml")["mix"]["runs"]
+    used = {name for entry in runs.values() for name in (entry["base"], *entry.get("dgms", {}))}
+    assert all(read_entry(name).family for name in used)
+    assert (
+        len({read_entry(name).family for name in ("llama-3-1-8b", "llama-3-1-8b-instruct", "llama-3-3-70b-instruct")})
+        == 1
+    )
+    assert len({read_entry(name).family for name in ("qwen2-7b", "qwen2-7b-instruct", "qwen2-5-72b-instruct")}) == 1
+    assert {read_entry(name).family for name in ("demo-base", "demo-rich", "demo-plain")} == {"demo"}
+
+
+# --- scores
+
+
+def test_errors_of_independent_scores_add_in_squares():
+    assert difference(Score(0.5, 0.03), Score(0.4, 0.04)).stderr == pytest.approx(0.05)
+    assert mean([Score(0.5, 0.03), Score(0.3, 0.04)]).stderr == pytest.approx(0.025)
+    assert combine([(1, Score(0.5, 0.03)), (1, Score(0.5))]).stderr is None
+
+
+def test_an_average_has_the_error_of_its_columns_as_shares():
+    found = results(math=0.5, chat=0.5)
+    found["tasks"]["chat"]["metrics"]["acc"] = {"value": 6.0, "stderr": 0.4, "unit": "score_1_10"}
+    found["averages"]["average"]["value"] = 0.55
+    average = read_scores(found).averages["average"]
+    assert average.value == 0.55
+    assert average.stderr == pytest.approx(0.025)  # sqrt(.03² + .04²) / 2
+
+
+def test_what_failed_is_missing_with_its_reason_and_so_is_an_average_of_it():
+    found = read_scores(results(math=0.5, chat=None))
+    assert found.missing == {"chat": "OSError: no disk"}
+    assert (list(found.benchmarks), found.averages) == (["math"], {})
+
+
+# --- runs as params.yaml and the mixes have them
+
+
+def test_a_run_is_what_its_recipe_takes_and_its_mix_holds():
+    entry = parse(
+        Run, {"base": "base", "dgms": {"a": 3.0, "b": 1.0, "c": 0.0}, "auxiliary": {"m": 5}, "reference": "r"}, "x"
+    )
+    recipe = {"sources": {"a": {"take": {"rows": 30}}, "b": {"take": {"rows": 10}}, "m": {"take": {"rows": 5}}}}
+    found = tuned("x", entry, recipe, {"sources": {"a": {"rows": 29}, "b": {"rows": 10}, "m": {"rows": 5}}})
+    assert found == Tuned("x", "base", {"a": 0.75, "b": 0.25}, "m (5), no longer than r", 40, 39)
+
+
+# --- beside the paper
+
+
+def paper_results(**changes: float) -> dict[str, Any]:
+    """The scores that table 2 prints for Q72 where lm-eval measures them, each with a standard error of .005."""
+    printed = {"bbh": 0.48, "gpqa": 0.29, "math_hard": 0.06, "musr": 0.40, "ifeval": 0.37, "mmlu_pro": 0.30} | changes
+    metrics = {"math_hard": "exact_match_original", "ifeval": "prompt_level_strict_acc", "mmlu_pro": "acc"}
+    tasks = {
+        f"leaderboard_{name}": {
+            "status": "ok",
+            "reason": None,
+            "primary": metrics.get(name, "acc_norm"),
+            "metrics": {metrics.get(name, "acc_norm"): {"value": value, "stderr": 0.005, "unit": "fraction"}},
+        }
+        for name, value in printed.items()
+    }
+    return {"tasks": tasks, "averages": {}}
+
+
+def test_a_row_of_the_paper_stands_beside_our_run_of_its_id_and_no_other():
+    rows = beside_paper({"q72": paper_results(bbh=0.50), "llama-3-1-8b": paper_results()})
+    assert [(row["table"], row["label"]) for row in rows] == [(2, "Q72")]
+    cells = rows[0]["cells"]
+    assert {name for name, cell in cells.items() if cell["outside"]} == {"BBH"}
+    assert (cells["BBH"]["ours"], cells["BBH"]["paper"], cells["BBH"]["half_width"]) == (0.5, 0.48, 0.01)
+    assert cells["MixEval"]["ours"] is None
+    assert rows[0]["averages"]["seven"]["ours"] is None, "MixEval was not measured"
+    assert rows[0]["averages"]["nine"]["paper"] == pytest.approx(0.4051, abs=5e-5)
+
+
+def test_a_run_without_a_benchmark_of_the_papers_is_not_beside_it():
+    assert beside_paper({"q72": results(math=0.5)}) == []
+
+
+def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
+    found = make_tables({"l8i": paper_results()}, [], {})
+    assert [row["table"] for row in found["paper"]] == [2, 6]
+    measured = summarize(found)["paper"]
+    assert measured["cells"] == 6
+    assert measured["outside"] == sum(
+        abs(ours - paper) - 0.005 > 1.96 * 0.005
+        for ours, paper in ((0.48, 0.46), (0.29, 0.30), (0.06, 0.04), (0.40, 0.37), (0.37, 0.38), (0.30, 0.33))
+    )
+
+
+def test_over_nine_the_printed_cells_give_what_the_authors_sheet_gives():
+    rows = {(row["table"], row["label"]): row for row in published_averages()}
+    nine = rounded(rows[2, "Q72"]["nine"])
+    assert (nine["value"], nine["rounding"]) == (0.4051, 0.0039)
+    assert rounded({label: row["nine"]["value"] for (table, label), row in rows.items() if table == 2}) == {
+        "Q72": 0.4051, "L8I": 0.3741, "L70": 0.3747, "Q7": 0.3573, "CRP": 0.3522, "JMB": 0.3496,
+    }  # fmt: skip
+    assert rows[7, "L8B : Q72 (500k)"]["nine"]["value"] == pytest.approx(0.4037, abs=nine["rounding"])
+
+
+def test_every_printed_average_can_be_that_of_seven_and_eleven_of_fourteen_not_that_of_nine():
+    printed = [row for row in published_averages() if row["printed"] is not None]
+    assert all(row["seven"]["printed_fits"] for row in printed)
+    fits = [row["label"] for row in printed if row["nine"]["printed_fits"]]
+    assert fits == ["L8B : Q7", "Q7B : L8I", "Q7B : Q7"]
+
+
+# --- the stage
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two DGMs and a run on each, one benchmark of one run missing; nothing but what the stage reads."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(
+        "compare: [rich, plain, on-rich, on-plain]\n"
+        "mix: {runs: {on-rich: {base: rich, dgms: {rich: 1.0}}, on-plain: {base: rich, dgms: {plain: 2.0}}}}\n"
+    )
+    Path("dgms").mkdir()
+    for dgm in ("rich", "plain"):
+        Path(f"dgms/{dgm}.yaml").write_text(f"name: {dgm}\npath: x\ncontext_window: 9\nfamily: {dgm}\n")
+    sources = {run: {run.removeprefix("on-"): {"take": {"rows": 10}}} for run in ("on-rich", "on-plain")}
+    write_json(Path("metrics/recipes.json"), {"runs": {run: {"sources": taken} for run, taken in sources.items()}})
+    for run in sources:
+        write_json(Path(f"metrics/mix/{run}.json"), {"sources": {run.removeprefix("on-"): {"rows": 9}}})
+    write_evaluation("rich", math=0.5, chat=0.6)
+    write_evaluation("plain", math=0.4, chat=0.7)
+    write_evaluation("on-rich", math=0.3, chat=0.8)
+    write_evaluation("on-plain", math=0.2, chat=None)
+    return tmp_path
+
+
+def write_evaluation(name: str, **values: float | None) -> None:
+    folder = Path("data/evaluations") / name
+    folder.mkdir(parents=True)
+    write_json(folder / "results.json", results(**values))
+    write_json(Path(f"metrics/digests/models/{name}.json"), {"evaluations": sha256_folder(folder)})
+
+
+def test_the_stage_writes_all_comparisons_and_the_numbers_that_git_keeps(project):
+    main()
+    first = {path.name: path.read_bytes() for path in Path("data/agreement").iterdir()}
+    assert set(first) == {"tables.json", "summary.json"}
+    summary = read_json(Path("data/agreement/summary.json"))
+    assert summary["agreement"] == {
+        "agree": 1, "disagree": 0, "tie": 0, "missing": 1, "clear": 1, "clear_agree": 1, "rate": 1.0, "rate_ties_disagree": 1.0,
+    }  # fmt: skip
+    assert summary["on_policy"] == {"rich, 10 conversations": {"average": None, "math": 0.1, "chat": None}}
+    assert (summary["blends"], summary["scaling"], summary["paper"]) == ({}, {}, {"cells": 0, "outside": 0})
+    tables = read_json(Path("data/agreement/tables.json"))
+    assert tables["agreement"]["pairs"][0]["cells"]["chat"]["missing"] == ["on-plain"]
+    assert tables["agreement"]["pairs"][0]["rows"] == [9, 9]
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(
+        params.replace("[rich, plain, on-rich, on-plain]", "[on-plain, on-rich, plain, rich]")
+    )
+    main()
+    assert {path.name: path.read_bytes() for path in Path("data/agreement").iterdir()} == first
+
+
+def test_evaluations_that_metrics_do_not_name_are_refused(project):
+    write_json(Path("data/evaluations/rich/results.json"), results(math=0.9))
+    with pytest.raises(Exception, match="data/evaluations/rich is not what metrics/ names"):
+        main()
