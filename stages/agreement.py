@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling
 from stages.lib.model import read_entry
-from stages.lib.paper import NINE, SEVEN, Row, average_beside, beside, published, recomputed
+from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, average_beside, beside, printed_of, published, recomputed
 from stages.lib.params import PARAMS, parse, read_yaml
 from stages.lib.results import Json
 from stages.lib.scores import read_scores
@@ -21,7 +21,6 @@ from stages.lib.sources import require
 from stages.recipes import Run
 
 METRICS = Path("metrics")
-TABLES = (2, 6, 7)  # those of benchmarks; table 4 is of preferences
 AVERAGES = {"nine": NINE, "seven": SEVEN}
 
 
@@ -66,15 +65,25 @@ def published_averages() -> list[Json]:
     return [
         {"table": row.table, "label": row.label, "printed": row.average}
         | {name: recomputed(row, columns) for name, columns in AVERAGES.items()}
-        for table in TABLES
+        for table in BENCHMARKS
         for row in published(table)
     ]
 
 
 def beside_paper(results: Mapping[str, Json]) -> list[Json]:
     """The paper's rows of which we have a model, with at least one benchmark of both."""
-    rows = [beside_row(row, results[row.id]) for table in TABLES for row in published(table) if row.id in results]
+    rows = [beside_row(row, results[row.id]) for table in BENCHMARKS for row in published(table) if row.id in results]
     return [row for row in rows if any(cell["ours"] is not None for cell in row["cells"].values())]
+
+
+def with_printed(family: Json, results: Mapping[str, Json]) -> Json:
+    """A family of runs, and what the paper printed of each."""
+    printed = {run: printed_of(run, results[run]) for run in family["runs"]}
+    curves = {
+        name: {**curve, "paper": {run: found[name] for run, found in printed.items() if name in found}}
+        for name, curve in family["curves"].items()
+    }
+    return {**family, "curves": curves}
 
 
 def summarize(tables: Json) -> Json:
@@ -121,7 +130,7 @@ def make_tables(results: dict[str, Json], runs: list[Tuned], families: dict[str,
         "on_policy": on_policy(scores, compared, families),
         "paper": beside_paper(results),
         "published": published_averages(),
-        "scaling": scaling(scores, compared),
+        "scaling": [with_printed(family, results) for family in scaling(scores, compared)],
     }
 
 

@@ -117,7 +117,9 @@ def test_ours_stands_beside_the_papers():
         "leaderboard_musr": {"metrics": {"acc_norm": metric(0.44, 0.037)}},  # .40 may be .404
         "leaderboard_mmlu_pro": {"metrics": {"acc": metric(0.29, 0.008)}},  # .30 may be .296
         "leaderboard_math_hard": {"metrics": {"exact_match_original": metric(0.02, 0.008)}},  # .06, above
-        "leaderboard_ifeval": {"metrics": {"prompt_level_strict_acc": {"value": 0.4, "stderr": None}}},
+        "leaderboard_ifeval": {
+            "metrics": {"prompt_level_strict_acc": {"value": 0.4, "stderr": None, "unit": "fraction"}}
+        },
         "leaderboard_gpqa": {"status": "failed", "metrics": {}},
     }
     found = beside({"tasks": tasks}, find(2, "Q72"))

@@ -13,21 +13,29 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stages.lib.params import Section, UserError, parse, read_yaml
-from stages.lib.results import Json
-from stages.lib.scores import SCALES, Score, as_share, combine, mean
+from stages.lib.results import SCALES, Json, Unit, main_metric
+from stages.lib.scores import Score, as_share, combine, mean
 
 PAPER = Path(__file__).with_name("paper.yaml")
 SEVEN = ("BBH", "GPQA", "MATH", "MUSR", "IFEval", "MMLU Pro", "MixEval")  # what the printed Avg of Tab. 6, 7 is of
 NINE = ("MTBench", "AlpacaEval", *SEVEN)  # what section 3.1 says that Avg is of
+BENCHMARKS = (2, 6, 7)  # the tables of benchmarks; table 4 is of preferences
 ROUNDING = 0.005  # half of the last decimal that the tables print
 
 
 class Column(Section):
     """What a column holds, and the benchmark of ours that measures the same."""
 
-    unit: Literal["score_1_10", "percent", "fraction", "count"]
+    unit: Unit | Literal["count"]
     task: str | None = None
     metric: str | None = None
+
+    @property
+    def scale(self) -> int:
+        """By which a number of the column is divided to be a share (sec. 3.1); a count never is one."""
+        if self.unit == "count":
+            raise ValueError("a count is no share")
+        return SCALES[self.unit]
 
 
 class PrintedRow(Section):
@@ -136,14 +144,14 @@ def average(row: Row, columns: Iterable[str]) -> float | None:
     Section 3.1 divides MTBench by ten; AlpacaEval is a percentage.
     """
     cells = [row.cells.get(name) for name in columns]
-    shares = [cell.value / SCALES[cell.column.unit] for cell in cells if cell]
+    shares = [cell.value / cell.column.scale for cell in cells if cell]
     return fsum(shares) / len(cells) if len(shares) == len(cells) else None
 
 
 def rounding(row: Row, columns: Iterable[str]) -> float:
     """By how much the mean of a row's printed cells may be off, for each is rounded: half of its last decimal."""
     cells = [row.cells[name] for name in columns]
-    return fsum(ROUNDING / SCALES[cell.column.unit] for cell in cells) / len(cells)
+    return fsum(ROUNDING / cell.column.scale for cell in cells) / len(cells)
 
 
 def recomputed(row: Row, columns: Iterable[str]) -> Json:
@@ -195,7 +203,7 @@ def find(tasks: dict[str, Json], column: Column) -> Json:
 def in_unit(tasks: dict[str, Json], column: Column) -> Score | None:
     """Our metric for a column, in the paper's unit."""
     share = as_share(find(tasks, column))
-    return combine([(SCALES[column.unit], share)]) if share else None
+    return combine([(column.scale, share)]) if share else None
 
 
 def compare(ours: Score | None, paper: float, off: float = ROUNDING) -> Beside:
@@ -207,3 +215,26 @@ def compare(ours: Score | None, paper: float, off: float = ROUNDING) -> Beside:
         difference=ours.value - paper if ours else None,
         outside=None if ci95 is None else paper + off < ci95[0] or paper - off > ci95[1],
     )
+
+
+def printed_of(model: str, results: Json) -> dict[str, float]:
+    """What the paper printed of a model, by the names of our benchmarks and averages and in their units.
+
+    An average of ours is the paper's where it is over the same nine benchmarks, or the same seven.
+    """
+    row = next((row for table in BENCHMARKS for row in published(table) if row.id == model), None)
+    if row is None:
+        return {}
+    units = {task: found["unit"] for task, entry in results["tasks"].items() if (found := main_metric(entry))}
+    cells = {
+        task: cell.value / cell.column.scale * SCALES[units[task]]
+        for cell in row.cells.values()
+        if (task := cell.column.task or "") in units and results["tasks"][task]["primary"] == cell.column.metric
+    }
+    sets = {frozenset(row.cells[name].column.task for name in columns): columns for columns in (NINE, SEVEN)}
+    averages = {
+        name: average(row, sets[columns])
+        for name, found in results["averages"].items()
+        if (columns := frozenset(found["columns"])) in sets
+    }
+    return cells | {name: value for name, value in averages.items() if value is not None}

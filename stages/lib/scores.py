@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import fsum, sqrt
 
-from stages.lib.results import Z95, Json
+from stages.lib.results import SCALES, Z95, Json, main_metric
 
 TIE = 1e-9  # scores that differ by no more are equal: their last digits are the order of a sum
-SCALES = {"fraction": 1, "percent": 100, "score_1_10": 10}  # by which a score is divided to be a share
 
 
 @dataclass(frozen=True)
@@ -71,38 +70,30 @@ def mean(scores: list[Score]) -> Score:
 
 def read_scores(results: Json) -> Scores:
     """The scores of a model's results.json."""
-    found, missing = {}, {}
-    for task, entry in results["tasks"].items():
-        score = read_score(entry["metrics"].get(entry["primary"], {}))
-        if score is None or entry["status"] not in {"ok", "partial"}:
-            missing[task] = entry["reason"] or "no value was written"
-        else:
-            found[task] = score
-    named = results.get("averages") or {"average": results["average"]}
-    averages = {
-        name: read_average(average, results["tasks"])
-        for name, average in named.items()
-        if average["value"] is not None and set(average["columns"]) <= set(found)
-    }
-    return Scores(found, missing, averages)
+    metrics = {task: main_metric(entry) for task, entry in results["tasks"].items()}
+    benchmarks = {task: score for task, metric in metrics.items() if (score := read_score(metric))}
+    averages = {name: average for name, average in results["averages"].items() if average["value"] is not None}
+    return Scores(
+        benchmarks=benchmarks,
+        missing={task: results["tasks"][task]["reason"] for task in metrics if task not in benchmarks},
+        averages={name: read_average(average, metrics) for name, average in averages.items()},
+    )
 
 
 def read_score(metric: Json) -> Score | None:
-    """A metric of results.json in its own unit; None when it has no value."""
-    return None if metric.get("value") is None else Score(metric["value"], metric.get("stderr"))
+    """A metric of results.json in its own unit; None when it was not measured."""
+    return Score(metric["value"], metric["stderr"]) if metric else None
 
 
 def as_share(metric: Json) -> Score | None:
     """A metric as a share: section 3.1 divides MTBench by ten; AlpacaEval is a percentage."""
-    score = read_score(metric)
-    return combine([(1 / SCALES[metric.get("unit", "fraction")], score)]) if score else None
+    return combine([(1 / SCALES[metric["unit"]], Score(metric["value"], metric["stderr"]))]) if metric else None
 
 
-def read_average(average: Json, tasks: dict[str, Json]) -> Score:
-    """A named average; its error is that of its columns' main metrics."""
-    entries = [tasks[name] for name in average["columns"]]
-    shares = [as_share(entry["metrics"][entry["primary"]]) for entry in entries]
-    return Score(average["value"], mean([share for share in shares if share]).stderr if shares else None)
+def read_average(average: Json, metrics: dict[str, Json]) -> Score:
+    """A named average; its error is that of its columns' main metrics, as shares."""
+    shares = [score for column in average["columns"] if (score := as_share(metrics[column]))]
+    return Score(average["value"], mean(shares).stderr if shares else None)
 
 
 def shown(score: Score | None) -> Json:
