@@ -9,9 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling
+from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.model import read_entry
-from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, average_beside, beside, printed_of, published, recomputed
+from stages.lib.paper import (
+    BENCHMARKS,
+    NINE,
+    SEVEN,
+    Row,
+    average_beside,
+    beside,
+    printed_of,
+    published,
+    read_paper,
+    recomputed,
+)
 from stages.lib.params import PARAMS, parse, read_yaml
 from stages.lib.results import Json
 from stages.lib.scores import read_scores
@@ -54,6 +65,7 @@ def beside_row(row: Row, results: Json) -> Json:
         "table": row.table,
         "label": row.label,
         "id": row.id,
+        "columns": read_paper().tables[row.table].columns,
         "cells": cells,
         "averages": {name: vars(pair) for name, pair in averages.items() if pair},
         "printed": row.average,
@@ -125,6 +137,8 @@ def make_tables(results: dict[str, Json], runs: list[Tuned], families: dict[str,
     scores = {model: read_scores(found) for model, found in results.items()}
     compared = [run for run in runs if run.id in scores]
     return {
+        "names": names_of(scores.values()),
+        "benchmarks": benchmarks_of(scores.values()),
         "agreement": agreement(scores, compared),
         "blends": blends(scores, compared),
         "on_policy": on_policy(scores, compared, families),

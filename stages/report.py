@@ -8,7 +8,7 @@ Out: data/report/: index.html, charts/ (the page's charts as files, for DVC plot
 import csv
 import re
 from dataclasses import dataclass
-from itertools import cycle, islice, zip_longest
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 from pydantic import Field
 
 from stages.lib.charts import bars, curves, intervals, stacks
-from stages.lib.page import render, render_markdown
+from stages.lib.families import draw_families
+from stages.lib.page import render
 from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.replies import examples
 from stages.lib.shards import new_folder, read_json, read_table, write_json
 from stages.lib.shell import run, say
 from stages.lib.sources import require
@@ -25,7 +27,6 @@ from stages.lib.sources import require
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 FEATURES = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p", "chars")  # the columns of Tab. 3
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
-NOTES = {"stop": "", "length": "cut at the token limit", "context_overflow": "did not fit the context window"}
 TRAINING = (  # of a run's summary, what has room beside one another
     "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
     "first_loss", "last_loss", "mean_loss",
@@ -59,6 +60,7 @@ class Inputs:
     styling: dict[str, dict[str, float]]
     similarity: dict[str, dict[str, Any]]
     throughput: dict[str, Any]
+    agreement: dict[str, Any]
     models: dict[str, dict[str, Any]]
     mixes: dict[str, str]  # digests
 
@@ -100,6 +102,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         scores=metrics("evaluate", compare),
         results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
+        agreement=read_json(DATA / "agreement" / "tables.json"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
         **{
             name: read_json(DATA / name / "summary.json") for name in ("prompts", "styling", "similarity", "throughput")
@@ -203,43 +206,17 @@ def rows_of(mix: dict[str, Any], source: str) -> int:
     return int(mix["sources"].get(source, {}).get("rows", 0))
 
 
-def reply(model: str, turn: dict[str, Any] | None) -> dict[str, Any]:
-    """One model's reply as the page shows it, with what is odd about it in words."""
-    if turn is None:
-        return {"model": model, "html": "", "note": "not asked: the conversation had ended"}
-    note = NOTES.get(turn["finish_reason"], turn["finish_reason"])
-    if not turn["assistant"].strip():
-        note = ", ".join(filter(None, ["no text", note]))
-    return {"model": model, "html": render_markdown(turn["assistant"]), "note": note}
-
-
-def examples(answers: dict[str, list[dict[str, Any]]], num_examples: int) -> list[dict[str, Any]]:
-    """Questions spread evenly over the set, and every model's reply to each of their turns."""
-    questions = {model: {row["question_id"]: row for row in rows} for model, rows in answers.items()}
-    ids = list(next(iter(questions.values()), {}))
-    count = min(num_examples, len(ids))
-    chosen = [ids[number * len(ids) // count] for number in range(count)]
-    return [example([rows.get(name) for rows in questions.values()], list(questions)) for name in chosen]
-
-
-def example(rows: list[dict[str, Any] | None], models: list[str]) -> dict[str, Any]:
-    """One question: its turns, and below each the replies of the models, side by side."""
-    turns = [
-        {
-            "user": next(turn["user"] for turn in together if turn),
-            "replies": [reply(model, turn) for model, turn in zip(models, together, strict=True)],
-        }
-        for together in zip_longest(*(row["turns"] if row else [] for row in rows))
-    ]
-    return {"category": next(row["category"] for row in rows if row), "turns": turns}
-
-
 def colours(inputs: Inputs) -> dict[str, str]:
     """One colour for each DGM, run and auxiliary set, the same in every chart; the rest is grey."""
     sources = (source for key in inputs.runs for source in inputs.recipes["runs"][key]["sources"])
     names = dict.fromkeys([*inputs.dgms, *inputs.runs, *sources])
-    chosen = dict(zip(names, islice(cycle(PALETTE), len(names)), strict=True))
-    return dict.fromkeys(inputs.compare, GREY) | chosen
+    families = [family["label"] for family in inputs.agreement["scaling"]]  # of their own charts
+    return dict.fromkeys(inputs.compare, GREY) | paint(list(names)) | paint(families)
+
+
+def paint(names: list[str]) -> dict[str, str]:
+    """A colour for each name, in turn."""
+    return dict(zip(names, islice(cycle(PALETTE), len(names)), strict=True))
 
 
 def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -262,6 +239,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
             dgm: bars(rows, colour, most, f"markup per answer: {dgm} and the fine-tunes on it")
             for dgm, rows in styles.items()
         },
+        "scaling": draw_families(inputs.agreement["names"], inputs.agreement["scaling"], colour),
         "runs": ({"mix": stacks(taken, colour, "rows of every run by source")} if taken else {})
         | ({"loss": curves(losses, colour, "training loss of every run")} if losses else {}),
     }

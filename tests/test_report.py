@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from stages.agreement import make_tables
 from stages.lib.charts import intervals
 from stages.lib.conversation import ANSWER
 from stages.lib.page import render_markdown
+from stages.lib.replies import examples
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
-from stages.report import FEATURES, examples, main, proportions, score, shortages
+from stages.report import FEATURES, main, proportions, score, shortages
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
 
@@ -90,6 +92,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("data/styling/summary.json"), styles)
     rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
     write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
+    write_json(Path("data/agreement/tables.json"), make_tables({}, [], {}))
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
     return tmp_path

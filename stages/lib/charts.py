@@ -96,3 +96,39 @@ def curves(lines: dict[str, list[tuple[float, float]]], colours: dict[str, str],
         marker = "o" if len(points) == 1 else ""
         axes.plot(*zip(*points, strict=True), color=colours[name], linewidth=1.8, marker=marker)
     return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title: str) -> str:
+    """A line of points on their 95 % intervals for each name, over numbers of rows on an axis of doublings.
+
+    A point is {rows, value, ci95, paper}; what has no value has no point; a ring is the value that the paper printed.
+    """
+    figure = Figure(figsize=(WIDTH / 72, 240 / 72), layout="constrained")
+    axes = figure.add_subplot(xlabel="conversations")
+    axes.grid(axis="both")
+    axes.set_xscale("log", base=2)
+    rows = sorted({point["rows"] for points in lines.values() for point in points})
+    axes.set_xticks(rows, [in_thousands(number) for number in rows], minor=False)
+    axes.margins(x=0.12)
+    for name, points in lines.items():
+        known = [point for point in points if point["value"] is not None]
+        places = [point["rows"] for point in known]
+        axes.plot(places, [point["value"] for point in known], "o-", color=colours[name], linewidth=1.8, markersize=7)
+        for point in known:
+            if point["ci95"]:
+                axes.plot([point["rows"]] * 2, point["ci95"], color=colours[name], linewidth=5, alpha=0.4)
+        printed = [(point["rows"], point["paper"]) for point in points if point["paper"] is not None]
+        ring: dict[str, Any] = {
+            "markersize": 11,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.6,
+            "color": colours[name],
+        }
+        axes.plot([rows for rows, _ in printed], [value for _, value in printed], "o", **ring)
+    return to_svg(figure, title)
+
+
+def in_thousands(rows: int) -> str:
+    """A number of rows, short."""
+    return f"{rows / 1000:g}k" if rows >= 1000 else str(rows)

@@ -39,10 +39,14 @@ class Tuned:
 
 
 def names_of(scores: Iterable[Scores]) -> list[str]:
-    """The names of all averages, then of all benchmarks, in the order of the first model that has them."""
+    """The names of all averages, then of all benchmarks."""
     known = list(scores)
-    averages = [name for one in known for name in one.averages]
-    return list(dict.fromkeys([*averages, *(name for one in known for name in one.benchmarks)]))
+    return sorted({name for one in known for name in one.averages}) + benchmarks_of(known)
+
+
+def benchmarks_of(scores: Iterable[Scores]) -> list[str]:
+    """The names of all benchmarks, failed ones too."""
+    return sorted({name for one in scores for name in (*one.benchmarks, *one.missing)})
 
 
 def label(*parts: str) -> str:
@@ -75,8 +79,7 @@ def agreement(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
 def pair(one: Tuned, other: Tuned, scores: dict[str, Scores]) -> Json:
     """Two DGMs and the fine-tunes on them, benchmark by benchmark."""
     models = (one.dgm, other.dgm, one.id, other.id)
-    names = {name for model in models for name in (*scores[model].benchmarks, *scores[model].missing)}
-    cells = {name: agree(name, models, scores) for name in sorted(names)}
+    cells = {name: agree(name, models, scores) for name in benchmarks_of(scores[model] for model in models)}
     return {
         "dgms": [one.dgm, other.dgm],
         "runs": [one.id, other.id],
@@ -136,7 +139,7 @@ def scaling(scores: dict[str, Scores], runs: list[Tuned]) -> list[Json]:
     for _, group in groupby(sorted(runs, key=lambda run: (design(run), run.rows, run.id)), key=design):
         family = [run for run in group if run.rows]
         if len({run.rows for run in family}) > 1:
-            points = {name: curve(name, family, scores) for name in names_of(scores[run.id] for run in family)}
+            points = {name: curve(name, family, scores) for name in names_of(scores.values())}
             first = family[0]
             shared = {"base": first.base, "dgms": sorted(first.weights), "besides": first.besides}
             name = label(f"{first.base} : {first.teachers}", first.besides)
@@ -177,7 +180,7 @@ def blends(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
 def blend(run: Tuned, parts: dict[str, str], scores: dict[str, Scores]) -> Json:
     """One blend: its score, the mean of its parts by the blend's weights, and the best of them (the highest)."""
     cells = {}
-    for name in names_of(scores[model] for model in (run.id, *parts.values())):
+    for name in names_of(scores.values()):
         own = scores[run.id].all.get(name)
         known = {part: score for part in parts.values() if (score := scores[part].all.get(name))}
         middle = None
@@ -226,7 +229,7 @@ def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, 
 def versus(own: list[Tuned], other: list[Tuned], scores: dict[str, Scores]) -> Json:
     """Two sets of runs: every score of each, the means of both sets, and their difference."""
     cells = {}
-    for name in names_of(scores[run.id] for run in (*own, *other)):
+    for name in names_of(scores.values()):
         sides = [[scores[run.id].all.get(name) for run in runs] for runs in (own, other)]
         means = [
             mean(known) if len(known := [score for score in side if score]) == len(side) else None for side in sides
