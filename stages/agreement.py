@@ -9,20 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.lib.beside import average_beside, beside, printed_of
 from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.model import read_entry
-from stages.lib.paper import (
-    BENCHMARKS,
-    NINE,
-    SEVEN,
-    Row,
-    average_beside,
-    beside,
-    printed_of,
-    published,
-    read_paper,
-    recomputed,
-)
+from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
 from stages.lib.params import PARAMS, parse, read_yaml
 from stages.lib.results import Json
 from stages.lib.scores import read_scores

@@ -80,7 +80,7 @@ def test_a_tie_on_either_side_is_counted_apart_and_is_disagreement_only_by_the_p
 
 
 def test_the_papers_half_is_three_of_six_with_a_tie_and_three_of_five_without():
-    cells = [{"outcome": outcome, "clear": False} for outcome in [*["agree"] * 3, *["disagree"] * 2, "tie"]]
+    cells = [{"outcome": outcome, "beyond_noise": False} for outcome in [*["agree"] * 3, *["disagree"] * 2, "tie"]]
     found = tally(cells)
     assert (found["rate_ties_disagree"], found["rate"]) == (0.5, 0.6)
     low, high = binomtest(3, 5).proportion_ci(0.95, method="exact")
@@ -92,7 +92,7 @@ def test_the_papers_half_is_three_of_six_with_a_tie_and_three_of_five_without():
 
 
 def test_nothing_to_count_has_no_rate():
-    found = tally([{"outcome": "missing", "clear": False}])
+    found = tally([{"outcome": "missing", "beyond_noise": False}])
     assert (found["missing"], found["rate"], found["ci95"], found["rate_ties_disagree"]) == (1, None, None, None)
 
 
@@ -105,13 +105,13 @@ def test_more_than_noise_is_a_difference_whose_interval_excludes_zero_on_both_si
         "on-plain": model(a=0.4, b=0.4, c=0.473),
     }
     found = agreement(clear, RUNS)
-    assert {name: cell["clear"] for name, cell in found["pairs"][0]["cells"].items()} == {
+    assert {name: cell["beyond_noise"] for name, cell in found["pairs"][0]["cells"].items()} == {
         "a": True,
         "b": False,
         "c": False,
     }
-    assert (found["agree"], found["clear"], found["clear_agree"]) == (3, 1, 1)
-    assert agreement({**clear, "rich": model(None, a=0.9)}, RUNS)["clear"] == 0, "no error is known"
+    assert (found["agree"], found["beyond_noise"], found["beyond_noise_agree"]) == (3, 1, 1)
+    assert agreement({**clear, "rich": model(None, a=0.9)}, RUNS)["beyond_noise"] == 0, "no error is known"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_only_fine_tunes_that_differ_in_nothing_but_their_dgm_are_compared(runs,
 
 
 def test_a_dgm_that_is_not_compared_is_said_to_be_missing_there():
-    assert agreement(ONE, [tune("on-rich", other=1.0)])["left_out"] == {"other": "it is not in `compare`"}
+    assert agreement(ONE, [tune("on-rich", other=1.0)])["left_out"] == {"other": "not in compare"}
 
 
 def test_the_order_of_models_and_runs_changes_nothing():
@@ -411,7 +411,7 @@ def test_the_stage_writes_all_comparisons_and_the_numbers_that_git_keeps(project
     first = {path.name: path.read_bytes() for path in Path("data/agreement").iterdir()}
     assert set(first) == {"tables.json", "summary.json"}
     summary = read_json(Path("data/agreement/summary.json"))
-    counts = {"agree": 1, "disagree": 0, "tie": 0, "missing": 1, "clear": 1, "clear_agree": 1}
+    counts = {"agree": 1, "disagree": 0, "tie": 0, "missing": 1, "beyond_noise": 1, "beyond_noise_agree": 1}
     assert summary["agreement"] == counts | {"rate": 1.0, "rate_ties_disagree": 1.0}
     assert summary["on_policy"] == {"rich, 10 conversations": {"average": None, "math": 0.1, "chat": None}}
     assert (summary["blends"], summary["scaling"], summary["paper"]) == ({}, {}, {"cells": 0, "outside": 0})

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import check
+from stages.lib.code import files_of
 from tests.hub import serve
 from tests.project import BIN, ROOT, Project, cached, ran, write_model
 
@@ -90,7 +91,14 @@ class TestTheRules:
             *(f"stages/lib/{name}.py" for name in ("store", "supervised", "tabular", "template", "vllm_engine")),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
-        assert "stages/report.html" in built.json("data/checked/report.json")["code"]
+        assert {"stages/report.html", "stages/report.comparisons.html"} <= set(
+            built.json("data/checked/report.json")["code"]
+        )
+
+    def test_the_data_of_a_module_are_a_part_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(ROOT)
+        assert {"stages/lib/paper.py", "stages/lib/paper.yaml"} <= set(map(str, files_of("agreement")))
+        assert "stages/lib/paper.yaml" not in map(str, files_of("generate"))
 
     def test_git_ignores_data_and_models_at_the_root_only(self) -> None:
         lines = (ROOT / ".gitignore").read_text().splitlines()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.paper import NINE, SEVEN, average, beside, published, read_paper
+from stages.lib.beside import beside
+from stages.lib.paper import NINE, SEVEN, average, published, read_paper
 from stages.lib.params import UserError, read_yaml
 from stages.lib.results import measure
 

@@ -111,21 +111,17 @@ def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title
     rows = sorted({point["rows"] for points in lines.values() for point in points})
     axes.set_xticks(rows, [in_thousands(number) for number in rows], minor=False)
     axes.margins(x=0.12)
-    for name, points in lines.items():
-        known = [point for point in points if point["value"] is not None]
-        places = [point["rows"] for point in known]
-        axes.plot(places, [point["value"] for point in known], "o-", color=colours[name], linewidth=1.8, markersize=7)
-        for point in known:
+    for number, (name, points) in enumerate(lines.items()):
+        aside = 2 ** (0.06 * (number - (len(lines) - 1) / 2))  # lest intervals hide one another
+        known = [(point["rows"] * aside, point) for point in points if point["value"] is not None]
+        values = [point["value"] for _, point in known]
+        axes.plot([place for place, _ in known], values, "o-", color=colours[name], linewidth=1.6, markersize=6)
+        for place, point in known:
             if point["ci95"]:
-                axes.plot([point["rows"]] * 2, point["ci95"], color=colours[name], linewidth=5, alpha=0.4)
-        printed = [(point["rows"], point["paper"]) for point in points if point["paper"] is not None]
-        ring: dict[str, Any] = {
-            "markersize": 11,
-            "markerfacecolor": "none",
-            "markeredgewidth": 1.6,
-            "color": colours[name],
-        }
-        axes.plot([rows for rows, _ in printed], [value for _, value in printed], "o", **ring)
+                axes.plot([place] * 2, point["ci95"], color=colours[name], linewidth=4, alpha=0.35)
+            if point["paper"] is not None:
+                ring: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.5}
+                axes.plot([place], [point["paper"]], "o", color=colours[name], **ring)
     return to_svg(figure, title)
 
 

@@ -1,4 +1,4 @@
-"""The code that decides a stage's bytes: its own files, and the modules of stages/ that they name."""
+"""The code that decides a stage's bytes: its own files, and the modules of stages/ that they name, with their data."""
 
 import ast
 import hashlib
@@ -10,15 +10,18 @@ DECIDES_NO_BYTES = {"lib.params", "lib.shell", "lib.training_screen"}  # reading
 
 
 def files_of(stage: str) -> list[Path]:
-    """stages/<stage>.*, and every module of stages/ that they import, directly or through one another."""
+    """stages/<stage>.*, and every module of stages/ that they import, directly or through one another.
+
+    A module is all files of its name: paper.yaml belongs to paper.py.
+    """
     found: set[Path] = set()
     waiting = list(STAGES.glob(f"{stage}.*"))
     while waiting:
         path = waiting.pop()
         found.add(path)
         named = set(re.findall(r"\bstages\.((?:lib\.)?\w+)", path.read_text(encoding="utf-8")))
-        modules = {STAGES.joinpath(*name.split(".")).with_suffix(".py") for name in named - DECIDES_NO_BYTES}
-        waiting += [module for module in modules - found if module.exists()]
+        modules = {file for name in named - DECIDES_NO_BYTES for file in STAGES.glob(f"{name.replace('.', '/')}.*")}
+        waiting += modules - found
     return sorted(found)
 
 

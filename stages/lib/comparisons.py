@@ -67,7 +67,7 @@ def agreement(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
         if one.dgm != other.dgm and (one.base, one.take) == (other.base, other.take)
     ]
     paired = {dgm for found in pairs for dgm in found["dgms"]}
-    left_out = {run.dgm: "it is not in `compare`" for run in alone if run.dgm not in scores}
+    left_out = {run.dgm: "not in compare" for run in alone if run.dgm not in scores}
     left_out |= {
         run.dgm: "no other compared DGM has a fine-tune of the same base on as many conversations"
         for run in alone
@@ -94,7 +94,13 @@ def agree(name: str, models: tuple[str, str, str, str], scores: dict[str, Scores
     """One benchmark of two DGMs and two fine-tunes: agree, disagree, tie or missing, and whether beyond chance."""
     absent = [model for model in models if name not in scores[model].benchmarks]
     if absent:
-        return {"outcome": "missing", "missing": absent, "dgms": shown(None), "runs": shown(None), "clear": False}
+        return {
+            "outcome": "missing",
+            "missing": absent,
+            "dgms": shown(None),
+            "runs": shown(None),
+            "beyond_noise": False,
+        }
     dgm_one, dgm_other, run_one, run_other = (scores[model].benchmarks[name] for model in models)
     dgms, runs = difference(dgm_one, dgm_other), difference(run_one, run_other)
     same = "agree" if dgms.sign == runs.sign else "disagree"
@@ -103,7 +109,7 @@ def agree(name: str, models: tuple[str, str, str, str], scores: dict[str, Scores
         "missing": [],
         "dgms": shown(dgms),
         "runs": shown(runs),
-        "clear": dgms.is_clear and runs.is_clear,
+        "beyond_noise": dgms.is_clear and runs.is_clear,
     }
 
 
@@ -115,14 +121,14 @@ def tally(cells: Iterable[Json]) -> Json:
     """
     found = list(cells)
     counts = {name: sum(cell["outcome"] == name for cell in found) for name in ("agree", "disagree", "tie", "missing")}
-    clear = [cell["outcome"] for cell in found if cell["clear"]]
+    clear = [cell["outcome"] for cell in found if cell["beyond_noise"]]
     decided = counts["agree"] + counts["disagree"]
     ci95 = binomtest(counts["agree"], decided).proportion_ci(0.95, method="exact") if decided else None
     compared = decided + counts["tie"]
     return {
         **counts,
-        "clear": len(clear),
-        "clear_agree": clear.count("agree"),
+        "beyond_noise": len(clear),
+        "beyond_noise_agree": clear.count("agree"),
         "rate": counts["agree"] / decided if decided else None,
         "ci95": [float(ci95.low), float(ci95.high)] if ci95 else None,
         "rate_ties_disagree": counts["agree"] / compared if compared else None,
@@ -218,7 +224,7 @@ def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, 
         own = [run for run in members if families[run.dgm] == families[base]]
         other = [run for run in members if run not in own]
         if own and other:
-            shared = {"label": label(base, f"{take} conversations", besides), "base": base, "besides": besides}
+            shared = {"label": label(base, f"{take:,} conversations", besides), "base": base, "besides": besides}
             groups.append({**shared, "family": families[base], **versus(own, other, scores)})
         else:
             reason = f"every DGM of such a run is{'' if own else ' not'} of {base}'s family"

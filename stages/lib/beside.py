@@ -1,0 +1,91 @@
+"""Our numbers beside those that the paper printed, cell by cell (stages/lib/paper.py)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stages.lib.paper import BENCHMARKS, NINE, ROUNDING, SEVEN, Column, Row, average, published, rounding
+from stages.lib.params import UserError
+from stages.lib.results import SCALES, Json, main_metric
+from stages.lib.scores import Score, as_share, combine, mean
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One benchmark of ours and of the paper, in the paper's unit; None where we have no number, or no interval."""
+
+    ours: float | None
+    paper: float
+    difference: float | None  # ours less the paper's
+    outside: bool | None  # whether all that rounds to the paper's value lies outside our 95 % interval
+
+
+def beside(results: Json, row: Row) -> dict[str, Beside]:
+    """The benchmarks of a model's results.json beside a row of the paper, by the row's columns."""
+    tasks = tasks_of(results)
+    return {name: compare(in_unit(tasks, cell.column), cell.value) for name, cell in row.cells.items()}
+
+
+def average_beside(results: Json, row: Row, columns: Iterable[str]) -> Beside | None:
+    """The mean of our benchmarks beside that of a row's printed cells, as shares; None where a cell is missing."""
+    names = list(columns)
+    printed = average(row, names)
+    if printed is None:
+        return None
+    tasks = tasks_of(results)
+    shares = [score for name in names if (score := as_share(find(tasks, row.cells[name].column)))]
+    return compare(mean(shares) if len(shares) == len(names) else None, printed, rounding(row, names))
+
+
+def tasks_of(results: Json) -> dict[str, Json]:
+    """The tasks of a model's results.json."""
+    if "tasks" not in results:
+        raise UserError("these are no results of a model: they have no `tasks`")
+    tasks: dict[str, Json] = results["tasks"]
+    return tasks
+
+
+def find(tasks: dict[str, Json], column: Column) -> Json:
+    """Our metric for a column; empty when it was not measured."""
+    metrics: Json = tasks.get(column.task or "", {}).get("metrics", {})
+    found: Json = metrics.get(column.metric or "", {})
+    return found
+
+
+def in_unit(tasks: dict[str, Json], column: Column) -> Score | None:
+    """Our metric for a column, in the paper's unit."""
+    share = as_share(find(tasks, column))
+    return combine([(column.scale, share)]) if share else None
+
+
+def compare(ours: Score | None, paper: float, off: float = ROUNDING) -> Beside:
+    """Our score beside the paper's value, which may be off by so much."""
+    ci95 = ours.ci95 if ours else None
+    return Beside(
+        ours=ours.value if ours else None,
+        paper=paper,
+        difference=ours.value - paper if ours else None,
+        outside=None if ci95 is None else paper + off < ci95[0] or paper - off > ci95[1],
+    )
+
+
+def printed_of(model: str, results: Json) -> dict[str, float]:
+    """What the paper printed of a model, by the names of our benchmarks and averages and in their units.
+
+    An average of ours is the paper's where it is over the same nine benchmarks, or the same seven.
+    """
+    row = next((row for table in BENCHMARKS for row in published(table) if row.id == model), None)
+    if row is None:
+        return {}
+    units = {task: found["unit"] for task, entry in results["tasks"].items() if (found := main_metric(entry))}
+    cells = {
+        task: cell.value / cell.column.scale * SCALES[units[task]]
+        for cell in row.cells.values()
+        if (task := cell.column.task or "") in units and results["tasks"][task]["primary"] == cell.column.metric
+    }
+    sets = {frozenset(row.cells[name].column.task for name in columns): columns for columns in (NINE, SEVEN)}
+    averages = {
+        name: average(row, sets[columns])
+        for name, found in results["averages"].items()
+        if (columns := frozenset(found["columns"])) in sets
+    }
+    return cells | {name: value for name, value in averages.items() if value is not None}
