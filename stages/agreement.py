@@ -1,7 +1,7 @@
-"""Runs and models held against one another and against the paper (sec. 3.2, Fig. 2, App. B, App. D, Tab. 2, 6, 7).
+"""Runs and models held against one another and against the paper (sec. 3.2, Fig. 2, App. B, App. D, Tab. 2, 4, 6, 7).
 
-In:  data/evaluations/<model>/ of every compared model, metrics/recipes.json, metrics/mix/ (the rows of every run),
-     the families that the catalogue names
+In:  data/evaluations/<model>/ of every compared model, data/preference/ (Tab. 4), metrics/recipes.json, metrics/mix/
+     (the rows of every run), the families that the catalogue names
 Out: data/agreement/: tables.json (all, for the page), summary.json (the numbers of it that git keeps)
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.lib.beside import average_beside, beside, printed_of
+from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of
 from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.model import read_entry
 from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
@@ -45,20 +45,17 @@ def besides(entry: Run) -> str:
     return ", ".join([*sets, *([f"no longer than {entry.reference}"] if entry.reference else [])])
 
 
-def beside_row(row: Row, results: Json) -> Json:
+def beside_row(row: Row, pairs: Mapping[str, Beside], averages: Mapping[str, Beside | None]) -> Json:
     """A row of the paper with ours beside it: each cell, and the averages over nine and over seven benchmarks."""
-    cells = {
-        name: {**vars(pair), "half_width": row.cells[name].half_width} for name, pair in beside(results, row).items()
-    }
-    averages = {name: average_beside(results, row, columns) for name, columns in AVERAGES.items()}
     return {
         "table": row.table,
         "label": row.label,
         "id": row.id,
         "columns": read_paper().tables[row.table].columns,
-        "cells": cells,
-        "averages": {name: vars(pair) for name, pair in averages.items() if pair},
+        "cells": {name: {**vars(found), "half_width": row.cells[name].half_width} for name, found in pairs.items()},
+        "averages": {name: vars(found) for name, found in averages.items() if found},
         "printed": row.average,
+        "note": row.note,
     }
 
 
@@ -72,9 +69,15 @@ def published_averages() -> list[Json]:
     ]
 
 
-def beside_paper(results: Mapping[str, Json]) -> list[Json]:
-    """The paper's rows of which we have a model, with at least one benchmark of both."""
-    rows = [beside_row(row, results[row.id]) for table in BENCHMARKS for row in published(table) if row.id in results]
+def beside_paper(results: Mapping[str, Json], preference: Json) -> list[Json]:
+    """The paper's rows of which we have a model, with at least one number of both; `preference` is for table 4."""
+    rows = []
+    for row in (row for table in (2, 4, 6, 7) for row in published(table) if row.id in results):
+        if row.table in BENCHMARKS:
+            averages = {name: average_beside(results[row.id], row, columns) for name, columns in AVERAGES.items()}
+            rows.append(beside_row(row, beside(results[row.id], row), averages))
+        else:
+            rows.append(beside_row(row, preferences_beside(preference, row), {}))
     return [row for row in rows if any(cell["ours"] is not None for cell in row["cells"].values())]
 
 
@@ -122,8 +125,8 @@ def rounded(value: Any) -> Any:  # noqa: ANN401  (JSON)
     return round(value, 4) if isinstance(value, float) else value
 
 
-def make_tables(results: dict[str, Json], runs: list[Tuned], families: dict[str, str]) -> Json:
-    """All comparisons."""
+def make_tables(results: dict[str, Json], preference: Json, runs: list[Tuned], families: dict[str, str]) -> Json:
+    """All comparisons; `preference` is what the stage of that name found."""
     scores = {model: read_scores(found) for model, found in results.items()}
     compared = [run for run in runs if run.id in scores]
     return {
@@ -132,7 +135,7 @@ def make_tables(results: dict[str, Json], runs: list[Tuned], families: dict[str,
         "agreement": agreement(scores, compared),
         "blends": blends(scores, compared),
         "on_policy": on_policy(scores, compared, families),
-        "paper": beside_paper(results),
+        "paper": beside_paper(results, preference),
         "published": published_averages(),
         "scaling": [with_printed(family, results) for family in scaling(scores, compared)],
     }
@@ -157,7 +160,8 @@ def main() -> None:
         folder = require(Path("data/evaluations") / model, digest, f"evaluate@{model}")
         results[model] = read_json(folder / "results.json")
     models = {model for found in runs for model in (found.base, *found.weights)}
-    tables = make_tables(results, runs, {model: read_entry(model).family for model in sorted(models)})
+    families = {model: read_entry(model).family for model in sorted(models)}
+    tables = make_tables(results, read_json(Path("data/preference") / SUMMARY), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", rounded(tables))
         write_json(folder / SUMMARY, rounded(summarize(tables)))

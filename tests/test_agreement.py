@@ -254,13 +254,13 @@ def test_a_family_that_the_catalogue_does_not_name_is_left_out_and_said():
     found = on_policy(POLICY, POLICY_RUNS, {**FAMILIES, "l8i": ""})
     assert found["groups"] == []
     assert found["left_out"]["foreign"] == "dgms/l8i.yaml names no family"
-    assert "is of base's family" in found["left_out"]["own"]
+    assert "a DGM of another family" in found["left_out"]["own"]
 
 
 def test_runs_of_another_size_are_not_compared():
     found = on_policy(POLICY, [POLICY_RUNS[0], tune("foreign", 200, l8i=1.0)], FAMILIES)
     assert found["groups"] == []
-    assert "is not of base's family" in found["left_out"]["foreign"]
+    assert "a DGM of the family of base" in found["left_out"]["foreign"]
 
 
 def test_the_catalogue_names_the_families_of_table_6_and_of_the_demo(monkeypatch):
@@ -332,7 +332,7 @@ def paper_results(**changes: float) -> dict[str, Any]:
 
 
 def test_a_row_of_the_paper_stands_beside_our_run_of_its_id_and_no_other():
-    rows = beside_paper({"q72": paper_results(bbh=0.50), "llama-3-1-8b": paper_results()})
+    rows = beside_paper({"q72": paper_results(bbh=0.50), "llama-3-1-8b": paper_results()}, {})
     assert [(row["table"], row["label"]) for row in rows] == [(2, "Q72")]
     cells = rows[0]["cells"]
     assert {name for name, cell in cells.items() if cell["outside"]} == {"BBH"}
@@ -343,11 +343,33 @@ def test_a_row_of_the_paper_stands_beside_our_run_of_its_id_and_no_other():
 
 
 def test_a_run_without_a_benchmark_of_the_papers_is_not_beside_it():
-    assert beside_paper({"q72": results(math=0.5)}) == []
+    assert beside_paper({"q72": results(math=0.5)}, {}) == []
+
+
+JUDGED = {  # as data/preference/summary.json has them; 32 and 18 of 80 turns, 30 of them ties
+    "models": {"q72-500k": {"mean": 6.4, "ci95": [6.1, 6.7]}, "l70-500k": {"mean": None, "ci95": [None, None]}},
+    "by_score": {"q72-500k l70-500k": {"rate": 0.4, "ci95": [0.29, 0.35], "rate_other": 0.225}},
+    "flips": {"pairs": {"llama-3-3-70b-instruct l70-500k": {"q72-500k": {"flips": 6}}}},
+}
+
+
+def test_table_4_stands_beside_the_stage_preference():
+    ids = ("q72-500k", "l70-500k", "llama-3-3-70b-instruct")
+    rows = {row["id"]: row for row in beside_paper(dict.fromkeys(ids, results(math=0.5)), JUDGED)}
+    assert {row["table"] for row in rows.values()} == {4}
+    cells = {model: row["cells"] for model, row in rows.items()}
+    assert (cells["q72-500k"]["PrefRt-L8L"]["ours"], cells["q72-500k"]["PrefRt-L8L"]["outside"]) == (40, True)
+    assert (cells["l70-500k"]["PrefRt-L8Q"]["ours"], cells["l70-500k"]["PrefRt-L8Q"]["outside"]) == (22.5, None)
+    assert cells["q72-500k"]["MTBench"]["outside"] is True  # 6.72 beside 6.1 to 6.7
+    assert cells["l70-500k"]["MTBench"]["ours"] is None
+    flips = cells["llama-3-3-70b-instruct"]["FlipCt"]
+    assert (flips["ours"], flips["paper"], flips["difference"]) == (6, 5, 1)
+    assert cells["q72-500k"]["PrefRt-L70B"]["ours"] is None, "no such pair was compared"
+    assert "length-controlled" in rows["q72-500k"]["note"]
 
 
 def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
-    found = make_tables({"l8i": paper_results()}, [], {})
+    found = make_tables({"l8i": paper_results()}, {}, [], {})
     assert [row["table"] for row in found["paper"]] == [2, 6]
     measured = summarize(found)["paper"]
     assert measured["cells"] == 6
@@ -392,6 +414,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("metrics/recipes.json"), {"runs": {run: {"sources": taken} for run, taken in sources.items()}})
     for run in sources:
         write_json(Path(f"metrics/mix/{run}.json"), {"sources": {run.removeprefix("on-"): {"rows": 9}}})
+    write_json(Path("data/preference/summary.json"), {"models": {}, "by_score": {}, "flips": {"pairs": {}}})
     write_evaluation("rich", math=0.5, chat=0.6)
     write_evaluation("plain", math=0.4, chat=0.7)
     write_evaluation("on-rich", math=0.3, chat=0.8)

@@ -10,13 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.agreement import make_tables
-from stages.lib.charts import intervals
+from stages.agreement import make_tables, rounded
+from stages.lib.charts import intervals, sizes
+from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER
 from stages.lib.page import render_markdown
 from stages.lib.replies import examples
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
 from stages.report import FEATURES, main, proportions, score, shortages
+from tests.test_agreement import paper_results, results, tune
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
 
@@ -92,7 +94,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("data/styling/summary.json"), styles)
     rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
     write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
-    write_json(Path("data/agreement/tables.json"), make_tables({}, [], {}))
+    write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
     return tmp_path
@@ -244,6 +246,63 @@ def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() 
         ["", "cut at the token limit"],
         ["no text, cut at the token limit", "not asked: the conversation had ended"],
     ]
+
+
+def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
+    """What a reader sees of a page on which these models are compared."""
+    Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", f"[{', '.join(scores)}]"), encoding="utf-8")
+    for name in scores:
+        write_model(name, "Yes.", quiz=0.5)
+    write_json(Path("data/styling/summary.json"), {})
+    families = {"base": "r", "rich": "r", "plain": "p"}
+    write_json(Path("data/agreement/tables.json"), rounded(make_tables(scores, {}, runs, families)))
+    return text_of(report())
+
+
+def test_comparisons_stand_on_the_page_with_their_intervals_and_what_was_left_out(project: Path) -> None:
+    values = {"rich": 0.9, "plain": 0.6, "on-rich": 0.5, "on-plain": 0.4, "both": 0.47, "less": 0.3, "least": 0.2}
+    runs = [
+        tune("on-rich", 400, rich=1.0),
+        tune("on-plain", 400, plain=1.0),
+        tune("both", 400, rich=0.5, plain=0.5),
+        tune("less", 200, rich=1.0),
+        tune("least", 100, rich=1.0),
+        tune("on-other", 400, other=1.0),
+    ]
+    text = compared({name: results(math=value) for name, value in values.items()}, runs[:-1])
+    assert "They agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)" in text
+    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.300, -0.100" in text
+    assert "base : rich least 100, less 200, on-rich 400 +0.150" in text, "a doubling adds .15"
+    assert "blend − mean +0.020 -0.052 to +0.092" in text  # 1.96 times .03 times the root of 1.5
+    assert "best part 0.500 on-rich" in text
+    assert "own − other +0.100 +0.017 to +0.183" in text  # on 400 conversations: on-rich less on-plain
+    assert "Left out: least (no compared run of its base and size is on a DGM of another family), less (no" in text
+    assert {"scaling-math.svg", "scaling-average.svg"} <= {path.name for path in Path("data/report/charts").iterdir()}
+    assert "Beside the paper" not in text
+
+
+def test_a_number_that_is_outside_our_interval_is_marked_beside_the_papers(project: Path) -> None:
+    text = compared({"q72": paper_results(bbh=0.50)}, [])
+    assert "Beside the paper" in text
+    assert "q72 Q72 – 6.86 – 41.00 0.500 0.48 ± 0.01 0.290 0.29 ± 0.04 0.060 0.06 ± 0.00" in text
+    assert re.findall(r'<td class="outside">([^<]*)<', Path("data/report/index.html").read_text()) == ["0.500"]
+
+
+def test_comparisons_for_which_there_are_no_runs_are_one_plain_line_each(project: Path) -> None:
+    text = text_of(report())
+    assert text.count("Nothing to compare: no") == 4
+    assert "no two compared runs differ only in size" in text
+    assert "Beside the paper" not in text
+
+
+def test_a_size_without_a_value_has_no_point_and_a_printed_one_has_a_ring() -> None:
+    known = {"rows": 100_000, "value": 0.4, "ci95": [0.3, 0.5], "paper": None}
+    colour = {"family": "#123456"}
+    alone = sizes({"family": [known, {"rows": 250_000, "value": None, "ci95": None, "paper": None}]}, colour, "t")
+    ringed = sizes({"family": [{**known, "paper": 0.41}]}, colour, "t")
+    assert "100k" in alone and "250k" in alone
+    points = [len(re.findall(r"<use [^>]*#123456", svg)) for svg in (alone, ringed)]
+    assert points == [1, 2]
 
 
 def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:

@@ -59,13 +59,42 @@ def in_unit(tasks: dict[str, Json], column: Column) -> Score | None:
 
 def compare(ours: Score | None, paper: float, off: float = ROUNDING) -> Beside:
     """Our score beside the paper's value, which may be off by so much."""
-    ci95 = ours.ci95 if ours else None
-    return Beside(
-        ours=ours.value if ours else None,
-        paper=paper,
-        difference=ours.value - paper if ours else None,
-        outside=None if ci95 is None else paper + off < ci95[0] or paper - off > ci95[1],
-    )
+    return pair(ours.value if ours else None, ours.ci95 if ours else None, paper, off)
+
+
+def pair(ours: float | None, ci95: list[float] | None, paper: float, off: float = ROUNDING) -> Beside:
+    """Our number and its interval beside the paper's value, which may be off by so much."""
+    outside = None if ci95 is None else paper + off < ci95[0] or paper - off > ci95[1]
+    return Beside(ours, paper, None if ours is None else ours - paper, outside)
+
+
+def preferences_beside(preference: Json, row: Row) -> dict[str, Beside]:
+    """A row of table 4 beside ours: data/preference/summary.json, by the scores of single replies, ties counted."""
+    return {name: pair(*our_preference(preference, row, cell.column), cell.value) for name, cell in row.cells.items()}
+
+
+def our_preference(preference: Json, row: Row, column: Column) -> tuple[float | None, list[float] | None]:
+    """Our number for a cell of table 4 and its interval: a mean score, a rate in percent, or a count of flips."""
+    if column.against:
+        return rate_of(preference["by_score"], row.id, column.against)
+    if row.flips and column.unit == "count":
+        tuned, rival = row.flips
+        return preference["flips"]["pairs"].get(f"{row.id} {tuned}", {}).get(rival, {}).get("flips"), None
+    found = preference["models"].get(row.id, {})
+    return found.get("mean"), whole(found.get("ci95"))
+
+
+def rate_of(pairs: Json, one: str, other: str) -> tuple[float | None, list[float] | None]:
+    """How often one is preferred to the other, in percent of all turns; the interval where the pair has this order."""
+    found, turned = pairs.get(f"{one} {other}", {}), pairs.get(f"{other} {one}", {})
+    rate, ci95 = found.get("rate", turned.get("rate_other")), whole(found.get("ci95"))
+    return None if rate is None else 100 * rate, [100 * end for end in ci95] if ci95 else None
+
+
+def whole(ci95: list[float | None] | None) -> list[float] | None:
+    """An interval that has both its ends."""
+    ends = [end for end in ci95 or [] if end is not None]
+    return ends if len(ends) == 2 else None
 
 
 def printed_of(model: str, results: Json) -> dict[str, float]:

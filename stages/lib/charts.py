@@ -110,7 +110,7 @@ def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title
     axes.set_xscale("log", base=2)
     rows = sorted({point["rows"] for points in lines.values() for point in points})
     axes.set_xticks(rows, [in_thousands(number) for number in rows], minor=False)
-    axes.margins(x=0.12)
+    axes.set_xlim(rows[0] / 1.4, rows[-1] * 1.4)
     for number, (name, points) in enumerate(lines.items()):
         aside = 2 ** (0.06 * (number - (len(lines) - 1) / 2))  # lest intervals hide one another
         known = [(point["rows"] * aside, point) for point in points if point["value"] is not None]

@@ -227,7 +227,8 @@ def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, 
             shared = {"label": label(base, f"{take:,} conversations", besides), "base": base, "besides": besides}
             groups.append({**shared, "family": families[base], **versus(own, other, scores)})
         else:
-            reason = f"every DGM of such a run is{'' if own else ' not'} of {base}'s family"
+            lacking = "another family" if own else f"the family of {base}"
+            reason = f"no compared run of its base and size is on a DGM of {lacking}"
             left_out |= {run.id: reason for run in members}
     return {"groups": groups, "left_out": left_out}
 

@@ -28,6 +28,7 @@ class Column(Section):
     unit: Unit | Literal["count"]
     task: str | None = None
     metric: str | None = None
+    against: str = ""  # of a rate of preference: the model that is not preferred
 
     @property
     def scale(self) -> int:
@@ -44,6 +45,9 @@ class PrintedRow(Section):
     id: str
     cells: list[float | Annotated[list[float], Field(min_length=2, max_length=2)] | None]
     average: float | None = None
+    flips: Annotated[list[str], Field(min_length=2, max_length=2)] | None = (
+        None  # of a count of flips: the fine-tune that loses, and to whom
+    )
     note: str = ""
 
 
@@ -91,6 +95,7 @@ class Row:
     id: str
     cells: dict[str, Cell]
     average: float | None
+    flips: list[str] | None
     note: str
 
 
@@ -124,7 +129,7 @@ def make_row(table: int, row: PrintedRow, columns: dict[str, Column]) -> Row:
         if printed is not None:
             value, half_width = printed if isinstance(printed, list) else (printed, None)
             cells[name] = Cell(value, half_width, column)
-    return Row(table, row.label, row.id, cells, row.average, row.note)
+    return Row(table, row.label, row.id, cells, row.average, row.flips, row.note)
 
 
 def average(row: Row, columns: Iterable[str]) -> float | None:
