@@ -9,8 +9,10 @@ import pytest
 from scipy.stats import binomtest
 
 from stages.agreement import beside_paper, main, make_tables, published_averages, rounded, summarize, tuned
+from stages.lib import beside
 from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
 from stages.lib.model import read_entry
+from stages.lib.paper import published
 from stages.lib.params import parse, read_yaml
 from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
 from stages.lib.shards import read_json, sha256_folder, write_json
@@ -366,6 +368,32 @@ def test_table_4_stands_beside_the_stage_preference():
     assert (flips["ours"], flips["paper"], flips["difference"]) == (6, 5, 1)
     assert cells["q72-500k"]["PrefRt-L70B"]["ours"] is None, "no such pair was compared"
     assert "length-controlled" in rows["q72-500k"]["note"]
+
+
+def test_what_the_paper_printed_of_a_run_has_our_names_and_units(tmp_path, monkeypatch):
+    text = (
+        "columns:\n"
+        "  Chat: {unit: score_1_10, task: mt, metric: acc}\n"
+        "  Wins: {unit: percent, task: alpaca, metric: lc}\n"
+        "  BBH: {unit: fraction, task: bbh, metric: acc}\n"
+        "tables: {2: {columns: [Chat, Wins, BBH], rows: [{label: A, id: a, cells: [6, 30, [0.45, 0.01]]}]}}\n"
+        "averages: []\n"
+    )
+    (tmp_path / "paper.yaml").write_text(text)
+    monkeypatch.setattr(beside, "BENCHMARKS", (2,))
+    monkeypatch.setattr(beside, "NINE", ("Chat", "Wins", "BBH"))
+    monkeypatch.setattr(beside, "SEVEN", ("BBH", "Wins"))
+    monkeypatch.setattr(beside, "published", lambda table: published(table, tmp_path / "paper.yaml"))
+    ours = results(mt=0.5, alpaca=0.5, bbh=0.5)
+    ours["tasks"]["bbh"]["metrics"]["acc"]["unit"] = "percent"
+    ours["averages"] |= {"seven": {"columns": ["bbh", "alpaca"]}, "other": {"columns": ["bbh", "mt"]}}
+    assert beside.printed_of("a", ours) == {  # Wins is another metric of alpaca's than our main one
+        "mt": 0.6,
+        "bbh": 45,
+        "average": pytest.approx((0.6 + 0.3 + 0.45) / 3),
+        "seven": pytest.approx((0.3 + 0.45) / 2),
+    }
+    assert beside.printed_of("b", ours) == {}
 
 
 def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
