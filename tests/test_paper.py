@@ -1,11 +1,12 @@
 """The paper's printed numbers: complete, averaged by both definitions, and set beside ours."""
 
+from math import sqrt
 from pathlib import Path
 
 import pytest
 
 from stages.lib.beside import beside
-from stages.lib.paper import NINE, SEVEN, average, published, read_paper
+from stages.lib.paper import NINE, SEVEN, average, misfits, published, read_paper
 from stages.lib.params import UserError, read_yaml
 from stages.lib.results import measure
 
@@ -92,6 +93,18 @@ def test_recomputed_averages_are_those_of_the_printed_cells_where_the_paper_prin
     assert average(find(7, "L8B : Q72 (500k)"), NINE) == pytest.approx(stated["q72-500k"], abs=0.005)  # .4031
     assert (stated["rewild"], stated["tulu3"]) == (0.4089, 0.3742)  # their cells are in no table
     assert not {"rewild", "tulu3", "q72-lc"} & {row.id for row in ROWS}
+
+
+def test_half_widths_that_cannot_be_of_so_many_questions_are_those_of_musr_in_table_2_and_all_of_math():
+    found = {(row.table, row.label): misfits(row) for row in ROWS if row.table != 4}
+    musr = [key for key, columns in found.items() if "MUSR" in columns]
+    assert musr == [(2, "Q72"), (2, "L70"), (2, "CRP"), (2, "JMB")]
+    assert found[2, "JMB"]["MUSR"] == pytest.approx((0.0345, 0.0347), abs=5e-5)  # prints .04
+    assert {name for columns in found.values() for name in columns} == {"MUSR", "MATH"}
+    assert all("MATH" in columns for columns in found.values())
+    # .06 of 1,324: 1.96 sqrt(.06 * .94 / 1324) = .0128, which prints as .01; to print .00 it takes 7,987 questions
+    assert found[2, "Q72"]["MATH"][0] == pytest.approx(0.0123, abs=5e-5)
+    assert 1.96 * sqrt(0.055 * 0.945 / 7986) > 0.005 > 1.96 * sqrt(0.055 * 0.945 / 7987)
 
 
 def test_tables_that_print_the_same_run_differ_where_the_notes_say():

@@ -6,14 +6,14 @@ The numbers are in paper.yaml, typed from the paper, in its units.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from math import fsum
+from math import fsum, sqrt
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stages.lib.params import Section, UserError, parse, read_yaml
-from stages.lib.results import SCALES, Json, Unit
+from stages.lib.results import SCALES, Z95, Json, Unit
 
 PAPER = Path(__file__).with_name("paper.yaml")
 SEVEN = ("BBH", "GPQA", "MATH", "MUSR", "IFEval", "MMLU Pro", "MixEval")  # what the printed Avg of Tab. 6, 7 is of
@@ -28,6 +28,7 @@ class Column(Section):
     unit: Unit | Literal["count"]
     task: str | None = None
     metric: str | None = None
+    questions: int | None = None  # of the benchmark
     against: str = ""  # of a rate of preference: the model that is not preferred
 
     @property
@@ -160,3 +161,18 @@ def recomputed(row: Row, columns: Iterable[str]) -> Json:
 def agrees(value: float, off: float, printed: float) -> bool:
     """Whether a number of two printed decimals can be a value that may be off by so much."""
     return abs(value - printed) <= off + ROUNDING
+
+
+def misfits(row: Row) -> dict[str, tuple[float, float]]:
+    """The columns whose printed half-width cannot be that of a share of so many questions, and what it could be.
+
+    By the normal approximation (sec. 3.1), 1.96 sqrt(p (1 - p) / n), for every p that rounds to the printed share.
+    """
+    found = {}
+    for name, cell in row.cells.items():
+        if cell.half_width is not None and cell.column.questions:
+            shares = [max(0, min(1, cell.value + off)) for off in (-ROUNDING, 0, ROUNDING)]
+            widths = [Z95 * sqrt(share * (1 - share) / cell.column.questions) for share in shares]
+            if max(widths) < cell.half_width - ROUNDING or min(widths) >= cell.half_width + ROUNDING:
+                found[name] = (min(widths), max(widths))
+    return found
