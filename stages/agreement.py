@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of
+from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of, stated_beside
 from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.model import read_entry
 from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
@@ -81,6 +81,13 @@ def beside_paper(results: Mapping[str, Json], preference: Json) -> list[Json]:
     return [row for row in rows if any(cell["ours"] is not None for cell in row["cells"].values())]
 
 
+def stated_averages(results: Mapping[str, Json]) -> list[Json]:
+    """The averages of the paper's text and figures of which we have a model with all nine benchmarks."""
+    stated = [mean for mean in read_paper().averages if mean.id in results]
+    rows = [{**mean.model_dump(), **vars(stated_beside(results[mean.id], mean))} for mean in stated]
+    return [row for row in rows if row["ours"] is not None]
+
+
 def with_printed(family: Json, results: Mapping[str, Json]) -> Json:
     """A family of runs, and what the paper printed of each."""
     printed = {run: printed_of(run, results[run]) for run in family["runs"]}
@@ -137,6 +144,7 @@ def make_tables(results: dict[str, Json], preference: Json, runs: list[Tuned], f
         "on_policy": on_policy(scores, compared, families),
         "paper": beside_paper(results, preference),
         "published": published_averages(),
+        "stated": stated_averages(results),
         "scaling": [with_printed(family, results) for family in scaling(scores, compared)],
     }
 

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
-from stages.agreement import beside_paper, main, make_tables, published_averages, rounded, summarize, tuned
+from stages.agreement import (
+    beside_paper,
+    main,
+    make_tables,
+    published_averages,
+    rounded,
+    stated_averages,
+    summarize,
+    tuned,
+)
 from stages.lib import beside
 from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
 from stages.lib.model import read_entry
-from stages.lib.paper import published
+from stages.lib.paper import NINE, Column, Paper, published, read_paper
 from stages.lib.params import parse, read_yaml
 from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
 from stages.lib.shards import read_json, sha256_folder, write_json
@@ -368,6 +377,19 @@ def test_table_4_stands_beside_the_stage_preference():
     assert (flips["ours"], flips["paper"], flips["difference"]) == (6, 5, 1)
     assert cells["q72-500k"]["PrefRt-L70B"]["ours"] is None, "no such pair was compared"
     assert "length-controlled" in rows["q72-500k"]["note"]
+
+
+def test_the_average_of_re_wild_stands_beside_that_of_the_authors_sheet(monkeypatch):
+    paper = read_paper()
+    tasks = {name: column.task or f"our {name}" for name, column in paper.columns.items()}
+    columns = {name: Column(unit=column.unit, task=tasks[name], metric="acc") for name, column in paper.columns.items()}
+    monkeypatch.setattr(beside, "read_paper", lambda: Paper(columns=columns, tables={}, averages=[]))
+    ours = results(**{tasks[name]: 0.45 for name in NINE})
+    rows = stated_averages({"rewild": ours, "tulu3": results(math=0.5), "q72": results(**{tasks["BBH"]: 0.5})})
+    # nine errors of .03: .03 / sqrt(9) = .01, so .45 reaches from .4304 to .4696 and .4089 is outside
+    found = [(row["id"], row["paper"], row["outside"]) for row in rows]
+    assert found == [("rewild", 0.4089, True)]
+    assert rows[0]["ours"] == pytest.approx(0.45)
 
 
 def test_what_the_paper_printed_of_a_run_has_our_names_and_units(tmp_path, monkeypatch):

@@ -3,10 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.lib.paper import BENCHMARKS, NINE, ROUNDING, SEVEN, Column, Row, average, published, rounding
+from stages.lib.paper import (
+    BENCHMARKS,
+    NINE,
+    ROUNDING,
+    SEVEN,
+    Average,
+    Column,
+    Row,
+    average,
+    published,
+    read_paper,
+    rounding,
+)
 from stages.lib.params import UserError
 from stages.lib.results import SCALES, Json, main_metric
 from stages.lib.scores import Score, as_share, combine, mean
+
+FOURTH = 0.00005  # half of the last decimal of an average that was recomputed from the authors' sheet
 
 
 @dataclass(frozen=True)
@@ -29,11 +43,20 @@ def average_beside(results: Json, row: Row, columns: Iterable[str]) -> Beside | 
     """The mean of our benchmarks beside that of a row's printed cells, as shares; None where a cell is missing."""
     names = list(columns)
     printed = average(row, names)
-    if printed is None:
-        return None
-    tasks = tasks_of(results)
-    shares = [score for name in names if (score := as_share(find(tasks, row.cells[name].column)))]
-    return compare(mean(shares) if len(shares) == len(names) else None, printed, rounding(row, names))
+    return None if printed is None else compare(our_average(results, names), printed, rounding(row, names))
+
+
+def stated_beside(results: Json, stated: Average) -> Beside:
+    """Our mean of the nine benchmarks beside one that the paper states in a text or figure, by the authors' sheet."""
+    return compare(our_average(results, NINE), stated.recomputed, FOURTH)
+
+
+def our_average(results: Json, columns: Iterable[str]) -> Score | None:
+    """The mean of our benchmarks for some columns of the paper, as shares; None when one was not measured."""
+    tasks, known = tasks_of(results), read_paper().columns
+    shares = [as_share(find(tasks, known[name])) for name in columns]
+    found = [share for share in shares if share]
+    return mean(found) if len(found) == len(shares) else None
 
 
 def tasks_of(results: Json) -> dict[str, Json]:
