@@ -58,6 +58,7 @@ ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Au
 LISTS = ("dgms", "bases", "compare")
 NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
+    "agreement": ["compare", "mix.runs"],
     "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],
     "judge": ["answers.questions"],
     "pairwise": ["judge", "answers.questions", "compare"],
@@ -179,6 +180,8 @@ def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
         section, _, key = name.partition(".")
         value = params[section][key] if key else params[section]
         found[name] = sorted(value or {}) if name == "auxiliary" else value
+    if stage == "agreement":
+        found["families"] = {model: read_entry(model).family for model in (*params["dgms"], *params["bases"])}
     return found
 
 

@@ -43,7 +43,7 @@ def digest_model(key: str) -> None:
 
 def digest_comparison() -> None:
     """The comparisons of all models."""
-    for name in ("preference", "similarity", "styling", "throughput"):
+    for name in ("agreement", "preference", "similarity", "styling", "throughput"):
         write_json(METRICS / f"{name}.json", read_json(DATA / name / "summary.json"))
 
 
