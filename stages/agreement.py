@@ -19,7 +19,7 @@ from stages.lib.scores import read_scores
 from stages.lib.shards import SUMMARY, new_folder, read_json, write_json
 from stages.lib.shell import run
 from stages.lib.sources import require
-from stages.recipes import Run
+from stages.recipes import Amount, Run
 
 METRICS = Path("metrics")
 AVERAGES = {"nine": NINE, "seven": SEVEN}
@@ -41,7 +41,13 @@ def tuned(name: str, entry: Run, recipe: Json, mix: Json) -> Tuned:
 
 def besides(entry: Run) -> str:
     """What a run takes besides its DGMs' conversations, in words that are equal when it is; empty: nothing."""
-    sets = [f"{name} ({amount})" for name, amount in sorted(entry.auxiliary.items())]
+    amounts = {
+        name: " ".join(f"{key} {value}" for key, value in amount.model_dump(exclude_none=True).items())
+        if isinstance(amount, Amount)
+        else amount
+        for name, amount in entry.auxiliary.items()
+    }
+    sets = [f"{name} ({amount})" for name, amount in sorted(amounts.items())]
     return ", ".join([*sets, *([f"no longer than {entry.reference}"] if entry.reference else [])])
 
 
@@ -101,7 +107,7 @@ def with_printed(family: Json, results: Mapping[str, Json]) -> Json:
 def summarize(tables: Json) -> Json:
     """The numbers that git keeps, by name."""
     counts = {name: value for name, value in tables["agreement"].items() if name not in {"pairs", "left_out", "ci95"}}
-    cells = {(row["id"], name): cell for row in tables["paper"] for name, cell in row["cells"].items()}
+    cells = {(row["id"], name, cell["paper"]): cell for row in tables["paper"] for name, cell in row["cells"].items()}
     measured = [cell for cell in cells.values() if cell["ours"] is not None]
     return {
         "agreement": counts,

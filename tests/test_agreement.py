@@ -316,11 +316,18 @@ def test_what_failed_is_missing_with_its_reason_and_so_is_an_average_of_it():
 
 def test_a_run_is_what_its_recipe_takes_and_its_mix_holds():
     entry = parse(
-        Run, {"base": "base", "dgms": {"a": 3.0, "b": 1.0, "c": 0.0}, "auxiliary": {"m": 5}, "reference": "r"}, "x"
+        Run,
+        {
+            "base": "base",
+            "dgms": {"a": 3.0, "b": 1.0, "c": 0.0},
+            "auxiliary": {"n": {"share": 0.1}, "m": 5},
+            "reference": "r",
+        },
+        "x",
     )
     recipe = {"sources": {"a": {"take": {"rows": 30}}, "b": {"take": {"rows": 10}}, "m": {"take": {"rows": 5}}}}
     found = tuned("x", entry, recipe, {"sources": {"a": {"rows": 29}, "b": {"rows": 10}, "m": {"rows": 5}}})
-    assert found == Tuned("x", "base", {"a": 0.75, "b": 0.25}, "m (5), no longer than r", 40, 39)
+    assert found == Tuned("x", "base", {"a": 0.75, "b": 0.25}, "m (5), n (share 0.1), no longer than r", 40, 39)
 
 
 # --- beside the paper
