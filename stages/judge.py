@@ -88,7 +88,9 @@ def main(model: str) -> None:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
         write_json(folder / "results.json", results)
         values = {name: round(metric["value"], 4) for name, metric in metrics.items()}
-        write_json(folder / "summary.json", {"score": None} | values | {"status": status, **counts})
+        write_json(
+            folder / "summary.json", {"score": None} | values | {"judge": judged_by.name, "status": status, **counts}
+        )
     if metrics:
         say(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
 

@@ -60,6 +60,8 @@ class Inputs:
     styling: dict[str, dict[str, float]]
     similarity: dict[str, dict[str, Any]]
     throughput: dict[str, Any]
+    judge: dict[str, dict[str, Any]]
+    preference: dict[str, Any]
     agreement: dict[str, Any]
     models: dict[str, dict[str, Any]]
     mixes: dict[str, str]  # digests
@@ -100,12 +102,14 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         mixes={key: digest["mix"] for key, digest in trained.items()},
         losses={key: read_losses(METRICS / "loss" / f"{key}.csv") for key in runs},
         scores=metrics("evaluate", compare),
+        judge=metrics("judge", compare),
         results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
         agreement=read_json(DATA / "agreement" / "tables.json"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
         **{
-            name: read_json(DATA / name / "summary.json") for name in ("prompts", "styling", "similarity", "throughput")
+            name: read_json(DATA / name / "summary.json")
+            for name in ("preference", "prompts", "styling", "similarity", "throughput")
         },
     )
 
@@ -235,6 +239,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
             name: intervals({key: row[name] for key, row in table["rows"].items()}, colour, f"{name} by model")
             for name in columns
         },
+        "judge": draw_judge(inputs.preference["models"], colour),
         "styles": {
             dgm: bars(rows, colour, most, f"markup per answer: {dgm} and the fine-tunes on it")
             for dgm, rows in styles.items()
@@ -243,6 +248,16 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
         "runs": ({"mix": stacks(taken, colour, "rows of every run by source")} if taken else {})
         | ({"loss": curves(losses, colour, "training loss of every run")} if losses else {}),
     }
+
+
+def draw_judge(models: dict[str, dict[str, Any]], colour: dict[str, str]) -> dict[str, str]:
+    """The judge's mean score of every model that has one."""
+    cells = {
+        model: {"value": found["mean"], "ci95": found["ci95"] if None not in found["ci95"] else None}
+        for model, found in models.items()
+        if found["mean"] is not None
+    }
+    return {"score": intervals(cells, colour, "the judge's score by model")} if cells else {}
 
 
 def style_rows(dgm: str, family: dict[str, Any], styling: dict[str, Any]) -> list[tuple[str, float, str]]:

@@ -13,10 +13,11 @@ import pytest
 from stages.agreement import make_tables, rounded
 from stages.lib.charts import intervals, sizes
 from stages.lib.comparisons import Tuned
-from stages.lib.conversation import ANSWER
+from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
 from stages.lib.page import render_markdown
 from stages.lib.replies import examples
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.preference import Preference, measure
 from stages.report import FEATURES, main, proportions, score, shortages
 from tests.test_agreement import paper_results, results, tune
 
@@ -60,8 +61,47 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
     results = {"tasks": tasks, "averages": {"average": {"columns": ["quiz", "math"], "value": average}}}
     write_json(folders["evaluations"] / "results.json", results)
     write_json(Path(f"metrics/evaluate/{model}.json"), {"math": 0.5, "quiz": quiz, "average": average})
+    verdicts = {"judge": "Solomon", "status": "ok", "failed": 0, "unanswered": 0}
+    write_json(Path(f"metrics/judge/{model}.json"), verdicts)
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(Path(f"metrics/digests/models/{model}.json"), digests)
+
+
+def judged(**scores: float) -> dict[str, Any]:
+    """What `preference` finds of 20 questions with a word for each reply; each model has one score but for one turn."""
+    rows = {
+        model: [
+            judgment(number, score + (number == 0), f"It is {'clear' if score > 5 else '<b>dim'}")
+            for number in range(20)
+        ]
+        for model, score in scores.items()
+    }
+    tables = {model: pa.Table.from_pylist(found, schema=JUDGMENT) for model, found in rows.items()}
+    pair = list(scores)[:2]
+    both = [(pair[0], pair[1], first) for first in pair] if len(pair) == 2 else []
+    choices = [choice(one, other, number, first) for number in range(20) for one, other, first in both]
+    sources = {model: {"sources": {pair[0]: {"kind": "dgm"}}} for model in pair[1:]}
+    settings = Preference(seed=1, resamples=50, min_judgments=5, num_words=3)
+    return measure(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)[0]
+
+
+def judgment(number: int, score: float, text: str) -> dict[str, Any]:
+    return {
+        "question_id": number,
+        "category": "c",
+        "turn": 1,
+        "score": score,
+        "text": text,
+        "chars": number,
+        "status": "ok",
+    }
+
+
+def choice(one: str, other: str, number: int, first: str) -> dict[str, Any]:
+    """The second one wins, but for four turns on which whoever is shown first does."""
+    winner = first if number < 4 else other
+    pair = {"one": one, "other": other, "question_id": number, "turn": 1, "first": first, "winner": winner}
+    return {**pair, "category": "c", "text": "", "status": "ok"}
 
 
 @pytest.fixture
@@ -95,6 +135,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
     write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
     write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
+    write_json(Path("data/preference/summary.json"), judged(base=4.0, tuned=8.0))
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
     return tmp_path
@@ -221,6 +262,7 @@ def test_only_the_demo_is_called_one(project: Path, profile: str) -> None:
 
 def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
+    write_json(Path("data/preference/summary.json"), judged())
     write_json(Path("data/styling/summary.json"), {})
     write_json(Path("data/similarity/summary.json"), {})
     text = text_of(report())
@@ -231,6 +273,7 @@ def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
 
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("tuned", "rich"), encoding="utf-8")
+    write_json(Path("data/preference/summary.json"), judged(base=5.0, rich=5.0))
     write_json(Path("metrics/recipes.json"), {"dgms": {}, "runs": {}})
     write_model("rich", "Yes.", quiz=0.4)
     assert "names no run" in text_of(report())
@@ -251,6 +294,7 @@ def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() 
 def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
     """What a reader sees of a page on which these models are compared."""
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", f"[{', '.join(scores)}]"), encoding="utf-8")
+    write_json(Path("data/preference/summary.json"), judged(**dict.fromkeys(scores, 5.0)))
     for name in scores:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/summary.json"), {})
@@ -311,3 +355,27 @@ def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
     write_json(digest, wrong)
     with pytest.raises(Exception, match="data/answers/tuned is not what metrics/ names"):
         main()
+
+
+def test_the_judge_is_named_with_its_rates_ties_orders_and_words(project: Path) -> None:
+    text = text_of(report())
+    assert "Solomon scored every reply" in text
+    assert "tuned 8.05 100.0 0.0 level" in text  # 100 % of the turns against base, none level
+    assert "The two orders agree on 80.0 % of 20 turns" in text
+    assert "base tuned 0.0 0.0 to 0.0 20.0 80.0 4 of 20" in text
+    assert "of all pairs clear" in text and "b, dim" in text  # a judge's words are text
+    assert "tuned: 0 of 20" not in text  # no other model is there to flip against
+
+
+def test_missing_verdicts_are_said(project: Path) -> None:
+    counts = {"judge": "Solomon", "status": "partial", "failed": 3, "unanswered": 1}
+    write_json(Path("metrics/judge/tuned.json"), counts)
+    assert "tuned: 3 verdicts missing (partial), 1 turn without a reply to judge." in text_of(report())
+
+
+def test_without_a_score_nothing_was_judged(project: Path) -> None:
+    nothing = judged(base=4.0, tuned=8.0)
+    for found in nothing["models"].values():
+        found |= {"mean": None, "ci95": [None, None]}
+    write_json(Path("data/preference/summary.json"), nothing)
+    assert "Nothing was judged." in text_of(report())

@@ -108,9 +108,10 @@ def our_preference(preference: Json, row: Row, column: Column) -> tuple[float | 
 
 
 def rate_of(pairs: Json, one: str, other: str) -> tuple[float | None, list[float] | None]:
-    """How often one is preferred to the other, in percent of all turns; the interval where the pair has this order."""
+    """How often one is preferred to the other, in percent of all turns, and its interval."""
     found, turned = pairs.get(f"{one} {other}", {}), pairs.get(f"{other} {one}", {})
-    rate, ci95 = found.get("rate", turned.get("rate_other")), whole(found.get("ci95"))
+    rate = found.get("rate", turned.get("rate_other"))
+    ci95 = whole(found.get("ci95", turned.get("ci95_other")))
     return None if rate is None else 100 * rate, [100 * end for end in ci95] if ci95 else None
 
 

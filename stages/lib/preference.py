@@ -10,11 +10,13 @@ import pyarrow as pa
 from scipy.stats import binom, false_discovery_control
 
 from stages.lib.bootstrap import Bootstrap, Floats, Ints
+from stages.lib.conversation import JUDGMENT
 from stages.lib.params import UserError
 
 Json = dict[str, Any]
 Pair = tuple[str, str]
 COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # of JUDGMENT, that are read
+NONE = JUDGMENT.empty_table().select(COLUMNS)  # a table where no model is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def side_by_side(judgments: Mapping[str, pa.Table]) -> Judged:
 
     Raises UserError when a model has a turn twice.
     """
-    table = pa.concat_tables([judgments[model].select(COLUMNS) for model in judgments])
+    table = pa.concat_tables([NONE, *(judgments[model].select(COLUMNS) for model in judgments)])
     keys = np.stack([table["question_id"].to_numpy(), table["turn"].to_numpy()], axis=1)
     grid, places = np.unique(keys, axis=0, return_inverse=True)
     owners = np.repeat(np.arange(len(judgments)), [part.num_rows for part in judgments.values()])
@@ -55,7 +57,7 @@ def side_by_side(judgments: Mapping[str, pa.Table]) -> Judged:
         )
     statuses = table["status"].to_pylist()
     scores = table["score"].to_numpy().astype(np.float64)
-    scores[[status != "ok" for status in statuses]] = np.nan
+    scores[np.array([status != "ok" for status in statuses], dtype=bool)] = np.nan
     taken = {model: np.flatnonzero(owners == number) for number, model in enumerate(judgments)}
     return Judged(
         models=list(judgments),
@@ -109,19 +111,20 @@ def pairs_of(models: Iterable[str]) -> list[Pair]:
 
 def by_score(judged: Judged, pairs: Sequence[Pair]) -> Floats:
     """Per turn and pair: 1 when the first of both has the higher score, 0 for a tie, -1; NaN when one has none."""
-    ones, others = _columns(judged, pairs)
+    ones, others = columns_of(judged, pairs)
     found: Floats = np.sign(judged.scores[:, ones] - judged.scores[:, others])
     return found
 
 
 def extra_chars(judged: Judged, pairs: Sequence[Pair]) -> Floats:
     """Per turn and pair: by how many characters the reply of the first of both is longer."""
-    ones, others = _columns(judged, pairs)
+    ones, others = columns_of(judged, pairs)
     return judged.chars[:, ones] - judged.chars[:, others]
 
 
-def _columns(judged: Judged, pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
-    return [judged.column(one) for one, _ in pairs], [judged.column(other) for _, other in pairs]
+def columns_of(judged: Judged, pairs: Sequence[Pair]) -> Ints:
+    """The columns of the first and of the second models of pairs: two rows."""
+    return np.array([[judged.column(model) for model in pair] for pair in pairs], dtype=np.int64).reshape(-1, 2).T
 
 
 def preference_rates(outcomes: Floats, bootstrap: Bootstrap) -> list[Json]:
@@ -133,7 +136,7 @@ def preference_rates(outcomes: Floats, bootstrap: Bootstrap) -> list[Json]:
     """
     wins, ties, losses = [(outcomes == value).sum(axis=0) for value in (1, 0, -1)]
     compared = wins + ties + losses
-    ends = bootstrap.mean(np.where(np.isnan(outcomes), np.nan, outcomes == 1))
+    ends, other_ends = [bootstrap.mean(np.where(np.isnan(outcomes), np.nan, outcomes == value)) for value in (1, -1)]
     p = sign_test(wins, losses)
     q = adjusted(p)
     return [
@@ -145,6 +148,7 @@ def preference_rates(outcomes: Floats, bootstrap: Bootstrap) -> list[Json]:
             "rate": _share(wins[column], compared[column]),
             "ci95": list(ends[column]),
             "rate_other": _share(losses[column], compared[column]),
+            "ci95_other": list(other_ends[column]),
             "rate_without_ties": _share(wins[column], wins[column] + losses[column]),
             "p": float(p[column]),
             "q": float(q[column]),

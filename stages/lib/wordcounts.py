@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from stages.lib.bootstrap import Floats, Ints
 from stages.lib.conversation import keyed_hash
 from stages.lib.negation import NOT, terms
-from stages.lib.preference import Judged, Pair, adjusted, sign_test
+from stages.lib.preference import Judged, Pair, adjusted, columns_of, sign_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ def sampled_winners(judged: Judged, present: Presence, pairs: Sequence[Pair], ou
         key = keyed_hash(seed, str(question), str(judged.turns[row]), *sorted(pairs[column]))
         least[question] = min(least.get(question, (key, row, column)), (key, row, column))
     chosen = np.array([place for _, *place in least.values()], dtype=np.int64).reshape(-1, 2)
-    columns = np.array([[judged.column(one), judged.column(other)] for one, other in pairs]).reshape(-1, 2)
-    rows, models = chosen[:, 0], columns[chosen[:, 1]]
+    rows, models = chosen[:, 0], columns_of(judged, pairs).T[chosen[:, 1]]
     wins = outcomes[rows, chosen[:, 1]] == 1
     winners = judged.rows[rows, np.where(wins, models[:, 0], models[:, 1])]
     losers = judged.rows[rows, np.where(wins, models[:, 1], models[:, 0])]
