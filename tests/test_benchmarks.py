@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from stages.benchmarks import count, read_tasks, read_turns, texts_of
-from stages.lib.params import UserError
+from stages.lib.params import UserError, parse
 from stages.lib.shards import read_table
+from stages.lib.tasks import Evaluate
+from tests.evaluation import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 QUIZ = """
@@ -52,10 +54,12 @@ def folder(tmp_path, monkeypatch):
     Path("tasks/train.jsonl").write_text(json.dumps({"question": "3 + 3?", "solution": "Learn it."}) + "\n")
     line = {"question_id": 81, "category": "writing", "turns": ["Write a poem.", "Now without rhymes."]}
     Path("questions.jsonl").write_text(json.dumps(line) + "\n")
-    (tmp_path / "params.yaml").write_text(
-        "evaluate: {tasks_folder: tasks, tasks: {everything: acc}}\nanswers: {questions: questions.jsonl}\n"
-        "mix: {contamination: flag}\n"
-    )
+    params = {
+        "evaluate": SETTINGS | {"tasks": {"everything": "acc"}},
+        "answers": {"questions": "questions.jsonl"},
+        "mix": {"contamination": "flag"},
+    }
+    (tmp_path / "params.yaml").write_text(json.dumps(params))
     return tmp_path
 
 
@@ -104,16 +108,15 @@ def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_tra
 
 def test_when_nothing_is_held_against_them_no_benchmark_is_read(folder):
     params = folder / "params.yaml"
-    params.write_text(
-        params.read_text().replace("contamination: flag", "contamination: off").replace("everything", "x")
-    )
+    params.write_text(params.read_text().replace('"flag"', '"off"').replace("everything", "x"))
     assert run_stage(folder).returncode == 0
     assert read_summary(folder) == {"benchmarks": {}, "not_read": {}}
 
 
 def test_a_task_that_this_environment_cannot_run_is_left_out_with_its_reason(folder):
     write_sums(folder, "import nothing_of_this_name")
-    (folder / "params.yaml").write_text((folder / "params.yaml").read_text().replace("everything", "sums: acc, quiz"))
+    params = (folder / "params.yaml").read_text().replace('"everything"', '"sums": "acc", "quiz"')
+    (folder / "params.yaml").write_text(params)
     done = run_stage(folder)
     assert done.returncode == 0, done.stderr
     reason = "ModuleNotFoundError: No module named 'nothing_of_this_name'"
@@ -147,10 +150,10 @@ def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
     assert not (folder / "data" / "benchmarks").exists()
 
 
-@pytest.mark.usefixtures("folder")
-def test_an_unknown_task_is_named():
-    with pytest.raises(UserError, match="no task 'quizz'"):
-        read_tasks("tasks", ["quizz"])
+def test_an_unknown_task_is_named_with_those_that_there_are(folder):
+    settings = parse(Evaluate, SETTINGS | {"tasks": {"quizz": "acc"}}, "evaluate")
+    with pytest.raises(UserError, match="no task 'quizz'; tasks has: everything, quiz, sums"):
+        read_tasks(settings, folder / "scratch")
 
 
 def test_questions_that_are_none_are_named_by_their_line(tmp_path):

@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 
-from stages.evaluate import Evaluate, environment, model_args, open_task, report
+from stages.evaluate import environment, model_args, report
+from stages.lib import paper
+from stages.lib.harness import check_metric
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, parse
+from stages.lib.params import Runtime, UserError, parse, read_yaml
 from stages.lib.results import (
+    Unit,
     average,
     completeness,
     describe,
@@ -24,21 +24,12 @@ from stages.lib.results import (
     read_metrics,
     read_samples,
     reason_of,
+    said_of,
     summarize,
 )
-from stages.lib.tasks import find_tasks
+from stages.lib.tasks import Evaluate
+from tests.evaluation import QUIZ, ROOT, SETTINGS, SUMS, make_evaluation, python, write_params
 
-ROOT = Path(__file__).parent.parent
-SETTINGS = {
-    "device": "cpu",
-    "tasks_folder": "tasks",
-    "tasks": {"quiz": "acc_norm", "sums": "exact_match"},
-    "limit": 0,
-    "apply_chat_template": True,
-    "fewshot_as_multiturn": True,
-    "max_tokens": 8,
-    "seed": 1,
-}
 TUNED = Model(
     id="tuned",
     name="Tuned",
@@ -88,6 +79,7 @@ def quiz_result():
         },
         "samples": {"quiz": [quiz_row(number, correct) for number, correct in enumerate([1.0, 1.0, 1.0, 0.0])]},
         "versions": {"quiz": 1.0},
+        "n-shot": {"quiz": 5},
     }
 
 
@@ -138,7 +130,8 @@ def test_results_have_one_schema():
     metrics = found.pop("metrics")
     assert list(metrics) == ["acc", "acc_norm"]
     assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
-    assert found == {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, **HARNESS}
+    said = {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, "num_fewshot": 5}
+    assert found == {**said, **HARNESS}
     assert set(FAILED) == {*found, "metrics", "data_sha256"}
 
 
@@ -221,11 +214,27 @@ def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():
         assert reason_of(error) == "OSError: no demo/rows.jsonl there"
 
 
-def test_one_failed_task_is_told_and_all_failed_is_an_error(capsys):
-    report("tiny", {"a": ran(0.5), "b": FAILED})
-    assert "tiny: b failed: ValueError: no data" in capsys.readouterr().err
-    with pytest.raises(UserError, match="no task could be run on tiny"):
-        report("tiny", {"b": FAILED})
+def test_a_group_says_the_version_and_the_examples_of_its_tasks():
+    assert said_of({"bbh": "N/A", "one": 1.0, "two": 1.0}, "bbh") == "1.0"
+    assert said_of({"bbh": "N/A", "one": 3, "two": 5}, "bbh") == "3, 5"
+    assert said_of({"bbh": 2.0, "one": 1.0}, "bbh") == 2.0
+    assert said_of({}, "bbh") is None
+
+
+def test_each_task_and_average_is_told_in_a_line(capsys):
+    tasks = {"a": ran(0.5), "b": FAILED}
+    report("tiny", tasks, {"average": average(tasks, tasks), "printed": average(tasks, ["a"])})
+    assert capsys.readouterr().err.splitlines() == [
+        "tiny: a acc 0.5000, n = 2",
+        "tiny: b failed: ValueError: no data",
+        "tiny: average of 2 tasks needs b",
+        "tiny: printed of 1 tasks 0.5000",
+    ]
+
+
+def test_when_no_task_could_be_run_the_stage_fails():
+    with pytest.raises(UserError, match="no task could be run on tiny; the reasons are above"):
+        report("tiny", {"b": FAILED}, {})
 
 
 def test_a_cpu_gets_float32_and_a_local_model_is_never_looked_up_on_the_hub():
@@ -267,118 +276,101 @@ def test_the_hub_is_left_alone_only_when_nothing_is_on_it(tmp_path):
     here = settings(tasks_folder=str(tmp_path))
     assert environment(TUNED, here, "cache")["HF_HUB_OFFLINE"] == "1"
     assert "HF_HUB_OFFLINE" not in environment(HUB, here, "cache")
+    board = {"tasks": {"quiz": "acc", "leaderboard_bbh": "acc_norm"}}
+    assert "HF_HUB_OFFLINE" not in environment(TUNED, settings(tasks_folder=str(tmp_path), **board), "cache")
+    board["local"] = {"leaderboard_bbh": "all"}
+    assert environment(TUNED, settings(tasks_folder=str(tmp_path), **board), "cache")["HF_HUB_OFFLINE"] == "1"
     (tmp_path / "sums.yaml").write_text("task: sums\ndataset_path: org/sums\n", encoding="utf-8")
     assert "HF_HUB_OFFLINE" not in environment(TUNED, here, "cache")
 
 
-class FakeManager:
-    """Knows the tasks of a folder, and one of lm-eval's."""
-
-    def __init__(self, include_path, include_defaults=True):
-        self.all_tasks = ["quiz", "sums"] + ["leaderboard_bbh"] * include_defaults
-
-    def load(self, names):
-        if names == ["sums"]:
-            raise OSError("no rows")
-        part = SimpleNamespace(config=SimpleNamespace(filter_list=None), aggregation=lambda: {"acc": 1, "acc_norm": 1})
-        return {"tasks": {name: part for name in names}, "groups": {}}
-
-
-@pytest.fixture
-def fake_manager(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    Path("tasks").mkdir()
-    monkeypatch.setitem(sys.modules, "lm_eval.tasks", SimpleNamespace(TaskManager=FakeManager))
-
-
-@pytest.mark.usefixtures("fake_manager")
-def test_lm_evals_own_tasks_are_read_only_when_one_is_asked_for():
-    assert "leaderboard_bbh" not in find_tasks("tasks", ["quiz", "sums"]).all_tasks
-    assert "leaderboard_bbh" in find_tasks("tasks", ["leaderboard_bbh"]).all_tasks
-
-
-@pytest.mark.usefixtures("fake_manager")
-def test_an_unknown_task_is_an_error_that_names_the_known_ones():
-    with pytest.raises(UserError, match="no task 'quizz'; tasks has: quiz, sums"):
-        find_tasks("tasks", ["quizz"])
-
-
-@pytest.mark.usefixtures("fake_manager")
-def test_an_absent_folder_of_tasks_is_an_error():
-    with pytest.raises(UserError, match="there is no folder nowhere"):
-        find_tasks("nowhere", ["quiz"])
-
-
 def test_an_unknown_metric_is_an_error_that_names_the_known_ones():
+    part = SimpleNamespace(config=SimpleNamespace(filter_list=None), aggregation=lambda: {"acc": 1, "acc_norm": 1})
+    check_metric({"tasks": {"quiz": part}}, "quiz", "acc_norm")
     with pytest.raises(UserError, match=r"evaluate\.tasks\.quiz: no metric 'f1'; it has: acc, acc_norm"):
-        open_task(FakeManager("tasks"), "quiz", "f1")
+        check_metric({"tasks": {"quiz": part}}, "quiz", "f1")
 
 
-def test_a_task_that_cannot_be_loaded_is_kept_as_its_error():
-    assert isinstance(open_task(FakeManager("tasks"), "sums", "acc"), OSError)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"local": {"quizz": "all"}}, "'quizz' is not in evaluate.tasks"),
+        ({"evalchemy": {"quiz": "acc"}}, "'quiz' is in evaluate.tasks too: leave one of them out"),
+        ({"averages": {"mine": ["quiz", "MTBench"]}}, "mine names 'MTBench'; known tasks: quiz, sums"),
+        ({"averages": {"mine": ["quiz", "quiz"]}}, "mine names a task twice"),
+        ({"averages": {"quiz": ["sums"]}}, "a task is called 'quiz', so no average can be"),
+        ({"tasks": {"average": "acc"}}, "a task is called 'average', so no average can be"),
+        ({"averages": {"mine": []}}, "evaluate.averages.mine"),
+        ({"tasks": {"../quiz": "acc"}}, "evaluate.tasks"),
+    ],
+)
+def test_a_wrong_section_is_refused_in_one_line(changes, message):
+    with pytest.raises(UserError) as error:
+        settings(**changes)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+# The averages of the paper's profile.
+
+UNITS: dict[str, Unit] = {
+    "MTBench": "score_1_10",
+    "alpaca_eval": "percent",
+}  # of Evalchemy's; all the others are shares
+PROFILE = parse(Evaluate, read_yaml(ROOT / "profiles/paper.yaml")["evaluate"], "evaluate")
+
+
+def printed(label):
+    """A row of the paper's table 2, and its tasks as results.json would have them if it were ours."""
+    row = next(row for row in paper.published(2) if row.label == label)
+    tasks = {}
+    for cell in row.cells.values():
+        name, metric = str(cell.column.task), str(cell.column.metric)
+        score = measure([], cell.value, unit=UNITS.get(name, "fraction"))
+        tasks[name] = entry("ok", None, {metric: score}, metric, **HARNESS)
+    return row, tasks
+
+
+@pytest.mark.parametrize("label", ["Q72", "L8I", "L70", "Q7", "CRP", "JMB"])
+def test_the_profiles_averages_of_a_printed_row_are_those_of_the_paper(label):
+    row, tasks = printed(label)
+    ours = {name: average(tasks, columns) for name, columns in PROFILE.columns.items()}
+    assert list(ours) == ["average", "average_printed"]
+    assert [len(found["columns"]) for found in ours.values()] == [9, 7]
+    assert ours["average"]["value"] == pytest.approx(paper.average(row, paper.NINE))
+    assert ours["average_printed"]["value"] == pytest.approx(paper.average(row, paper.SEVEN))
+
+
+def test_the_average_of_q72_is_the_one_computed_by_hand():
+    # .686 + .41 + .48 + .29 + .06 + .40 + .37 + .30 + .65 = 3.646, of nine; without the first two 2.55, of seven.
+    _, tasks = printed("Q72")
+    assert average(tasks, PROFILE.columns["average"])["value"] == pytest.approx(3.646 / 9)
+    assert average(tasks, PROFILE.columns["average_printed"])["value"] == pytest.approx(2.55 / 7)
+
+
+@pytest.mark.parametrize(
+    ("skipped", "missing"),
+    [
+        (["MTBench"], {"average": ["MTBench"], "average_printed": []}),
+        (["MTBench", "alpaca_eval"], {"average": ["MTBench", "alpaca_eval"], "average_printed": []}),
+        (["MixEval"], {"average": ["MixEval"], "average_printed": ["MixEval"]}),
+    ],
+)
+def test_a_skipped_task_takes_away_the_averages_that_it_is_a_column_of(skipped, missing, capsys):
+    """MixEval, which Evalchemy runs, is one of the seven of the printed average too; MTBench and AlpacaEval are not."""
+    _, tasks = printed("Q72")
+    tasks |= {task: entry("skipped", "Evalchemy is not set up", {}, "x", **HARNESS) for task in skipped}
+    averages = {name: average(tasks, columns) for name, columns in PROFILE.columns.items()}
+    assert {name: found["missing"] for name, found in averages.items()} == missing
+    assert {name: found["value"] is None for name, found in averages.items()} == {
+        name: bool(names) for name, names in missing.items()
+    }
+    report("q72", tasks, averages)
+    assert f"q72: average of 9 tasks needs {', '.join(missing['average'])}" in capsys.readouterr().err
 
 
 # With the real lm-eval, in a process of its own.
 
-MAKE_MODEL = """
-import sys, torch
-from pathlib import Path
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from stages.lib.model import Model, save_model, weights_digest
-letters = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-bytes_ = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
-bytes_.pre_tokenizer, bytes_.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, bos_token="<s>", eos_token="</s>", pad_token="</s>")
-torch.manual_seed(0)
-model = LlamaForCausalLM(LlamaConfig(
-    vocab_size=258, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-    max_position_embeddings=256, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-))
-for name, template in (("tiny", "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"), ("bare", None)):
-    folder = Path("weights") / name
-    tokenizer.chat_template = template
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
-    place = Path("models") / name
-    place.mkdir(parents=True)
-    save_model(place, Model(id=name, name=name, location=str(folder), kind="local", commit=weights_digest(folder),
-                            parameters_billions=0.0001, context_window=256))
-"""
-QUIZ = """
-task: quiz
-dataset_path: json
-dataset_kwargs: {data_files: {test: tasks/quiz.jsonl}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{question}}"
-doc_to_choice: "{{choices}}"
-doc_to_target: answer
-metric_list: [{metric: acc_norm, aggregation: mean, higher_is_better: true}]
-metadata: {version: 2.0}
-"""
-SUMS = """
-task: sums
-dataset_path: json
-dataset_kwargs: {data_files: {test: tasks/quiz.jsonl}}
-test_split: test
-output_type: generate_until
-doc_to_text: "{{question}}"
-doc_to_target: "{{answer}}"
-generation_kwargs: {until: [], do_sample: false}
-filter_list: [{name: digits, filter: [{function: regex, regex_pattern: "([0-9]+)"}, {function: take_first}]}]
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
 BROKEN = QUIZ.replace("task: quiz", "task: broken").replace("tasks/quiz.jsonl", "tasks/absent.jsonl")
-
-
-def python(folder, *words):
-    """Run a Python command in a folder, with the repository's modules."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, *words]
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
 
 
 def contents(folder):
@@ -388,17 +380,8 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Two tiny random models, with and without a chat template, and three tasks of which one has no data."""
-    folder = tmp_path_factory.mktemp("project")
-    tasks = folder / "tasks"
-    tasks.mkdir()
-    for name, text in (("quiz", QUIZ), ("sums", SUMS), ("broken", BROKEN)):
-        (tasks / f"{name}.yaml").write_text(text, encoding="utf-8")
-    rows = [{"question": f"What is {n}?", "choices": [str(n), "cat", "dog"], "answer": n % 3} for n in range(6)]
-    (tasks / "quiz.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    asked = SETTINGS | {"tasks": {"quiz": "acc_norm", "broken": "acc_norm", "sums": "exact_match"}}
-    (folder / "params.yaml").write_text(json.dumps({"evaluate": asked, "runtime": {}}), encoding="utf-8")
-    made = python(folder, "-c", MAKE_MODEL)
-    assert made.returncode == 0, made.stderr
+    folder = make_evaluation(tmp_path_factory.mktemp("project"), quiz=QUIZ, sums=SUMS, broken=BROKEN)
+    write_params(folder, tasks={"quiz": "acc_norm", "broken": "acc_norm", "sums": "exact_match"})
     return folder
 
 

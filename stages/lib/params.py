@@ -58,7 +58,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
         return f"{key} is missing{more}"
     if first["type"] == HIDDEN:
         return f"{key}: {first['msg']}{more}"
-    return f"{key}: {first['msg'].lower()}, got {first['input']!r}{more}"
+    said = first["msg"][:1].lower() + first["msg"][1:]  # not all of it: it may hold a user's own names
+    return f"{key}: {said}, got {first['input']!r}{more}"
 
 
 def load(name: str, model: type[S], path: Path = PARAMS) -> S:

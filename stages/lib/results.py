@@ -30,6 +30,7 @@ def entry(
     harness: str,
     harness_version: str | None,
     task_version: str | float | None = None,
+    num_fewshot: str | float | None = None,
     data_sha256: str | None = None,
 ) -> Json:
     """What results.json says of one task, whatever the harness.
@@ -47,6 +48,7 @@ def entry(
         "metrics": metrics,
         "primary": primary,
         "task_version": task_version,
+        "num_fewshot": num_fewshot,
         "data_sha256": data_sha256,
         "harness": harness,
         "harness_version": harness_version,
@@ -159,17 +161,18 @@ def describe(result: Json, task: str, primary: str, harness: dict[str, str]) -> 
         reason,
         metrics,
         primary,
-        task_version=version_of(result["versions"], task),
+        task_version=said_of(result["versions"], task),
+        num_fewshot=said_of(result["n-shot"], task),
         data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
         **harness,
     )
 
 
-def version_of(versions: dict[str, Any], task: str) -> str | float | None:
-    """The version of a task; of a group that has none itself, that of its tasks."""
-    own = versions.get(task, "N/A")
-    found = [own] if own != "N/A" else sorted({str(version) for version in versions.values()} - {"N/A"})
-    return found[0] if len(found) == 1 else ", ".join(found) or None
+def said_of(values: dict[str, Any], task: str) -> str | float | None:
+    """What is said of a task; of a group of which nothing is said itself, what is said of its tasks."""
+    own = values.get(task, "N/A")
+    found: list[str | float] = [own] if own != "N/A" else sorted({str(value) for value in values.values()} - {"N/A"})
+    return found[0] if len(found) == 1 else ", ".join(map(str, found)) or None
 
 
 def reason_of(error: BaseException) -> str:
