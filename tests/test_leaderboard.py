@@ -1,20 +1,28 @@
 """The six sets of the Open LLM Leaderboard 2 on rows that lie here, by the real lm-eval, offline."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from stages.lib import tasks
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.params import UserError, parse
-from stages.lib.tasks import NEEDS_PUNKT, Evaluate, find_tasks
+from stages.lib.tasks import NEEDS_MATH, NEEDS_PUNKT, Evaluate, find_tasks
 from tests.evaluation import ROOT, SETTINGS, python, write_params
 from tests.leaderboard import ANSWERED, ANSWERS, FILES, LOCAL, TASKS, ifeval, write_files
 
 WEIGHTS = ROOT / "demo/models/demo-rich"
 SECTION = {"tasks_folder": "rows", "tasks": TASKS, "local": LOCAL, "averages": {"of_math": ["leaderboard_math_hard"]}}
+KNOWN_TASKS = {
+    "tasks": {"leaderboard_math_hard": "exact_match_original", "leaderboard_ifeval": "prompt_level_strict_acc"},
+    "local": {"leaderboard_math_hard": ["algebra"], "leaderboard_ifeval": "all"},
+    "averages": {},
+    "apply_chat_template": False,
+}
 KNOWN = r"""
 import json
 from pathlib import Path
@@ -154,6 +162,17 @@ def test_a_group_is_scored_over_all_rows_of_the_parts_that_were_chosen(evaluated
 
 
 @pytest.mark.pipeline
+def test_gpqas_choices_are_in_an_order_that_the_seed_alone_decides(evaluated):
+    order = random.Random(SETTINGS["seed"])
+    rows = FILES["leaderboard_gpqa/gpqa_diamond/train.parquet"]
+    for row, sample in zip(rows, samples(evaluated, "leaderboard_gpqa"), strict=True):
+        choices = [*(row[f"Incorrect Answer {number}"] for number in (1, 2, 3)), row["Correct Answer"]]
+        order.shuffle(choices)
+        asked = "".join(f"({letter}) {choice}\n" for letter, choice in zip("ABCD", choices, strict=True))
+        assert asked in sample["prompt"]
+
+
+@pytest.mark.pipeline
 def test_how_it_was_asked_is_written_down(evaluated, results):
     assert {task: entry["num_fewshot"] for task, entry in results["tasks"].items()} == {
         "leaderboard_bbh": 3,
@@ -190,9 +209,7 @@ def known(tmp_path_factory):
     folder = tmp_path_factory.mktemp("known")
     write_files(folder / "rows", ANSWERED)
     (folder / "answers.json").write_text(json.dumps(ANSWERS))
-    tasks = {task: TASKS[task] for task in ("leaderboard_math_hard", "leaderboard_ifeval")}
-    local = {"leaderboard_math_hard": ["algebra"], "leaderboard_ifeval": "all"}
-    write_params(folder, **SECTION | {"tasks": tasks, "local": local, "averages": {}, "apply_chat_template": False})
+    write_params(folder, **SECTION | KNOWN_TASKS)
     ran = python(folder, "-c", KNOWN)
     assert ran.returncode == 0, ran.stderr
     return json.loads((folder / "found.json").read_text())
@@ -220,18 +237,31 @@ def test_ifeval_scores_known_answers_strictly_and_loosely(known):
     }
 
 
+MATH = ("math_verify", "latex2sympy2_extended")  # of .venv/math, besides its antlr4
+
+
 @pytest.mark.pipeline
-def test_ifeval_without_punkt_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("there", [(), MATH], ids=["nothing", "all but antlr4"])
+def test_what_scores_ifeval_or_math_and_is_not_there_is_said_with_what_to_do(there, tmp_path):
+    """The 2024 scoring of MATH would count every answer as wrong that it cannot parse, whatever the reason."""
+    (tmp_path / "math").mkdir()
+    for name in there:
+        (tmp_path / "math" / name).symlink_to(tasks.MATH / name)
     sentences = ("length_constraints:number_sentences", {"num_sentences": 3, "relation": "less than"})
-    write_files(tmp_path / "rows", {"leaderboard_ifeval/train.jsonl": [ifeval(1, "Write about tea.", sentences)]})
+    rows = {"leaderboard_ifeval/train.jsonl": [ifeval(1, "Write about tea.", sentences)]}
+    write_files(tmp_path / "rows", ANSWERED | rows)
     (tmp_path / "answers.json").write_text("{}")
-    only = {"tasks": {"leaderboard_ifeval": "prompt_level_strict_acc"}, "local": {"leaderboard_ifeval": "all"}}
-    write_params(tmp_path, **SECTION | only | {"averages": {}})
-    ran = python(tmp_path, "-c", KNOWN)
+    write_params(tmp_path, **SECTION | KNOWN_TASKS)
+    ran = python(
+        tmp_path, "-c", f"from stages.lib import tasks\nfrom pathlib import Path\ntasks.MATH = Path('math')\n{KNOWN}"
+    )
     assert ran.returncode == 0, ran.stderr
-    found = json.loads((tmp_path / "found.json").read_text())["leaderboard_ifeval"]
-    assert (found["status"], found["reason"]) == ("failed", NEEDS_PUNKT)
-    assert "python -m nltk.downloader punkt_tab" in NEEDS_PUNKT
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {task: (entry["status"], entry["reason"]) for task, entry in found.items()} == {
+        "leaderboard_ifeval": ("failed", NEEDS_PUNKT),
+        "leaderboard_math_hard": ("failed", NEEDS_MATH),
+    }
+    assert "python -m nltk.downloader punkt_tab" in NEEDS_PUNKT and "make env" in NEEDS_MATH
 
 
 # What is wrong is named before a model is loaded.
