@@ -13,6 +13,7 @@ from stages.lib.params import UserError, parse
 from stages.lib.shards import read_table
 from stages.lib.tasks import Evaluate
 from tests.evaluation import SETTINGS
+from tests.leaderboard import LOCAL, TASKS, write_files
 
 ROOT = Path(__file__).parent.parent
 QUIZ = """
@@ -148,6 +149,28 @@ def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
     line = done.stderr.splitlines()[-1]
     assert line.startswith("benchmarks: evaluate.tasks.everything cannot be read: FileNotFoundError")
     assert not (folder / "data" / "benchmarks").exists()
+
+
+def test_the_leaderboards_tasks_are_read_from_rows_that_lie_here(folder):
+    write_files(folder / "rows")
+    asked = SETTINGS | {"tasks_folder": "rows", "tasks": TASKS, "local": LOCAL}
+    params = json.loads((folder / "params.yaml").read_text()) | {"evaluate": asked}
+    (folder / "params.yaml").write_text(json.dumps(params))
+    done = run_stage(folder)
+    assert done.returncode == 0, done.stderr
+    summary = read_summary(folder)
+    assert {name: each["documents"] for name, each in summary["benchmarks"].items()} == {
+        "leaderboard_bbh_boolean_expressions": 2,
+        "leaderboard_bbh_navigate": 4,
+        "leaderboard_gpqa_diamond": 2,
+        "leaderboard_ifeval": 3,
+        "leaderboard_math_algebra_hard": 1,
+        "leaderboard_math_geometry_hard": 2,
+        "leaderboard_mmlu_pro": 2,
+        "leaderboard_musr_murder_mysteries": 2,
+        "questions": 1,
+    }
+    assert summary["not_read"] == {}
 
 
 def test_an_unknown_task_is_named_with_those_that_there_are(folder):

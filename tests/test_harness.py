@@ -36,6 +36,13 @@ import os, sys
 sys.stderr.write("a library says goodbye\\n")
 os._exit(3)
 """,
+    "hides": """
+import os
+from pathlib import Path
+def score(row, results):
+    Path("weights/bare").rename("weights/hidden")
+    os._exit(1)
+""",
     "sleeps": """
 import os, subprocess, time
 from pathlib import Path
@@ -124,6 +131,21 @@ def test_the_user_reads_what_failed_and_why_and_what_is_tried_again(ran):
         "tiny: killed failed: the process that ran it was killed by SIGKILL; its last line: tiny: killed (4 of 5)"
     ]
     assert "tiny: average of 6 tasks needs raises, killed, leaves" in lines
+
+
+@pytest.mark.pipeline
+def test_when_the_model_is_gone_after_a_crash_what_was_found_before_it_is_kept(project):
+    wanted = {"quiz": "acc_norm", "hides": "acc_norm", "sums": "exact_match"}
+    write_params(project, tasks=wanted, apply_chat_template=False)
+    done = python(project, "-m", "stages.evaluate", "bare")
+    assert done.returncode == 0, done.stderr
+    tasks = json.loads((project / "data/evaluations/bare/results.json").read_text())["tasks"]
+    assert {name: entry["status"] for name, entry in tasks.items()} == {
+        "quiz": "ok",
+        "hides": "failed",
+        "sums": "failed",
+    }
+    assert tasks["sums"]["reason"].startswith("the process that ran it did not begin: weights/bare cannot be loaded")
 
 
 # The stage ends, and with it the process and what that has started.

@@ -83,17 +83,22 @@ def run_tasks(tasks: list[str], settings: Evaluate, work: Path, run: Run) -> dic
 
 
 def run_process(job: Json, variables: dict[str, str], work: Path, tasks: list[str]) -> str:
-    """Run tasks in a process of their own and say how it ended; raise UserError for what it refused.
+    """Run tasks in a process of their own and say how it ended; what it says is on the screen as it says it.
 
-    What it says is on the screen as it says it.
+    Raises UserError for what the first one refused. When a later one refuses (the weights or a server are gone), what
+    was found before is kept.
     """
     write_json(work / JOB, {**job, "tasks": tasks})
+    (work / REFUSAL).unlink(missing_ok=True)
     words = work / WORDS
     words.write_bytes(b"")
     with words.open("rb") as log:
         code = call([sys.executable, "-m", "stages.lib.harness", str(work)], variables, words, partial(relay, log))
     if (work / REFUSAL).exists():
-        raise UserError((work / REFUSAL).read_text(encoding="utf-8"))
+        refused = (work / REFUSAL).read_text(encoding="utf-8")
+        if not (work / FACTS).exists():  # no model has been loaded yet
+            raise UserError(refused)
+        return f"did not begin: {refused}"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return f"{how}; its last line: {last_line(words.read_text(encoding='utf-8', errors='replace'))}"
 
