@@ -79,6 +79,8 @@ def run_tasks(tasks: list[str], settings: Evaluate, work: Path, run: Run) -> dic
         at = read_json(work / CURRENT) if (work / CURRENT).exists() else None
         for task in [at] if at in lost else lost:
             entries[task] = failure(f"the process that ran it {ended}", settings.tasks[task])
+        if at in lost:
+            say(f"{at} failed: {entries[at]['reason']}; the tasks after it get a new process")
     return {task: entries[task] for task in tasks}
 
 
@@ -105,8 +107,9 @@ def run_process(job: Json, variables: dict[str, str], work: Path, tasks: list[st
 
 def relay(log: BinaryIO) -> None:
     """Say what was said since the last time."""
-    sys.stderr.write(log.read().decode("utf-8", errors="replace"))
     sys.stderr.flush()
+    sys.stderr.buffer.write(log.read())
+    sys.stderr.buffer.flush()
 
 
 def last_line(text: str) -> str:
@@ -180,12 +183,14 @@ def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noq
         raise UserError(f"{model.location} cannot be loaded: {reason_of(error)}") from None
     if model.chat_template:
         lm.tokenizer.chat_template = model.chat_template
+        lm.hf_chat_template = model.chat_template  # where the backend of vLLM keeps it
     return lm
 
 
 def facts_of(lm: Any, settings: Evaluate) -> Json:  # noqa: ANN401  (lm-eval's)
     """What results.json says of the model as it was loaded: the sha256 of the chat template, if one was applied."""
-    template = lm.tokenizer.chat_template if settings.apply_chat_template else None
+    found = getattr(lm, "hf_chat_template", None) or lm.tokenizer.chat_template
+    template = found if settings.apply_chat_template else None
     text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
     return {"chat_template_sha256": hashlib.sha256(text.encode()).hexdigest() if template else None}
 
