@@ -66,6 +66,25 @@ env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (eac
 .venv-train/lock: requirements/train-$(DEVICE).txt
 	$(call build,.venv-train)
 
+# The clone is read at this commit, whatever else it holds. Only one that was made here is ever written to.
+EVALCHEMY_HOME ?= .evalchemy
+EVALCHEMY_SOURCE ?= https://github.com/mlfoundations/evalchemy
+EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evalchemy_place.py)
+ALPACA_EVAL = .venv-evalchemy/alpaca_eval
+
+.PHONY: evalchemy
+evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and bring a clone (or say EVALCHEMY_HOME=<yours>): MTBench, AlpacaEval, MixEval
+	@git -C "$(EVALCHEMY_HOME)" cat-file -e "$(EVALCHEMY_COMMIT)^{commit}" 2>/dev/null || { test "$(EVALCHEMY_HOME)" = .evalchemy \
+	  && git init --quiet .evalchemy && git -C .evalchemy fetch --quiet --depth 1 "$(EVALCHEMY_SOURCE)" $(EVALCHEMY_COMMIT); } \
+	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or say EVALCHEMY_HOME=<a clone with it>"; exit 2; }
+	@rm -rf $(ALPACA_EVAL) && mkdir $(ALPACA_EVAL)
+	@git -C "$(EVALCHEMY_HOME)" archive $(EVALCHEMY_COMMIT):eval/chat_benchmarks/alpaca_eval setup.py README.md src | tar -x -C $(ALPACA_EVAL) \
+	  && $(call install,.venv-evalchemy) --no-build-isolation ./$(ALPACA_EVAL) \
+	  || { echo "make: could not install alpaca_eval, which asks for its own version"; exit 2; }
+
+.venv-evalchemy/lock: requirements/evalchemy$(if $(filter gpu,$(DEVICE)),-gpu).txt
+	$(call build,.venv-evalchemy)
+
 # The lock is complete, so nothing is resolved; the copy of it, made last, says that the environment is whole.
 define build
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or say PYTHON=/path/to/python3.11"; exit 2; }
@@ -84,13 +103,15 @@ lock: ## resolve the locks anew with uv (versions only, no index addresses)
 	$(call resolve,main-gpu)
 	$(call resolve,train-cpu)
 	$(call resolve,train-gpu)
+	$(call resolve,evalchemy)
+	$(call resolve,evalchemy-gpu)
 	$(call resolve,math)
 
 # torchvision, torchaudio and torchcodec would break a text-only CPU set (their builds are for CUDA).
 define resolve
-	.venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(if $(findstring cpu,$(1)),$(addprefix --find-links ,$(FIND_LINKS))) \
+	.venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(if $(findstring gpu,$(1)),,$(addprefix --find-links ,$(FIND_LINKS))) \
 	  $(if $(filter main%,$(1)),pyproject.toml) --group pyproject.toml:$(1) $(if $(filter main%,$(1)),--group pyproject.toml:dev) \
 	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec \
-	  $(if $(findstring cpu,$(1)),--no-emit-package triton) \
+	  $(if $(findstring gpu,$(1)),,--no-emit-package triton) \
 	  $(if $(findstring math,$(1)),--no-emit-package sympy --no-emit-package mpmath) --output-file requirements/$(1).txt
 endef

@@ -28,6 +28,7 @@ from stages import (
 )
 from stages.lib.axolotl import check_keys, find_python
 from stages.lib.code import digest, files_of
+from stages.lib.evalchemy import check_tasks
 from stages.lib.judge import Judge, check_prompts
 from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
@@ -87,6 +88,7 @@ def check_params(params: dict[str, Any], where: str) -> None:
     check_lists(params, where)
     check_runs(params, where)
     check_judge(params, where)
+    check_tasks(params["evaluate"]["evalchemy"])
     check_source(params["prompts"]["source"], f"{where}: prompts.source")
     for key, entry in (params["auxiliary"] or {}).items():
         check_source(entry["source"], f"{where}: auxiliary.{key}.source")

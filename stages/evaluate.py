@@ -5,11 +5,11 @@ Out: data/evaluations/<model>/: results.json (one schema, whatever the harness),
      response and score of each row), summary.json (the main metrics and averages)
 """
 
-import importlib
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stages.lib import evalchemy
 from stages.lib.harness import evaluate, write_samples
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
@@ -71,7 +71,6 @@ def evaluate_by_evalchemy(model: Model, settings: Evaluate, work: Path) -> dict[
         return {}
     work.mkdir()
     try:
-        evalchemy = importlib.import_module("stages.lib.evalchemy")
         tasks, samples = evalchemy.evaluate(model, settings, work)
     except Exception as error:
         reason = reason_of(error)

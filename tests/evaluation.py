@@ -15,6 +15,8 @@ SETTINGS: dict[str, Any] = {
     "tasks": {"quiz": "acc_norm", "sums": "exact_match"},
     "local": {},
     "evalchemy": {},
+    "evalchemy_judge": "j",
+    "alpaca_eval_data": "",
     "averages": {},
     "limit": 0,
     "apply_chat_template": True,

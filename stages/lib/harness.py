@@ -41,9 +41,11 @@ BAR = re.compile(r"\d+%\|")  # a line of tqdm's
 SAMPLE = pa.schema([
     ("task", pa.string()),  # the benchmark, or the part of it
     ("id", pa.int64()),
+    ("turn", pa.int8()),  # of a conversation; null where there is but one
     ("prompt", pa.string()),
     ("response", pa.string()),  # for multiple choice: the choice that the main metric takes as the model's
     ("score", pa.float64()),  # in the main metric
+    ("judge_text", pa.string()),  # what a judge said; null where there is none
 ])
 Run = Callable[[list[str]], str]  # runs tasks in a process of their own, and says how it ended
 

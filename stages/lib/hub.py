@@ -52,3 +52,12 @@ def hub_data(repository: str, commit: str, files: list[str]) -> Path:
 
     with plain_errors(f"{repository} at {commit} did not come", "can you reach the hub, and have you access?"):
         return Path(snapshot_download(repository, repo_type="dataset", revision=commit, allow_patterns=files))
+
+
+def hub_model(repository: str, commit: str) -> Path:
+    """Download a model at a commit, without any code of its own; the folder that it is in."""
+    from huggingface_hub import snapshot_download
+
+    files = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+    with plain_errors(f"{repository} at {commit} did not come", "can you reach the hub, and have you access?"):
+        return Path(snapshot_download(repository, revision=commit, allow_patterns=files, ignore_patterns=["*/*"]))

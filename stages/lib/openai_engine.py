@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import queue
 import re
 import threading
@@ -11,7 +10,6 @@ from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import openai
 from openai.types.chat import ChatCompletion
@@ -19,11 +17,11 @@ from openai.types.chat import ChatCompletion
 from stages.lib.budget import Budget, Rate
 from stages.lib.conversation import Message, without_oldest
 from stages.lib.engine import Reply, Request, Usage, num_droppable
+from stages.lib.keys import KEYS, key_for
 from stages.lib.model import Model
 from stages.lib.params import Runtime, UserError
 from stages.lib.rules import Rules
 
-KEYS = ("REWILD_API_KEY", "OPENAI_API_KEY")
 LOST_CAUSE = 3  # requests in a row that went unanswered for all of retry_seconds, until the server is given up
 NO_LIMIT = 1000  # repeats, for the client: the time that they take is limited here
 CONNECT_SECONDS = 5.0
@@ -311,12 +309,6 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if hasattr(self, "_client"):
             await self._client.close()
-
-
-def key_for(address: str) -> str:
-    """The key from the environment; OpenAI's own goes to no other address than OpenAI's."""
-    names = KEYS if urlsplit(address).hostname == "api.openai.com" else KEYS[:1]
-    return next(filter(None, map(os.environ.get, names)), "EMPTY")
 
 
 def is_too_long(error: openai.APIStatusError) -> bool:

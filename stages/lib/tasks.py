@@ -36,6 +36,8 @@ class Evaluate(Section):
     tasks: dict[Name, str] = Field(min_length=1)  # lm-eval's: their main metrics
     local: dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]]  # of these: their rows lie here
     evalchemy: dict[Name, str]  # Evalchemy's: their main metrics
+    evalchemy_judge: str  # the model that is asked of $OPENAI_BASE_URL, else of OpenAI's
+    alpaca_eval_data: str  # a folder with alpaca_eval's three files; empty: from the hub
     averages: dict[Name, Annotated[list[str], Field(min_length=1)]]  # the columns of each
     limit: int = Field(ge=0)
     apply_chat_template: bool
@@ -228,7 +230,7 @@ def check_scorer(task: Any) -> None:  # noqa: ANN401  (lm-eval's)
 
         try:
             parse_latex("1")
-        except ImportError:
+        except Exception:  # with another antlr4 it fails in its own way
             raise UserError(NEEDS_MATH) from None
     if "inst_level_loose_acc" in task.aggregation():
         import nltk
