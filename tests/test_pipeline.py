@@ -7,6 +7,14 @@ import pytest
 
 from tests.project import ROOT, Project
 
+PAIRS = """  pairs:
+  - [only-plain, only-rich]
+  - [demo-plain, demo-rich]
+  - [only-plain, demo-plain]
+  - [only-plain, demo-rich]
+  - [only-rich, demo-plain]
+  - [only-rich, demo-rich]
+"""
 SMALLER = {
     "max_prompts: 420": "max_prompts: 40",
     "max_tokens: 256 ": "max_tokens: 96 ",
@@ -14,7 +22,8 @@ SMALLER = {
     "{knowledge: 100, algebra: 100}": "{knowledge: 10, algebra: 10}",
     "num_epochs: 3": "num_epochs: 1",
     "min_steps: 5": "min_steps: 1",
-    "compare: [demo-base, rewild, only-rich, only-plain]": "compare: [rewild]",
+    "compare: [demo-base, demo-rich, demo-plain, rewild, only-rich, only-plain]": "compare: [demo-rich, rewild]",
+    PAIRS: "  pairs: all\n",
     "limit: 0": "limit: 6",
     "    only-rich:": "    # only-rich:",
     "    only-plain:": "    # only-plain:",
@@ -38,6 +47,10 @@ def test_the_whole_pipeline_runs_with_the_real_engines_and_a_second_run_does_not
         project.edit("params.yaml", old, new)
     stages = project.repro()
     assert {"generate@demo-rich", "train@rewild", "answers@rewild", "evaluate@rewild", "report"} <= set(stages)
+    judged = project.json("metrics/judge/demo-rich.json")
+    assert (judged["status"], judged["ok"]) == ("ok", 48) and judged["score"] > 8, "the judge likes what it was made to"
+    [pair] = project.json("metrics/preference.json")["side_by_side"]["pairs"].values()
+    assert pair["turns"] + pair["orders"]["failed"] > 40
     mix = project.json("metrics/mix/rewild.json")
     rows = {source: part["rows"] for source, part in mix["sources"].items()}
     assert rows == {"demo-rich": 20, "knowledge": 10, "algebra": 10}
