@@ -86,6 +86,7 @@ class TestTheRules:
         files = built.json("data/checked/generate.json")["code"]
         assert set(files) == {
             "stages/generate.py",
+            *(f"stages/lib/{name}.py" for name in ("asking", "budget", "keys")),
             *(f"stages/lib/{name}.py" for name in ("chain", "controls", "conversation", "engine", "forms", "hub")),
             *(f"stages/lib/{name}.py" for name in ("imported", "ledger", "model", "openai_engine", "rules", "shards")),
             *(f"stages/lib/{name}.py" for name in ("store", "supervised", "tabular", "template", "vllm_engine")),
