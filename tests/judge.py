@@ -1,7 +1,7 @@
 """A judge on this machine: an OpenAI-compatible server whose verdicts follow the length of what it reads.
 
-`python -m tests.judge <port> [broken share] [mute share]`: it answers that share of the requests with an error, or
-without a verdict. It is no judge of quality: it is there to see what Evalchemy and we make of its verdicts.
+`python -m tests.judge <port> [broken] [mute] [refuses]`: shares of the requests that it answers with an error,
+without a verdict, and with a refusal. It is no judge of quality: it is there to see what Evalchemy and we make of it.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def share_of(text):
 class Judge(BaseHTTPRequestHandler):
     """Answers chat completions."""
 
-    broken = mute = 0.0
+    broken = mute = refuses = 0.0
     asked = after = 0
     models: ClassVar[list[str]] = []  # that were asked for
 
@@ -42,6 +42,9 @@ class Judge(BaseHTTPRequestHandler):
         share = share_of(body.decode())
         if Judge.asked > self.after and share_of(f"{share}{Judge.asked}") < self.broken:
             self.send_error(500)
+            return
+        if share < self.refuses:
+            self.send_error(400)
             return
         content = "I would rather not." if share < self.mute else verdict(json.loads(body)["messages"])
         likely = [{"token": "m", "logprob": -0.5, "bytes": None}, {"token": "M", "logprob": -0.93, "bytes": None}]
@@ -67,5 +70,5 @@ def serve(port=0):
 
 
 if __name__ == "__main__":
-    Judge.broken, Judge.mute = map(float, [*sys.argv[2:], "0", "0"][:2])
+    Judge.broken, Judge.mute, Judge.refuses = map(float, [*sys.argv[2:], "0", "0", "0"][:3])
     serve(int(sys.argv[1])).serve_forever()

@@ -579,10 +579,11 @@ def test_lm_eval_leaves_room_for_the_whole_reply_in_the_window(tmp_path):
         run_of(tmp_path, TUNED.model_copy(update={"context_window": 512})).command("alpaca_eval")
 
 
-def test_a_gpu_runs_the_models_own_dtype(tmp_path):
+def test_a_gpu_runs_the_models_own_dtype_and_several_share_a_model_that_needs_them(tmp_path):
     arguments = " ".join(run_of(tmp_path, device="gpu").command("MixEval"))
-    assert "dtype=bfloat16" in arguments
-    assert "device=cuda" in arguments
+    assert "dtype=bfloat16,max_length=2048,device=cuda " in arguments
+    large = run_of(tmp_path, TUNED.model_copy(update={"tensor_parallel": 2}), device="gpu")
+    assert "device=cuda,parallelize=True " in " ".join(large.command("MixEval"))
 
 
 def test_the_key_is_only_in_the_environment(tmp_path, monkeypatch):
@@ -615,9 +616,10 @@ def test_the_environment_or_a_model_behind_a_server_judges(monkeypatch):
 
 
 @contextmanager
-def serving(broken=0.0, mute=0.0, after=0):
+def serving(broken=0.0, mute=0.0, refuses=0.0, after=0):
     """A judge on this machine, and its address."""
-    stub.Judge.broken, stub.Judge.mute, stub.Judge.after, stub.Judge.asked = broken, mute, after, 0
+    stub.Judge.broken, stub.Judge.mute, stub.Judge.refuses = broken, mute, refuses
+    stub.Judge.after, stub.Judge.asked = after, 0
     server = stub.serve()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -664,6 +666,21 @@ def test_every_request_asks_the_servers_own_model_and_is_noted(tmp_path, monkeyp
     notes = [json.loads(line) for line in (tmp_path / "notes.jsonl").read_text().splitlines()]
     assert [note["what"] for note in notes] == ["asked", "answered", "asked"]
     assert notes[1]["completion_tokens"] == 8
+
+
+def test_a_request_that_the_judge_refuses_is_no_verdict_and_is_not_repeated(tmp_path, monkeypatch):
+    from openai.resources.chat.completions import Completions
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(Completions, "create", Completions.create)
+    note_judge(tmp_path / "notes.jsonl", "small")
+    with serving(refuses=1.0) as address:
+        client = openai.OpenAI(base_url=address, api_key="x")
+        reply = client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "[[rating]]"}])
+        assert stub.Judge.asked == 1
+    assert reply.choices[0].message.content == ""
+    logprobs = reply.model_dump()["choices"][0]["logprobs"]
+    assert logprobs["content"][0]["top_logprobs"] == []  # alpaca_eval's parser finds no letter there
 
 
 ASKING = "import sys, time; open(sys.argv[1], 'w').write(sys.argv[2]); time.sleep(60)"

@@ -88,8 +88,11 @@ class TestTheRules:
             "stages/generate.py",
             *(f"stages/lib/{name}.py" for name in ("asking", "budget", "keys")),
             *(f"stages/lib/{name}.py" for name in ("chain", "controls", "conversation", "engine", "forms", "hub")),
-            *(f"stages/lib/{name}.py" for name in ("imported", "ledger", "model", "openai_engine", "rules", "shards")),
-            *(f"stages/lib/{name}.py" for name in ("store", "supervised", "tabular", "template", "vllm_engine")),
+            *(f"stages/lib/{name}.py" for name in ("imported", "keys", "ledger", "model", "openai_engine", "rules")),
+            *(
+                f"stages/lib/{name}.py"
+                for name in ("shards", "store", "supervised", "tabular", "template", "vllm_engine")
+            ),
         }
         assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
         assert {"stages/report.html", "stages/report.comparisons.html"} <= set(

@@ -186,6 +186,7 @@ class Run:
             "dtype": self.dtype,
             "max_length": window,
             "device": "cpu" if self.settings.device == "cpu" else "cuda",
+            **({"parallelize": True} if self.settings.device == "gpu" and self.model.tensor_parallel > 1 else {}),
         }
         system = ["--system_instruction", self.model.system_prompt] if self.model.system_prompt else []
         return [

@@ -23,18 +23,40 @@ def write_note(notes: Path, what: str, **more: int) -> None:
         file.write(json.dumps({"what": what, **more}) + "\n")
 
 
+def no_verdict() -> Any:  # noqa: ANN401  (openai's)
+    """An answer that says nothing, which each of the three tasks takes for no verdict."""
+    from openai.types.chat import ChatCompletion
+
+    silence = {"token": "", "logprob": 0.0, "top_logprobs": []}
+    choice = {
+        "index": 0,
+        "finish_reason": "content_filter",
+        "message": {"role": "assistant", "content": ""},
+        "logprobs": {"content": [silence]},
+    }
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    named = {"id": "", "object": "chat.completion", "created": 0, "model": ""}
+    return ChatCompletion.model_validate({**named, "choices": [choice], "usage": usage})
+
+
 def note_judge(notes: Path, model: str) -> None:
     """Let every request for a chat completion ask `model`, and note that it was asked, and answered.
 
-    Evalchemy knows its judges by a few names; whatever it asks for, the server is asked for its own model.
+    Evalchemy knows its judges by a few names; whatever it asks for, the server is asked for its own model. A request
+    that the server refuses (400: too long for it, or a filter) is no verdict; MixEval would take a random one for its.
     """
+    import openai
     from openai.resources.chat.completions import Completions
 
     ask = Completions.create
 
     def create(self: Completions, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (openai's)
         write_note(notes, "asked")
-        completion = ask(self, *args, **kwargs | {"model": model})
+        try:
+            completion = ask(self, *args, **kwargs | {"model": model})
+        except openai.BadRequestError as error:
+            print("the judge refuses a request:", error, flush=True)
+            completion = no_verdict()
         usage = completion.usage
         write_note(notes, "answered", **({name: getattr(usage, name) for name in TOKENS} if usage else {}))
         return completion
