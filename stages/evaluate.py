@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stages.lib import evalchemy
+from stages.lib.evalchemy import evaluate as run_evalchemy
 from stages.lib.harness import evaluate, write_samples
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
@@ -71,7 +71,7 @@ def evaluate_by_evalchemy(model: Model, settings: Evaluate, work: Path) -> dict[
         return {}
     work.mkdir()
     try:
-        tasks, samples = evalchemy.evaluate(model, settings, work)
+        tasks, samples = run_evalchemy(model, settings, work)
     except Exception as error:
         reason = reason_of(error)
         return {

@@ -13,6 +13,7 @@ import pytest
 
 from stages.lib import evalchemy, evalchemy_place
 from stages.lib.child import call
+from stages.lib.code import files_of
 from stages.lib.downgrade import check_same, config_for_4, difference, downgrade, tokenizer_for_4
 from stages.lib.evalchemy import Run, Stalled, Watch, check_tasks, evaluate
 from stages.lib.evalchemy_child import note_judge
@@ -552,6 +553,13 @@ def test_a_limit_leaves_the_first_questions_in_the_copy(tmp_path):
 @pytest.mark.parametrize(("task", "verdicts"), [("MTBench", 160), ("alpaca_eval", 805), ("MixEval", 4000)])
 def test_a_whole_run_has_as_many_verdicts_as_the_benchmark(task, verdicts):
     assert evalchemy.TASKS[task].expected(0) == verdicts
+
+
+def test_a_change_of_this_code_evaluates_anew(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert {f"evalchemy{part}.py" for part in ("", "_child", "_place", "_results")} <= {
+        file.name for file in files_of("evaluate")
+    }
 
 
 # How it is called
