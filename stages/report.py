@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from pydantic import Field
 
 from stages.lib.charts import bars, curves, intervals, stacks
 from stages.lib.families import draw_families
+from stages.lib.markup import FEATURES
 from stages.lib.page import render
 from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.replies import examples
@@ -25,12 +25,12 @@ from stages.lib.shell import run, say
 from stages.lib.sources import require
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
-FEATURES = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p", "chars")  # the columns of Tab. 3
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 TRAINING = (  # of a run's summary, what has room beside one another
     "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
     "first_loss", "last_loss", "mean_loss",
 )  # fmt: skip
+INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # of a fine-tune's style, on the page
 GREY = "#8a8f98"  # models that were not fine-tuned here
 
 
@@ -57,7 +57,7 @@ class Inputs:
     scores: dict[str, dict[str, float | None]]
     results: dict[str, dict[str, Any]]
     answers: dict[str, list[dict[str, Any]]]
-    styling: dict[str, dict[str, float]]
+    styling: dict[str, Any]
     similarity: dict[str, dict[str, Any]]
     throughput: dict[str, Any]
     judge: dict[str, dict[str, Any]]
@@ -106,10 +106,11 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
         agreement=read_json(DATA / "agreement" / "tables.json"),
+        styling=read_json(DATA / "styling" / "tables.json"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
         **{
             name: read_json(DATA / name / "summary.json")
-            for name in ("preference", "prompts", "styling", "similarity", "throughput")
+            for name in ("preference", "prompts", "similarity", "throughput")
         },
     )
 
@@ -168,29 +169,17 @@ def benchmarks(scores: dict[str, dict[str, float | None]], results: dict[str, di
     }
 
 
-def proportions(tuned: dict[str, float], dgm: dict[str, float]) -> dict[str, float | None]:
-    """Tab. 3's proportional frequency, fine-tune / DGM, and its mean; undefined (null) where the DGM has none."""
-    found = {name: round(tuned[name] / dgm[name], 3) if dgm[name] else None for name in FEATURES}
-    defined = [value for value in found.values() if value is not None]
-    return {**found, "mean": round(fmean(defined), 3) if defined else None}
-
-
 def families(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """For each DGM its style and that of the fine-tunes on it; on the same questions where the DGM is compared."""
+    answers, responses = inputs.styling["answers"], inputs.styling["responses"]
     found = {}
-    for dgm in inputs.dgms:
-        label = dgm if dgm in inputs.styling else f"{dgm} responses"
-        if label not in inputs.styling:
-            continue
-        own = inputs.styling[label]
-        runs = [key for key in inputs.runs if dgm in inputs.recipes["runs"][key]["sources"] and key in inputs.styling]
-        tuned = {key: {"style": inputs.styling[key], "ratios": proportions(inputs.styling[key], own)} for key in runs}
-        bases = {inputs.train[key].get("base"): None for key in runs}
+    for dgm in (dgm for dgm in inputs.dgms if dgm in {**answers, **responses}):
+        tuned = {pair["run"]: pair for pair in inputs.styling["fine_tunes"] if pair["dgm"] == dgm}
         found[dgm] = {
-            "label": label,
-            "style": own,
-            "runs": tuned,
-            "bases": [key for key in bases if key in inputs.styling],
+            "label": dgm if dgm in answers else f"{dgm} responses",
+            "style": answers[dgm] if dgm in answers else responses[dgm],
+            "runs": {key: {"style": answers[key], **tuned[key]} for key in inputs.runs if key in tuned},
+            "bases": sorted({pair["base"] for pair in tuned.values()} & set(answers)),
         }
     return found
 
@@ -226,7 +215,7 @@ def paint(names: list[str]) -> dict[str, str]:
 def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
     """The page's charts, by section and name."""
     colour, table = page["colours"], page["benchmarks"]
-    styles = {dgm: style_rows(dgm, family, inputs.styling) for dgm, family in page["families"].items()}
+    styles = {dgm: style_rows(dgm, family, inputs.styling["answers"]) for dgm, family in page["families"].items()}
     most = max((value for rows in styles.values() for _, value, _ in rows), default=0)
     taken = {
         key: {source: rows_of(mix, source) for source in page["sources"] if source in mix["sources"]}
@@ -260,11 +249,12 @@ def draw_judge(models: dict[str, dict[str, Any]], colour: dict[str, str]) -> dic
     return {"score": intervals(cells, colour, "the judge's score by model")} if cells else {}
 
 
-def style_rows(dgm: str, family: dict[str, Any], styling: dict[str, Any]) -> list[tuple[str, float, str]]:
+def style_rows(dgm: str, family: dict[str, Any], answers: dict[str, Any]) -> list[tuple[str, float, str]]:
     """Label, markup per answer and model: a DGM, the fine-tunes on it, and what those were before."""
-    tuned = [(key, styling[key]["markup"], key) for key in family["runs"]]
-    before = [(f"{key} (before)", styling[key]["markup"], key) for key in family["bases"]]
-    return [(f"{dgm} (DGM)", family["style"]["markup"], dgm), *tuned, *before]
+    styles = {f"{dgm} (DGM)": (family["style"], dgm)}
+    styles |= {key: (answers[key], key) for key in family["runs"]}
+    styles |= {f"{key} (before)": (answers[key], key) for key in family["bases"]}
+    return [(label, style["features"]["markup"]["mean"] or 0.0, model) for label, (style, model) in styles.items()]
 
 
 def provenance(key: str, inputs: Inputs) -> dict[str, Any]:
@@ -297,7 +287,7 @@ def make_page(inputs: Inputs, num_examples: int) -> dict[str, Any]:
         "shortages": shortages(inputs.mix),
         "sources": [name for name in colours(inputs) if any(name in mix["sources"] for mix in inputs.mix.values())],
     }
-    return {**page, "charts": draw(inputs, page), "features": FEATURES, "inputs": inputs}
+    return {**page, "charts": draw(inputs, page), "features": FEATURES, "inheritance": INHERITANCE, "inputs": inputs}
 
 
 def main() -> None:

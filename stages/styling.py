@@ -1,71 +1,100 @@
-"""Markdown elements and length per model: is style inherited? (paper, Tab. 3)
+"""Markdown elements and length per model: is style inherited? (paper, sec. 3.2, Tab. 3)
 
-In:  data/answers/<model>/ of every compared model, data/responses/<dgm>/ of every DGM
-Out: data/styling/
+In:  data/answers/<model>/ of every compared model, data/responses/<dgm>/ of every DGM, metrics/recipes.json
+Out: data/styling/: tables.json (all, for the page), summary.json (the numbers of it that git keeps)
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from markdown_it import MarkdownIt
 from pydantic import Field
 
+from stages.lib.bootstrap import Bootstrap
+from stages.lib.markup import FEATURES, Parser
 from stages.lib.params import PARAMS, Section, load, read_yaml
-from stages.lib.shards import new_folder, read_json, read_table, write_json
-from stages.lib.shell import run
+from stages.lib.proportions import Json
+from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, write_json
+from stages.lib.shell import progress, run
 from stages.lib.sources import require
+from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
 
-ELEMENTS = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p")  # the columns of Tab. 3
-MARKUP = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4")  # what plain prose has none of
+NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps
 
 
 class Styling(Section):
     """The section `styling`."""
 
-    num_responses: int = Field(gt=0)
+    parser: Parser  # commonmark, or paper: markdown2 without extras, as its code had it
+    num_responses: int = Field(gt=0, le=20_000)  # conversations of each DGM; the bootstrap holds a weight for each
+    seed: int
+    resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 
 
-def count_elements(text: str) -> Counter[str]:
-    """Count the elements of Tab. 3 in one answer, parsed as CommonMark."""
-    counts = Counter[str]()
-    for token in MarkdownIt("commonmark").parse(text):
-        for part in (token, *(token.children or [])):
-            if part.nesting == 1 and part.tag in ELEMENTS:
-                counts[part.tag] += 1
-    return counts
+def measure(
+    answers: Mapping[str, Counted], responses: Mapping[str, Counted], runs: Mapping[str, Any], styling: Styling
+) -> Json:
+    """All numbers: of compared models on the same questions, and of DGMs on the first of their conversations."""
+    grid = side_by_side(answers)
+    bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
+    of_responses = {dgm: describe_alone(found, styling) for dgm, found in responses.items()}
+    return {
+        "parser": styling.parser,
+        "answers": {
+            model: describe(values, grid.questions, answers[model].left_out, bootstrap)
+            for model, values in grid.values.items()
+        },
+        "responses": of_responses,
+        "pairs": pairs(grid),
+        "fine_tunes": fine_tunes(grid, of_responses, runs, bootstrap),
+    }
 
 
-def style(texts: list[str]) -> dict[str, float]:
-    """Elements and characters per answer: means over the answers."""
-    counts = sum((count_elements(text) for text in texts), Counter[str]())
-    means = {name: round(counts[name] / len(texts), 3) for name in ELEMENTS}
-    markup = sum(counts[name] for name in MARKUP) / len(texts)
-    chars = sum(map(len, texts)) / len(texts)
-    return {**means, "markup": round(markup, 3), "chars": round(chars, 1), "texts": len(texts)}
+def describe_alone(counted: Counted, styling: Styling) -> Json:
+    """The style of one model on its own conversations."""
+    grid = side_by_side({"": counted})
+    bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
+    return describe(grid.values[""], grid.questions, counted.left_out, bootstrap)
 
 
-def replies(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """All replies of the rows' turns."""
-    return [turn["assistant"] for row in rows for turn in row["turns"]]
+def summarize(tables: Json) -> Json:
+    """The numbers that git keeps: means per answer, and what each fine-tune has of its DGM."""
+    return {
+        **{
+            kind: {model: per_answer(style) for model, style in tables[kind].items()}
+            for kind in ("answers", "responses")
+        },
+        "fine_tunes": {
+            f"{found['run']} {found['dgm']}": {name: found[name] for name in NUMBERS if found.get(name) is not None}
+            for found in tables["fine_tunes"]
+        },
+    }
+
+
+def per_answer(style: Json) -> Json:
+    """A style's means, and how many answers they are of."""
+    means = {name: style["features"][name]["mean"] for name in (*FEATURES, "markup")}
+    return {**means, "num_answers": style["answers"], "left_out": style["left_out"]}
 
 
 def main() -> None:
     """Measure the style of every compared model and every DGM."""
     styling = load("styling", Styling)
-    compare = read_yaml(PARAMS)["compare"]
-    styles = {}
-    for dgm, digests in read_json(Path("metrics/recipes.json"))["dgms"].items():
+    recipes = read_json(Path("metrics/recipes.json"))
+    responses, answers = {}, {}
+    for dgm, digests in progress(recipes["dgms"].items(), desc="styling", unit="DGMs"):
         folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
-        rows = read_table(folder, ["turns"]).slice(0, styling.num_responses).to_pylist()
-        styles[f"{dgm} responses"] = style(replies(rows))
-    for model in compare:
+        rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
+        responses[dgm] = count_answers(rows, "conversation_hash", styling.parser)
+    for model in read_yaml(PARAMS)["compare"]:
         digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
         folder = require(Path("data/answers") / model, digest, f"answers@{model}")
-        styles[model] = style(replies(read_table(folder, ["turns"]).to_pylist()))
+        answers[model] = count_answers(read_rows(folder, ["question_id", "turns"]), "question_id", styling.parser)
+    tables = measure(answers, responses, recipes["runs"], styling)
     with new_folder(Path("data/styling")) as folder:
-        write_json(folder / "summary.json", styles)
+        write_json(folder / "tables.json", tables)
+        write_json(folder / SUMMARY, summarize(tables))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
 from stages.similarity import compare
-from stages.styling import count_elements, style
 from stages.throughput import correlations
 from tests.project import conversation
 
@@ -141,12 +140,6 @@ def test_a_recipe_names_what_decides_the_mix_and_nothing_that_is_off() -> None:
     screened = resolved(5, duplicates="drop", contamination="flag")
     assert screened["duplicates"] == {"then": "drop", "similarity": 1.0}
     assert screened["contamination"] == {"then": "flag", "words": 13, "benchmarks": "digest"}
-
-
-def test_markdown_elements_are_counted_as_commonmark() -> None:
-    text = "# T\n\n**a** and *b*\n\n- x\n- y\n\n```\n# no heading\n```\n"
-    assert dict(count_elements(text)) == {"h1": 1, "p": 3, "strong": 1, "em": 1, "ul": 1}
-    assert style([text, "plain"])["markup"] == 2.0  # (1 h1 + 1 strong + 1 em + 1 ul) / 2 answers
 
 
 def test_similarity_is_rouge_over_common_prompts() -> None:

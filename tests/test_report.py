@@ -14,11 +14,15 @@ from stages.agreement import make_tables, rounded
 from stages.lib.charts import intervals, sizes
 from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
+from stages.lib.markup import FEATURES
 from stages.lib.page import render_markdown
 from stages.lib.replies import examples
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.lib.styles import Counted
 from stages.preference import Preference, measure
-from stages.report import FEATURES, main, proportions, score, shortages
+from stages.report import main, score, shortages
+from stages.styling import Styling
+from stages.styling import measure as measure_style
 from tests.test_agreement import paper_results, results, tune
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
@@ -32,12 +36,20 @@ dgms: [rich, plain]
 compare: [base, tuned]
 report: {num_examples: 2}
 """
-STYLE = dict.fromkeys([*FEATURES, "markup", "texts"], 2.0)
+STYLING = Styling(parser="commonmark", num_responses=9, seed=1, resamples=50)
 
 
 def turn(user: str, assistant: str, finish_reason: str = "stop") -> dict[str, Any]:
     counts = {"prompt_tokens": 1, "completion_tokens": 1, "prompt_sha": ""}
     return {"user": user, "assistant": assistant, "finish_reason": finish_reason, **counts}
+
+
+def styles(models: list[str], dgms: list[str], **counts: int) -> dict[str, Any]:
+    """Models and responses that all have two of everything on three questions, but for the features that are named."""
+    answer = tuple(counts.get(name, 2) for name in FEATURES)
+    counted = Counted({(number, 1): answer for number in range(3)})
+    runs = {"tuned": {"base": "base", "sources": {"rich": {"kind": "dgm"}}}}
+    return measure_style(dict.fromkeys(models, counted), dict.fromkeys(dgms, counted), runs, STYLING)
 
 
 def question(number: int, *turns: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +142,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write_model("base", HOSTILE, quiz=None)
     write_model("tuned", "**Because.**", quiz=0.9)
-    styles = {"rich responses": STYLE, "plain responses": STYLE, "base": STYLE, "tuned": STYLE}
-    write_json(Path("data/styling/summary.json"), styles)
+    write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich", "plain"]))
     rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
     write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
     write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
@@ -220,21 +231,22 @@ def test_an_absent_metric_says_so() -> None:
     assert score({}, {"tasks": {}}, "quiz")["reason"] == "no value was written"
 
 
-def test_proportional_frequency_is_fine_tune_over_dgm_and_zero_over_zero_is_undefined() -> None:
-    dgm = dict.fromkeys(FEATURES, 0.0) | {"strong": 4.0, "p": 10.0, "chars": 200.0}
-    tuned = dict.fromkeys(FEATURES, 0.0) | {"strong": 3.0, "p": 12.0, "chars": 100.0, "h1": 2.0}
-    found = proportions(tuned, dgm)
-    assert (found["strong"], found["p"], found["chars"]) == (0.75, 1.2, 0.5)
-    assert found["em"] is None and found["h1"] is None
-    assert found["mean"] == 0.817  # (0.75 + 1.2 + 0.5) / 3
-
-
 def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
-    write_json(
-        Path("data/styling/summary.json"), {"rich responses": {**STYLE, "h4": 0.0}, "tuned": {**STYLE, "h4": 0.0}}
-    )
+    write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich"], h4=0))
     cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", report())
     assert ("0", "–") in cells and ("2", "×1.00") in cells
+
+
+def test_inheritance_stands_on_the_page_with_its_interval_or_with_why_there_is_none(project: Path) -> None:
+    assert "tuned of rich has no inheritance: rich is not compared: it did not answer the questions." in text_of(
+        report()
+    )
+    tables = styles(["base", "tuned", "rich"], ["rich"])
+    tables["fine_tunes"][0] |= {"inheritance": {"value": 0.8, "ci95": [0.7, 0.914]}}
+    write_json(Path("data/styling/tables.json"), tables)
+    text = text_of(report())
+    assert "tuned rich 0.80 0.70 to 0.91 – 1.00 1.00 to 1.00 1.00" in text
+    assert "has no inheritance" not in text
 
 
 def test_a_shortage_is_said_plainly(project: Path) -> None:
@@ -263,7 +275,7 @@ def test_only_the_demo_is_called_one(project: Path, profile: str) -> None:
 def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
     write_json(Path("data/preference/summary.json"), judged())
-    write_json(Path("data/styling/summary.json"), {})
+    write_json(Path("data/styling/tables.json"), styles([], []))
     write_json(Path("data/similarity/summary.json"), {})
     text = text_of(report())
     assert "compare names no model" in text.replace("  ", " ")
@@ -297,7 +309,7 @@ def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
     write_json(Path("data/preference/summary.json"), judged(**dict.fromkeys(scores, 5.0)))
     for name in scores:
         write_model(name, "Yes.", quiz=0.5)
-    write_json(Path("data/styling/summary.json"), {})
+    write_json(Path("data/styling/tables.json"), styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
     write_json(Path("data/agreement/tables.json"), rounded(make_tables(scores, {}, runs, families)))
     return text_of(report())

@@ -23,21 +23,32 @@ class Bootstrap:
         counts = np.bincount(places.ravel(), minlength=resamples * len(names))
         self._weights: Floats = counts.reshape(resamples, len(names)).astype(np.float64)
 
+    def means(self, values: Floats) -> Floats:
+        """The mean of each column of [turn, column] over its turns that are not NaN, in every draw: [resample, column].
+
+        NaN in a draw of none of a column's questions.
+        """
+        sums, counts = self._by_question(values)
+        with np.errstate(invalid="ignore"):
+            means: Floats = (self._weights @ sums) / (self._weights @ counts)
+        return means
+
     def mean(self, values: Floats) -> Floats:
         """Low and high end, [column, 2], of the mean of each column of [turn, column] over its turns that are not NaN.
 
         NaN for a column with fewer than two questions, about which a draw says nothing.
         """
-        known = np.isfinite(values)
         ends: Floats = np.full((values.shape[1], 2), np.nan)
         if not len(self._starts) or not values.shape[1]:
             return ends
-        sums = np.add.reduceat(np.where(known, values, 0.0), self._starts, axis=0)
-        counts = np.add.reduceat(known.astype(np.float64), self._starts, axis=0)
-        enough = (counts > 0).sum(axis=0) > 1
-        if not enough.any():
-            return ends
-        with np.errstate(invalid="ignore"):  # a draw of none of a column's questions: it does not count
-            means = (self._weights @ sums[:, enough]) / (self._weights @ counts[:, enough])
-        ends[enough] = np.nanquantile(means, LEVEL, axis=0).T
+        enough = (self._by_question(values)[1] > 0).sum(axis=0) > 1
+        if enough.any():  # a draw of none of a column's questions does not count
+            ends[enough] = np.nanquantile(self.means(values[:, enough]), LEVEL, axis=0).T
         return ends
+
+    def _by_question(self, values: Floats) -> tuple[Floats, Floats]:
+        """The sums, and the numbers of turns that are not NaN, [question, column]."""
+        known = np.isfinite(values)
+        sums: Floats = np.add.reduceat(np.where(known, values, 0.0), self._starts, axis=0)
+        counts: Floats = np.add.reduceat(known.astype(np.float64), self._starts, axis=0)
+        return sums, counts
