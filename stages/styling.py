@@ -4,7 +4,7 @@ In:  data/answers/<model>/ of every compared model, data/responses/<dgm>/ of eve
 Out: data/styling/: tables.json (all, for the page), summary.json (the numbers of it that git keeps)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,15 @@ class Styling(Section):
 
 
 def measure(
-    answers: Mapping[str, Counted], responses: Mapping[str, Counted], runs: Mapping[str, Any], styling: Styling
+    answers: Mapping[str, Counted], responses: Iterable[tuple[str, Counted]], runs: Mapping[str, Any], styling: Styling
 ) -> Json:
-    """All numbers: of compared models on the same questions, and of DGMs on the first of their conversations."""
+    """All numbers: of compared models on the same questions, and of DGMs on the first of their conversations.
+
+    `responses` are taken one DGM at a time, so that no more is in memory.
+    """
     grid = side_by_side(answers)
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
-    of_responses = {dgm: describe_alone(found, styling) for dgm, found in responses.items()}
+    of_responses = {dgm: describe_alone(found, styling) for dgm, found in responses}
     return {
         "parser": styling.parser,
         "answers": {
@@ -78,20 +81,27 @@ def per_answer(style: Json) -> Json:
     return {**means, "num_answers": style["answers"], "left_out": style["left_out"]}
 
 
+def read_responses(dgms: Mapping[str, Any], styling: Styling) -> Iterator[tuple[str, Counted]]:
+    """Every DGM with the features of its first conversations."""
+    for dgm, digests in progress(dgms.items(), desc="styling", unit="DGMs"):
+        folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
+        rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
+        yield dgm, count_answers(rows, "conversation_hash", styling.parser)
+
+
+def read_answers(model: str, styling: Styling) -> Counted:
+    """The features of a compared model's answers."""
+    digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
+    folder = require(Path("data/answers") / model, digest, f"answers@{model}")
+    return count_answers(read_rows(folder, ["question_id", "turns"]), "question_id", styling.parser)
+
+
 def main() -> None:
     """Measure the style of every compared model and every DGM."""
     styling = load("styling", Styling)
     recipes = read_json(Path("metrics/recipes.json"))
-    responses, answers = {}, {}
-    for dgm, digests in progress(recipes["dgms"].items(), desc="styling", unit="DGMs"):
-        folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
-        rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
-        responses[dgm] = count_answers(rows, "conversation_hash", styling.parser)
-    for model in read_yaml(PARAMS)["compare"]:
-        digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
-        folder = require(Path("data/answers") / model, digest, f"answers@{model}")
-        answers[model] = count_answers(read_rows(folder, ["question_id", "turns"]), "question_id", styling.parser)
-    tables = measure(answers, responses, recipes["runs"], styling)
+    answers = {model: read_answers(model, styling) for model in read_yaml(PARAMS)["compare"]}
+    tables = measure(answers, read_responses(recipes["dgms"], styling), recipes["runs"], styling)
     with new_folder(Path("data/styling")) as folder:
         write_json(folder / "tables.json", tables)
         write_json(folder / SUMMARY, summarize(tables))

@@ -49,7 +49,7 @@ def styles(models: list[str], dgms: list[str], **counts: int) -> dict[str, Any]:
     answer = tuple(counts.get(name, 2) for name in FEATURES)
     counted = Counted({(number, 1): answer for number in range(3)})
     runs = {"tuned": {"base": "base", "sources": {"rich": {"kind": "dgm"}}}}
-    return measure_style(dict.fromkeys(models, counted), dict.fromkeys(dgms, counted), runs, STYLING)
+    return measure_style(dict.fromkeys(models, counted), dict.fromkeys(dgms, counted).items(), runs, STYLING)
 
 
 def question(number: int, *turns: dict[str, Any]) -> dict[str, Any]:

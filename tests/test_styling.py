@@ -281,7 +281,7 @@ def of(tables: dict[str, Any], run: str, dgm: str) -> dict[str, Any]:
 
 def test_a_fine_tune_that_writes_as_its_dgm_inherited_all_and_one_that_writes_as_its_base_nothing() -> None:
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*RICH), "mixed": answers(*PLAIN)}
-    tables = measure(models, {}, RUNS, SETTINGS)
+    tables = measure(models, [], RUNS, SETTINGS)
     same, none = of(tables, "tuned", "rich"), of(tables, "mixed", "rich")
     assert same["inheritance"] == {"value": 1.0, "ci95": [1.0, 1.0]} == same["direction"]
     assert same["mean"]["value"] == same["median"]["value"] == same["factor"]["value"] == 1.0
@@ -293,25 +293,27 @@ def test_a_fine_tune_that_writes_as_its_dgm_inherited_all_and_one_that_writes_as
 def test_one_that_writes_half_as_its_dgm_went_part_of_the_way() -> None:
     half = (*RICH[:2], *PLAIN[2:])
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*half)}
-    found = of(measure(models, {}, RUNS, SETTINGS), "tuned", "rich")["inheritance"]
+    found = of(measure(models, [], RUNS, SETTINGS), "tuned", "rich")["inheritance"]
     assert 0 < found["ci95"][0] <= found["value"] <= found["ci95"][1] <= 1.2
 
 
 def test_without_its_base_or_its_dgm_among_the_compared_there_is_a_reason_in_the_place_of_inheritance() -> None:
-    tables = measure({"rich": answers(*RICH), "tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}, RUNS, SETTINGS)
+    tables = measure(
+        {"rich": answers(*RICH), "tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}.items(), RUNS, SETTINGS
+    )
     assert of(tables, "tuned", "rich")["why_not"] == "its base base is not compared"
     assert of(tables, "tuned", "rich")["mean"]["value"] == 1.0
     runs = {"tuned": {"base": "base", "sources": {"plain": {"kind": "dgm"}}}}
-    other = of(measure({"tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}, runs, SETTINGS), "tuned", "plain")
+    other = of(measure({"tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}.items(), runs, SETTINGS), "tuned", "plain")
     assert other["why_not"] == "plain is not compared: it did not answer the questions"
     assert other["on"] == "responses" and other["inheritance"] is None and other["mean"]["ci95"] is None
     strangers = {"tuned": answers(*RICH), "rich": answers(*RICH, first=50), "base": answers(*PLAIN)}
-    assert of(measure(strangers, {}, RUNS, SETTINGS), "tuned", "rich")["why_not"] == "they answered no common question"
+    assert of(measure(strangers, [], RUNS, SETTINGS), "tuned", "rich")["why_not"] == "they answered no common question"
 
 
 def test_two_models_are_compared_on_the_turns_that_both_answered() -> None:
     more = Counted({**answers(*RICH).answers, (99, 1): (50,) * len(FEATURES)})
-    tables = measure({"one": more, "other": answers(*RICH)}, {}, {}, SETTINGS)
+    tables = measure({"one": more, "other": answers(*RICH)}, [], {}, SETTINGS)
     assert set(tables["pairs"]) == {"one other", "other one"}
     assert tables["pairs"]["one other"]["turns"] == 10
     assert tables["pairs"]["one other"]["mean"] == 1.0
@@ -319,7 +321,7 @@ def test_two_models_are_compared_on_the_turns_that_both_answered() -> None:
 
 
 def test_means_totals_and_intervals_are_over_questions_as_scipy_draws_them() -> None:
-    found = measure({"rich": answers(*RICH)}, {}, {}, SETTINGS)["answers"]["rich"]
+    found = measure({"rich": answers(*RICH)}, [], {}, SETTINGS)["answers"]["rich"]
     strong = found["features"]["strong"]
     per_question = np.array([[1, 1], [1, 0], [0, 1], [1, 1], [1, 1]], dtype=float)
     assert strong["total"] == per_question.sum() and strong["mean"] == 0.8
@@ -355,13 +357,13 @@ def test_the_interval_of_inheritance_is_the_one_of_drawing_whole_questions() -> 
 
 def test_a_single_question_has_numbers_and_no_interval() -> None:
     one = count_answers([{"id": 1, "turns": [said("**a**")]}], "id", "commonmark")
-    strong = measure({"one": one}, {}, {}, SETTINGS)["answers"]["one"]["features"]["strong"]
+    strong = measure({"one": one}, [], {}, SETTINGS)["answers"]["one"]["features"]["strong"]
     assert strong == {"mean": 1.0, "ci95": None, "total": 1, "total_ci95": None}
 
 
 def test_a_model_without_any_answer_is_null_and_not_zero() -> None:
     silent = count_answers([{"id": 1, "turns": [said("")]}], "id", "commonmark")
-    tables = measure({"silent": silent, "rich": answers(*RICH)}, {"silent": silent}, RUNS, SETTINGS)
+    tables = measure({"silent": silent, "rich": answers(*RICH)}, {"silent": silent}.items(), RUNS, SETTINGS)
     for found in (tables["answers"]["silent"], tables["responses"]["silent"]):
         assert found["answers"] == 0 and found["left_out"] == {"empty": 1}
         assert found["features"]["p"]["mean"] is None
@@ -373,12 +375,12 @@ def test_the_order_of_rows_and_of_models_changes_nothing() -> None:
     turned = {
         name: Counted(dict(reversed(found.answers.items())), found.left_out) for name, found in reversed(models.items())
     }
-    assert measure(models, models, RUNS, SETTINGS) == measure(turned, turned, RUNS, SETTINGS)
+    assert measure(models, models.items(), RUNS, SETTINGS) == measure(turned, turned.items(), RUNS, SETTINGS)
 
 
 def test_what_git_keeps_is_means_and_inheritance() -> None:
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*RICH)}
-    kept = summarize(measure(models, {"rich": answers(*RICH)}, RUNS, SETTINGS))
+    kept = summarize(measure(models, {"rich": answers(*RICH)}.items(), RUNS, SETTINGS))
     assert kept["answers"]["rich"]["strong"] == 0.8 and kept["responses"]["rich"]["num_answers"] == 10
     assert kept["fine_tunes"]["tuned rich"]["inheritance"]["value"] == 1.0
 
