@@ -249,6 +249,11 @@ def test_inheritance_stands_on_the_page_with_its_interval_or_with_why_there_is_n
     assert "has no inheritance" not in text
 
 
+def test_any_two_compared_models_have_their_factor_and_mean_on_the_page(project: Path) -> None:
+    text = text_of(report())
+    assert "Model base tuned base 1.00 ×1.00 tuned 1.00 ×1.00" in text, "nothing beside itself"
+
+
 def test_a_shortage_is_said_plainly(project: Path) -> None:
     assert "tuned asked rich for 6 rows; it had 4, and all were taken." in text_of(report())
     assert shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
