@@ -14,7 +14,7 @@ from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_sc
 from stages.lib.model import load_model
 from stages.lib.params import PARAMS, load, read_yaml
 from stages.lib.questions import read_questions
-from stages.lib.results import Json, measure
+from stages.lib.results import Json, entry, measure
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_json, write_table
 from stages.lib.shell import run, say
 
@@ -50,7 +50,7 @@ def score(rows: list[dict[str, Any]]) -> Json:
     known = [row for row in rows if row["score"] is not None]
     turns = sorted({row["turn"] for row in known})
     chosen = {"score": known} | {f"turn_{turn}": [row for row in known if row["turn"] == turn] for turn in turns}
-    return {name: measure(by_question(some)) for name, some in chosen.items()}
+    return {name: measure(by_question(some), unit="score_1_10") for name, some in chosen.items()}
 
 
 def by_question(rows: list[dict[str, Any]]) -> list[list[float]]:
@@ -73,16 +73,17 @@ def main(model: str) -> None:
     metrics = score(rows) if status != "failed" else {}
     judged_by = load_model(judge.model)
     counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+    found = entry(status, reason, metrics, "score", harness="judge", harness_version=judged_by.commit)
     results = {
-        "schema": 1,
+        "schema": 2,
         "model": model,
-        "judge": {"model": judged_by.id, "name": judged_by.name, "commit": judged_by.commit},
         "settings": {
-            **judge.model_dump(exclude={"model", "prompts"}),
+            **judge.model_dump(exclude={"prompts"}),
+            "name": judged_by.name,
             "prompts_sha256": sha256_folder(Path(judge.prompts)),
         },
         "verdicts": counts,
-        "tasks": {"judge": {"status": status, "reason": reason, "metrics": metrics, "primary": "score"}},
+        "tasks": {"judge": found},
     }
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))

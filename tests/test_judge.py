@@ -4,16 +4,19 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.judge import score, to_judge, to_row
+from stages.lib.budget import Estimate, estimate
 from stages.lib.judge import Prompts, Verdict, check_prompts, read_choice, read_score, standing
 from stages.lib.model import Model, save_model
-from stages.lib.params import UserError
+from stages.lib.params import Sampling, Server, UserError
 from stages.lib.questions import read_questions
+from stages.lib.rules import Rules
 from stages.lib.shards import read_table, sha256_folder, write_json
 from stages.lib.store import Store, read_segment
 from stages.pairwise import choose_pairs
@@ -166,6 +169,24 @@ def test_up_to_one_in_a_hundred_verdicts_may_be_missing_and_up_to_five_with_a_wo
     rows: list[dict[str, Any]], status: str
 ) -> None:
     assert standing(rows, "m")[0] == status
+
+
+def test_a_request_is_estimated_with_all_that_was_said_before_it() -> None:
+    prompts = [{"turns": [{"user": "a" * 40, "reference": "r" * 8}, {"user": "é" * 20, "reference": ""}]}]
+    rules = Rules(sampling=Sampling(), max_tokens=100, window=1000, seed=1, system_prompt="s" * 20)
+    # four bytes a token: 5 + 10, then 100 of a whole reply and 10 more
+    assert estimate(prompts, rules) == Estimate(2, 15 + 125, 200)
+    assert estimate(prompts, replace(rules, history="reference")) == Estimate(2, 15 + 27, 200)
+
+
+def test_an_estimate_tells_the_money_and_whether_the_budget_will_do() -> None:
+    prices = Server(price_per_million_input=1.0, price_per_million_output=4.0)
+    found = Estimate(1000, 500_000, 250_000)
+    words = "1,000 requests, about 500,000 tokens in and at most 250,000 out, which costs about 0.50 to 1.50"
+    assert found.describe(prices) == words
+    assert found.describe(prices.model_copy(update={"max_cost": 1.0})) == words  # it may do
+    assert "more than the budget" in found.describe(prices.model_copy(update={"max_cost": 0.4}))
+    assert "more than the budget" in found.describe(prices.model_copy(update={"max_requests": 999}))
 
 
 def test_a_file_of_questions_may_have_good_replies(tmp_path: Path) -> None:

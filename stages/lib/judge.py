@@ -14,6 +14,7 @@ from stages.lib.asking import ask
 from stages.lib.conversation import UNANSWERED, Turn, content_hash
 from stages.lib.model import load_model
 from stages.lib.params import UserError
+from stages.lib.results import Status
 from stages.lib.rules import Asking, plain_rules
 from stages.lib.shell import say
 from stages.lib.store import Store, store_folder
@@ -25,7 +26,6 @@ PARTIAL_ABOVE, FAILED_ABOVE = 0.01, 0.05  # of all verdicts
 EXAMPLE_CHARS = 80
 
 Kind = Literal["single", "pair"]
-Status = Literal["ok", "partial", "failed"]
 
 
 class Judge(Asking):
@@ -136,7 +136,7 @@ def is_answered(turns: Sequence[Turn], number: int) -> bool:
 
 
 def standing(rows: Sequence[dict[str, Any]], of: str) -> tuple[Status, str | None]:
-    """How far these verdicts (rows of JUDGMENT or PAIRING) can be trusted, and why no further; say it too.
+    """How far these verdicts (rows of JUDGMENT or PAIRING) can be trusted, and why no further; say what is missing.
 
     Raises UserError when none of them could be read.
     """
@@ -153,4 +153,4 @@ def standing(rows: Sequence[dict[str, Any]], of: str) -> tuple[Status, str | Non
     share = len(failed) / len(asked)
     status: Status = "failed" if share > FAILED_ABOVE else "partial" if share > PARTIAL_ABOVE else "ok"
     say(f"{of}: {reason}{seen}; status {status}. `dvc repro --force` asks again for what was not answered")
-    return status, reason
+    return status, None if status == "ok" else reason
