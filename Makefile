@@ -47,6 +47,13 @@ retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-in
 pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pin, or make pin ID="a b"
 	@python -m stages.pin $(ID)
 
+# .venv/nltk_data is where nltk looks in this environment. The last line says which WordNet it is, or that none is there.
+.PHONY: wordnet
+wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; of Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet
+	@mkdir -p .venv/nltk_data/corpora
+	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --dir .venv/nltk_data wordnet)
+	@python -m stages.lib.wordnet
+
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check

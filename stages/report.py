@@ -58,7 +58,7 @@ class Inputs:
     results: dict[str, dict[str, Any]]
     answers: dict[str, list[dict[str, Any]]]
     styling: dict[str, Any]
-    similarity: dict[str, dict[str, Any]]
+    similarity: dict[str, Any]  # summary and pairs
     throughput: dict[str, Any]
     judge: dict[str, dict[str, Any]]
     preference: dict[str, Any]
@@ -107,12 +107,22 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
         agreement=read_json(DATA / "agreement" / "tables.json"),
         styling=read_json(DATA / "styling" / "tables.json"),
+        similarity=read_similarity(DATA / "similarity"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
         **{
-            name: read_json(DATA / name / "summary.json")
-            for name in ("preference", "prompts", "similarity", "throughput")
+            name: read_json(DATA / name / "summary.json") for name in ("preference", "prompts", "throughput")
         },
     )
+
+
+def read_similarity(folder: Path) -> dict[str, Any]:
+    """The summary and the pairs, both with the most alike first."""
+
+    def sort(table: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(table.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+
+    summary, pairs = (read_json(folder / f"{name}.json") for name in ("summary", "pairs"))
+    return {"summary": summary | {"dgms": sort(summary.get("dgms", {}))}, "pairs": sort(pairs)}
 
 
 def flow(inputs: Inputs) -> list[dict[str, Any]]:

@@ -1,63 +1,133 @@
 """How alike the DGMs answer the same prompts (paper, App. A, Tab. 5), over all pairs of DGMs.
 
-In:  data/responses/<dgm>/ of every DGM
-Out: data/similarity/
+In:  data/responses/<dgm>/ of every DGM; WordNet, if `synonyms`
+Out: data/similarity/: summary.json, pairs.json (every pair), shards with the scores of every pair on every turn
 """
 
-from itertools import combinations
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
-from rouge_score.rouge_scorer import RougeScorer
 
+from stages.lib.consensus import against_references, by_prompt, counted, model_table, pair_table, spread
+from stages.lib.likeness import BATCH, METRICS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
 from stages.lib.params import Section, load
-from stages.lib.shards import new_folder, read_json, read_table, write_json
+from stages.lib.shards import SUMMARY, chunks, new_folder, read_json, read_rows, shard_path, write_json
 from stages.lib.shell import progress, run
 from stages.lib.sources import require
+from stages.lib.wordnet import fingerprint
 
-METRICS = ("rouge1", "rougeL")
+Json = dict[str, Any]
+PAIRS = "pairs.json"
+ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each group
+COLUMNS = ["conversation_hash", "turns.list.element.assistant"]
+_NAME = pa.dictionary(pa.int32(), pa.string())
+SCORE = pa.schema([  # two DGMs' replies to one turn
+    ("conversation_hash", _NAME),
+    ("turn", pa.int32()),  # from 1
+    ("one", _NAME),
+    ("other", _NAME),
+    *((metric, pa.float64()) for metric in METRICS),  # null: no score
+    ("reason", _NAME),  # why there is none
+])
 
 
 class Similarity(Section):
     """The section `similarity`."""
 
     num_prompts: int = Field(gt=0)
+    turns: Literal["first", "all"]  # of a conversation; before a later one each DGM has seen other replies, its own
+    synonyms: bool  # METEOR's, from WordNet
+    references: int = Field(ge=0)  # the paper's way besides: each DGM against so many others; 0: not
+    seed: int  # of their draw
 
 
-def first_replies(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """The reply to the first turn, by conversation."""
-    return {row["conversation_hash"]: row["turns"][0]["assistant"] for row in rows}
+def pairs_of(dgms: Sequence[str]) -> int:
+    """How many pairs there are."""
+    return len(dgms) * (len(dgms) - 1) // 2
 
 
-def compare(one: dict[str, str], other: dict[str, str], num_prompts: int) -> dict[str, float]:
-    """Mean and standard deviation over common prompts of ROUGE-1 and ROUGE-L (F1, package rouge-score, stemmed)."""
-    scorer = RougeScorer(METRICS, use_stemmer=True)
-    common = [name for name in one if one[name] and other.get(name)][:num_prompts]
-    scores = [scorer.score(one[name], other[name]) for name in common]
-    found: dict[str, float] = {"prompts": len(common)}
-    for metric in METRICS:
-        values = [score[metric].fmeasure for score in scores]
-        found[metric] = round(fmean(values), 4) if values else 0.0
-        found[f"{metric}_std"] = round(stdev(values), 4) if len(values) > 1 else 0.0
-    return found
+def to_table(dgms: Sequence[str], asked: Sequence[Asked], scores: Sequence[Scores]) -> pa.Table:
+    """One row of SCORE for each turn and pair."""
+    one, other = np.triu_indices(len(dgms), 1)
+    turns, pairs = len(asked), len(one)
+    values = np.array([found.values for found in scores])
+    columns = [
+        named(np.repeat(np.arange(turns), pairs), [row.conversation for row in asked]),
+        pa.array(np.repeat([row.turn for row in asked], pairs), pa.int32()),
+        named(np.tile(one, turns), dgms),
+        named(np.tile(other, turns), dgms),
+        *(pa.array(values[:, row].ravel(), from_pandas=True) for row in range(len(METRICS))),
+        named(np.concatenate([found.reasons for found in scores]), REASONS),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCORE)
+
+
+def named(places: Any, names: Sequence[str]) -> pa.Array:  # noqa: ANN401  (integers of any width)
+    """A column that names each row by its place in a list."""
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(names, pa.string()))
+
+
+def summarize(
+    dgms: Sequence[str], conversations: Sequence[str], scores: Sequence[Scores], similarity: Similarity
+) -> tuple[Json, Json]:
+    """The summary, and the table of pairs, of turns of these conversations; a conversation counts as their mean."""
+    num_pairs = pairs_of(dgms)
+    by_turn = np.array([found.values for found in scores]).reshape(-1, len(METRICS), num_pairs)
+    reasons = np.array([found.reasons for found in scores], dtype=np.int8).reshape(-1, num_pairs)
+    values = by_prompt(by_turn, conversations)
+    found = {
+        "prompts": len(values),
+        "turns": len(conversations),
+        "pairs": num_pairs,
+        "unscorable": counted(reasons),
+        "synonyms": similarity.synonyms,
+        "wordnet_sha256": fingerprint() if similarity.synonyms else None,
+        "dgms": model_table(dgms, values),
+        "spread": spread(values),
+    }
+    if similarity.references:
+        found["against_references"] = against_references(dgms, values, similarity.references, similarity.seed)
+    return found, pair_table(dgms, values, reasons)
 
 
 def main() -> None:
     """Compare every pair of DGMs."""
     similarity = load("similarity", Similarity)
-    replies = {}
+    rows: dict[str, Iterable[Json]] = {}
     for dgm, digests in read_json(Path("metrics/recipes.json"))["dgms"].items():
         folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
-        replies[dgm] = first_replies(read_table(folder, ["conversation_hash", "turns"]).to_pylist())
-    pairs = list(combinations(replies, 2))
-    scores = {
-        f"{one} {other}": compare(replies[one], replies[other], similarity.num_prompts)
-        for one, other in progress(pairs, desc="similarity", unit="pairs")
-    }
+        rows[dgm] = read_rows(folder, COLUMNS)
     with new_folder(Path("data/similarity")) as folder:
-        write_json(folder / "summary.json", scores)
+        write(folder, rows, similarity)
+
+
+def write(folder: Path, rows: dict[str, Iterable[Json]], similarity: Similarity, processes: int = 0) -> None:
+    """Fill the folder of the stage; 0 processes: as many as are of use."""
+    dgms = list(rows)
+    if len(dgms) < 2:
+        write_json(folder / SUMMARY, {})
+        write_json(folder / PAIRS, {})
+        return
+    if similarity.synonyms:
+        fingerprint()  # is WordNet there?
+    all_turns = similarity.turns == "all"
+    asked = side_by_side(rows, similarity.num_prompts, all_turns)
+    scored = score_all(asked, similarity.synonyms, processes or processes_for(similarity.num_prompts * pairs_of(dgms)))
+    total = None if all_turns else similarity.num_prompts
+    names, scores = [], []
+    for number, batch in enumerate(chunks(progress(scored, desc="similarity", unit="turns", total=total), BATCH)):
+        table = to_table(dgms, *zip(*batch, strict=True))
+        pq.write_table(table, shard_path(folder, number), compression="zstd", row_group_size=ROWS_PER_GROUP)
+        names += [row.conversation for row, _ in batch]
+        scores += [found for _, found in batch]
+    summary, pairs = summarize(dgms, names, scores, similarity)
+    write_json(folder / SUMMARY, summary)
+    write_json(folder / PAIRS, pairs)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from stages.lib.params import UserError, parse
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
-from stages.similarity import compare
 from stages.throughput import correlations
 from tests.project import conversation
 
@@ -142,9 +141,6 @@ def test_a_recipe_names_what_decides_the_mix_and_nothing_that_is_off() -> None:
     assert screened["contamination"] == {"then": "flag", "words": 13, "benchmarks": "digest"}
 
 
-def test_similarity_is_rouge_over_common_prompts() -> None:
-    found = compare({"p": "the cat sat", "q": "x"}, {"p": "the cat ran", "r": "x"}, 10)
-    assert found == {"prompts": 1, "rouge1": 0.6667, "rouge1_std": 0.0, "rougeL": 0.6667, "rougeL_std": 0.0}
 
 
 def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:

@@ -116,6 +116,19 @@ def choice(one: str, other: str, number: int, first: str) -> dict[str, Any]:
     return {**pair, "category": "c", "text": "", "status": "ok"}
 
 
+def write_similarity() -> None:
+    """Two DGMs that have two prompts in common; METEOR has no score."""
+    scored = {"n": 2, "mean": 0.65, "std": 0.25, "stderr": 0.1768}
+    none = {"n": 0, "mean": None, "std": None, "stderr": None}
+    scores = {"rouge1": scored, "rougeL": scored, "meteor": none}
+    summary = {
+        "prompts": 5, "pairs": 1, "synonyms": False, "unscorable": {"no_reply": 2, "no_token": 1},
+        "dgms": {"rich": scores, "plain": scores},
+    }  # fmt: skip
+    write_json(Path("data/similarity/summary.json"), summary)
+    write_json(Path("data/similarity/pairs.json"), {"rich plain": {**scores, "meteor_reversed": none}})
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished pipeline in miniature: two DGMs, one run, two compared models, one of them with a failed task."""
@@ -143,8 +156,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_model("base", HOSTILE, quiz=None)
     write_model("tuned", "**Because.**", quiz=0.9)
     write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich", "plain"]))
-    rouge = {"prompts": 0, "rouge1": 0.0, "rouge1_std": 0.0, "rougeL": 0.0, "rougeL_std": 0.0}
-    write_json(Path("data/similarity/summary.json"), {"rich plain": rouge})
+    write_similarity()
     write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
     write_json(Path("data/preference/summary.json"), judged(base=4.0, tuned=8.0))
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
@@ -265,9 +277,8 @@ def test_the_pipeline_is_counted_at_every_step(project: Path) -> None:
     assert list(steps.values()) == [9, 5, 10, 8, 4, 2]
 
 
-def test_no_common_prompts_and_imported_replies_are_not_zeros(project: Path) -> None:
+def test_imported_replies_took_no_time_that_is_known(project: Path) -> None:
     text = text_of(report())
-    assert "no common prompts no common prompts 0" in text
     assert "no time was recorded: its replies were imported" in text
 
 
@@ -281,11 +292,20 @@ def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
     write_json(Path("data/preference/summary.json"), judged())
     write_json(Path("data/styling/tables.json"), styles([], []))
-    write_json(Path("data/similarity/summary.json"), {})
+    for name in ("summary", "pairs"):
+        write_json(Path(f"data/similarity/{name}.json"), {})
     text = text_of(report())
     assert "compare names no model" in text.replace("  ", " ")
     assert "it takes two DGMs, and the profile has 1" in text
     assert "No style was measured" in text
+
+
+def test_the_page_says_how_alike_two_dgms_are_and_what_was_not_scored(project: Path) -> None:
+    text = text_of(report())
+    assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
+    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 2 rich 0.650" in text
+    assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
+    assert "2 pairs of replies of which one is blank, and by ROUGE 1 pair of which one has no Latin" in text
 
 
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
