@@ -49,10 +49,10 @@ pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pi
 
 # .venv/nltk_data is where nltk looks in this environment. The last line says which WordNet it is, or that none is there.
 .PHONY: wordnet
-wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; of Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet
+wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; or Debian's: make wordnet FROM=/usr/share/wordnet
 	@mkdir -p .venv/nltk_data/corpora
-	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --dir .venv/nltk_data wordnet)
-	@python -m stages.lib.wordnet
+	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
+	@python -m stages.lib.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
 
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train

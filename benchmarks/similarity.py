@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
+from stages.lib.consensus import SHOWN
 from stages.lib.meteor import meteor, words
 from stages.lib.rouge import rouge, tokens
 from stages.lib.shards import read_json
@@ -95,17 +96,17 @@ def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -
     start = time.process_time()
     reader()
     print(f"WordNet was read in {time.process_time() - start:.1f} s of a core\n")
-    by_rouge, theirs = rate(f"rouge-score, {num_rouge} pairs", num_rouge, lambda: theirs_rouge(pairs[:num_rouge]))
-    by_nltk, scores = rate(f"nltk, {len(pairs)} pairs", len(pairs), lambda: theirs_meteor(pairs))
     apart = [list(pair) for pair in pairs]
     forget()
-    alone, ours = rate("ours, ROUGE, the same pairs, nothing known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
-    assert [(float(one[0]), float(longest[0])) for one, longest in ours] == theirs
+    alone, of_rouge = rate("ours, ROUGE, pairs alone, nothing known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
     forget()
-    first, ours = rate("ours, METEOR, the same pairs, nothing known", 2 * len(pairs), lambda: ours_meteor(apart))
-    assert [float(one[0]) for one, _ in ours] == scores
+    first, of_meteor = rate("ours, METEOR, pairs alone, nothing known", 2 * len(pairs), lambda: ours_meteor(apart))
+    again, _ = rate("ours, METEOR, pairs alone, words known", 2 * len(pairs), lambda: ours_meteor(apart))
+    by_rouge, theirs = rate(f"rouge-score, the {num_rouge} pairs", num_rouge, lambda: theirs_rouge(pairs[:num_rouge]))
+    assert [(float(one[0]), float(longest[0])) for one, longest in of_rouge] == theirs
+    by_nltk, scores = rate(f"nltk, the {len(pairs)} pairs", len(pairs), lambda: theirs_meteor(pairs))
+    assert [float(one[0]) for one, _ in of_meteor] == scores
     print("              all of these are equal to the packages' to the last bit")
-    again, _ = rate("ours, METEOR, the same pairs, words known", 2 * len(pairs), lambda: ours_meteor(apart))
     together = [list(replies.values()) for replies in sessions.values()]
     count = sum(len(list(combinations(group, 2))) for group in together)
     forget()
@@ -136,12 +137,13 @@ def whole(sessions: dict[str, dict[str, str]]) -> None:
     )
     print(f"\n{took:.1f} s by the clock for the whole stage, {summary['pairs']} pairs on {summary['prompts']} prompts")
     print(f"at most {own:.0f} MiB here, with the file and the packages' scores, and {children:.0f} MiB in each process")
-    print(f"not scored: {summary['unscorable']}\nmean with all others | with 4 references; ± standard error")
+    print(f"not scored: {summary['unscorable']}")
+    print(f"{', '.join(SHOWN)}: mean with all others | with 4 references; ± standard error")
     some = summary["against_references"]["dgms"]
     for dgm, found in sorted(summary["dgms"].items(), key=lambda item: -item[1]["rouge1"]["mean"]):
-        cells = [f"{of[key]['mean']:.3f} ± {of[key]['stderr']:.3f}" for of in (found, some[dgm]) for key in found]
+        cells = [f"{of[key]['mean']:.3f} ± {of[key]['stderr']:.3f}" for of in (found, some[dgm]) for key in SHOWN]
         print(f"{dgm:30}", *cells[:3], "|", *cells[3:])
-    for key in ("rouge1", "rougeL", "meteor"):
+    for key in SHOWN:
         means = {pair: found[key]["mean"] for pair, found in pairs.items()}
         least, most = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
         print(f"{key}: pairs from {means[least]} ({least}) to {means[most]} ({most}); prompts {summary['spread'][key]}")
