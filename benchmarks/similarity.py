@@ -12,7 +12,6 @@ a score is counted against a score.
 import argparse
 import os
 import random
-import resource
 import time
 from collections.abc import Callable
 from itertools import combinations
@@ -86,9 +85,10 @@ def ours_meteor(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def forget() -> None:
-    """Nothing is known of any word, as in a new process."""
+    """Nothing is known of any word, as in a new process; nltk's reader too remembers what it has read."""
     stem.cache_clear()
     synonyms.cache_clear()
+    reader()._synset_offset_cache.clear()
 
 
 def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -> None:
@@ -99,11 +99,13 @@ def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -
     apart = [list(pair) for pair in pairs]
     forget()
     alone, of_rouge = rate("ours, ROUGE, pairs alone, nothing known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
+    known, _ = rate("ours, ROUGE, pairs alone, words known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
     forget()
     first, of_meteor = rate("ours, METEOR, pairs alone, nothing known", 2 * len(pairs), lambda: ours_meteor(apart))
     again, _ = rate("ours, METEOR, pairs alone, words known", 2 * len(pairs), lambda: ours_meteor(apart))
     by_rouge, theirs = rate(f"rouge-score, the {num_rouge} pairs", num_rouge, lambda: theirs_rouge(pairs[:num_rouge]))
     assert [(float(one[0]), float(longest[0])) for one, longest in of_rouge] == theirs
+    forget()
     by_nltk, scores = rate(f"nltk, the {len(pairs)} pairs", len(pairs), lambda: theirs_meteor(pairs))
     assert [float(one[0]) for one, _ in of_meteor] == scores
     print("              all of these are equal to the packages' to the last bit")
@@ -114,9 +116,11 @@ def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -
     forget()
     both, _ = rate("ours, METEOR, all pairs in both roles, nothing known", 2 * count, lambda: ours_meteor(together))
     print()
-    print(f"{alone / by_rouge:8.0f} times rouge-score on the same pairs, {matrix / by_rouge:.0f} times on all pairs")
-    print(f"{first / by_nltk:8.0f} times nltk on the same pairs, {again / by_nltk:.0f} with words known", end=", ")
-    print(f"{both / by_nltk:.0f} times on all pairs")
+    for package, rates in (("rouge-score", (alone, known, matrix)), ("nltk", (first, again, both))):
+        ratios = [f"{each / (by_rouge if package == 'rouge-score' else by_nltk):.0f}" for each in rates]
+        print(
+            f"{ratios[0]:>8} times {package} on the same pairs, {ratios[1]} with words known, {ratios[2]} on all pairs"
+        )
 
 
 def whole(sessions: dict[str, dict[str, str]]) -> None:
@@ -132,11 +136,7 @@ def whole(sessions: dict[str, dict[str, str]]) -> None:
         write(Path(folder), rows, settings)
         took = time.perf_counter() - start
         summary, pairs = (read_json(Path(folder) / f"{name}.json") for name in ("summary", "pairs"))
-    own, children = (
-        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
     print(f"\n{took:.1f} s by the clock for the whole stage, {summary['pairs']} pairs on {summary['prompts']} prompts")
-    print(f"at most {own:.0f} MiB here, with the file and the packages' scores, and {children:.0f} MiB in each process")
     print(f"not scored: {summary['unscorable']}")
     print(f"{', '.join(SHOWN)}: mean with all others | with 4 references; ± standard error")
     some = summary["against_references"]["dgms"]

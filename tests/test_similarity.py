@@ -34,6 +34,8 @@ LITERAL = [
     "The cats were sitting; the cat sat.",
     "the the the cat",
     "cat the",
+    "yes, gas and ads",
+    "ye ga an ad",
     "naïve café, it's U.S.A. 3.14",
     "機械学習 is fun 機械学習",
     "K İstanbul ΣΑΣ ﬁne ſtyle",
@@ -294,7 +296,8 @@ def test_all_turns_count_as_their_mean_and_only_the_first_prompts_do(tmp_path: P
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.75, "std": 0.3536, "stderr": 0.25}  # (1 + 0) / 2, and 1
     assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0}
     assert write_to(tmp_path / "first", rows, num_prompts=3)[1]["a b"]["rouge1"]["mean"] == 0.6667
-    assert by_prompt(np.array([1.0, np.nan, np.nan]), ["p", "p", "q"]) == pytest.approx([1, np.nan], nan_ok=True)
+    found = by_prompt(np.array([[1.0], [np.nan], [np.nan]]), ["p", "p", "q"])
+    assert found[:, 0] == pytest.approx([1, np.nan], nan_ok=True)
 
 
 def test_responses_to_other_prompts_are_an_error(tmp_path: Path) -> None:

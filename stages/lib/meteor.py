@@ -97,11 +97,11 @@ class Near(dict[int, list[int]]):
 
     def __init__(self, names: dict[str, int], synonyms: Synonyms) -> None:
         super().__init__()
-        self._names, self._spelled, self._synonyms = names, list(names), synonyms
+        self._names, self._spelled, self._known, self._synonyms = names, list(names), frozenset(names), synonyms
 
     def __missing__(self, name: int) -> list[int]:
-        known = (self._names.get(word, name) for word in self._synonyms(self._spelled[name]))
-        self[name] = [other for other in known if other != name]
+        near = self._known & self._synonyms(self._spelled[name])
+        self[name] = [other for word in near if (other := self._names[word]) != name]
         return self[name]
 
 
