@@ -109,9 +109,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         styling=read_json(DATA / "styling" / "tables.json"),
         similarity=read_similarity(DATA / "similarity"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
-        **{
-            name: read_json(DATA / name / "summary.json") for name in ("preference", "prompts", "throughput")
-        },
+        **{name: read_json(DATA / name / "summary.json") for name in ("preference", "prompts", "throughput")},
     )
 
 

@@ -141,8 +141,6 @@ def test_a_recipe_names_what_decides_the_mix_and_nothing_that_is_off() -> None:
     assert screened["contamination"] == {"then": "flag", "words": 13, "benchmarks": "digest"}
 
 
-
-
 def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:
     rows: list[dict[str, Any]] = [
         {"prompt_tokens": 30, "cached_tokens": 0, "completion_tokens": 10},
