@@ -1,6 +1,7 @@
 """Judges: what they are shown, how their verdicts are read, and judges that are dead, slow, wild or not quite sound."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -211,24 +212,18 @@ def server() -> Iterator[FakeServer]:
     fake.stop()
 
 
-@pytest.fixture
-def judged(server: FakeServer, tmp_path: Path) -> Project:
-    """The small project with 40 two-turn answers of two models, and the judge behind the server."""
-    project = make_project(tmp_path / "project", num_prompts=4)
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project with the answers of two models to 50 questions of two turns. Not to be changed."""
+    project = make_project(tmp_path_factory.mktemp("answered") / "project", num_prompts=4)
     questions = [{"question_id": n, "category": "c", "turns": [f"First {n}?", "Second?"]} for n in range(50)]
     (project.root / "demo/questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in questions))
     params = project.params()
     params["bases"] = ["base"]
     params["compare"] = ["rich", "plain"]
-    params["runtime"] |= {
-        "server": {"retry_seconds": 1.0, "timeout_seconds": 2.0},
-        "flush_conversations": 5,
-        "max_concurrent": 4,
-    }
+    params["runtime"] |= {"flush_conversations": 5, "max_concurrent": 4}
+    params["runtime"]["server"] = {"retry_seconds": 1.0, "timeout_seconds": 2.0}
     project.write_params(params)
-    judge = Model(id="base", name="Judge", location=server.address, kind="server", commit="c", parameters_billions=1.0,
-                  context_window=4000, served_name="wise")  # fmt: skip
-    save_model(project.root / "models" / "base", judge)
     project.run("python", "-m", "stages.check")
     for name in ("rich", "plain"):
         project.run("python", "-m", "stages.resolve", name)
@@ -236,6 +231,16 @@ def judged(server: FakeServer, tmp_path: Path) -> Project:
         digest = sha256_folder(project.root / "data" / "answers" / name)
         write_json(project.root / f"metrics/digests/models/{name}.json", {"answers": digest})
     return project
+
+
+@pytest.fixture
+def judged(answered: Project, server: FakeServer, tmp_path: Path) -> Project:
+    """A copy of it, with the judge behind the server."""
+    shutil.copytree(answered.root, tmp_path / "project", symlinks=True)
+    judge = Model(id="base", name="Judge", location=server.address, kind="server", commit="c", parameters_billions=1.0,
+                  context_window=4000, served_name="wise")  # fmt: skip
+    save_model(tmp_path / "project" / "models" / "base", judge)
+    return Project(tmp_path / "project")
 
 
 def judge(project: Project, code: int = 0, stage: str = "judge rich") -> str:
@@ -295,6 +300,15 @@ class TestTheStages:
         server.faults = [5.0, 5.0]  # and so for as long as it is asked again
         output = judge(judged)
         assert summary(judged)["ok"] >= 98 and "Traceback" not in output
+
+    def test_what_was_refused_is_asked_again_and_nothing_else(self, judged: Project, server: FakeServer) -> None:
+        server.faults = [400, 400]
+        assert "2 of 100 verdicts are missing, 2 of them because: the server refuses it (HTTP 400)" in judge(judged)
+        assert (summary(judged)["status"], summary(judged)["failed"]) == ("partial", 2)
+        asked = len(server.asked)
+        judge(judged)
+        assert len(server.asked) == asked + 3  # one asks whether the judge is there
+        assert (summary(judged)["status"], summary(judged)["failed"]) == ("ok", 0)
 
     def test_a_judge_that_answers_nonsense_ends_in_one_line_with_an_example(
         self, judged: Project, server: FakeServer
