@@ -54,8 +54,8 @@ class Thesaurus:
     """A WordNet of a few words, as nltk asks it. A synonym can be several words, capitalised, or lead one way only."""
 
     SENSES: ClassVar = {
-        "film": ["movie", "picture"],
-        "movi": ["film"],
+        "film": ["cat", "sat", "movie"],
+        "movi": ["film", "of"],
         "big": ["large", "Huge", "well_grown"],
         "larg": ["big"],
     }
