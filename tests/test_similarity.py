@@ -34,6 +34,8 @@ LITERAL = [
     "The cats were sitting; the cat sat.",
     "the the the cat",
     "cat the",
+    "film x1",
+    "sat mat cat x1",
     "yes, gas and ads",
     "ye ga an ad",
     "naïve café, it's U.S.A. 3.14",
