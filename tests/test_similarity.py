@@ -312,6 +312,14 @@ def test_one_dgm_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     assert run_on(tmp_path, {"a": ["x"]}) == ({}, {})
 
 
+def test_without_prompts_or_with_blank_replies_only_there_is_a_summary_without_means(tmp_path: Path) -> None:
+    for name, replies in (("none", []), ("blank", [" ", None])):
+        summary, pairs = write_to(tmp_path / name, {dgm: [row("p", said) for said in replies] for dgm in "abc"})
+        assert pairs["a b"]["rouge1"] == {"n": 0, "mean": None, "std": None, "stderr": None}
+        assert summary["dgms"]["a"]["meteor"]["n"] == 0 and summary["spread"]["rouge1"]["mean"]["p50"] is None
+        assert summary["unscorable"]["no_reply"] == 3 * len(replies)
+
+
 def test_two_processes_give_the_bytes_of_one_over_several_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
