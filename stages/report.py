@@ -236,7 +236,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
             name: intervals({key: row[name] for key, row in table["rows"].items()}, colour, f"{name} by model")
             for name in columns
         },
-        "judge": draw_judge(inputs.preference["models"], colour),
+        "judge": draw_judge({model: inputs.preference["models"][model] for model in inputs.compare}, colour),
         "styles": {
             dgm: bars(rows, colour, most, f"markup per answer: {dgm} and the fine-tunes on it")
             for dgm, rows in styles.items()

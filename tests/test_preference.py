@@ -296,6 +296,7 @@ def test_two_turns_alike_of_each_question_say_no_more_than_one():
         ([1, 0, -1], [5, 5, 5], "the lengths differ by the same on every turn"),
         ([1, 1, -1], [5, 3, -2], "the length alone tells who is preferred"),
         ([-1, 0, 1], [5, 3, -2], "the length alone tells who is preferred"),
+        ([1, -1, 1], [5, 3, 2], "one model's replies are the longer ones on every turn"),
         ([1], [5], "fewer than two turns"),
         ([np.nan, np.nan], [5, 3], "fewer than two turns"),
     ],

@@ -50,6 +50,8 @@ def undefined(share: Floats, d: Floats) -> str:
         return "one model is preferred on every turn"
     if (d == d[0]).all():
         return "the lengths differ by the same on every turn"
+    if (d > 0).all() or (d < 0).all():
+        return "one model's replies are the longer ones on every turn"
     won, lost = d[share > 0], d[share < 1]  # a tie is half of each
     if won.min() >= lost.max() or lost.min() >= won.max():
         return "the length alone tells who is preferred"
