@@ -27,6 +27,7 @@ from stages.lib.consensus import SHOWN
 from stages.lib.meteor import meteor, words
 from stages.lib.rouge import rouge, tokens
 from stages.lib.shards import read_json
+from stages.lib.shell import plainly
 from stages.lib.stems import stem
 from stages.lib.wordnet import reader, synonyms
 from stages.similarity import Similarity, write
@@ -164,4 +165,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plainly("benchmarks.similarity"):
+        main()

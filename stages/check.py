@@ -36,6 +36,7 @@ from stages.lib.rules import Generate
 from stages.lib.shards import write_json
 from stages.lib.shell import run
 from stages.lib.tasks import Evaluate
+from stages.lib.wordnet import fingerprint
 
 SECTIONS: dict[str, type[Section]] = {
     "prompts": prompts.Prompts,
@@ -203,6 +204,8 @@ def main() -> None:
     check_params(params, str(PARAMS))
     if find_python():  # else `train` checks them, where it runs
         check_keys(params["train"].get("axolotl", {}))
+    if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
+        fingerprint()
     write_json(Path("data/checked/templates.json"), template_digests())
     for path in sorted(Path("stages").glob("[!_]*.py")):
         if path.stem not in NO_STAGE:
