@@ -33,9 +33,10 @@ from stages.lib.judge import Judge, check_prompts
 from stages.lib.model import CATALOGUE, read_entry, read_template
 from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
 from stages.lib.rules import Generate
-from stages.lib.shards import write_json
+from stages.lib.shards import sha256_folder, write_json
 from stages.lib.shell import run
 from stages.lib.tasks import Evaluate
+from stages.lib.verdicts import TIE
 from stages.lib.wordnet import fingerprint
 
 SECTIONS: dict[str, type[Section]] = {
@@ -97,6 +98,8 @@ def check_params(params: dict[str, Any], where: str) -> None:
 
 def check_id(name: object, where: str) -> None:
     """Raise UserError unless a name can be a DVC key and a folder."""
+    if name == TIE:
+        raise UserError(f"{where}: {name!r} is what a judge says of two equal replies, and so no id")
     if not isinstance(name, str) or not re.match(ID, name):
         raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
 
@@ -117,9 +120,17 @@ def check_lists(params: dict[str, Any], where: str) -> None:
     both = set(params["dgms"]) & set(params["bases"])
     if both:
         raise UserError(f"{where}: {sorted(both)[0]!r} is in dgms and in bases; one of them is enough")
+    check_compared(params, where)
+
+
+def check_compared(params: dict[str, Any], where: str) -> None:
+    """Raise UserError unless everything that is compared is a run, or a model with weights."""
+    runs = params["mix"]["runs"]
     for value in params["compare"]:
-        if value not in (*params["dgms"], *params["bases"], *params["mix"]["runs"]):
+        if value not in (*params["dgms"], *params["bases"], *runs):
             raise UserError(f"{where}: compare names {value!r}, which is no id of dgms, bases or mix.runs")
+        if value not in runs and not has_weights(value):
+            raise UserError(f"{where}: compare names {value!r}, which has no weights here to evaluate")
 
 
 def check_runs(params: dict[str, Any], where: str) -> None:
@@ -143,8 +154,7 @@ def check_base(base: str, models: list[str], where: str) -> None:
     """Raise UserError unless a run's base is a model of the profile that has weights here."""
     if base not in models:
         raise UserError(f"{where}.base: {base!r} is no id of bases or dgms")
-    entry = read_entry(base)
-    if entry.server or entry.import_:
+    if not has_weights(base):
         raise UserError(f"{where}.base: {base!r} has no weights to train: its file names no repository or path")
 
 
@@ -165,6 +175,12 @@ def check_judge(params: dict[str, Any], where: str) -> None:
         met.add(pair)
 
 
+def has_weights(model: str) -> bool:
+    """Whether a model of the catalogue can be loaded, and is not only asked for replies, or for those that exist."""
+    entry = read_entry(model)
+    return not (entry.server or entry.import_)
+
+
 def check_source(source: str, where: str) -> None:
     """Raise UserError for a path that DVC's experiments, which run in a copy of the repository, cannot see."""
     if source.startswith(".."):
@@ -183,6 +199,8 @@ def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
         section, _, key = name.partition(".")
         value = params[section][key] if key else params[section]
         found[name] = sorted(value or {}) if name == "auxiliary" else value
+    if stage == "evaluate" and (folder := params["evaluate"]["alpaca_eval_data"]):
+        found["alpaca_eval_data"] = sha256_folder(Path(folder))
     if stage == "agreement":
         found["families"] = {model: read_entry(model).family for model in (*params["dgms"], *params["bases"])}
     return found

@@ -85,7 +85,7 @@ def evaluate_by_evalchemy(model: Model, settings: Evaluate, work: Path) -> dict[
 
 def settings_of(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
     """What results.json says of how the model was run."""
-    asked = settings.model_dump(exclude={"tasks", "evalchemy", "averages"})
+    asked = settings.model_dump(exclude={"tasks", "evalchemy", "averages", "tasks_folder", "alpaca_eval_data"})
     ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
     return {**asked, **ran_with, **facts, "system_prompt": model.system_prompt}
 

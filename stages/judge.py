@@ -15,6 +15,7 @@ from stages.lib.model import load_model
 from stages.lib.params import PARAMS, load, read_yaml
 from stages.lib.questions import read_questions
 from stages.lib.results import Json, entry, measure
+from stages.lib.rules import engine_of
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_json, write_table
 from stages.lib.shell import run, say
 
@@ -69,7 +70,7 @@ def main(model: str) -> None:
     asked = to_judge(answers, questions, Prompts(Path(judge.prompts)))
     verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
     rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
-    status, reason = standing(rows, model)
+    status, reason = standing(rows, f"judge@{model}")
     metrics = score(rows) if status != "failed" else {}
     judged_by = load_model(judge.model)
     counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
@@ -79,6 +80,7 @@ def main(model: str) -> None:
         "model": model,
         "settings": {
             **judge.model_dump(exclude={"prompts"}),
+            "engine": engine_of(judged_by, judge.engine),
             "name": judged_by.name,
             "prompts_sha256": sha256_folder(Path(judge.prompts)),
         },
@@ -94,6 +96,8 @@ def main(model: str) -> None:
         )
     if metrics:
         say(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
+    else:
+        say(f"{model}: no score: {reason}")
 
 
 if __name__ == "__main__":

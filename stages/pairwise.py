@@ -85,7 +85,7 @@ def main() -> None:
     asked = [row for pair in pairs for row in to_judge(pair, answers, questions, prompts)]
     verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
     rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
-    status, reason = standing(rows, "pairs")
+    status, reason = standing(rows, "pairwise")
     counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from stages.lib.bootstrap import Bootstrap, Floats
@@ -36,6 +37,7 @@ from stages.lib.sources import require
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
 from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, exact_tests, nothing, presence, sampled_winners
 
+PAIRWISE = Path("data/pairwise")
 DIGITS = 4  # significant ones, of what git keeps
 DIFFERENT = 0.05  # the largest q of words that are named in the summary
 WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}
@@ -190,15 +192,24 @@ def measure(
     }), tables
 
 
+def trusted(table: pa.Table, folder: Path) -> pa.Table:
+    """A judge's verdicts; where too many failed, none of them counts."""
+    if read_json(folder / SUMMARY)["status"] != "failed":
+        return table
+    place, status = table.schema.get_field_index("status"), table["status"]
+    return table.set_column(place, "status", pc.if_else(pc.equal(status, "ok"), "failed", status))
+
+
 def main() -> None:
     """Compare the judgments of all compared models."""
     preference = load("preference", Preference)
     judgments = {}
     for model in read_yaml(PARAMS)["compare"]:
         digest = read_json(Path("metrics/digests/models") / f"{model}.json")["judgments"]
-        judgments[model] = read_table(require(Path("data/judgments") / model, digest, f"judge@{model}"), COLUMNS)
+        folder = require(Path("data/judgments") / model, digest, f"judge@{model}")
+        judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
-    summary, tables = measure(judgments, read_table(Path("data/pairwise")), runs, preference)
+    summary, tables = measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference)
     with new_folder(Path("data/preference")) as folder:
         write_json(folder / SUMMARY, summary)
         for key, table in tables.items():

@@ -79,7 +79,7 @@ def wanted(name: str, entry: Run, mix: Mix, digests: Digests) -> Amounts:
     rows = entry.rows or mix.size
     factor = rows / PAPER_SIZE if mix.scale_auxiliary else 1
     dgms = split(rows, entry.dgms) if entry.dgms else {}
-    found: Amounts = {source: {"rows": count} for source, count in dgms.items()}
+    found: Amounts = {source: {"rows": count} for source, count in dgms.items() if entry.dgms[source]}
     shares: dict[str, float] = {}
     for source, amount in entry.auxiliary.items():
         if amount == "all":

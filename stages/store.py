@@ -1,6 +1,6 @@
-"""The store of finished conversations: list, verify, refill and prune it. A command, not a stage.
+"""The store of finished conversations and of judges' verdicts: list, verify, refill and prune it. Not a stage.
 
-python -m stages.store list                   what it holds, by DGM
+python -m stages.store list                   what it holds, by DGM and judge (<judge>.verdicts)
 python -m stages.store verify [DGM ...]       read every segment; exit 1 when one is torn or foreign
 python -m stages.store add [DGM ...]          put data/responses/<dgm>, from `dvc pull` say, into it
 python -m stages.store prune [DGM ...]        one segment instead of many, without the torn ones and repeated rows;
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.engine import Usage
+from stages.lib.judge import VERDICTS
 from stages.lib.ledger import COST, charge
 from stages.lib.params import UserError
 from stages.lib.shards import read_table
@@ -96,7 +97,9 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
         kept = first_rows(table)
         if failed:
             kept = kept.filter(pc.not_equal(kept["status"], "failed"))
-        if unused:
+        if unused and store.dgm.endswith(VERDICTS):
+            say(f"{store.dgm}: a judge's verdicts are all kept")
+        elif unused:
             used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
             kept = kept.filter(pc.is_in(kept["identity"], value_set=used))
         if len(segments) > 1 or kept.num_rows < table.num_rows:

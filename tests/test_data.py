@@ -102,6 +102,7 @@ def test_weights_split_the_size_exactly() -> None:
 def test_a_run_asks_for_its_own_rows_else_for_mix_size_and_auxiliary_scales_only_when_told() -> None:
     entry = Run(base="b", dgms={"a": 1.0}, auxiliary={"m": 99_800})
     assert amounts(entry) == {"a": {"rows": 10}, "m": {"rows": 99_800}}
+    assert amounts(Run(base="b", dgms={"a": 1.0, "c": 0.0})) == {"a": {"rows": 10}}  # of weight 0: no source at all
     own = entry.model_copy(update={"rows": 246_750})
     assert amounts(own) == {"a": {"rows": 246_750}, "m": {"rows": 99_800}}
     scaled = MIX.model_copy(update={"scale_auxiliary": True, "size": 123_375})

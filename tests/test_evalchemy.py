@@ -314,6 +314,7 @@ def alpaca(folder, preferences, **result):
     items = [{"instruction": f"Do {number}"} for number in range(len(preferences))]
     for name in ("alpaca_eval.json", "alpaca_eval_gpt4_baseline.json"):
         write(clone / ALPACA_DATA / name, items)
+    (clone / ALPACA_DATA / "df_gamed.csv").write_text("made,up\n")
     rows = [
         item
         | {
@@ -615,7 +616,7 @@ def test_the_environment_or_a_model_behind_a_server_judges(monkeypatch):
     monkeypatch.delenv("REWILD_API_KEY", raising=False)
     assert find_judge("small", None) == Judge("small", "https://api.openai.com/v1", "sk-1")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://here/v1")
-    assert find_judge("small", None) == Judge("small", "http://here/v1", "sk-1")
+    assert find_judge("small", None) == Judge("small", "http://here/v1", "EMPTY")  # OpenAI's key is for OpenAI
     server = TUNED.model_copy(update={"kind": "server", "location": "http://there/v1", "served_name": "large"})
     assert find_judge("small", server) == Judge("large", "http://there/v1", "EMPTY")
 

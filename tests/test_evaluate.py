@@ -214,6 +214,12 @@ def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():
         assert reason_of(error) == "OSError: no demo/rows.jsonl there"
 
 
+def test_a_reason_names_no_folder_of_the_machine_and_keeps_addresses():
+    lost = FileNotFoundError(2, "No such file", "/somewhere/rewild-evaluate-a1b2/x.yaml")
+    assert reason_of(lost) == "FileNotFoundError: [Errno 2] No such file: 'x.yaml'"
+    assert reason_of(ValueError("http://host/v1/models of a/b")) == "ValueError: http://host/v1/models of a/b"
+
+
 def test_a_group_says_the_version_and_the_examples_of_its_tasks():
     assert said_of({"bbh": "N/A", "one": 1.0, "two": 1.0}, "bbh") == "1.0"
     assert said_of({"bbh": "N/A", "one": 3, "two": 5}, "bbh") == "3, 5"

@@ -207,6 +207,7 @@ def test_ctrl_c_ends_both_and_leaves_nothing_behind(sleeping, project, tmp_path)
         ("Loading\nKilled by the kernel\n", "Killed by the kernel"),
         ("tiny: quiz (1 of 2)\n  0%|   | 0/6\r 50%|█  | 3/6\n\n", "tiny: quiz (1 of 2)"),
         ("\x1b[31mred", "\\x1b[31mred"),
+        ("/home/me/.venv/lib/x.py:12: UserWarning: hm", "x.py:12: UserWarning: hm"),
         ("  0%|   | 0/6\n", "none"),
         ("", "none"),
     ],

@@ -9,16 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stages.judge import score, to_judge, to_row
 from stages.lib.budget import Estimate, estimate
-from stages.lib.judge import Prompts, Verdict, check_prompts, read_choice, read_score, standing
+from stages.lib.judge import Prompts, Verdict, check_prompts, read_score, standing
 from stages.lib.model import Model, save_model
 from stages.lib.params import Sampling, Server, UserError
 from stages.lib.questions import read_questions
 from stages.lib.rules import Rules
-from stages.lib.shards import read_table, sha256_folder, write_json
+from stages.lib.shards import read_table, sha256_folder, write_json, write_table
 from stages.lib.store import Store, read_segment
 from stages.pairwise import choose_pairs
 from stages.pairwise import to_judge as to_judge_pairs
@@ -128,7 +129,6 @@ class TestReadingAVerdict:
     def test_a_choice_names_the_model_that_was_shown_under_the_letter(self, text: str, winner: str | None) -> None:
         row = to_row_of_pair({"one": "a", "other": "b", "first": "b", "prompt": ""}, Verdict(text, ""))
         assert row["winner"] == winner and row["status"] == ("ok" if winner else "failed")
-        assert read_choice(Verdict(text, ""))[0] in {"A", "B", "C", None}
 
     def test_scores_of_one_question_are_a_cluster(self) -> None:
         rows: list[dict[str, Any]] = [
@@ -265,6 +265,28 @@ class TestTheStages:
         assert len(server.asked) == asked
         assert [path.read_bytes() for path in sorted((judged.root / "data").rglob("*.parquet"))] == before
 
+    def test_pruning_what_no_response_uses_keeps_the_verdicts(self, judged: Project, server: FakeServer) -> None:
+        judge(judged)
+        asked = len(server.asked)
+        output = judged.run("python", "-m", "stages.store", "prune", "--unused", "base.verdicts")
+        assert "base.verdicts: a judge's verdicts are all kept" in output and "100 conversations kept" in output
+        judge(judged)
+        assert len(server.asked) == asked
+
+    def test_the_results_name_the_judge_as_it_was_asked(self, judged: Project) -> None:
+        judge(judged)
+        settings = judged.json("data/judgments/rich/results.json")["settings"]
+        assert (settings["engine"], settings["model"], settings["name"]) == ("openai", "base", "Judge")
+
+    def test_a_model_without_any_reply_has_no_score_and_a_reason(self, judged: Project, server: FakeServer) -> None:
+        table = read_table(judged.root / "data/answers/rich")
+        rows = [{**row, "turns": []} for row in table.to_pylist()]
+        write_table(judged.root / "data/answers/rich", pa.Table.from_pylist(rows, schema=table.schema))
+        assert "rich: no score: there is no reply to judge" in judge(judged)
+        found = summary(judged)
+        assert (found["score"], found["status"], found["unanswered"]) == (None, "failed", 100)
+        assert server.asked == []
+
     def test_both_orders_of_a_pair_are_kept(self, judged: Project) -> None:
         judge(judged, stage="pairwise")
         rows = read_table(judged.root / "data/pairwise").to_pylist()
@@ -280,7 +302,7 @@ class TestTheStages:
     def test_a_judge_that_dies_on_the_way_is_paid_for_once(self, judged: Project, server: FakeServer) -> None:
         server.says = dies_after(30, server)
         assert "Traceback" not in judge(judged, code=1)
-        segments = Store(judged.root / ".dvc" / "store", "base").segments()
+        segments = Store(judged.root / ".dvc" / "store", "base.verdicts").segments()
         kept = sum(table.num_rows for table in map(read_segment, segments) if table)
         assert 20 < kept < 40
         again = FakeServer(server.server_address[1])
@@ -342,7 +364,7 @@ class TestTheStages:
         params["runtime"]["server"] |= {"price_per_million_output": 1e5, "max_cost": 20.0}
         judged.write_params(params)
         output = judge(judged, code=1)
-        assert "more than the budget" not in output or "max_cost 20" in output
+        assert "which costs about 0.00 to 10000.00" in output  # 100 requests of at most 1,000 tokens
         assert "the budget of this run is spent" in output and "Traceback" not in output
         params["runtime"]["server"]["max_cost"] = 0.0
         judged.write_params(params)

@@ -76,6 +76,12 @@ def train_a_server(params: dict[str, Any]) -> None:
     params["mix"]["runs"]["new"] = {**RUN, "base": "far"}
 
 
+def compare_a_server(params: dict[str, Any]) -> None:
+    train_a_server(params)
+    del params["mix"]["runs"]["new"]
+    params["compare"].append("far")
+
+
 RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
 MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("mix", sizee=3), "p.yaml: mix.sizee: no such key; known keys: seed, size, scale_auxiliary"),
@@ -90,6 +96,8 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda p: p.update(dgms=["rich", "rich"]), "dgms must be a list of different ids"),
     (lambda p: p.update(dgms=["qwen2.5"]), "'qwen2.5' is not an id: use lower-case letters, digits, - and _"),
     (lambda p: p.update(bases=["base", "rich"]), "'rich' is in dgms and in bases"),
+    (compare_a_server, "compare names 'far', which has no weights here to evaluate"),
+    (lambda p: p["mix"]["runs"].update(tie=RUN), "'tie' is what a judge says of two equal replies, and so no id"),
     (lambda p: p.update(compare=["rewild"]), "compare names 'rewild', which is no id of dgms, bases or mix.runs"),
     (lambda p: p["mix"]["runs"].update(new={**RUN, "base": "x"}), "mix.runs.new.base: 'x' is no id of bases or dgms"),
     (lambda p: p["mix"]["runs"].update(new={**RUN, "dgms": {"x": 1.0}}), "mix.runs.new.dgms: 'x' is not in dgms"),

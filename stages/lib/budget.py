@@ -92,15 +92,12 @@ def estimate(prompts: Iterable[dict[str, Any]], rules: Rules) -> Estimate:
     """
     requests = prompt_tokens = 0
     for prompt in prompts:
-        said = len(rules.system_prompt.encode()) / BYTES_PER_TOKEN
+        said = num_tokens(rules.system_prompt)
         for turn in prompt["turns"]:
-            said += len(turn["user"].encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN
+            said += num_tokens(turn["user"])
             prompt_tokens += round(said)
             requests += 1
-            own = rules.history == "own"
-            said += (
-                rules.max_tokens if own else len(turn["reference"].encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN
-            )
+            said += rules.max_tokens if rules.history == "own" else num_tokens(turn["reference"])
     return Estimate(requests, prompt_tokens, requests * rules.max_tokens)
 
 

@@ -30,7 +30,7 @@ class Tuned:
     def teachers(self) -> str:
         """Its DGMs in words, with their shares where these are not equal."""
         equal = len(set(self.weights.values())) == 1
-        return " + ".join(name if equal else f"{share:.2g} {name}" for name, share in sorted(self.weights.items()))
+        return " + ".join(name if equal else f"{share:g} {name}" for name, share in sorted(self.weights.items()))
 
     @property
     def dgm(self) -> str:

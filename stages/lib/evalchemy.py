@@ -22,6 +22,7 @@ from stages.lib.evalchemy_place import COMMIT, Place, check_judge, find_judge, f
 from stages.lib.evalchemy_results import (
     ALPACA_BASELINE,
     ALPACA_DATA,
+    ALPACA_GAMED,
     ALPACA_ITEMS,
     BENCHMARKS,
     MIX_DATA,
@@ -36,12 +37,12 @@ from stages.lib.results import Json, Status, entry
 from stages.lib.shards import write_text
 from stages.lib.shell import progress, say
 from stages.lib.tasks import Evaluate
+from stages.lib.words import without_folders
 
 ROOT = str(Path(__file__).absolute().parents[2])
 LOGS = Path(".dvc/tmp/rewild/evalchemy")  # all that Evalchemy said, one file per model and task
 ANNOTATOR = "gpt-4o-mini-2024-07-18"  # a judge that all three tasks know; the server is asked for its own model
 ALPACA_HUB = "tatsu-lab/alpaca_eval"
-ALPACA_GAMED = "df_gamed.csv"  # what the length control is fitted on
 MAX_TOKENS = 1024  # Evalchemy's own, of MTBench and alpaca_eval
 HARNESS_TOKENS = 256  # that lm-eval leaves room for, however long a reply may get; MixEval's limit
 CPU_BATCH = 8  # rows per step
@@ -230,9 +231,7 @@ class Run:
     def explain(self, error: Exception) -> str:
         """A reason in one line, without the key, alike on every machine."""
         text = f"{error}" if isinstance(error, ValueError | UserError) else f"{type(error).__name__}: {error}"
-        for path in (self.folder, self.place.home, Path.cwd()):
-            text = text.replace(f"{path.absolute()}/", "")
-        return self.place.judge.hide(" ".join(text.split()))[:400]
+        return self.place.judge.hide(without_folders(" ".join(text.split())))[:400]
 
 
 def copy_clone(home: Path, task: str, clone: Path) -> None:

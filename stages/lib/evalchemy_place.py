@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stages.lib.child import main_checkout
-from stages.lib.keys import key_for
+from stages.lib.keys import NO_KEY, key_for
 from stages.lib.model import Model
 
 COMMIT = "6ed674159b37f740f2353a86f596f49f6ac13c19"  # of github.com/mlfoundations/evalchemy; `make evalchemy` reads it
@@ -89,11 +89,16 @@ def git(home: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def find_judge(name: str, judge: Model | None) -> Judge | None:
-    """The judge: a model behind a server, else `name` at $OPENAI_BASE_URL, else at OpenAI's with $OPENAI_API_KEY."""
+    """The judge: a model behind a server, else `name` at $OPENAI_BASE_URL, else at OpenAI's if there is a key.
+
+    OpenAI's own key goes to no other address than OpenAI's; another server's is $REWILD_API_KEY.
+    """
     if judge is not None:
         return Judge(judge.served_name, judge.location, key_for(judge.location))
-    address, key = os.environ.get("OPENAI_BASE_URL", ""), os.environ.get("OPENAI_API_KEY", "")
-    return Judge(name, address or OPENAI, key or "EMPTY") if address or key else None
+    address = os.environ.get("OPENAI_BASE_URL", "")
+    if not address and key_for(OPENAI) == NO_KEY:
+        return None
+    return Judge(name, address or OPENAI, key_for(address or OPENAI))
 
 
 def check_judge(judge: Judge) -> None:

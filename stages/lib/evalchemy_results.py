@@ -14,9 +14,8 @@ from math import fsum, isclose, isfinite
 from pathlib import Path
 from typing import Any
 
-from stages.lib.results import Json, Status, Unit, entry, measure
+from stages.lib.results import FAILED_ABOVE, PARTIAL_ABOVE, Json, Status, Unit, entry, measure
 
-PARTIAL, FAILED = 0.01, 0.05  # above these shares of verdicts without a score a task is partial, or failed
 BENCHMARKS = Path("eval/chat_benchmarks")
 MT_BENCH = BENCHMARKS / "MTBench/fastchat/llm_judge/data/mt_bench"
 MIX_EVAL = BENCHMARKS / "MixEval"
@@ -25,6 +24,7 @@ MIX_SPLITS = {"freeform": ("free-form", "ff"), "multichoice": ("multiple-choice"
 ALPACA = BENCHMARKS / "alpaca_eval/src/alpaca_eval"
 ALPACA_DATA = Path("data/alpaca_eval")
 ALPACA_ITEMS, ALPACA_BASELINE = "alpaca_eval.json", "alpaca_eval_gpt4_baseline.json"
+ALPACA_GAMED = "df_gamed.csv"  # what the length control is fitted on
 ROUNDING = 1e-3  # Evalchemy gives MixEval's scores with three digits
 
 
@@ -191,7 +191,7 @@ def multichoice_score(text: str, item: Json) -> float | None:
 
 def read_alpaca(clone: Path, result: Json) -> Read:
     """AlpacaEval 2: how far the judge prefers each answer to the baseline's; the length control is alpaca_eval's."""
-    files = [clone / ALPACA_DATA / name for name in (ALPACA_ITEMS, ALPACA_BASELINE)]
+    files = [clone / ALPACA_DATA / name for name in (ALPACA_ITEMS, ALPACA_BASELINE, ALPACA_GAMED)]
     rows = json.loads(only(clone / ALPACA, "evaluators_configs/*/annotations_seed0_configs.json").read_text("utf-8"))
     verdicts = once(rows, lambda row: row["instruction"])
     items = [item["instruction"] for item in json.loads(files[0].read_text(encoding="utf-8"))]
@@ -233,10 +233,10 @@ READERS: dict[str, Callable[[Path, Json], Read]] = {
 def status_of(failed: int, verdicts: int) -> tuple[Status, str | None]:
     """The status of a task, and the reason, by how many verdicts the judge failed to give."""
     share = failed / verdicts
-    if share <= PARTIAL:
+    if share <= PARTIAL_ABOVE:
         return "ok", None
     reason = f"the judge gave no score for {failed} of {verdicts} answers ({share:.1%})"
-    return ("partial", f"{reason}; the numbers are over the others") if share <= FAILED else ("failed", reason)
+    return ("partial", f"{reason}; the numbers are over the others") if share <= FAILED_ABOVE else ("failed", reason)
 
 
 def read_run(clone: Path, out: Path, task: str, primary: str, version: str, cut: int = 0) -> tuple[Json, list[Json]]:

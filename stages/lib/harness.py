@@ -34,7 +34,7 @@ from stages.lib.results import Json, describe, entry, labels, read_samples, reas
 from stages.lib.shards import read_json, write_json, write_text
 from stages.lib.shell import say
 from stages.lib.tasks import Evaluate, check_scorer, find_tasks, load_task
-from stages.lib.words import visible
+from stages.lib.words import visible, without_folders
 
 JOB, CURRENT, FACTS, REFUSAL, WORDS = "job.json", "current.json", "facts.json", "refusal.txt", "words.txt"
 BAR = re.compile(r"\d+%\|")  # a line of tqdm's
@@ -117,7 +117,7 @@ def relay(log: BinaryIO) -> None:
 def last_line(text: str) -> str:
     """The last line that is no progress bar."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not BAR.search(line)]
-    return visible(lines[-1], 200) if lines else "none"
+    return visible(without_folders(lines[-1]), 200) if lines else "none"
 
 
 def failure(reason: str, primary: str) -> Json:

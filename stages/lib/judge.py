@@ -14,7 +14,7 @@ from stages.lib.asking import ask
 from stages.lib.conversation import UNANSWERED, Turn, content_hash
 from stages.lib.model import load_model
 from stages.lib.params import UserError
-from stages.lib.results import Status
+from stages.lib.results import FAILED_ABOVE, PARTIAL_ABOVE, Status
 from stages.lib.rules import Asking, plain_rules
 from stages.lib.shell import say
 from stages.lib.store import Store, store_folder
@@ -22,8 +22,8 @@ from stages.lib.store import Store, store_folder
 SCORE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 CHOICE = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 LOWEST, HIGHEST = 1, 10
-PARTIAL_ABOVE, FAILED_ABOVE = 0.01, 0.05  # of all verdicts
 EXAMPLE_CHARS = 80
+VERDICTS = ".verdicts"  # after a judge's id, which has no dot: its place in the store
 
 Kind = Literal["single", "pair"]
 
@@ -93,7 +93,7 @@ def hear(prompts: Sequence[str], judge: Judge) -> list[Verdict]:
         {"conversation_hash": name, "turns": [{"user": prompt, "reference": ""}]}
         for name, prompt in dict(zip(names, prompts, strict=True)).items()
     ]
-    store = Store(store_folder(), judge.model)
+    store = Store(store_folder(), judge.model + VERDICTS)
     with store.held():
         rules = plain_rules(model, judge)
         places = ask(lambda: iter(rows), model, rules, judge.engine, store, unit="verdicts", again=True)
@@ -135,12 +135,14 @@ def is_answered(turns: Sequence[Turn], number: int) -> bool:
     return len(turns) >= number and turns[number - 1]["finish_reason"] not in UNANSWERED
 
 
-def standing(rows: Sequence[dict[str, Any]], of: str) -> tuple[Status, str | None]:
+def standing(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | None]:
     """How far these verdicts (rows of JUDGMENT or PAIRING) can be trusted, and why no further; say what is missing.
 
     Raises UserError when none of them could be read.
     """
     asked = [row for row in rows if row["status"] != "unanswered"]
+    if rows and not asked:
+        return "failed", "there is no reply to judge"
     failed = [row for row in asked if row["status"] == "failed"]
     if not failed:
         return "ok", None
@@ -149,8 +151,10 @@ def standing(rows: Sequence[dict[str, Any]], of: str) -> tuple[Status, str | Non
     reason = f"{len(failed)} of {len(asked)} verdicts are missing, {count} of them because: {most}"
     seen = f" (such as {example!r})" if example else ""
     if len(failed) == len(asked):
-        raise UserError(f"{of}: no verdict could be read: {most}{seen}; is this a model that can judge?")
+        raise UserError(f"{stage}: no verdict could be read: {most}{seen}; is this a model that can judge?")
     share = len(failed) / len(asked)
     status: Status = "failed" if share > FAILED_ABOVE else "partial" if share > PARTIAL_ABOVE else "ok"
-    say(f"{of}: {reason}{seen}; status {status}. `dvc repro --force` asks again for what was not answered")
+    say(f"{stage}: {reason}{seen}; status {status}")
+    if any(not row["text"] for row in failed):
+        say(f"`dvc repro --force --single-item {stage}` asks again for what was not answered, and for nothing else")
     return status, None if status == "ok" else reason

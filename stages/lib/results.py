@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from stages.lib.params import UserError
+from stages.lib.words import without_folders
 
 Json = dict[str, Any]
 Status = Literal["ok", "partial", "failed", "skipped"]
@@ -18,6 +19,7 @@ SCALES: dict[Unit, int] = {
     "score_1_10": 10,
 }  # what is divided by it is a share (sec. 3.1)
 SCORED: tuple[Status, ...] = ("ok", "partial")  # these have a main metric
+PARTIAL_ABOVE, FAILED_ABOVE = 0.01, 0.05  # shares of verdicts that a judge did not give
 Z95 = 1.96  # 95 % of a normal distribution lies within so many standard deviations
 
 
@@ -179,7 +181,7 @@ def reason_of(error: BaseException) -> str:
     """Why something raised: the first cause, in one line, alike in every folder."""
     while error.__cause__:
         error = error.__cause__
-    text = " ".join(str(error).split()).replace(f"{Path.cwd()}/", "")
+    text = without_folders(" ".join(str(error).split()).replace(f"{Path.cwd()}/", ""))
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:300]
 
 

@@ -1,11 +1,13 @@
 """Numbers, lengths of time and texts as people read them on a screen."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 COUNTS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+")
 MANY = 10_000  # from which on a count is rounded
 
 
@@ -64,3 +66,8 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines: the first column to the left, the others to the right."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def without_folders(text: str) -> str:
+    """A text in which the files of this machine are named without the folders that they lie in."""
+    return FOLDERS.sub("", text)
