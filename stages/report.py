@@ -149,16 +149,13 @@ def score(scores: dict[str, float | None], result: dict[str, Any], task: str) ->
 
 
 def benchmarks(scores: dict[str, dict[str, float | None]], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The headline table: every task and the average of every compared model, with what is missing and why."""
-    named = [task for result in results.values() for task in result["averages"]["average"]["columns"]]
-    averages = {name for result in results.values() for name in result["averages"]}
+    """The headline table: every task and average of every compared model, with what is missing and why."""
+    averages = columns_of(results)
+    named = [task for columns in averages.values() for task in columns]
     tasks = list(dict.fromkeys([*named, *(task for row in scores.values() for task in row if task not in averages)]))
     rows = {model: {task: score(scores[model], results[model], task) for task in tasks} for model in scores}
     for model, row in rows.items():
-        absent = [task for task in tasks if row[task]["value"] is None]
-        reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
-        value = scores[model].get("average")
-        row["average"] = {"value": value, "ci95": None, "reason": reason if value is None else ""}
+        row |= {name: average(scores[model].get(name), columns, row) for name, columns in averages.items()}
     gaps = [
         {"model": model, "name": name, "reason": cell["reason"]}
         for model, row in rows.items()
@@ -169,12 +166,28 @@ def benchmarks(scores: dict[str, dict[str, float | None]], results: dict[str, di
     best = max((row["average"]["value"] for row in rows.values() if row["average"]["value"] is not None), default=None)
     return {
         "tasks": tasks,
-        "metrics": {**metrics, "average": f"of {len(set(named))} benchmarks"},
-        "averaged": list(dict.fromkeys(named)),
+        "metrics": metrics | {name: f"of {len(columns)} benchmarks" for name, columns in averages.items()},
+        "averages": averages,
         "rows": rows,
         "best": best,
         "missing": gaps,
     }
+
+
+def columns_of(results: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """The columns of each average of the compared models, `average` first."""
+    found: dict[str, list[str]] = {"average": []} if results else {}
+    for result in results.values():
+        for name, average in result["averages"].items():
+            found[name] = list(dict.fromkeys([*found.get(name, []), *average["columns"]]))
+    return found
+
+
+def average(value: float | None, columns: list[str], row: dict[str, Any]) -> dict[str, Any]:
+    """One average of a model, or which benchmarks it lacks."""
+    absent = [task for task in columns if row[task]["value"] is None]
+    reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
+    return {"value": value, "ci95": None, "reason": reason if value is None else ""}
 
 
 def families(inputs: Inputs) -> dict[str, dict[str, Any]]:
@@ -230,7 +243,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
         for key, mix in inputs.mix.items()
     }
     losses = {key: curve for key, curve in inputs.losses.items() if curve}
-    columns = ["average", *table["tasks"]] if table["rows"] else []
+    columns = [*table["averages"], *table["tasks"]] if table["rows"] else []
     return {
         "scores": {
             name: intervals({key: row[name] for key, row in table["rows"].items()}, colour, f"{name} by model")

@@ -394,6 +394,23 @@ def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
         main()
 
 
+def test_every_average_has_its_column_and_says_what_it_lacks(project: Path) -> None:
+    for model, printed in (("base", 0.5), ("tuned", None)):
+        path = Path(f"data/evaluations/{model}/results.json")
+        results = read_json(path)
+        results["averages"]["average_printed"] = {"columns": ["math"], "value": printed}
+        write_json(path, results)
+        digests = read_json(Path(f"metrics/digests/models/{model}.json"))
+        digests["evaluations"] = sha256_folder(path.parent)
+        write_json(Path(f"metrics/digests/models/{model}.json"), digests)
+        scores = read_json(Path(f"metrics/evaluate/{model}.json"))
+        write_json(Path(f"metrics/evaluate/{model}.json"), scores | {"average_printed": printed})
+    text = text_of(report())
+    assert "The average is over quiz, math; the average printed is over math." in text
+    assert "Model average average printed quiz math base missing 0.500 missing 0.500" in text
+    assert "tuned has no average_printed: no value was written." in text
+
+
 def test_the_judge_is_named_with_its_rates_ties_orders_and_words(project: Path) -> None:
     text = text_of(report())
     assert "Solomon scored every reply" in text
