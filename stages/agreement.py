@@ -175,7 +175,7 @@ def main() -> None:
         results[model] = read_json(folder / "results.json")
     models = {model for found in runs for model in (found.base, *found.weights)}
     families = {model: read_entry(model).family for model in sorted(models)}
-    tables = make_tables(results, read_json(Path("data/preference") / SUMMARY), runs, families)
+    tables = make_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", rounded(tables))
         write_json(folder / SUMMARY, rounded(summarize(tables)))

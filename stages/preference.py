@@ -1,7 +1,8 @@
 """Whose replies the judge prefers, whether a DGM flips what its fine-tune loses, and in which words (paper, sec. 3.3).
 
 In:  data/judgments/<model>/ of every compared model, data/pairwise/, metrics/recipes.json
-Out: data/preference/: summary.json, and every tested word in three tables
+Out: data/preference/: tables.json (all numbers, for the page), summary.json (those that git keeps), and every tested
+     word in three tables of words
 """
 
 from math import isfinite
@@ -192,6 +193,19 @@ def measure(
     }), tables
 
 
+def summarize(found: Json) -> Json:
+    """The numbers that git keeps: of every judged pair how often each is preferred, and what holds of all."""
+    seen, words = found["side_by_side"], found["words"]["of_all"]
+    rates = {key: {name: pair[name] for name in ("rate", "rate_other")} for key, pair in seen["pairs"].items()}
+    flipped = {key: sum(flip["flips"] for flip in rivals.values()) for key, rivals in found["flips"]["pairs"].items()}
+    return {
+        "flips": flipped,
+        "orders": {name: seen["orders"][name] for name in ("agreement", "failed", "unanswered")},
+        "side_by_side": rates,
+        "words": {name: words[name] for name in ("tested", "different")},
+    }
+
+
 def trusted(table: pa.Table, folder: Path) -> pa.Table:
     """A judge's verdicts; where too many failed, none of them counts."""
     if read_json(folder / SUMMARY)["status"] != "failed":
@@ -209,10 +223,11 @@ def main() -> None:
         folder = require(Path("data/judgments") / model, digest, f"judge@{model}")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
-    summary, tables = measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference)
+    found, words = measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference)
     with new_folder(Path("data/preference")) as folder:
-        write_json(folder / SUMMARY, summary)
-        for key, table in tables.items():
+        write_json(folder / "tables.json", found)
+        write_json(folder / SUMMARY, summarize(found))
+        for key, table in words.items():
             (folder / key).mkdir()
             write_table(folder / key, table)
 

@@ -105,11 +105,10 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         judge=metrics("judge", compare),
         results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
         answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
-        agreement=read_json(DATA / "agreement" / "tables.json"),
-        styling=read_json(DATA / "styling" / "tables.json"),
+        **{name: read_json(DATA / name / "tables.json") for name in ("agreement", "preference", "styling")},
         similarity=read_similarity(DATA / "similarity"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},
-        **{name: read_json(DATA / name / "summary.json") for name in ("preference", "prompts", "throughput")},
+        **{name: read_json(DATA / name / "summary.json") for name in ("prompts", "throughput")},
     )
 
 

@@ -364,7 +364,7 @@ def test_a_run_without_a_benchmark_of_the_papers_is_not_beside_it():
     assert beside_paper({"q72": results(math=0.5)}, {}) == []
 
 
-JUDGED = {  # as data/preference/summary.json has them; 32 and 18 of 80 turns, 30 of them ties
+JUDGED = {  # as data/preference/tables.json has them; 32 and 18 of 80 turns, 30 of them ties
     "models": {"q72-500k": {"mean": 6.4, "ci95": [6.1, 6.7]}, "l70-500k": {"mean": None, "ci95": [None, None]}},
     "by_score": {"q72-500k l70-500k": {"rate": 0.4, "ci95": [0.29, 0.35], "rate_other": 0.225}},
     "flips": {"pairs": {"llama-3-3-70b-instruct l70-500k": {"q72-500k": {"flips": 6}}}},
@@ -482,7 +482,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("metrics/recipes.json"), {"runs": {run: {"sources": taken} for run, taken in sources.items()}})
     for run in sources:
         write_json(Path(f"metrics/mix/{run}.json"), {"sources": {run.removeprefix("on-"): {"rows": 9}}})
-    write_json(Path("data/preference/summary.json"), {"models": {}, "by_score": {}, "flips": {"pairs": {}}})
+    write_json(Path("data/preference/tables.json"), {"models": {}, "by_score": {}, "flips": {"pairs": {}}})
     write_evaluation("rich", math=0.5, chat=0.6)
     write_evaluation("plain", math=0.4, chat=0.7)
     write_evaluation("on-rich", math=0.3, chat=0.8)

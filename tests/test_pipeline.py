@@ -49,7 +49,7 @@ def test_the_whole_pipeline_runs_with_the_real_engines_and_a_second_run_does_not
     assert {"generate@demo-rich", "train@rewild", "answers@rewild", "evaluate@rewild", "report"} <= set(stages)
     judged = project.json("metrics/judge/demo-rich.json")
     assert (judged["status"], judged["ok"]) == ("ok", 48) and judged["score"] > 8, "the judge likes what it was made to"
-    [pair] = project.json("metrics/preference.json")["side_by_side"]["pairs"].values()
+    [pair] = project.json("data/preference/tables.json")["side_by_side"]["pairs"].values()
     assert pair["turns"] + pair["orders"]["failed"] > 40
     mix = project.json("metrics/mix/rewild.json")
     rows = {source: part["rows"] for source, part in mix["sources"].items()}

@@ -536,6 +536,9 @@ preference: {seed: 1, resamples: 100, min_judgments: 2, num_words: 3}
 RUNS = {"tuned": {"sources": {"dgm": {"kind": "dgm"}}}, "else": {"sources": {"other": {"kind": "dgm"}}}}
 
 
+RATES = ("rate", "rate_other")
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -558,7 +561,7 @@ def test_of_a_judge_that_failed_too_often_no_verdict_counts(project):
     write_json(Path(f"metrics/digests/models/{DGM}.json"), {"judgments": sha256_folder(folder)})
     write_json(Path("data/pairwise/summary.json"), {"status": "failed"})
     main()
-    found = read_json(Path("data/preference/summary.json"))
+    found = read_json(Path("data/preference/tables.json"))
     assert (found["models"][DGM]["mean"], found["models"][DGM]["scored"]) == (None, 0)
     assert found["models"]["tuned"]["mean"] is not None
     assert found["side_by_side"]["orders"]["turns"] == 0
@@ -566,7 +569,7 @@ def test_of_a_judge_that_failed_too_often_no_verdict_counts(project):
 
 def test_the_stage_writes_all_numbers_and_the_words(project):
     main()
-    found = read_json(Path("data/preference/summary.json"))
+    found = read_json(Path("data/preference/tables.json"))
     assert found["models"][DGM]["mean"] == 7.125
     assert found["by_score"]["dgm tuned"]["rate"] == 0.5
     assert found["by_score"]["dgm tuned"]["equal_length"]["reason"] == "the lengths differ by the same on every turn"
@@ -575,6 +578,12 @@ def test_the_stage_writes_all_numbers_and_the_words(project):
         "dgm tuned": {"rival": {"turns": 8, "behind": 5, "flips": 2, "level": 2, "ties_broken": 1}}
     }
     assert found["flips"]["not_compared"] == ["other else"]
+    assert read_json(Path("data/preference/summary.json")) == {
+        "flips": {"dgm tuned": 2},
+        "orders": {"agreement": found["side_by_side"]["orders"]["agreement"], "failed": 0, "unanswered": 0},
+        "side_by_side": {"dgm tuned": {name: found["side_by_side"]["pairs"]["dgm tuned"][name] for name in RATES}},
+        "words": {name: found["words"]["of_all"][name] for name in ("tested", "different")},
+    }
     assert set(found["words"]["pairs"]) == {"dgm tuned", "dgm rival", "tuned rival"}
     columns = {"word", "negated", "only_winner", "only_loser", "both", "turns", "p", "q"}
     assert {"one", "other", *columns} == set(read_table(Path("data/preference/words_by_winner")).column_names)
@@ -590,7 +599,7 @@ def test_the_stage_writes_the_same_bytes_again(project):
 def test_pairwise_may_have_judged_nothing(project):
     write_table(Path("data/pairwise"), pairings())
     main()
-    found = read_json(Path("data/preference/summary.json"))["side_by_side"]
+    found = read_json(Path("data/preference/tables.json"))["side_by_side"]
     assert found["pairs"] == {}
     assert found["orders"]["agreement"] is None
 

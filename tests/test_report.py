@@ -158,7 +158,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich", "plain"]))
     write_similarity()
     write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
-    write_json(Path("data/preference/summary.json"), judged(base=4.0, tuned=8.0))
+    write_json(Path("data/preference/tables.json"), judged(base=4.0, tuned=8.0))
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
     return tmp_path
@@ -290,7 +290,7 @@ def test_only_the_demo_is_called_one(project: Path, profile: str) -> None:
 
 def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
-    write_json(Path("data/preference/summary.json"), judged())
+    write_json(Path("data/preference/tables.json"), judged())
     write_json(Path("data/styling/tables.json"), styles([], []))
     for name in ("summary", "pairs"):
         write_json(Path(f"data/similarity/{name}.json"), {})
@@ -310,7 +310,7 @@ def test_the_page_says_how_alike_two_dgms_are_and_what_was_not_scored(project: P
 
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("tuned", "rich"), encoding="utf-8")
-    write_json(Path("data/preference/summary.json"), judged(base=5.0, rich=5.0))
+    write_json(Path("data/preference/tables.json"), judged(base=5.0, rich=5.0))
     write_json(Path("metrics/recipes.json"), {"dgms": {}, "runs": {}})
     write_model("rich", "Yes.", quiz=0.4)
     assert "names no run" in text_of(report())
@@ -331,7 +331,7 @@ def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() 
 def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
     """What a reader sees of a page on which these models are compared."""
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", f"[{', '.join(scores)}]"), encoding="utf-8")
-    write_json(Path("data/preference/summary.json"), judged(**dict.fromkeys(scores, 5.0)))
+    write_json(Path("data/preference/tables.json"), judged(**dict.fromkeys(scores, 5.0)))
     for name in scores:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), styles([], []))
@@ -431,5 +431,5 @@ def test_without_a_score_nothing_was_judged(project: Path) -> None:
     nothing = judged(base=4.0, tuned=8.0)
     for found in nothing["models"].values():
         found |= {"mean": None, "ci95": [None, None]}
-    write_json(Path("data/preference/summary.json"), nothing)
+    write_json(Path("data/preference/tables.json"), nothing)
     assert "Nothing was judged." in text_of(report())

@@ -92,7 +92,7 @@ def pair(ours: float | None, ci95: list[float] | None, paper: float, off: float 
 
 
 def preferences_beside(preference: Json, row: Row) -> dict[str, Beside]:
-    """A row of table 4 beside ours: data/preference/summary.json, by the scores of single replies, ties counted."""
+    """A row of table 4 beside ours: data/preference/tables.json, by the scores of single replies, ties counted."""
     return {name: pair(*our_preference(preference, row, cell.column), cell.value) for name, cell in row.cells.items()}
 
 
