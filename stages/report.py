@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.lib.charts import bars, curves, intervals, stacks
+from stages.lib.charts import bars, curves, heat, intervals, stacks
 from stages.lib.families import draw_families
+from stages.lib.likest import FEWEST, square
 from stages.lib.markup import FEATURES
 from stages.lib.page import render
 from stages.lib.params import PARAMS, Section, load, read_yaml
@@ -249,6 +250,7 @@ def draw(inputs: Inputs, page: dict[str, Any]) -> dict[str, dict[str, str]]:
             for name in columns
         },
         "judge": draw_judge({model: inputs.preference["models"][model] for model in inputs.compare}, colour),
+        "similarity": draw_similarity(inputs.similarity["pairs"]),
         "styles": {
             dgm: bars(rows, colour, most, f"markup per answer: {dgm} and the fine-tunes on it")
             for dgm, rows in styles.items()
@@ -267,6 +269,12 @@ def draw_judge(models: dict[str, dict[str, Any]], colour: dict[str, str]) -> dic
         if found["mean"] is not None
     }
     return {"score": intervals(cells, colour, "the judge's score by model")} if cells else {}
+
+
+def draw_similarity(pairs: dict[str, Any]) -> dict[str, str]:
+    """How alike every two DGMs answer, where there are more than two."""
+    names, values = square(pairs, "rouge1")
+    return {"rouge1": heat(names, values, "ROUGE-1 of every two DGMs")} if len(names) >= FEWEST else {}
 
 
 def style_rows(dgm: str, family: dict[str, Any], answers: dict[str, Any]) -> list[tuple[str, float, str]]:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,6 +15,7 @@ from stages.agreement import make_tables, rounded
 from stages.lib.charts import intervals, sizes
 from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
+from stages.lib.likest import square
 from stages.lib.markup import FEATURES
 from stages.lib.page import render_markdown
 from stages.lib.replies import examples
@@ -392,6 +394,26 @@ def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
     write_json(digest, wrong)
     with pytest.raises(Exception, match="data/answers/tuned is not what metrics/ names"):
         main()
+
+
+def test_dgms_that_are_alike_stand_beside_one_another() -> None:
+    likeness = {"a b": 0.2, "a c": 0.9, "a d": 0.3, "b c": 0.25, "b d": 0.8, "c d": None}
+    names, values = square({pair: {"rouge1": {"mean": mean}} for pair, mean in likeness.items()}, "rouge1")
+    assert {frozenset(names[:2]), frozenset(names[2:])} == {frozenset("ac"), frozenset("bd")}
+    place = {name: number for number, name in enumerate(names)}
+    assert values[place["a"], place["c"]] == values[place["c"], place["a"]] == 0.9
+    assert np.isnan(values[place["c"], place["d"]]) and np.isnan(values[0, 0])
+
+
+def test_a_heat_map_is_for_three_dgms_or_more(project: Path) -> None:
+    assert "ROUGE-1 of every two" not in report()
+    pairs = read_json(Path("data/similarity/pairs.json"))
+    write_json(
+        Path("data/similarity/pairs.json"), {key: pairs["rich plain"] for key in ("rich plain", "rich x", "plain x")}
+    )
+    page = report()
+    assert "ROUGE-1 of every two DGMs" in page and "base64" not in page
+    assert Path("data/report/charts/similarity-rouge1.svg").exists()
 
 
 def test_every_average_has_its_column_and_says_what_it_lacks(project: Path) -> None:

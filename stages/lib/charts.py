@@ -4,9 +4,11 @@ import re
 from io import StringIO
 from typing import Any
 
+import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 WIDTH, ROW = 360, 27  # CSS pixels
 INK, PALE = "#010203", "#8a8f98"  # ink stands for the page's text colour until the SVG is written
 STYLE = {
@@ -128,3 +130,27 @@ def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title
 def in_thousands(rows: int) -> str:
     """A number of rows, short."""
     return f"{rows / 1000:g}k" if rows >= 1000 else str(rows)
+
+
+@style.context(STYLE, after_reset=True)
+def heat(names: list[str], values: Floats, title: str) -> str:
+    """A square for every two names, darker for less; those of one with itself, and what has no value (NaN), are empty.
+
+    The colours, from blue to yellow, differ in lightness: readable by colour-blind people, and in print.
+    """
+    side = max(300, 20 * len(names) + 150)  # CSS pixels
+    figure = Figure(figsize=(side / 72, side / 72), layout="constrained")
+    axes = figure.add_subplot(aspect="equal")
+    axes.grid(visible=False)
+    shown = axes.pcolormesh(values, cmap="cividis", edgecolors="none", linewidth=0)
+    places = np.arange(len(names)) + 0.5
+    axes.set_xticks(places, names, rotation=90)
+    axes.set_yticks(places, names, fontsize=11)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    scale = figure.colorbar(shown, ax=axes, shrink=0.6)
+    scale.outline.set_visible(False)
+    if scale.solids:
+        scale.solids.set_rasterized(False)  # the page takes no images
+    return to_svg(figure, title)
