@@ -7,7 +7,6 @@ Out: data/agreement/: tables.json (all, for the page), summary.json (the numbers
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of, stated_beside
 from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
@@ -15,10 +14,11 @@ from stages.lib.model import read_entry
 from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
 from stages.lib.params import PARAMS, parse, read_yaml
 from stages.lib.results import Json
+from stages.lib.rounding import decimals
 from stages.lib.scores import read_scores
 from stages.lib.shards import SUMMARY, new_folder, read_json, write_json
 from stages.lib.shell import run
-from stages.lib.sources import require
+from stages.lib.sources import compared
 from stages.recipes import Amount, Run
 
 METRICS = Path("metrics")
@@ -129,15 +129,6 @@ def differences(found: Json) -> dict[str, float | None]:
     return {name: cell["difference"]["value"] for name, cell in found["cells"].items()}
 
 
-def rounded(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    """JSON with four decimals."""
-    if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def make_tables(results: dict[str, Json], preference: Json, runs: list[Tuned], families: dict[str, str]) -> Json:
     """All comparisons; `preference` is what the stage of that name found."""
     scores = {model: read_scores(found) for model, found in results.items()}
@@ -168,17 +159,13 @@ def main() -> None:
     """Compare all that was evaluated."""
     params = read_yaml(PARAMS)
     runs = read_runs(params)
-    results = {}
-    for model in params["compare"]:
-        digest = read_json(METRICS / "digests" / "models" / f"{model}.json")["evaluations"]
-        folder = require(Path("data/evaluations") / model, digest, f"evaluate@{model}")
-        results[model] = read_json(folder / "results.json")
+    results = {model: read_json(compared(model, "evaluations") / "results.json") for model in params["compare"]}
     models = {model for found in runs for model in (found.base, *found.weights)}
     families = {model: read_entry(model).family for model in sorted(models)}
     tables = make_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
     with new_folder(Path("data/agreement")) as folder:
-        write_json(folder / "tables.json", rounded(tables))
-        write_json(folder / SUMMARY, rounded(summarize(tables)))
+        write_json(folder / "tables.json", decimals(tables))
+        write_json(folder / SUMMARY, decimals(summarize(tables)))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from stages.lib.conversation import PAIRING, Turn
 from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_choice, standing
 from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.questions import read_questions
-from stages.lib.shards import new_folder, read_json, read_table, write_json, write_table
+from stages.lib.shards import new_folder, read_table, write_json, write_table
 from stages.lib.shell import run, say
-from stages.lib.sources import require
+from stages.lib.sources import compared
 
 Answers = dict[int, list[Turn]]  # the turns of each question
 
@@ -70,8 +70,7 @@ def to_row(asked: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
 
 def read_answers(model: str) -> Answers:
     """The answers of one compared model, by question."""
-    digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
-    rows = read_table(require(Path("data/answers") / model, digest, f"answers@{model}")).to_pylist()
+    rows = read_table(compared(model, "answers")).to_pylist()
     return {row["question_id"]: row["turns"] for row in rows}
 
 

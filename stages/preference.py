@@ -5,7 +5,6 @@ Out: data/preference/: tables.json (all numbers, for the page), summary.json (th
      word in three tables of words
 """
 
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from stages.lib.bootstrap import Bootstrap, Floats
+from stages.lib.arrays import Floats
+from stages.lib.bootstrap import Bootstrap
 from stages.lib.equal_length import rate_at_equal_length
 from stages.lib.negation import NOT
 from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.preference import (
     COLUMNS,
-    Json,
     Judged,
     Pair,
     by_score,
@@ -32,14 +31,15 @@ from stages.lib.preference import (
     preference_rates,
     side_by_side,
 )
+from stages.lib.results import Json
+from stages.lib.rounding import significant
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json, write_table
 from stages.lib.shell import run
-from stages.lib.sources import require
+from stages.lib.sources import compared
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
 from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, exact_tests, nothing, presence, sampled_winners
 
 PAIRWISE = Path("data/pairwise")
-DIGITS = 4  # significant ones, of what git keeps
 DIFFERENT = 0.05  # the largest q of words that are named in the summary
 WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}
 
@@ -164,17 +164,6 @@ def _with_totals(words: pa.Table, present: Presence, total: Counts) -> pa.Table:
     return pa.table({**_columns(words, WINNERS), **{f"pairs_{key}": part[rows] for key, part in parts.items()}})
 
 
-def plain(content: Any) -> Any:  # noqa: ANN401  (JSON)
-    """JSON with its numbers rounded, and null for what is not defined."""
-    if isinstance(content, dict):
-        return {key: plain(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [plain(value) for value in content]
-    if isinstance(content, float):
-        return float(f"{content:.{DIGITS}g}") if isfinite(content) else None
-    return content
-
-
 def measure(
     judgments: dict[str, pa.Table], pairings: pa.Table, runs: dict[str, Json], preference: Preference
 ) -> tuple[Json, dict[str, pa.Table]]:
@@ -184,7 +173,7 @@ def measure(
     pairs = pairs_of(judged.models)
     outcomes = by_score(judged, pairs)
     tables, words = word_tables(judged, pairs, outcomes, preference)
-    return plain({
+    return significant({
         "models": mean_scores(judged, bootstrap),
         "by_score": compare(pairs, outcomes, judged, bootstrap),
         "side_by_side": pairwise(pairings, judged, bootstrap),
@@ -219,8 +208,7 @@ def main() -> None:
     preference = load("preference", Preference)
     judgments = {}
     for model in read_yaml(PARAMS)["compare"]:
-        digest = read_json(Path("metrics/digests/models") / f"{model}.json")["judgments"]
-        folder = require(Path("data/judgments") / model, digest, f"judge@{model}")
+        folder = compared(model, "judgments")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
     found, words = measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference)

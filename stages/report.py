@@ -23,7 +23,7 @@ from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.replies import examples
 from stages.lib.shards import new_folder, read_json, read_table, write_json
 from stages.lib.shell import run, say
-from stages.lib.sources import require
+from stages.lib.sources import compared
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
@@ -84,11 +84,6 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     def metrics(name: str, ids: list[str]) -> dict[str, Any]:
         return {key: read_json(METRICS / name / f"{key}.json") for key in ids}
 
-    def folders(name: str) -> dict[str, Path]:
-        stage = {"answers": "answers", "evaluations": "evaluate"}[name]
-        return {key: require(DATA / name / key, digest[name], f"{stage}@{key}") for key, digest in digests.items()}
-
-    digests = metrics("digests/models", compare)
     trained = metrics("digests/runs", runs)
     described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
     return Inputs(
@@ -104,8 +99,8 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         losses={key: read_losses(METRICS / "loss" / f"{key}.csv") for key in runs},
         scores=metrics("evaluate", compare),
         judge=metrics("judge", compare),
-        results={key: read_json(folder / "results.json") for key, folder in folders("evaluations").items()},
-        answers={key: read_table(folder).to_pylist() for key, folder in folders("answers").items()},
+        results={key: read_json(compared(key, "evaluations") / "results.json") for key in compare},
+        answers={key: read_table(compared(key, "answers")).to_pylist() for key in compare},
         **{name: read_json(DATA / name / "tables.json") for name in ("agreement", "preference", "styling")},
         similarity=read_similarity(DATA / "similarity"),
         models={key: read_json(path) for key, path in described.items() if path.exists()},

@@ -14,10 +14,10 @@ from pydantic import Field
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.markup import FEATURES, Parser
 from stages.lib.params import PARAMS, Section, load, read_yaml
-from stages.lib.proportions import Json
+from stages.lib.results import Json
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, write_json
 from stages.lib.shell import progress, run
-from stages.lib.sources import require
+from stages.lib.sources import compared, require
 from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
 
 NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps
@@ -91,9 +91,7 @@ def read_responses(dgms: Mapping[str, Any], styling: Styling) -> Iterator[tuple[
 
 def read_answers(model: str, styling: Styling) -> Counted:
     """The features of a compared model's answers."""
-    digest = read_json(Path("metrics/digests/models") / f"{model}.json")["answers"]
-    folder = require(Path("data/answers") / model, digest, f"answers@{model}")
-    return count_answers(read_rows(folder, ["question_id", "turns"]), "question_id", styling.parser)
+    return count_answers(read_rows(compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from stages.agreement import (
     main,
     make_tables,
     published_averages,
-    rounded,
     stated_averages,
     summarize,
     tuned,
@@ -23,6 +22,7 @@ from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling,
 from stages.lib.model import read_entry
 from stages.lib.paper import NINE, Column, Paper, published, read_paper
 from stages.lib.params import parse, read_yaml
+from stages.lib.rounding import decimals
 from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
 from stages.lib.shards import read_json, sha256_folder, write_json
 from stages.recipes import Run
@@ -438,9 +438,9 @@ def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
 
 def test_over_nine_the_printed_cells_give_what_the_authors_sheet_gives():
     rows = {(row["table"], row["label"]): row for row in published_averages()}
-    nine = rounded(rows[2, "Q72"]["nine"])
+    nine = decimals(rows[2, "Q72"]["nine"])
     assert (nine["value"], nine["rounding"]) == (0.4051, 0.0039)
-    assert rounded({label: row["nine"]["value"] for (table, label), row in rows.items() if table == 2}) == {
+    assert decimals({label: row["nine"]["value"] for (table, label), row in rows.items() if table == 2}) == {
         "Q72": 0.4051, "L8I": 0.3741, "L70": 0.3747, "Q7": 0.3573, "CRP": 0.3522, "JMB": 0.3496,
     }  # fmt: skip
     assert rows[7, "L8B : Q72 (500k)"]["nine"]["value"] == pytest.approx(0.4037, abs=nine["rounding"])

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.agreement import make_tables, rounded
+from stages.agreement import make_tables
 from stages.lib.charts import intervals, sizes
 from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
@@ -19,6 +19,7 @@ from stages.lib.likest import square
 from stages.lib.markup import FEATURES
 from stages.lib.page import render_markdown
 from stages.lib.replies import examples
+from stages.lib.rounding import decimals
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
 from stages.lib.styles import Counted
 from stages.preference import Preference, measure
@@ -338,7 +339,7 @@ def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
-    write_json(Path("data/agreement/tables.json"), rounded(make_tables(scores, {}, runs, families)))
+    write_json(Path("data/agreement/tables.json"), decimals(make_tables(scores, {}, runs, families)))
     return text_of(report())
 
 

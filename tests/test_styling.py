@@ -14,7 +14,8 @@ from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import ANSWER, RESPONSE
 from stages.lib.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
 from stages.lib.params import UserError, parse
-from stages.lib.proportions import compare_inheritance, frequencies, inherited, number, proportional_frequency
+from stages.lib.proportions import compare_inheritance, frequencies, inherited, proportional_frequency
+from stages.lib.rounding import significant
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
 from stages.lib.styles import Counted, count_answers, side_by_side
 from stages.styling import Styling, main, measure, summarize
@@ -234,7 +235,9 @@ def test_zero_by_zero_and_by_zero_are_not_defined_and_said() -> None:
     assert found["median"] == 0.75
     assert found["factor"] is None, "of 1.2, 1.33, and two that are infinitely far: half of them have no bound"
     one[1], other[1] = 1, 1
-    assert frequencies(one, other)["factor"] == number((1.2 * 4 / 3) ** 0.5), "the middle of 1, 1.2, 1.33 and infinite"
+    assert frequencies(one, other)["factor"] == significant((1.2 * 4 / 3) ** 0.5), (
+        "the middle of 1, 1.2, 1.33 and infinite"
+    )
 
 
 def test_the_typical_factor_is_the_same_both_ways_and_the_mean_is_not() -> None:

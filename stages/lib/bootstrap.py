@@ -1,10 +1,9 @@
 """Intervals over questions: the turns of one question are drawn together, since they are not independent."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stages.lib.arrays import Floats, Ints
+
 LEVEL = (0.025, 0.975)  # of a 95 % interval
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+from stages.lib.arrays import Floats
+
 WIDTH, ROW = 360, 27  # CSS pixels
 INK, PALE = "#010203", "#8a8f98"  # ink stands for the page's text colour until the SVG is written
 STYLE = {

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.lib.arrays import Floats
 from stages.lib.conversation import keyed_hash
 from stages.lib.likeness import METRICS, REASONS
+from stages.lib.results import Json
+from stages.lib.rounding import decimals
 
-Floats = NDArray[np.float64]
-Json = dict[str, Any]
 SHOWN = METRICS[:3]
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-DIGITS = 4
 
 
 def known(values: Floats) -> Any:  # noqa: ANN401  (numpy's masked arrays have no types)
@@ -44,15 +44,10 @@ def moments(values: Floats) -> Json:
     deviation = float(there.std(ddof=1)) if len(there) > 1 else None
     return {
         "n": len(there),
-        "mean": rounded(float(there.mean())) if len(there) else None,
-        "std": rounded(deviation),
-        "stderr": None if deviation is None else rounded(deviation / len(there) ** 0.5),
+        "mean": decimals(float(there.mean())) if len(there) else None,
+        "std": decimals(deviation),
+        "stderr": None if deviation is None else decimals(deviation / len(there) ** 0.5),
     }
-
-
-def rounded(value: float | None) -> float | None:
-    """A number as the summary shows it."""
-    return None if value is None else round(value, DIGITS)
 
 
 def pair_table(models: Sequence[str], values: Floats, reasons: NDArray[np.int8]) -> Json:
@@ -140,4 +135,4 @@ def deviations(values: Floats) -> Floats:
 def quantiles(values: Floats) -> Json:
     """QUANTILES of the values that are not NaN."""
     there = values[~np.isnan(values)]
-    return {name: rounded(float(np.quantile(there, at))) if len(there) else None for name, at in QUANTILES.items()}
+    return {name: decimals(float(np.quantile(there, at))) if len(there) else None for name, at in QUANTILES.items()}

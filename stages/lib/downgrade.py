@@ -10,14 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
 from stages.lib.child import last_words
+from stages.lib.results import Json
 from stages.lib.shards import read_json, write_json, write_text
 
-Json = dict[str, Any]
 CONFIG, TOKENIZER, TEMPLATE = "config.json", "tokenizer_config.json", "chat_template.jinja"
 ROOT = str(Path(__file__).absolute().parents[2])
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3}  # of the largest logit

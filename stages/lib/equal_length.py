@@ -9,9 +9,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from stages.lib.bootstrap import Floats, Ints
-from stages.lib.preference import Json
-from stages.lib.results import Z95
+from stages.lib.arrays import Floats, Ints
+from stages.lib.results import Z95, Json
 
 
 def rate_at_equal_length(outcomes: Floats, extra: Floats, questions: Ints) -> Json:

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice, zip_longest
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.lib.arrays import Floats
 from stages.lib.meteor import meteor, no_synonyms, words
 from stages.lib.params import UserError
+from stages.lib.results import Json
 from stages.lib.rouge import rouge, tokens
 from stages.lib.shards import chunks
 from stages.lib.wordnet import synonyms
 
-Floats = NDArray[np.float64]
-Json = dict[str, Any]
 METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference
 REASONS = ("", "no_reply", "no_token")  # why a pair has no score: a reply is blank; it has no token of ROUGE's
 BATCH = 500  # turns that are in memory at a time

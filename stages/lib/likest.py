@@ -7,7 +7,8 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+from stages.lib.arrays import Floats
+
 FEWEST = 3  # names: two have but one number
 
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.lib.arrays import Floats, Ints
 from stages.lib.stems import stem
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Synonyms = Callable[[str], frozenset[str]]
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nine parts recall to one of precision; of the penalty, shape and weight
 

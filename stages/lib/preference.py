@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.stats import binom, false_discovery_control
 
-from stages.lib.bootstrap import Bootstrap, Floats, Ints
+from stages.lib.arrays import Floats, Ints
+from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import JUDGMENT
 from stages.lib.params import UserError
+from stages.lib.results import Json
 
-Json = dict[str, Any]
 Pair = tuple[str, str]
 COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # of JUDGMENT, that are read
 NONE = JUDGMENT.empty_table().select(COLUMNS)  # a table where no model is compared

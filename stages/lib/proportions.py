@@ -2,21 +2,16 @@
 
 import warnings
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
-from stages.lib.bootstrap import LEVEL, Bootstrap, Floats
+from stages.lib.arrays import Floats
+from stages.lib.bootstrap import LEVEL, Bootstrap
 from stages.lib.markup import FEATURES, TABLE_3
+from stages.lib.results import Json
+from stages.lib.rounding import significant
 
-Json = dict[str, Any]
-DIGITS = 4  # significant ones, of what is written
 SHARED = len(TABLE_3)  # the first features: the paper's mean is over these
-
-
-def number(value: float) -> float | None:
-    """A number as it is written; null for what is not defined or not finite."""
-    return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
 
 
 def proportional_frequency(one: Floats, other: Floats) -> Floats:
@@ -47,10 +42,10 @@ def frequencies(one: Floats, other: Floats) -> Json:
     """Proportional frequency one / other of each feature, its summaries, and which ones are not defined and why."""
     ratios = proportional_frequency(one, other)
     return {
-        "ratios": {name: number(ratio) for name, ratio in zip(FEATURES, ratios, strict=True)},
+        "ratios": {name: significant(ratio) for name, ratio in zip(FEATURES, ratios, strict=True)},
         "neither": [name for name, ratio in zip(FEATURES, ratios, strict=True) if np.isnan(ratio)],  # 0/0
         "only_first": [name for name, ratio in zip(FEATURES, ratios, strict=True) if np.isinf(ratio)],  # x/0
-        **{name: number(float(value)) for name, value in summaries(ratios).items()},
+        **{name: significant(float(value)) for name, value in summaries(ratios).items()},
     }
 
 
@@ -110,5 +105,5 @@ def with_interval(value: float | None, draws: Floats) -> Json:
     """A number and its 95 % percentile interval; no interval where a draw in forty or more has no value."""
     known = draws[np.isfinite(draws)]
     enough = value is not None and isfinite(value) and len(known) > LEVEL[1] * len(draws)
-    ends = [number(float(end)) for end in np.quantile(known, LEVEL)] if enough else None
-    return {"value": None if value is None else number(value), "ci95": ends}
+    ends = [significant(float(end)) for end in np.quantile(known, LEVEL)] if enough else None
+    return {"value": None if value is None else significant(value), "ci95": ends}

@@ -8,14 +8,12 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
 from rapidfuzz.process import cdist
 
+from stages.lib.arrays import Floats, Ints
 from stages.lib.stems import stem
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 TOKEN = re.compile("[a-z0-9]+")
 SHORT = 3  # letters: shorter tokens and those of so many are not stemmed
 

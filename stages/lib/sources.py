@@ -4,8 +4,11 @@ import subprocess
 from pathlib import Path
 
 from stages.lib.params import UserError
-from stages.lib.shards import sha256_folder
+from stages.lib.shards import read_json, sha256_folder
 from stages.lib.shell import say
+
+DIGESTS = Path("metrics/digests/models")
+MADE_BY = {"answers": "answers", "evaluations": "evaluate", "judgments": "judge"}  # the stages
 
 
 def require(folder: Path, digest: str, stage: str) -> Path:
@@ -23,3 +26,9 @@ def require(folder: Path, digest: str, stage: str) -> Path:
     if sha256_folder(folder) != digest:
         raise UserError(f"{folder} is not what metrics/ names: run `dvc checkout {folder}` or `dvc repro {stage}`")
     return folder
+
+
+def compared(model: str, name: str) -> Path:
+    """data/<name>/<model> of a compared model, as metrics/digests names it."""
+    digest = read_json(DIGESTS / f"{model}.json")[name]
+    return require(Path("data") / name / model, digest, f"{MADE_BY[name]}@{model}")

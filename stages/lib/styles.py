@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.bootstrap import Bootstrap, Floats, Ints
+from stages.lib.arrays import Floats, Ints
+from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import UNANSWERED
 from stages.lib.markup import FEATURES, MARKUP, PARSERS, Parser
 from stages.lib.proportions import (
-    Json,
     compare_frequencies,
     compare_inheritance,
     frequencies,
-    number,
     shared_answers,
 )
+from stages.lib.results import Json
+from stages.lib.rounding import significant
 
 Key = tuple[Any, int]  # a question or conversation, and which of its turns, from 1
 COLUMNS = (*FEATURES, "markup")  # of what is described: the features, and the sum of MARKUP
@@ -94,7 +95,7 @@ def describe(values: Floats, questions: Ints, left_out: dict[str, int], bootstra
         "left_out": left_out,
         "features": {
             name: {
-                "mean": number(total / answers) if answers else None,
+                "mean": significant(total / answers) if answers else None,
                 "ci95": interval(end),
                 "total": int(total),
                 "total_ci95": interval(end * answers),
@@ -112,7 +113,7 @@ def with_markup(values: Floats) -> Floats:
 
 def interval(ends: Floats) -> list[float | None] | None:
     """Both ends as they are written; null when there are none."""
-    return [number(float(end)) for end in ends] if np.isfinite(ends).all() else None
+    return [significant(float(end)) for end in ends] if np.isfinite(ends).all() else None
 
 
 def pairs(grid: Grid) -> dict[str, Json]:

@@ -8,9 +8,10 @@ import pyarrow as pa
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from stages.lib.bootstrap import Floats
+from stages.lib.arrays import Floats
 from stages.lib.params import UserError
-from stages.lib.preference import Json, Judged, Pair, pairs_of
+from stages.lib.preference import Judged, Pair, pairs_of
+from stages.lib.results import Json
 
 COLUMNS = ["one", "other", "question_id", "turn", "first", "winner", "status"]  # of PAIRING, that are read
 TIE = "tie"

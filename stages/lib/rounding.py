@@ -1,0 +1,27 @@
+"""Numbers as they are written: in every depth of JSON, with null for what is not defined or not finite."""
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+DIGITS = 4
+
+
+def decimals(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    """JSON with four decimals: for shares, and scores of one scale."""
+    return _each(value, lambda number: round(number, DIGITS))
+
+
+def significant(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    """JSON with four significant digits: for numbers of any size, such as p and ratios."""
+    return _each(value, lambda number: float(f"{number:.{DIGITS}g}"))
+
+
+def _each(value: Any, shorten: Callable[[float], float]) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {key: _each(item, shorten) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each(item, shorten) for item in value]
+    if isinstance(value, float):
+        return shorten(value) if isfinite(value) else None
+    return value
