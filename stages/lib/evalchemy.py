@@ -9,8 +9,8 @@ import contextlib
 import io
 import json
 import os
-import tarfile
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,12 +237,12 @@ class Run:
 def copy_clone(home: Path, task: str, clone: Path) -> None:
     """Make a folder with what a task needs of the clone at the pinned commit; whatever else lies in the clone stays."""
     folder = BENCHMARKS / task
-    archive = git(home, "archive", COMMIT, *SHARED, *(str(folder / name) for name in TASKS[task].files))
+    archive = git(home, "archive", "--format=zip", COMMIT, *SHARED, *(str(folder / name) for name in TASKS[task].files))
     if archive.returncode:
         said = archive.stderr.decode(errors="replace").strip().splitlines()
         raise ValueError(f"git could not read the clone of Evalchemy: {said[-1] if said else archive.returncode}")
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(clone, filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        files.extractall(clone)  # a name that leads out of the folder is written inside it
 
 
 def copy_alpaca_data(given: str, target: Path) -> None:
