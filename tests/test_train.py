@@ -24,7 +24,7 @@ from stages.lib.params import UserError, parse
 from stages.lib.shards import read_json, sha256_file, write_json, write_table
 from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.training_screen import LIVE, Screen
-from tests.project import BIN, small_params, write_model
+from tests.project import BIN, small_params, write_judge, write_model
 from tests.test_masks import CHAT_OF_TWO, CHATML, llama_base, qwen_base
 from tests.test_template import MAKE
 
@@ -457,6 +457,7 @@ def test_a_template_that_is_another_one_in_training_is_refused(tmp_path):
 def test_a_key_that_axolotl_does_not_have_is_refused_before_anything_is_generated(tmp_path):
     for name in ("rich", "plain", "base"):
         write_model(tmp_path, name)
+    write_judge(tmp_path)
     params = small_params()
     write_json(tmp_path / "params.yaml", params | {"train": params["train"] | {"axolotl": {"learning_rat": 1}}})
     variables = os.environ | {"PYTHONPATH": str(ROOT), "REWILD_TRAIN_ENV": str(ROOT / ".venv-train")}
