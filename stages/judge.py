@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.conversation import JUDGMENT
-from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_score, standing
+from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_score, standing
 from stages.lib.model import load_model
 from stages.lib.params import PARAMS, load, read_yaml
 from stages.lib.questions import read_questions
@@ -68,12 +68,11 @@ def main(model: str) -> None:
     questions = read_questions(Path(read_yaml(PARAMS)["answers"]["questions"]))
     answers = read_table(Path("data/answers") / model).to_pylist()
     asked = to_judge(answers, questions, Prompts(Path(judge.prompts)))
-    verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
-    rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
+    rows = [to_row(row, verdict) for row, verdict in zip(asked, hear_rows(asked, judge), strict=True)]
     status, reason = standing(rows, f"judge@{model}")
     metrics = score(rows) if status != "failed" else {}
     judged_by = load_model(judge.model)
-    counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+    counts = count_statuses(rows)
     found = entry(status, reason, metrics, "score", harness="judge", harness_version=judged_by.commit)
     results = {
         "schema": 2,

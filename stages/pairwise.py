@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from stages.lib.conversation import PAIRING, Turn
-from stages.lib.judge import Judge, Prompts, Verdict, hear, is_answered, read_choice, standing
+from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_choice, standing
 from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.questions import read_questions
 from stages.lib.shards import new_folder, read_table, write_json, write_table
@@ -82,10 +82,9 @@ def main() -> None:
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = Prompts(Path(judge.prompts))
     asked = [row for pair in pairs for row in to_judge(pair, answers, questions, prompts)]
-    verdicts = iter(hear([row["prompt"] for row in asked if row["prompt"] is not None], judge))
-    rows = [to_row(row, None if row["prompt"] is None else next(verdicts)) for row in asked]
+    rows = [to_row(row, verdict) for row, verdict in zip(asked, hear_rows(asked, judge), strict=True)]
     status, reason = standing(rows, "pairwise")
-    counts = {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+    counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
         write_json(folder / "summary.json", {"pairs": len(pairs), "status": status, "reason": reason, **counts})

@@ -130,6 +130,17 @@ def read_choice(verdict: Verdict) -> tuple[Literal["A", "B", "C"] | None, str]:
     return found[-1], ""
 
 
+def hear_rows(rows: Sequence[dict[str, Any]], judge: Judge) -> list[Verdict | None]:
+    """What the judge says to the `prompt` of each row; None for a row that has none."""
+    verdicts = iter(hear([row["prompt"] for row in rows if row["prompt"] is not None], judge))
+    return [None if row["prompt"] is None else next(verdicts) for row in rows]
+
+
+def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many rows of JUDGMENT or PAIRING have each status."""
+    return {name: sum(row["status"] == name for row in rows) for name in ("ok", "failed", "unanswered")}
+
+
 def is_answered(turns: Sequence[Turn], number: int) -> bool:
     """Whether a conversation has a reply to the turn of that number (from 1)."""
     return len(turns) >= number and turns[number - 1]["finish_reason"] not in UNANSWERED
