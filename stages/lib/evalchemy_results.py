@@ -14,7 +14,7 @@ from math import fsum, isclose, isfinite
 from pathlib import Path
 from typing import Any
 
-from stages.lib.results import FAILED_ABOVE, PARTIAL_ABOVE, Json, Status, Unit, entry, measure
+from stages.lib.results import Json, Status, Unit, entry, measure, status_by_missing
 
 BENCHMARKS = Path("eval/chat_benchmarks")
 MT_BENCH = BENCHMARKS / "MTBench/fastchat/llm_judge/data/mt_bench"
@@ -232,11 +232,11 @@ READERS: dict[str, Callable[[Path, Json], Read]] = {
 
 def status_of(failed: int, verdicts: int) -> tuple[Status, str | None]:
     """The status of a task, and the reason, by how many verdicts the judge failed to give."""
-    share = failed / verdicts
-    if share <= PARTIAL_ABOVE:
-        return "ok", None
-    reason = f"the judge gave no score for {failed} of {verdicts} answers ({share:.1%})"
-    return ("partial", f"{reason}; the numbers are over the others") if share <= FAILED_ABOVE else ("failed", reason)
+    status = status_by_missing(failed, verdicts)
+    if status == "ok":
+        return status, None
+    reason = f"the judge gave no score for {failed} of {verdicts} answers ({failed / verdicts:.1%})"
+    return status, f"{reason}; the numbers are over the others" if status == "partial" else reason
 
 
 def read_run(clone: Path, out: Path, task: str, primary: str, version: str, cut: int = 0) -> tuple[Json, list[Json]]:

@@ -14,7 +14,7 @@ from stages.lib.asking import ask
 from stages.lib.conversation import UNANSWERED, Turn, content_hash
 from stages.lib.model import load_model
 from stages.lib.params import UserError
-from stages.lib.results import FAILED_ABOVE, PARTIAL_ABOVE, Status
+from stages.lib.results import Status, status_by_missing
 from stages.lib.rules import Asking, plain_rules
 from stages.lib.shell import say
 from stages.lib.store import Store, store_folder
@@ -163,8 +163,7 @@ def standing(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | 
     seen = f" (such as {example!r})" if example else ""
     if len(failed) == len(asked):
         raise UserError(f"{stage}: no verdict could be read: {most}{seen}; is this a model that can judge?")
-    share = len(failed) / len(asked)
-    status: Status = "failed" if share > FAILED_ABOVE else "partial" if share > PARTIAL_ABOVE else "ok"
+    status = status_by_missing(len(failed), len(asked))
     say(f"{stage}: {reason}{seen}; status {status}")
     if any(not row["text"] for row in failed):
         say(f"`dvc repro --force --single-item {stage}` asks again for what was not answered, and for nothing else")

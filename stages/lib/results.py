@@ -64,6 +64,12 @@ def completeness(scored: int, rows: int) -> tuple[Status, str | None]:
     return "partial" if scored else "failed", f"{rows - scored} of {rows} samples have no score"
 
 
+def status_by_missing(missing: int, asked: int) -> Status:
+    """The status of what a judge was asked for, by how many verdicts are missing."""
+    share = missing / asked
+    return "failed" if share > FAILED_ABOVE else "partial" if share > PARTIAL_ABOVE else "ok"
+
+
 def measure(
     scores: list[list[float]], value: float | None = None, *, unit: Unit = "fraction", stderr: float | None = None
 ) -> Json:
