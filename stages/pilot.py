@@ -36,6 +36,7 @@ from stages.lib.shards import ROWS_PER_SHARD, read_json, read_rows, write_json
 from stages.lib.shell import plainly, say
 from stages.lib.store import Store, read_segment, store_folder
 from stages.lib.words import visible
+from stages.throughput import Throughput
 from stages.validate import TEMPERATURES, Tally, Validate, verdict
 
 PROMPTS = Path("data/prompts")
@@ -55,6 +56,7 @@ class Settings:
     validate: Validate
     gate: Gate
     runtime: Runtime
+    price_per_gpu_hour: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ def predict(job: Job, table: pa.Table, sample: list[Sampled], paced: tuple[Pace,
         whole_rate=rate(same),
         wall=wall,
         gpu_hours=hours,
-        money=money(hours, job.settings.runtime.price_per_gpu_hour),
+        money=money(hours, job.settings.price_per_gpu_hour),
         store_bytes=on_disk(table) * conversations,
         responses_bytes=(on_disk(table.select(RESPONSE.names)) + on_disk(table.select(LEDGER.names))) * conversations,
     )
@@ -316,7 +318,11 @@ def main(words: list[str] | None = None) -> None:
         raise UserError(f"{unknown[0]!r} is not in dgms of {PARAMS}, which has: {', '.join(known)}")
     bring(dgms)
     settings = Settings(
-        load("generate", Generate), load("validate", Validate), load("gate", Gate), load("runtime", Runtime)
+        load("generate", Generate),
+        load("validate", Validate),
+        load("gate", Gate),
+        load("runtime", Runtime),
+        load("throughput", Throughput).price_per_gpu_hour,
     )
     turns, pilots, failed = count_turns(), list[Piloted](), list[str]()
     for dgm in dgms:

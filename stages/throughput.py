@@ -1,4 +1,4 @@
-"""Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2).
+"""Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2), and what all of them cost.
 
 In:  data/ledger/<dgm>/ of every DGM
 Out: data/throughput/
@@ -13,6 +13,7 @@ from pydantic import Field
 from scipy.stats import spearmanr
 
 from stages.lib.conversation import keyed_hash
+from stages.lib.forecast import gpu_hours, money
 from stages.lib.ledger import summarize
 from stages.lib.params import Section, load
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json
@@ -25,6 +26,7 @@ class Throughput(Section):
 
     num_conversations: int = Field(gt=0)
     seed: int
+    price_per_gpu_hour: float = Field(ge=0)  # in any currency; 0: not said
 
 
 def sample(costs: pa.Table, throughput: Throughput) -> pa.Table:
@@ -52,16 +54,37 @@ def correlations(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"dgms": len(known)} | {name: round(float(value), 3) for name, value in found.items()}
 
 
+def cost(ledger: dict[str, Any], price: float) -> dict[str, Any]:
+    """What all conversations of a DGM took, on what: tokens, hours of wall time, GPU-hours (null on a CPU), money."""
+    found = {name: ledger[name] for name in ("conversations", "prompt_tokens", "completion_tokens")}
+    wall = ledger.get("seconds", 0.0)  # imported replies have none
+    hardware = ", ".join(ledger.get("hardware", []))
+    hours = gpu_hours((wall, wall), ledger["tensor_parallel"], hardware) if hardware else None
+    paid = money(hours, price)
+    return found | {
+        "hours": round(wall / 3600, 4),
+        "gpu_hours": round(hours[0], 4) if hours else None,
+        "money": round(paid[0], 2) if paid else None,
+        "hardware": hardware,
+        "engines": list(ledger["engines"]),
+    }
+
+
 def main() -> None:
     """Measure every DGM from its ledger."""
     throughput = load("throughput", Throughput)
-    found = {}
+    found, costs = {}, {}
     for dgm, digest in read_json(Path("metrics/recipes.json"))["ledgers"].items():
         folder = require(Path("data/ledger") / dgm, digest, f"generate@{dgm}")
         whole = read_json(folder / SUMMARY)
+        costs[dgm] = cost(whole, throughput.price_per_gpu_hour)
         found[dgm] = summarize(sample(read_table(folder), throughput)) | {"window_times_parameters": size(whole)}
     with new_folder(Path("data/throughput")) as folder:
-        write_json(folder / SUMMARY, {"dgms": found, "correlation_with_window_times_parameters": correlations(found)})
+        correlation = correlations(found)
+        write_json(
+            folder / SUMMARY,
+            {"dgms": found, "costs": costs, "correlation_with_window_times_parameters": correlation},
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from stages.lib.params import UserError, parse
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
-from stages.throughput import correlations
+from stages.throughput import correlations, cost
 from tests.project import conversation
 
 PROMPTS = Prompts(source="x.parquet", max_prompts=10, max_turns=2, languages=[], exclude_toxic=False, seed=1)
@@ -159,6 +159,20 @@ def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:
     assert list(summarize(pa.Table.from_pylist([], schema=pa.schema(COST)))) == [
         "conversations", "prompt_tokens", "cached_tokens", "completion_tokens"
     ]  # fmt: skip
+
+
+def test_all_conversations_cost_gpu_hours_and_money_where_both_are_known() -> None:
+    tokens = {"conversations": 9, "prompt_tokens": 30, "completion_tokens": 60}
+    ran = {**tokens, "seconds": 5400.0, "hardware": ["H100 x4"], "tensor_parallel": 4, "engines": {"vllm 0.32.0": 9}}
+    found = cost(ran, 2.5)
+    assert found == {
+        **tokens, "hours": 1.5, "gpu_hours": 6.0, "money": 15.0, "hardware": "H100 x4", "engines": ["vllm 0.32.0"]
+    }  # fmt: skip
+    assert cost(ran, 0)["money"] is None
+    on_cpu = cost({**ran, "hardware": ["x86_64 CPU x2"]}, 2.5)
+    assert (on_cpu["hours"], on_cpu["gpu_hours"], on_cpu["money"]) == (1.5, None, None)
+    imported = cost({**tokens, "tensor_parallel": 1, "engines": {"import": 9}}, 2.5)
+    assert (imported["hours"], imported["gpu_hours"], imported["money"]) == (0.0, None, None)
 
 
 def test_both_measures_are_correlated_with_window_times_parameters_once_there_are_three_models() -> None:

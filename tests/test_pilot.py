@@ -99,11 +99,11 @@ def test_money_and_gpu_hours_need_a_price_and_gpus() -> None:
     assert forecast.seconds(7200.0, [0.0]) is None
 
 
-def settings(**changes: Any) -> Settings:
+def settings(price: float = 0.0, **changes: Any) -> Settings:
     path = ROOT / PARAMS
     runtime = load("runtime", Runtime, path).model_copy(update=changes)
     generate = load("generate", Generate, path).model_copy(update={"engine": "echo"})
-    return Settings(generate, load("validate", Validate, path), load("gate", Gate, path), runtime)
+    return Settings(generate, load("validate", Validate, path), load("gate", Gate, path), runtime, price)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_time_comes_from_rows_of_the_same_hardware_and_tokens_from_the_pilots_ow
     assert found.money is None
     assert found.store_bytes == approx(10 * on_disk(table))
     assert "money" not in dict(forecast_lines(found))
-    priced = replace(job, settings=settings(price_per_gpu_hour=3.0))
+    priced = replace(job, settings=settings(price=3.0))
     dear = predict(priced, table, [Sampled(1, [turn(300, 100)])] * 3, (Pace(0, 0, 0), ""))
     assert dear.hardware == "H100 x1"  # most tokens
     assert dear.money == approx((0.5, 0.5))

@@ -12,18 +12,22 @@ import pyarrow as pa
 import pytest
 
 from stages.agreement import make_tables
-from stages.lib.charts import intervals, sizes
+from stages.lib.charts import intervals, sizes, spider
 from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
+from stages.lib.headline import score
+from stages.lib.inputs import Inputs
 from stages.lib.likest import square
 from stages.lib.markup import FEATURES
 from stages.lib.page import render_markdown
+from stages.lib.pictures import in_spider, seen_on_spider, telling
 from stages.lib.replies import examples
 from stages.lib.rounding import decimals
 from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.lib.shown import shortages
 from stages.lib.styles import Counted
 from stages.preference import Preference, measure
-from stages.report import main, score, shortages
+from stages.report import main, write_report
 from stages.styling import Styling
 from stages.styling import measure as measure_style
 from tests.test_agreement import paper_results, results, tune
@@ -66,8 +70,15 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
     rows = [question(number, turn("Why?", assistant), turn("<b>And?</b>", assistant)) for number in range(3)]
     write_table(folders["answers"], pa.Table.from_pylist(rows, schema=ANSWER))
     good = {"value": 0.5, "n": 4, "stderr": 0.1, "ci95": [0.304, 0.696]}
-    bad = {"status": "failed", "reason": "OSError: <no disk>", "primary": "acc", "metrics": {}}
-    ran = {"status": "ok", "reason": None, "primary": "acc"}
+    bad: dict[str, Any] = {
+        "status": "failed",
+        "reason": "OSError: <no disk>",
+        "primary": "acc",
+        "metrics": {},
+        "harness": "lm_eval",
+        "harness_version": None,
+    }
+    ran = {"status": "ok", "reason": None, "primary": "acc", "harness": "lm_eval", "harness_version": "0.4.13"}
     tasks = {
         "math": {**ran, "metrics": {"acc": good}},
         "quiz": bad if quiz is None else {**ran, "metrics": {"acc": {**good, "value": quiz}}},
@@ -82,7 +93,16 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
     write_json(Path(f"metrics/digests/models/{model}.json"), digests)
 
 
-def judged(**scores: float) -> dict[str, Any]:
+def write_preference(**scores: float) -> None:
+    """What `preference` writes of such judgments."""
+    found, words = judged(**scores)
+    write_json(Path("data/preference/tables.json"), found)
+    folder = Path("data/preference/words_by_winner_of_all")
+    folder.mkdir(exist_ok=True)
+    write_table(folder, words["words_by_winner_of_all"])
+
+
+def judged(**scores: float) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """What `preference` finds of 20 questions with a word for each reply; each model has one score but for one turn."""
     rows = {
         model: [
@@ -97,7 +117,7 @@ def judged(**scores: float) -> dict[str, Any]:
     choices = [choice(one, other, number, first) for number in range(20) for one, other, first in both]
     sources = {model: {"sources": {pair[0]: {"kind": "dgm"}}} for model in pair[1:]}
     settings = Preference(seed=1, resamples=50, min_judgments=5, num_words=3)
-    return measure(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)[0]
+    return measure(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)
 
 
 def judgment(number: int, score: float, text: str) -> dict[str, Any]:
@@ -138,7 +158,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(PARAMS, encoding="utf-8")
     write_json(Path("data/prompts/summary.json"), {"rows": 9, "prompts": 5, "left_out": {"null_content": 4}})
-    gate = {"conversations": 5, "kept": 4, "dropped_by": {"length": 1}, "dropped_share": 0.2}
+    gate = {
+        "conversations": 5,
+        "kept": 4,
+        "dropped_by": {"loop": 1},
+        "found": {"loop": 1, "refusal": 2},
+        "not_checked": {"echo": 5},
+    }
     for dgm in ("rich", "plain"):
         write_json(Path(f"metrics/gate/{dgm}.json"), gate)
     sources = {"rich": {"kind": "dgm", "take": 4}}
@@ -161,9 +187,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich", "plain"]))
     write_similarity()
     write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
-    write_json(Path("data/preference/tables.json"), judged(base=4.0, tuned=8.0))
+    write_preference(base=4.0, tuned=8.0)
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
-    write_json(Path("data/throughput/summary.json"), {"dgms": {"plain": tokens, "rich": tokens}})
+    cost = {**tokens, "hours": 0.0, "gpu_hours": None, "money": None, "hardware": "", "engines": ["import"]}
+    throughput = {"dgms": {"plain": tokens, "rich": tokens}, "costs": {"plain": cost, "rich": cost}}
+    write_json(Path("data/throughput/summary.json"), throughput)
     return tmp_path
 
 
@@ -197,7 +225,7 @@ def test_a_second_run_gives_the_same_bytes(project: Path) -> None:
     first = {path: path.read_bytes() for path in Path("data/report").rglob("*") if path.is_file()}
     main()
     assert {path: path.read_bytes() for path in Path("data/report").rglob("*") if path.is_file()} == first
-    assert {"index.html", "summary.json", "scores-quiz.svg", "styles-rich.svg", "runs-loss.svg"} <= {
+    assert {"index.html", "summary.json", "scores-quiz.svg", "styles-family_rich.svg", "runs-loss.svg"} <= {
         p.name for p in first
     }
 
@@ -293,30 +321,94 @@ def test_only_the_demo_is_called_one(project: Path, profile: str) -> None:
 
 def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", "[]").replace(", plain", ""), encoding="utf-8")
-    write_json(Path("data/preference/tables.json"), judged())
+    write_preference()
     write_json(Path("data/styling/tables.json"), styles([], []))
     for name in ("summary", "pairs"):
         write_json(Path(f"data/similarity/{name}.json"), {})
     text = text_of(report())
-    assert "compare names no model" in text.replace("  ", " ")
-    assert "it takes two DGMs, and the profile has 1" in text
-    assert "No style was measured" in text
+    assert "Skipped: `compare` names no model in params.yaml." in text
+    assert "Skipped: it takes two DGMs, and there is 1." in text
+    assert "Skipped: the profile has no DGM." in text, "style"
+    skipped = read_json(Path("data/report/summary.json"))["skipped"]
+    assert {"benchmarks", "judge", "similarity", "style"} <= set(skipped)
 
 
 def test_the_page_says_how_alike_two_dgms_are_and_what_was_not_scored(project: Path) -> None:
     text = text_of(report())
     assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
-    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 2 rich 0.650" in text
+    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 0.250 2 rich 0.650" in text
     assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
     assert "2 pairs of replies of which one is blank, and by ROUGE 1 pair of which one has no Latin" in text
 
 
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("tuned", "rich"), encoding="utf-8")
-    write_json(Path("data/preference/tables.json"), judged(base=5.0, rich=5.0))
+    write_preference(base=5.0, rich=5.0)
     write_json(Path("metrics/recipes.json"), {"dgms": {}, "runs": {}})
     write_model("rich", "Yes.", quiz=0.4)
-    assert "names no run" in text_of(report())
+    text = text_of(report())
+    assert "How models answer the same prompts" in text and "training steps" not in text
+    assert "Skipped: `mix.runs` names no run in params.yaml." in text
+
+
+def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(tmp_path: Path) -> None:
+    why = {name: "only replies were analysed" for name in ("benchmarks", "teachers", "runs", "throughput", "answers")}
+    prompts = {"rows": 3, "prompts": 3, "left_out": {}}
+    write_report(tmp_path, Inputs(profile="mine", dgms=["a"], prompts=prompts, skipped=why), 0)
+    text = text_of((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert "Rewild, analysis of mine" in text
+    assert text.count("Skipped: only replies were analysed.") == len(why)
+    assert "Benchmarks: only replies were analysed. " in text, "and once more in the list of what was skipped"
+    assert 'href="#benchmarks"' not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_number_can_be_traced_to_its_file(project: Path) -> None:
+    page = report()
+    path = Path("data/styling/tables.json")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert f'<li>{path} <code title="sha256 {digest}">{digest[:12]}</code>' in page
+    for section in ("benchmarks", "judge", "style", "similarity", "runs", "left-out", "throughput", "answers", "made"):
+        start = page.index(f'<section id="{section}">')
+        assert 'class="traced"' in page[start : page.index("</section>", start)], section
+
+
+def test_what_was_dropped_only_reported_and_not_looked_for_is_counted(project: Path) -> None:
+    text = text_of(report())
+    assert "DGM conversations kept dropped refusal reported only loop" in text
+    assert "rich 5 4 1 20.0 % 2 40.0 % 1 20.0 %" in text
+    assert "Not looked for where what it is held against is not known: echo (10 conversations)." in text
+
+
+def test_the_surest_words_of_either_side_are_drawn_with_both_counts(project: Path) -> None:
+    page = report()
+    assert "“clear” is said of winners, “b” is said of losers" in page
+    assert Path("data/report/charts/judge-words.svg").exists()
+    rows = [
+        {"word": "clear", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.01},
+        {"word": "clear", "negated": True, "only_winner": 2, "only_loser": 9, "q": 0.05},
+        {"word": "chance", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.06},
+    ]
+    assert telling(rows) == [("clear", 1, 9), ("not clear", 9, 2)]
+
+
+def test_a_spider_has_the_best_fine_tunes_and_takes_three_benchmarks() -> None:
+    def row(*values: float | None) -> dict[str, Any]:
+        cells = dict(zip(("average", "x", "y", "z"), values, strict=True))
+        return {name: {"value": value} for name, value in cells.items()}
+
+    rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
+    table = {"tasks": ["x", "y", "z"], "rows": rows}
+    inputs = Inputs("p", runs=["low", "none", "high"], compare=list(rows))
+    assert in_spider(table, inputs) == ["high", "low", "none"]
+    assert seen_on_spider(table, ["high", "low", "none"]) == "Of 3 benchmarks high leads on 1, none leads on 2"
+    assert in_spider({**table, "tasks": ["x", "y"]}, inputs) == []
+    assert in_spider(table, Inputs("p", compare=["low"])) == ["low"], "no fine-tune: the compared models"
+
+
+def test_a_missing_value_is_a_gap_in_a_spider_never_its_middle() -> None:
+    whole = spider(["x", "y", "z"], {"m": [1.0, 0.5, 1.0]}, {"m": "#123456"}, "t")
+    gap = spider(["x", "y", "z"], {"m": [1.0, None, 1.0]}, {"m": "#123456"}, "t")
+    assert whole.count("<use") - gap.count("<use") == 1, "one dot less"
 
 
 def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() -> None:
@@ -334,7 +426,7 @@ def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() 
 def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
     """What a reader sees of a page on which these models are compared."""
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", f"[{', '.join(scores)}]"), encoding="utf-8")
-    write_json(Path("data/preference/tables.json"), judged(**dict.fromkeys(scores, 5.0)))
+    write_preference(**dict.fromkeys(scores, 5.0))
     for name in scores:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), styles([], []))
@@ -451,8 +543,8 @@ def test_missing_verdicts_are_said(project: Path) -> None:
 
 
 def test_without_a_score_nothing_was_judged(project: Path) -> None:
-    nothing = judged(base=4.0, tuned=8.0)
+    nothing, _ = judged(base=4.0, tuned=8.0)
     for found in nothing["models"].values():
         found |= {"mean": None, "ci95": [None, None]}
     write_json(Path("data/preference/tables.json"), nothing)
-    assert "Nothing was judged." in text_of(report())
+    assert "Skipped: nothing was judged." in text_of(report())

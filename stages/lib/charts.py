@@ -1,16 +1,21 @@
 """Charts as SVG in the page's own text colour, light or dark: equal numbers give equal bytes."""
 
 import re
+from collections.abc import Mapping, Sequence
 from io import StringIO
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from stages.lib.arrays import Floats
 
 WIDTH, ROW = 360, 27  # CSS pixels
+MARKERS = "os^DvP*"
+MOST_NAMED = 20  # dots of a scatter chart
 INK, PALE = "#010203", "#8a8f98"  # ink stands for the page's text colour until the SVG is written
 STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
@@ -53,7 +58,7 @@ def beside(axes: Any, row: int, text: str) -> None:  # noqa: ANN401  (matplotlib
 
 
 @style.context(STYLE, after_reset=True)
-def intervals(cells: dict[str, dict[str, Any]], colours: dict[str, str], title: str) -> str:
+def intervals(cells: Mapping[str, dict[str, Any]], colours: Mapping[str, str], title: str) -> str:
     """A dot on its 95 % interval for each name; what has no value says so."""
     figure, axes = canvas(list(cells))
     for row, (name, cell) in enumerate(cells.items()):
@@ -66,7 +71,7 @@ def intervals(cells: dict[str, dict[str, Any]], colours: dict[str, str], title: 
 
 
 @style.context(STYLE, after_reset=True)
-def bars(rows: list[tuple[str, float, str]], colours: dict[str, str], most: float, title: str) -> str:
+def bars(rows: list[tuple[str, float, str]], colours: Mapping[str, str], most: float, title: str) -> str:
     """A bar for each (label, value, name whose colour it has), on an axis that ends at `most`."""
     figure, axes = canvas([label for label, _, _ in rows])
     for row, (_, value, name) in enumerate(rows):
@@ -77,7 +82,7 @@ def bars(rows: list[tuple[str, float, str]], colours: dict[str, str], most: floa
 
 
 @style.context(STYLE, after_reset=True)
-def stacks(parts: dict[str, dict[str, int]], colours: dict[str, str], title: str) -> str:
+def stacks(parts: dict[str, dict[str, int]], colours: Mapping[str, str], title: str) -> str:
     """A bar for each name, made of its parts."""
     figure, axes = canvas(list(parts))
     for row, counts in enumerate(parts.values()):
@@ -90,11 +95,11 @@ def stacks(parts: dict[str, dict[str, int]], colours: dict[str, str], title: str
 
 
 @style.context(STYLE, after_reset=True)
-def curves(lines: dict[str, list[tuple[float, float]]], colours: dict[str, str], title: str) -> str:
+def curves(lines: dict[str, list[tuple[float, float]]], colours: Mapping[str, str], title: str) -> str:
     """A line of points for each name."""
     figure = Figure(figsize=(WIDTH / 72, 220 / 72), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss")
-    axes.grid(axis="both")
+    axes.grid(visible=True, axis="both")
     for name, points in lines.items():
         marker = "o" if len(points) == 1 else ""
         axes.plot(*zip(*points, strict=True), color=colours[name], linewidth=1.8, marker=marker)
@@ -102,14 +107,14 @@ def curves(lines: dict[str, list[tuple[float, float]]], colours: dict[str, str],
 
 
 @style.context(STYLE, after_reset=True)
-def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title: str) -> str:
+def sizes(lines: dict[str, list[dict[str, Any]]], colours: Mapping[str, str], title: str) -> str:
     """A line of points on their 95 % intervals for each name, over numbers of rows on an axis of doublings.
 
     A point is {rows, value, ci95, paper}; what has no value has no point; a ring is the value that the paper printed.
     """
     figure = Figure(figsize=(WIDTH / 72, 240 / 72), layout="constrained")
     axes = figure.add_subplot(xlabel="conversations")
-    axes.grid(axis="both")
+    axes.grid(visible=True, axis="both")
     axes.set_xscale("log", base=2)
     rows = sorted({point["rows"] for points in lines.values() for point in points})
     axes.set_xticks(rows, [in_thousands(number) for number in rows], minor=False)
@@ -131,6 +136,86 @@ def sizes(lines: dict[str, list[dict[str, Any]]], colours: dict[str, str], title
 def in_thousands(rows: int) -> str:
     """A number of rows, short."""
     return f"{rows / 1000:g}k" if rows >= 1000 else str(rows)
+
+
+@style.context(STYLE, after_reset=True)
+def spider(
+    axes: Sequence[str], lines: Mapping[str, Sequence[float | None]], colours: Mapping[str, str], title: str
+) -> str:
+    """A closed line of points for each name over spokes, each of which ends at the best value on it, written there.
+
+    A missing value is a gap. Lines differ in their markers too, for those who see colours alike.
+    """
+    best = [max((line[spoke] or 0.0 for line in lines.values()), default=0.0) or 1.0 for spoke in range(len(axes))]
+    angles = np.linspace(0, 2 * np.pi, len(axes), endpoint=False)
+    figure = Figure(figsize=(WIDTH * 1.25 / 72, WIDTH / 72), layout="constrained")
+    plot = figure.add_subplot(projection="polar", theta_offset=np.pi / 2, theta_direction=-1)
+    plot.set_xticks(angles, [f"{name}\n{most:.2f}" for name, most in zip(axes, best, strict=True)])
+    plot.set_yticks([0.25, 0.5, 0.75, 1.0], [])
+    plot.set_ylim(0, 1.04)
+    plot.tick_params(axis="x", pad=14)
+    plot.grid(visible=True, axis="both")
+    plot.spines["polar"].set_visible(False)
+    for (name, line), marker in zip(lines.items(), cycle(MARKERS), strict=False):
+        shares = [np.nan if value is None else value / most for value, most in zip(line, best, strict=True)]
+        around: dict[str, Any] = {"color": colours[name], "marker": marker, "markersize": 6, "linewidth": 1.8}
+        plot.plot([*angles, angles[0]], [*shares, shares[0]], **around)
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def scatter(
+    points: Mapping[str, tuple[float, float]], colours: Mapping[str, str], labels: tuple[str, str], title: str
+) -> str:
+    """A named dot for each (x, y), on logarithmic axes; of very many the names have no room."""
+    figure = Figure(figsize=(WIDTH * 1.4 / 72, 280 / 72), layout="constrained")
+    axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
+    axes.grid(visible=True, axis="both")
+    axes.margins(0.15)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_minor_formatter(NullFormatter())
+    for name, place in points.items():
+        axes.plot(*place, "o", color=colours[name], markersize=8)
+        if len(points) <= MOST_NAMED:
+            axes.annotate(name, place, xytext=(0, 8), textcoords="offset points", ha="center", fontsize=11)
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def opposed(rows: Sequence[tuple[str, int, int]], title: str) -> str:
+    """Two bars for each (word, loser, winner): to the left how many losers, to the right how many winners."""
+    figure, axes = canvas([word for word, _, _ in rows])
+    for row, (_, loser, winner) in enumerate(rows):
+        axes.barh(row, -loser, height=0.62, color="#d55e00")
+        axes.barh(row, winner, height=0.62, color="#0072b2")
+        beside(axes, row, f"{loser} : {winner}")
+    axes.axvline(0, color=PALE, linewidth=1)
+    most = max(max(loser, winner) for _, loser, winner in rows)
+    axes.set_xlim(-1.05 * most, 1.05 * most)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    return to_svg(figure, title)
+
+
+@style.context(STYLE, after_reset=True)
+def grid(rows: Sequence[str], columns: Sequence[str], values: Floats, shares: Floats, title: str) -> str:
+    """A value in every square of rows and columns, which is the darker the larger its share (0 to 1) is."""
+    width = 46 * len(columns) + 8 * max(map(len, rows), default=0) + 20
+    figure = Figure(figsize=(width / 72, (len(rows) * ROW + 90) / 72), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(visible=False)
+    axes.pcolormesh(shares, cmap="GnBu", vmin=0, vmax=1.4, edgecolors="none", linewidth=0)  # black is read on all
+    for (row, column), value in np.ndenumerate(values):
+        text = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center_baseline", fontsize=11, color="#101214")
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="left", rotation_mode="anchor")
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axes.xaxis.tick_top()
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return to_svg(figure, title)
 
 
 @style.context(STYLE, after_reset=True)

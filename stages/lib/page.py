@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 def render(template: Path, content: dict[str, Any]) -> str:
     """Fill a template; whatever is not Markup is escaped."""
-    loader = FileSystemLoader(template.parent)
+    loader = FileSystemLoader([template.parent, Path(__file__).parent])  # page.css is beside this file
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": number, "duration": duration, "svg": Markup}
     return jinja.get_template(template.name).render(content) + "\n"

@@ -128,5 +128,4 @@ class Runtime(Section):
     gpu_memory_utilization: float = 0.9
     stall_seconds: float = 300  # without a token, until an engine is started anew
     start_seconds: float = 3600  # until an engine must be ready
-    price_per_gpu_hour: float = 0  # in any currency, for `make pilot`; 0: not said
     server: Server = Server()

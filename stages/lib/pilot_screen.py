@@ -172,7 +172,7 @@ def notes(number: int, runtime: Runtime) -> list[str]:
         f"alone. A GPU that is kept full ({runtime.max_concurrent} conversations at once) can be faster than a pilot",
         "shows: the time of a long run is nearer to the first number, or under it. The engine's start is not in it.",
         "GPU-hours: time times tensor_parallel; none on a CPU.",
-        "Money: GPU-hours times runtime.price_per_gpu_hour, in the price's currency.",
+        "Money: GPU-hours times throughput.price_per_gpu_hour, in the price's currency.",
         "Disk: .dvc/store, and data/responses with data/ledger, for all prompts. DVC's cache shares the bytes of data/",
         "where the file system has reflinks or hard links; elsewhere count data/ twice. Verdicts and mixes are not in.",
     ]

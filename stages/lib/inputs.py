@@ -1,0 +1,114 @@
+"""All that the page shows, by id, as the stages before wrote it; and of every file that was read, its sha256."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stages.lib.results import Json
+from stages.lib.shards import read_json, read_table, sha256_file, sha256_folder
+from stages.lib.sources import compared
+
+DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the page can show; all but the profile may be absent."""
+
+    profile: str
+    dgms: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    compare: list[str] = field(default_factory=list)
+    prompts: Json = field(default_factory=dict)
+    recipes: Json = field(default_factory=lambda: {"dgms": {}, "runs": {}})
+    gate: dict[str, Json] = field(default_factory=dict)
+    mix: dict[str, Json] = field(default_factory=dict)
+    train: dict[str, Json] = field(default_factory=dict)
+    losses: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # step and loss
+    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    results: dict[str, Json] = field(default_factory=dict)
+    answers: dict[str, list[Json]] = field(default_factory=dict)
+    styling: Json = field(default_factory=dict)
+    similarity: Json = field(default_factory=dict)
+    pairs: Json = field(default_factory=dict)  # of DGMs, the most alike first
+    throughput: Json = field(default_factory=lambda: {"dgms": {}})
+    judge: dict[str, Json] = field(default_factory=dict)
+    preference: Json = field(default_factory=dict)
+    words: list[Json] = field(default_factory=list)  # of judgments, the surest first
+    agreement: Json = field(default_factory=dict)
+    models: dict[str, Json] = field(default_factory=dict)
+    mixes: dict[str, str] = field(default_factory=dict)  # digests
+    skipped: dict[str, str] = field(default_factory=dict)  # sections, and why
+    sources: dict[str, str] = field(default_factory=dict)  # sha256 of each file, or folder, by its path
+
+
+class Reader:
+    """Reads files and remembers what they were."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, str] = {}
+
+    def json(self, path: Path) -> Any:  # noqa: ANN401  (JSON is what it is)
+        """A JSON file; raises UserError when it is absent."""
+        content = read_json(path)
+        self.sources[path.as_posix()] = sha256_file(path)
+        return content
+
+    def by_id(self, folder: Path, ids: list[str]) -> dict[str, Any]:
+        """The JSON files of these ids."""
+        return {key: self.json(folder / f"{key}.json") for key in ids}
+
+    def rows(self, folder: Path) -> list[Json]:
+        """All rows of a folder of parquet."""
+        self.sources[folder.as_posix()] = sha256_folder(folder)
+        rows: list[Json] = read_table(folder).to_pylist()
+        return rows
+
+    def losses(self, path: Path) -> list[tuple[float, float]]:
+        """Step and loss of every step that logged one; none when there is no curve."""
+        if not path.exists():
+            return []
+        self.sources[path.as_posix()] = sha256_file(path)
+        with path.open(encoding="utf-8", newline="") as file:
+            return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file) if row.get("loss")]
+
+
+def read_inputs(params: Mapping[str, Any]) -> Inputs:
+    """Read what the pipeline wrote, by the ids in params and recipes; folders only as the digests name them."""
+    read = Reader()
+    dgms, compare, recipes = params["dgms"], params["compare"], read.json(METRICS / "recipes.json")
+    runs = sorted(recipes["runs"], key=lambda name: (compare.index(name) if name in compare else len(compare), name))
+    trained = read.by_id(METRICS / "digests/runs", runs)
+    described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
+    tables = {name: read.json(DATA / name / "tables.json") for name in ("agreement", "preference", "styling")}
+    return Inputs(
+        profile=params["profile"],
+        dgms=dgms,
+        runs=runs,
+        compare=compare,
+        recipes=recipes,
+        gate=read.by_id(METRICS / "gate", dgms),
+        mix=read.by_id(METRICS / "mix", runs),
+        train=read.by_id(METRICS / "train", runs),
+        mixes={key: digest["mix"] for key, digest in trained.items()},
+        losses={key: read.losses(METRICS / "loss" / f"{key}.csv") for key in runs},
+        scores=read.by_id(METRICS / "evaluate", compare),
+        judge=read.by_id(METRICS / "judge", compare),
+        results={key: read.json(compared(key, "evaluations") / "results.json") for key in compare},
+        answers={key: read.rows(compared(key, "answers")) for key in compare},
+        **tables,
+        words=read.rows(DATA / "preference" / "words_by_winner_of_all"),
+        similarity=read.json(DATA / "similarity" / "summary.json"),
+        pairs=most_alike_first(read.json(DATA / "similarity" / "pairs.json")),
+        models={key: read.json(path) for key, path in described.items() if path.exists()},
+        prompts=read.json(DATA / "prompts" / "summary.json"),
+        throughput=read.json(DATA / "throughput" / "summary.json"),
+        sources=read.sources,
+    )
+
+
+def most_alike_first(table: Mapping[str, Any]) -> Json:
+    """Pairs of DGMs, or DGMs, by their mean ROUGE-1."""
+    return dict(sorted(table.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
