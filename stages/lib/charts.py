@@ -16,7 +16,8 @@ from stages.lib.arrays import Floats
 WIDTH, ROW = 360, 27  # CSS pixels
 MARKERS = "os^DvP*"
 MOST_NAMED = 20  # dots of a scatter chart
-INK, PALE = "#010203", "#8a8f98"  # ink stands for the page's text colour until the SVG is written
+BLACK, PALE = "#101214", "#8a8f98"
+INK = "#010203"  # stands for the page's text colour until the SVG is written
 STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
     **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), PALE),
@@ -205,10 +206,19 @@ def grid(rows: Sequence[str], columns: Sequence[str], values: Floats, shares: Fl
     figure = Figure(figsize=(width / 72, (len(rows) * ROW + 90) / 72), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(visible=False)
-    axes.pcolormesh(shares, cmap="GnBu", vmin=0, vmax=1.4, edgecolors="none", linewidth=0)  # black is read on all
+    filled = np.where(shares > 0, shares, np.nan)
+    axes.pcolormesh(filled, cmap="GnBu", vmin=0, vmax=1.4, edgecolors="none", linewidth=0)  # black is read on all
     for (row, column), value in np.ndenumerate(values):
         text = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center_baseline", fontsize=11, color="#101214")
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            text,
+            ha="center",
+            va="center_baseline",
+            fontsize=11,
+            color=BLACK if shares[row, column] > 0 else INK,
+        )
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="left", rotation_mode="anchor")
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axes.xaxis.tick_top()
