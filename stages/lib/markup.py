@@ -39,7 +39,7 @@ def _escaping() -> RenderOptions:
     return options
 
 
-_TABLES, _ESCAPE = _with_tables(), _escaping()
+TABLES, ESCAPE = _with_tables(), _escaping()
 
 
 def count_commonmark(text: str) -> Counts:
@@ -48,7 +48,7 @@ def count_commonmark(text: str) -> Counts:
     Raw HTML is text, as chat programs show it: it makes no element. The renderer escapes every `<`, `>` and `"` that is
     not its own, so that its tags can be found by one expression.
     """
-    html = render_markdown(text, extension_options=_TABLES, render_options=_ESCAPE)
+    html = render_markdown(text, extension_options=TABLES, render_options=ESCAPE)
     shown = _TAG.sub("", html)
     if "&" in shown:
         for name, character in _ESCAPED:

@@ -1,20 +1,42 @@
 """A page from a template, in which text from models and users is only ever text."""
 
+import re
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import nh3
+from comrak import render_markdown as to_html
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6".split())  # no links, no images
+from stages.lib.markup import ESCAPE, TABLES
+
+TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
+MOST_NESTED = 100  # elements in one another; nh3 takes time that grows with the square of it
+_IMAGE = re.compile(r'<img src="[^"]*" alt="([^"]*)"[^>]*>')
+_NESTED = re.compile(r"<(/?)(?:blockquote|[ou]l|li|em|strong)\b")
 
 
 def render_markdown(text: str) -> Markup:
-    """Markdown as HTML that can neither run, link nor load anything."""
-    html = MarkdownIt("commonmark", {"html": False}).disable("image").render(text)
+    """Markdown (CommonMark with GitHub's tables) as HTML that can neither run, link nor load anything.
+
+    Raw HTML is seen as text, of a link its text and of an image its description. Text that is no writing but blows up as
+    HTML (a thousand quotes in one another, a table of empty cells) is shown as it was written.
+    """
+    html = to_html(text, extension_options=TABLES, render_options=ESCAPE)
+    if len(html) > 8 * len(text) + 10_000 or _is_deep(html):
+        return Markup("<pre>{}</pre>").format(text)
+    html = _IMAGE.sub(r"\1", html)  # a description is escaped, so that it ends at the first quote
     return Markup(nh3.clean(html, tags=TAGS, attributes={}))  # noqa: S704  (cleaned)
+
+
+def _is_deep(html: str) -> bool:
+    """Whether elements are nested so deep that no reader could tell."""
+    if sum(html.count(tag) for tag in ("<blockquote>", "<em>", "<strong>")) <= MOST_NESTED:
+        return False  # lists alone: the parser stops at a hundred
+    steps = (-1 if match[1] else 1 for match in _NESTED.finditer(html))
+    return max(accumulate(steps)) > 2 * MOST_NESTED
 
 
 def number(value: object) -> str:
