@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.chromium import executable, start
 from tests.project import Project, make_project
 
 
@@ -24,3 +26,13 @@ def project(built: Project, tmp_path: Path) -> Iterator[Project]:
     shutil.copytree(built.root, tmp_path / "project", symlinks=True)
     yield Project(tmp_path / "project")
     shutil.rmtree(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A running Chromium, for `tests.chromium.visit`."""
+    path = executable()
+    if path is None:
+        pytest.skip("no Chromium is installed here")
+    with start(path) as browser:
+        yield browser

@@ -349,7 +349,6 @@ let shown = ""; // the view without `at`, as an address
 async function update() {
   const mine = ++ticket;
   state = readAddress();
-  tell(state.unknown.map((name) => `There is no model ${name} in this set.`).join(" "));
   fillModels();
   try {
     const loaded = await load(state);
@@ -359,16 +358,19 @@ async function update() {
     if (mine === ticket) fail(error.message);
     return;
   }
-  fillFilters();
   show();
 }
 
 function show() {
   const view = address({ at: "" });
-  if (view !== shown) matches = findMatches();
+  if (view !== shown) {
+    fillFilters();
+    matches = findMatches();
+  }
   const position = Math.max(0, matches.findIndex((place) => data.prompts[place].key === state.at));
   const key = matches.length ? data.prompts[matches[position]].key : "";
-  if (state.at && key !== state.at && !data.prompts.some((prompt) => prompt.key === state.at)) tell(`There is no conversation ${state.at} in this set.`);
+  const lost = state.at && !data.prompts.some((prompt) => prompt.key === state.at) ? [`conversation ${state.at}`] : [];
+  tell([...state.unknown.map((name) => `model ${name}`), ...lost].map((name) => `There is no ${name} in this set.`).join(" "));
   if (key !== state.at) history.replaceState(null, "", address({ at: key }));
   state.at = key;
   const page = Math.floor(position / PAGE) * PAGE;
@@ -404,11 +406,13 @@ function fillSelect(select, options, value) {
 }
 
 function fillModels() {
-  const models = state.set.models.map((model) => [model, model]);
+  const { replies, prompts, other_choices: others } = state.set;
+  const models = state.set.models.map((model, index) => [model, replies[index] === prompts ? model : `${model} (${number(replies[index])} of ${number(prompts)})`]);
   fillSelect(field.set, SETS.map((set) => [set.name, set.title]), state.set.name);
   fillSelect(field.left, models, state.left);
   fillSelect(field.right, [...models, ["", "(none)"]], state.right);
   byId("swap").disabled = !state.right;
+  byId("others").textContent = others ? `${count(others, "verdict")} on models that are not here ${others === 1 ? "is" : "are"} not shown.` : "";
   form.hidden = false;
 }
 
@@ -437,14 +441,18 @@ function resetFilters() {
   return go(Object.fromEntries(FILTERS.map((name) => [name, ""])));
 }
 
-let timer;
+let timer; // of what was typed last
+
+/** What the controls say. */
+function chosen() {
+  return Object.fromEntries(["left", "right", ...FILTERS].map((name) => [name, field[name].value]));
+}
 
 function listen() {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", ({ target: { name, value, localName } }) => {
     clearTimeout(timer);
-    const change = () => (name === "set" ? openSet(value) : go({ [name]: value }));
-    timer = setTimeout(change, localName === "input" ? TYPING : 0);
+    timer = setTimeout(() => (name === "set" ? openSet(value) : go(chosen())), localName === "input" ? TYPING : 0);
   });
   byId("swap").addEventListener("click", () => go({ left: state.right, right: state.left }));
   byId("reset").addEventListener("click", resetFilters);

@@ -1,9 +1,9 @@
 """A page on which to read what models replied to the same prompts, two at a time; it works from a disk, offline.
 
-The page is `browser.html` with its style and its script. A model's replies are a file that the page loads when the model
-is chosen: one call with a list of texts, each the JSON of one conversation. The page's own script is the only one
-that it trusts, by its hash ('strict-dynamic': what that one adds is trusted too), which needs no notion of an origin,
-that browsers do not agree on for files.
+The page is `browser.html` with its style and its script. A model's replies are a file that the page loads when the
+model is chosen: one call with a list of texts, each the JSON of one conversation. The one script that the page trusts
+is its own, by its hash, and so what that one adds ('strict-dynamic'): browsers agree on it, but not on what the origin
+of a file is.
 """
 
 import base64
@@ -266,11 +266,9 @@ def _choice_rows(choices: list[Choice], models: list[str], prompts: _Prompts) ->
 
 def _write_rows(folder: Path, name: str, rows: Iterable[Row]) -> int:
     """Write a data file as the rows come; how many there were comes back."""
-    count = 0
     with (folder / f"{name}.js").open("w", encoding="utf-8", newline="\n") as file:
         file.write(f'receive("{name}", [\n')
-        for count, row in enumerate(rows, start=1):
-            file.write(f"{as_script(row)},\n")
+        count = sum(1 for row in rows if file.write(f"{as_script(row)},\n"))
         file.write("]);\n")
     return count
 

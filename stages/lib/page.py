@@ -13,6 +13,7 @@ from markupsafe import Markup
 from stages.lib.markup import ESCAPE, TABLES
 
 TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
+ATTRIBUTES = {"ol": {"start"}}  # or a list that code interrupts would count from 1 again
 MOST_NESTED = 100  # elements in one another; nh3 takes time that grows with the square of it
 _IMAGE = re.compile(r'<img src="[^"]*" alt="([^"]*)"[^>]*>')
 _NESTED = re.compile(r"<(/?)(?:blockquote|[ou]l|li|em|strong)\b")
@@ -21,14 +22,14 @@ _NESTED = re.compile(r"<(/?)(?:blockquote|[ou]l|li|em|strong)\b")
 def render_markdown(text: str) -> Markup:
     """Markdown (CommonMark with GitHub's tables) as HTML that can neither run, link nor load anything.
 
-    Raw HTML is seen as text, of a link its text and of an image its description. Text that is no writing but blows up as
-    HTML (a thousand quotes in one another, a table of empty cells) is shown as it was written.
+    Raw HTML is seen as text, of a link its text and of an image its description. Text that blows up as HTML (a thousand
+    quotes in one another, a table of empty cells) is shown as it was written.
     """
     html = to_html(text, extension_options=TABLES, render_options=ESCAPE)
     if len(html) > 8 * len(text) + 10_000 or _is_deep(html):
         return Markup("<pre>{}</pre>").format(text)
     html = _IMAGE.sub(r"\1", html)  # a description is escaped, so that it ends at the first quote
-    return Markup(nh3.clean(html, tags=TAGS, attributes={}))  # noqa: S704  (cleaned)
+    return Markup(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES))  # noqa: S704  (cleaned)
 
 
 def _is_deep(html: str) -> bool:
