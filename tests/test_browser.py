@@ -401,7 +401,7 @@ def test_an_address_that_names_what_is_not_there_says_so(chromium: Browser, fold
     with opens(chromium, folder, "#set=prompts&left=lost&at=zebra") as found:
         found.page.wait_for_selector("#list a")
         expect(found.page.locator("#message")).to_have_text(
-            "There is no model lost in this set. There is no conversation zebra in this set."
+            "There is no model lost in this collection. There is no conversation zebra in this collection."
         )
 
 
@@ -419,11 +419,11 @@ def test_judgments_stand_beside_the_replies_and_can_be_filtered(chromium: Browse
         assert "1 verdict on models that are not here" in found.text("footer")
         assert options == [
             "any",
-            "scored level (1)",
-            "right scored higher (1)",
+            "no choice (1)",
             "right chosen (1)",
             "the two orders disagree (1)",
-            "no choice (1)",
+            "scored level (1)",
+            "right scored higher (1)",
         ]
         found.page.get_by_label("Judgment").select_option(label="scored level (1)")
         expect_count(found, "1 of 2")

@@ -18,7 +18,8 @@ const JUDGED = {
   "choice-split": "the two orders disagree", "choice-none": "no choice",
 };
 const ORDERS = {
-  "": "as asked", "length": "longest reply first", "length-difference": "most unlike in length", "score-difference": "most unlike in score",
+  "": "as asked", "length": "longest reply first",
+  "length-difference": "most unlike in length", "score-difference": "most unlike in score",
 };
 const form = document.getElementById("controls");
 const field = form.elements;
@@ -111,7 +112,8 @@ function prepareReplies(rows) {
 }
 
 function plain(html = "") {
-  return html.replace(/<[^>]*>/g, "").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
+  const text = html.replace(/<[^>]*>/g, "").replaceAll("&lt;", "<").replaceAll("&gt;", ">");
+  return text.replaceAll("&quot;", '"').replaceAll("&amp;", "&");
 }
 
 function prepareChoices(rows) {
@@ -134,7 +136,8 @@ async function load({ set, left, right }) {
 // Matching
 
 const repliesAt = (place) => data.sides.map((side) => side[place]);
-const turnsAt = (place) => Math.max(data.prompts[place].users.length, ...repliesAt(place).map((reply) => reply?.turns.length ?? 0));
+const turnsAt = (place) =>
+  Math.max(data.prompts[place].users.length, ...repliesAt(place).map((reply) => reply?.turns.length ?? 0));
 const labelsAt = (place) => new Set(repliesAt(place).flatMap((reply) => reply?.labels ?? [ABSENT]));
 
 /** The words of a search; what stands between quotes is one. */
@@ -142,15 +145,20 @@ function words(query) {
   return [...query.toLowerCase().matchAll(/"([^"]+)"|[^\s"]+/g)].map((match) => match[1] ?? match[0]);
 }
 
-/** Who wins a turn by both orders together: a model's number, 0 where they disagree or see no winner. */
+/** The winners of a turn, one of each order that has a verdict: models' numbers, 0 for a tie. */
+function winners(choices, turn) {
+  return choices.filter((choice) => choice.turn === turn && choice.winner !== null).map((choice) => choice.winner);
+}
+
+/** Who wins a turn by both orders together; 0 also where they disagree. */
 function winner(choices, turn) {
-  const found = choices.filter((choice) => choice.turn === turn && choice.winner !== null).map((choice) => choice.winner);
+  const found = winners(choices, turn);
   if (!found.length) return null;
   return found.every((each) => each === found[0]) ? found[0] : 0;
 }
 
 function isSplit(choices, turn) {
-  return new Set(choices.filter((choice) => choice.turn === turn && choice.winner !== null).map((choice) => choice.winner)).size > 1;
+  return new Set(winners(choices, turn)).size > 1;
 }
 
 function judgedAt(place) {
@@ -159,11 +167,11 @@ function judgedAt(place) {
   const scored = left !== null && right !== null && right !== undefined;
   const choices = data.choices.get(place) ?? [];
   const turns = [...new Set(choices.map((choice) => choice.turn))];
-  const winners = turns.map((turn) => winner(choices, turn)).filter((each) => each !== null);
-  const lead = winners.reduce((sum, each) => sum + (each === data.numbers[1]) - (each === data.numbers[0]), 0);
+  const won = turns.map((turn) => winner(choices, turn)).filter((each) => each !== null);
+  const lead = won.reduce((sum, each) => sum + (each === data.numbers[1]) - (each === data.numbers[0]), 0);
   return [
     scored ? `score-${sign(right - left)}` : "score-none",
-    winners.length ? `choice-${sign(lead)}` : "choice-none",
+    won.length ? `choice-${sign(lead)}` : "choice-none",
     ...(turns.some((turn) => isSplit(choices, turn)) ? ["choice-split"] : []),
   ];
 }
@@ -176,13 +184,16 @@ function spread(place, value) {
 function findMatches() {
   const sought = words(state.q);
   const [low, high] = [Number(state.min) || 0, Number(state.max) || Infinity];
+  const hasWord = (place, word) =>
+    data.prompts[place].text.includes(word) || repliesAt(place).some((reply) => reply?.text.includes(word));
+  const fits = (reply) => reply && reply.chars >= low && reply.chars <= high;
   const passes = (place) =>
     (!state.group || data.prompts[place].group === state.group) &&
     (!state.turns || String(turnsAt(place)) === state.turns) &&
     (!state.is || labelsAt(place).has(state.is)) &&
     (!state.judged || judgedAt(place).includes(state.judged)) &&
-    ((!low && high === Infinity) || repliesAt(place).some((reply) => reply && reply.chars >= low && reply.chars <= high)) &&
-    sought.every((word) => data.prompts[place].text.includes(word) || repliesAt(place).some((reply) => reply?.text.includes(word)));
+    ((!low && high === Infinity) || repliesAt(place).some(fits)) &&
+    sought.every((word) => hasWord(place, word));
   const rank = {
     "length": (place) => Math.max(...repliesAt(place).map((reply) => reply?.chars ?? 0)),
     "length-difference": (place) => spread(place, "chars"),
@@ -209,21 +220,29 @@ function showList(first) {
 }
 
 function listItem(place) {
-  const { key, group, users } = data.prompts[place];
-  const asked = (users.find((user) => user.trim()) ?? "").trim().slice(0, 160);
-  const said = repliesAt(place).map((reply) => plain(reply?.turns[0]?.html.slice(0, 400)).trim()).find(Boolean) ?? key;
-  const top = asked ? make("span", { dir: "auto" }, asked) : make("span", { dir: "auto", className: "said" }, `… ${said.slice(0, 160)}`);
-  const link = make("a", { href: address({ at: key }) }, top, make("span", { className: "meta" }, summary(place, group)));
+  const { key, users } = data.prompts[place];
+  const asked = startOf(users.find((user) => user.trim()));
+  const said = repliesAt(place).map((reply) => startOf(plain(reply?.turns[0]?.html.slice(0, 400)))).find(Boolean);
+  const top = make("span", { dir: "auto", className: asked ? "" : "said" }, asked || `… ${said ?? key}`);
+  const link = make("a", { href: address({ at: key }) }, top, make("span", { className: "meta" }, summary(place)));
   link.dataset.key = key;
   return make("li", {}, link);
 }
 
-function summary(place, group) {
+const startOf = (text = "") => text.trim().slice(0, 160);
+
+function summary(place) {
   const replies = repliesAt(place);
+  const { group } = data.prompts[place];
+  const sizes = replies.map((reply) => (reply ? number(reply.chars) : "–"));
   const scores = replies.map((reply) => (reply?.score == null ? "–" : round(reply.score)));
-  const facts = [group === UNKNOWN ? "" : group, count(turnsAt(place), "turn"), replies.map((reply) => (reply ? number(reply.chars) : "–")).join(" | ") + " chars"];
-  if (scores.some((score) => score !== "–")) facts.push(`score ${scores.join(" | ")}`);
-  return facts.filter(Boolean).join(" · ");
+  const isScored = scores.some((score) => score !== "–");
+  return [
+    ...(group === UNKNOWN ? [] : [group]),
+    count(turnsAt(place), "turn"),
+    `${sizes.join(" | ")} chars`,
+    ...(isScored ? [`score ${scores.join(" | ")}`] : []),
+  ].join(" · ");
 }
 
 const round = (score) => String(Math.round(score * 100) / 100);
@@ -253,54 +272,70 @@ function nothingFound() {
 function conversation(place) {
   const { key, group, users } = data.prompts[place];
   const position = matches.indexOf(place);
-  const step = (label, by) => make("button", { type: "button", disabled: !(position + by in matches), onclick: () => move(by) }, label);
-  const title = make("h2", {}, `${number(position + 1)} of ${number(matches.length)} · ${group === UNKNOWN ? "" : `${group} · `}`, make("small", {}, key));
+  const known = group === UNKNOWN ? "" : ` · ${group}`;
+  const title = `${number(position + 1)} of ${number(matches.length)}${known} `;
   const turns = Array.from({ length: turnsAt(place) }, (_, index) => turn(place, index, users[index] ?? ""));
   return [
-    make("div", { className: "bar" }, title, make("div", { className: "steps" }, step("← Previous", -1), step("Next →", 1))),
+    make("div", { className: "bar" }, make("h2", {}, title, make("small", {}, key)), steps(position)),
     make("div", { className: "sides heads" }, ...repliesAt(place).map(head)),
     ...turns,
   ];
+}
+
+function steps(position) {
+  const step = (label, by) =>
+    make("button", { type: "button", disabled: !(position + by in matches), onclick: () => move(by) }, label);
+  return make("div", { className: "steps" }, step("← Previous", -1), step("Next →", 1));
 }
 
 const sideClass = (side) => `side ${["left", "right"][side]}`;
 const modelOf = (side) => [state.left, state.right][side];
 
 function head(reply, side) {
-  const labels = (reply?.labels ?? [ABSENT]).filter((label) => label !== "answered").map((label) =>
+  const labels = reply?.labels ?? [ABSENT];
+  const isSaid = (label) => label === "answered" || (label === "dropped" && labels.length > 1);
+  const chips = labels.filter((label) => !isSaid(label)).map((label) =>
     make("span", { className: label === "kept" ? "label" : "label odd" }, label));
-  return make("div", { className: `${sideClass(side)} head` }, make("b", {}, modelOf(side)), ...labels);
+  return make("div", { className: `${sideClass(side)} head` }, make("b", {}, modelOf(side)), ...chips);
 }
 
 function turn(place, index, user) {
-  const replies = repliesAt(place);
-  const known = make("div", { className: "user", dir: "auto", lang: "", tabIndex: 0 }, user);
-  const unknown = make("div", { className: "user quiet" }, "The prompt is not known: the replies came without it.");
   const choices = (data.choices.get(place) ?? []).filter((choice) => choice.turn === index + 1);
-  const title = turnsAt(place) > 1 ? [make("h3", {}, `Turn ${index + 1}`)] : [];
-  const cards = replies.map((reply, side) => card(reply, reply?.turns[index], side));
-  return make("section", { className: "turn" }, ...title, user ? known : unknown, make("div", { className: "sides" }, ...cards), ...choices.slice(0, 1).map(() => choiceBox(choices, index + 1)));
+  const cards = repliesAt(place).map((reply, side) => card(reply, reply?.turns[index], side));
+  return make("section", { className: "turn" },
+    ...(turnsAt(place) > 1 ? [make("h3", {}, `Turn ${index + 1}`)] : []),
+    user ? userText(user) : quiet("The prompt is not known: the replies came without it.", "user quiet"),
+    make("div", { className: "sides" }, ...cards),
+    ...(choices.length ? [choiceBox(choices, index + 1)] : []));
 }
 
+const userText = (text) => make("div", { className: "user", dir: "auto", lang: "", tabIndex: 0 }, text);
+const quiet = (text, className = "quiet") => make("p", { className }, text);
+
 function card(reply, found, side) {
-  const who = make("p", { className: "who" }, modelOf(side));
-  const box = make("div", { className: `${sideClass(side)} reply` }, who);
+  const box = make("div", { className: `${sideClass(side)} reply` }, make("p", { className: "who" }, modelOf(side)));
   if (!found) {
-    box.append(make("p", { className: "quiet" }, reply ? "Not asked: the conversation had ended." : "No reply of this model in the data."));
+    box.append(quiet(reply ? "Not asked: the conversation had ended." : "No reply of this model in the data."));
     return box;
   }
-  if (found.asked) box.append(make("p", { className: "quiet" }, "This model was asked something else:"), make("div", { className: "user", dir: "auto", lang: "" }, found.asked));
+  if (found.asked) box.append(quiet("This model was asked something else:"), userText(found.asked));
   const text = make("div", { className: "text", dir: "auto", lang: "" });
-  if (found.html) text.innerHTML = found.html; // made and cleaned by page.py: no attributes, links or images
-  else text.append(make("span", { className: "quiet" }, "(no text)"));
+  if (found.html) text.innerHTML = found.html; // made and cleaned by page.py: no handlers, links or images
+  else text.append(quiet("(no text)"));
   box.append(text, facts(found));
-  if (found.judge) box.append(make("details", { className: "judge", open: true }, make("summary", {}, "The judge"), make("p", { dir: "auto" }, found.judge)));
+  if (found.judge) box.append(opinion(["The judge"], found.judge, true));
   return box;
+}
+
+/** What a judge said, which can be folded. */
+function opinion(title, text, open) {
+  return make("details", { className: "judge", open }, make("summary", {}, ...title), make("p", { dir: "auto" }, text));
 }
 
 function facts(found) {
   const line = make("p", { className: "facts" }, count(found.chars, "character"));
-  if (found.end) line.append(" · ", make("span", { className: ["stop", "imported"].includes(found.end) ? "" : "odd" }, ENDS[found.end] ?? found.end));
+  const isOdd = !["stop", "imported"].includes(found.end);
+  if (found.end) line.append(" · ", make("span", { className: isOdd ? "odd" : "" }, ENDS[found.end] ?? found.end));
   if (found.score !== undefined) line.append(" · score ", make("b", {}, round(found.score)));
   else if (found.unscored) line.append(" · ", make("span", { className: "odd" }, `no score: ${found.unscored}`));
   return line;
@@ -308,10 +343,11 @@ function facts(found) {
 
 function choiceBox(choices, turn) {
   const name = (model) => (model === null ? "no verdict" : model === 0 ? "a tie" : state.set.models[model - 1]);
-  const verdict = { null: "no verdict", 0: isSplit(choices, turn) ? "the two orders disagree" : "a tie" }[winner(choices, turn)] ?? name(winner(choices, turn));
-  const orders = choices.map((choice) =>
-    make("details", { className: "judge" }, make("summary", {}, `${name(choice.first)} shown first: `, make("b", {}, name(choice.winner)), choice.reason ? ` (${choice.reason})` : ""), make("p", { dir: "auto" }, choice.text)));
-  return make("div", { className: "choice" }, make("p", {}, "The judge, shown both, prefers: ", make("b", {}, verdict)), ...orders);
+  const verdict = isSplit(choices, turn) ? "the two orders disagree" : name(winner(choices, turn));
+  const orders = choices.map(({ first, winner, reason, text }) =>
+    opinion([`${name(first)} shown first: `, make("b", {}, name(winner)), reason ? ` (${reason})` : ""], text, false));
+  const title = make("p", {}, "The judge, shown both, prefers: ", make("b", {}, verdict));
+  return make("div", { className: "choice" }, title, ...orders);
 }
 
 /** Paint the words where they stand in text; the elements stay as they are. */
@@ -369,8 +405,9 @@ function show() {
   }
   const position = Math.max(0, matches.findIndex((place) => data.prompts[place].key === state.at));
   const key = matches.length ? data.prompts[matches[position]].key : "";
-  const lost = state.at && !data.prompts.some((prompt) => prompt.key === state.at) ? [`conversation ${state.at}`] : [];
-  tell([...state.unknown.map((name) => `model ${name}`), ...lost].map((name) => `There is no ${name} in this set.`).join(" "));
+  const isLost = state.at && !data.prompts.some((prompt) => prompt.key === state.at);
+  const lost = [...state.unknown.map((name) => `model ${name}`), ...(isLost ? [`conversation ${state.at}`] : [])];
+  tell(lost.map((name) => `There is no ${name} in this collection.`).join(" "));
   if (key !== state.at) history.replaceState(null, "", address({ at: key }));
   state.at = key;
   const page = Math.floor(position / PAGE) * PAGE;
@@ -406,30 +443,37 @@ function fillSelect(select, options, value) {
 }
 
 function fillModels() {
-  const { replies, prompts, other_choices: others } = state.set;
-  const models = state.set.models.map((model, index) => [model, replies[index] === prompts ? model : `${model} (${number(replies[index])} of ${number(prompts)})`]);
+  const { replies, prompts, models, other_choices: others } = state.set;
+  const some = (index) => (replies[index] === prompts ? "" : ` (${number(replies[index])} of ${number(prompts)})`);
+  const options = models.map((model, index) => [model, model + some(index)]);
   fillSelect(field.set, SETS.map((set) => [set.name, set.title]), state.set.name);
-  fillSelect(field.left, models, state.left);
-  fillSelect(field.right, [...models, ["", "(none)"]], state.right);
+  fillSelect(field.left, options, state.left);
+  fillSelect(field.right, [...options, ["", "(none)"]], state.right);
   byId("swap").disabled = !state.right;
-  byId("others").textContent = others ? `${count(others, "verdict")} on models that are not here ${others === 1 ? "is" : "are"} not shown.` : "";
+  const verdicts = `${count(others, "verdict")} on models that are not here ${others === 1 ? "is" : "are"} not shown.`;
+  byId("others").textContent = others ? verdicts : "";
   form.hidden = false;
+}
+
+/** Offer what there is, with how often; a filter that would tell nothing apart is hidden. */
+function fillFilter(name, values, labelOf = String) {
+  const counts = new Map();
+  for (const value of values) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);
+  const sorted = [...counts].sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
+  const options = sorted.map(([value, times]) => [value, `${labelOf(value)} (${number(times)})`]);
+  fillSelect(field[name], [["", "any"], ...options], state[name]);
+  field[name].closest("label").hidden = options.length < 2 && !state[name];
 }
 
 function fillFilters() {
   const places = [...data.prompts.keys()];
-  const counted = (list) => {
-    const counts = new Map();
-    for (const value of list) counts.set(value, (counts.get(value) ?? 0) + 1);
-    return [...counts].sort(([one], [other]) => String(one).localeCompare(String(other), "en", { numeric: true })).map(([value, times]) => [String(value), `${value} (${number(times)})`]);
-  };
-  const any = ["", "any"];
-  fillSelect(field.group, [any, ...counted(places.map((place) => data.prompts[place].group))], state.group);
-  fillSelect(field.turns, [any, ...counted(places.map(turnsAt))], state.turns);
-  fillSelect(field.is, [any, ...counted(places.flatMap((place) => [...labelsAt(place)]))], state.is);
-  const judged = new Map(counted(places.flatMap(judgedAt)));
-  fillSelect(field.judged, [any, ...Object.keys(JUDGED).filter((name) => judged.has(name)).map((name) => [name, judged.get(name).replace(name, JUDGED[name])])], state.judged);
-  fillSelect(field.sort, Object.entries(ORDERS), state.sort);
+  fillFilter("group", places.map((place) => data.prompts[place].group));
+  fillFilter("turns", places.map(turnsAt));
+  fillFilter("is", places.flatMap((place) => [...labelsAt(place)]));
+  fillFilter("judged", places.flatMap(judgedAt), (name) => JUDGED[name] ?? name);
+  const isScored = places.some((place) => repliesAt(place).some((reply) => (reply?.score ?? null) !== null));
+  const orders = Object.entries(ORDERS).filter(([name]) => isScored || name !== "score-difference");
+  fillSelect(field.sort, orders, state.sort);
   for (const name of ["q", "min", "max"]) if (document.activeElement !== field[name]) field[name].value = state[name];
   byId("group-name").textContent = state.set.group;
   const active = FILTERS.filter((name) => name !== "q" && state[name]).length;
@@ -481,5 +525,6 @@ if (SETS.some((set) => set.models.length)) {
   listen();
   update();
 } else {
-  tell("There is nothing to read: no DGM has answered a prompt and no model a question. Name some in params.yaml (dgms, compare), then run dvc repro.");
+  tell("There is nothing to read: no DGM has answered a prompt and no model a question. " +
+    "Name some in params.yaml (dgms, compare), then run dvc repro.");
 }
