@@ -5,16 +5,17 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from playwright.sync_api import Browser
 
 from stages.agreement import make_tables
 from stages.lib.charts import intervals, sizes, spider
 from stages.lib.comparisons import Tuned
-from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING
+from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING, RESPONSE, VERDICT
 from stages.lib.headline import score
 from stages.lib.inputs import Inputs
 from stages.lib.likest import square
@@ -30,6 +31,7 @@ from stages.preference import Preference, measure
 from stages.report import main, write_report
 from stages.styling import Styling
 from stages.styling import measure as measure_style
+from tests.chromium import visit
 from tests.test_agreement import paper_results, results, tune
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
@@ -41,7 +43,7 @@ PARAMS = """
 profile: demo
 dgms: [rich, plain]
 compare: [base, tuned]
-report: {num_examples: 2}
+report: {num_examples: 2, num_conversations: 1}
 """
 STYLING = Styling(parser="commonmark", num_responses=9, seed=1, resamples=50)
 
@@ -63,10 +65,29 @@ def question(number: int, *turns: dict[str, Any]) -> dict[str, Any]:
     return {"question_id": number, "category": "explain", "turns": list(turns), "status": "ok"}
 
 
+def write_dgm(dgm: str, *replies: str) -> dict[str, str]:
+    """A DGM's responses and the verdicts on them; their digests."""
+    folders = {name: Path("data") / name / dgm for name in ("responses", "verdicts")}
+    nothing = {"identity": "", "dgm": dgm, "reason": "", "history": "own", "seed": 0, "engine": ""}
+    rows = [
+        {"conversation_hash": f"{number}", "turns": [turn("Hm?", reply)], "status": "ok", **nothing}
+        for number, reply in enumerate(replies)
+    ]
+    verdict = {"identity": "", "keep": True, "reasons": [], "language": "English", "toxic": False, "turns": 1}
+    verdicts = [{"conversation_hash": row["conversation_hash"], **verdict} for row in rows]
+    for folder, table, schema in zip(folders.values(), (rows, verdicts), (RESPONSE, VERDICT), strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_table(folder, pa.Table.from_pylist(table, schema=schema))
+    return {name: sha256_folder(folder) for name, folder in folders.items()}
+
+
 def write_model(model: str, assistant: str, quiz: float | None) -> None:
     """One compared model, with a benchmark that went well and one that may have failed."""
-    folders = {name: Path("data") / name / model for name in ("answers", "evaluations")}
+    folders = {name: Path("data") / name / model for name in ("answers", "evaluations", "judgments")}
     folders["answers"].mkdir(parents=True)
+    folders["judgments"].mkdir(parents=True)
+    said = [judgment(number, 5.0, "It is <b>dim</b>.") for number in range(3)]
+    write_table(folders["judgments"], pa.Table.from_pylist(said, schema=JUDGMENT))
     rows = [question(number, turn("Why?", assistant), turn("<b>And?</b>", assistant)) for number in range(3)]
     write_table(folders["answers"], pa.Table.from_pylist(rows, schema=ANSWER))
     good = {"value": 0.5, "n": 4, "stderr": 0.1, "ci95": [0.304, 0.696]}
@@ -168,7 +189,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for dgm in ("rich", "plain"):
         write_json(Path(f"metrics/gate/{dgm}.json"), gate)
     sources = {"rich": {"kind": "dgm", "take": 4}}
-    digests = {dgm: {"responses": "ab" * 32} for dgm in ("rich", "plain")}
+    digests = {"rich": write_dgm("rich", HOSTILE, "Yes."), "plain": write_dgm("plain", "No.")}
+    Path("data/pairwise").mkdir()
+    write_table(Path("data/pairwise"), pa.Table.from_pylist([choice("base", "tuned", 1, "base")], schema=PAIRING))
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
     write_json(
         Path("metrics/mix/tuned.json"), {"rows": 4, "asked": {"rich": {"rows": 6}}, "sources": {"rich": {"rows": 4}}}
@@ -235,11 +258,38 @@ def test_hostile_text_is_inert(project: Path) -> None:
     seen = Tags(page)
     assert not {"script", "img", "iframe", "link", "object", "form"} & set(seen.tags)
     assert not [name for name, _ in seen.attributes if name.startswith("on")]
-    assert {value[0] for name, value in seen.attributes if name in {"href", "xlink:href", "src"}} == {"#"}
+    links = {value for name, value in seen.attributes if name in {"href", "xlink:href", "src"}}
+    assert {link for link in links if not link.startswith("#")} == {"conversations.html"}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page, "shown as text"
     assert "&lt;b&gt;And?&lt;/b&gt;" in page, "users' text too"
     assert "OSError: &lt;no disk&gt;" in page, "and reasons"
     assert "{{ 7 * 191 }}" in page and "1337" not in page, "never a template"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_opens_from_the_disk_on_a_phone_without_a_fault(
+    project: Path, chromium: Browser, theme: Literal["light", "dark"]
+) -> None:
+    main()
+    with visit(chromium, Path("data/report/index.html").resolve(), width=380, theme=theme) as seen:
+        assert seen.run("document.documentElement.scrollWidth") <= 380
+        assert "<script>alert(1)</script>" in seen.text(".reply .text"), "hostile text is text"
+        assert seen.run("document.querySelectorAll('script, .reply img, .reply a, .reply svg').length") == 0
+        paper = seen.run("getComputedStyle(document.body).backgroundColor")
+        assert paper == {"light": "rgb(251, 250, 248)", "dark": "rgb(19, 21, 24)"}[theme]
+
+
+def test_the_page_leads_to_the_conversations_of_the_profile_the_first_so_many(project: Path, chromium: Browser) -> None:
+    main()
+    with visit(chromium, Path("data/report/index.html").resolve()) as seen:
+        seen.page.get_by_role("link", name="Read conversations side by side").click()
+        seen.page.locator("#conversation").wait_for()
+        assert "1 of 1" in seen.text("#count")
+        assert "<script>alert(1)</script>" in seen.text("#conversation")
+        assert seen.page.locator("select[name=set] option").all_inner_texts() == [
+            "Prompts, answered by DGMs",
+            "Questions, answered by the compared models",
+        ]
 
 
 def test_a_page_names_no_address_and_no_path_of_a_machine(project: Path) -> None:
@@ -344,7 +394,8 @@ def test_the_page_says_how_alike_two_dgms_are_and_what_was_not_scored(project: P
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("tuned", "rich"), encoding="utf-8")
     write_preference(base=5.0, rich=5.0)
-    write_json(Path("metrics/recipes.json"), {"dgms": {}, "runs": {}})
+    digests = read_json(Path("metrics/recipes.json"))["dgms"]
+    write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {}})
     write_model("rich", "Yes.", quiz=0.4)
     text = text_of(report())
     assert "How models answer the same prompts" in text and "training steps" not in text
@@ -352,7 +403,7 @@ def test_a_profile_without_runs_has_a_page(project: Path) -> None:
 
 
 def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(tmp_path: Path) -> None:
-    why = {name: "only replies were analysed" for name in ("benchmarks", "teachers", "runs", "throughput", "answers")}
+    why = {name: "only replies were analysed" for name in ("benchmarks", "teachers", "runs", "throughput")}
     prompts = {"rows": 3, "prompts": 3, "left_out": {}}
     write_report(tmp_path, Inputs(profile="mine", dgms=["a"], prompts=prompts, skipped=why), 0)
     text = text_of((tmp_path / "index.html").read_text(encoding="utf-8"))

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from stages.lib.browser import Collection, of_answers, of_pairings, of_responses
 from stages.lib.results import Json
-from stages.lib.shards import read_json, read_table, sha256_file, sha256_folder
-from stages.lib.sources import compared
+from stages.lib.shards import read_json, read_rows, read_table, sha256_file, sha256_folder
+from stages.lib.sources import compared, require
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 
@@ -40,6 +42,7 @@ class Inputs:
     agreement: Json = field(default_factory=dict)
     models: dict[str, Json] = field(default_factory=dict)
     mixes: dict[str, str] = field(default_factory=dict)  # digests
+    collections: list[Collection] = field(default_factory=list)  # of conversations, to be read
     skipped: dict[str, str] = field(default_factory=dict)  # sections, and why
     sources: dict[str, str] = field(default_factory=dict)  # sha256 of each file, or folder, by its path
 
@@ -75,8 +78,11 @@ class Reader:
             return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file) if row.get("loss")]
 
 
-def read_inputs(params: Mapping[str, Any]) -> Inputs:
-    """Read what the pipeline wrote, by the ids in params and recipes; folders only as the digests name them."""
+def read_inputs(params: Mapping[str, Any], num_conversations: int) -> Inputs:
+    """Read what the pipeline wrote, by the ids in params and recipes; folders only as the digests name them.
+
+    Conversations are read when they are written on, the first so many of each DGM.
+    """
     read = Reader()
     dgms, compare, recipes = params["dgms"], params["compare"], read.json(METRICS / "recipes.json")
     runs = sorted(recipes["runs"], key=lambda name: (compare.index(name) if name in compare else len(compare), name))
@@ -105,10 +111,40 @@ def read_inputs(params: Mapping[str, Any]) -> Inputs:
         models={key: read.json(path) for key, path in described.items() if path.exists()},
         prompts=read.json(DATA / "prompts" / "summary.json"),
         throughput=read.json(DATA / "throughput" / "summary.json"),
-        sources=read.sources,
+        collections=[
+            responses({dgm: required(dgm, recipes["dgms"][dgm]) for dgm in dgms}, num_conversations),
+            answered(compare),
+        ],
+        sources=read.sources
+        | {f"data/{name}/{dgm}": digest for dgm in dgms for name, digest in recipes["dgms"][dgm].items()},
     )
 
 
 def most_alike_first(table: Mapping[str, Any]) -> Json:
     """Pairs of DGMs, or DGMs, by their mean ROUGE-1."""
     return dict(sorted(table.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+
+
+def required(dgm: str, digests: Mapping[str, str]) -> tuple[Path, Path]:
+    """The folders of a DGM's responses and of the verdicts on them, as recipes.json names them."""
+    made_by = {"responses": f"generate@{dgm}", "verdicts": f"validate@{dgm}"}
+    one, other = (require(DATA / name / dgm, digests[name], stage) for name, stage in made_by.items())
+    return one, other
+
+
+def responses(folders: Mapping[str, tuple[Path, Path]], most: int) -> Collection:
+    """The first conversations of DGMs, from their folders of responses and verdicts."""
+    models = {
+        dgm: of_responses(islice(read_rows(rows), most), islice(read_rows(verdicts), most))
+        for dgm, (rows, verdicts) in folders.items()
+    }
+    return Collection("prompts", "Prompts, answered by DGMs", "Language", models)
+
+
+def answered(compare: list[str]) -> Collection:
+    """The compared models' answers, what a judge said of them, and its choices between them."""
+    models = {
+        key: of_answers(read_rows(compared(key, "answers")), read_rows(compared(key, "judgments"))) for key in compare
+    }
+    title = "Questions, answered by the compared models"
+    return Collection("questions", title, "Category", models, of_pairings(read_rows(DATA / "pairwise")))

@@ -45,8 +45,8 @@ TRACES = {  # of each section: what is in which folder
     "runs": {"mix": "rows and shortages", "train": "the training", "loss": "the curve"},
     "left-out": {"prompts": "source rows", "gate": "conversations", "verdicts": "conversations"},
     "throughput": {"throughput": "all numbers"},
-    "answers": {"answers": "replies"},
-    "made": {"models": "weights", "runs": "mixes", "recipes.json": "responses"},
+    "answers": {"responses": "responses", "verdicts": "their status", "answers": "answers"},
+    "made": {"models": "weights", "recipes.json": "responses and mixes"},
 }
 
 
@@ -133,6 +133,7 @@ def skipped(inputs: Inputs) -> dict[str, str]:
         "runs": (inputs.mix, "`mix.runs` names no run in params.yaml"),
         "similarity": (inputs.pairs, f"it takes two DGMs, and there is {dgms or 'none'}"),
         "throughput": (inputs.throughput["dgms"], "the profile has no DGM"),
+        "answers": (any(found.models for found in inputs.collections), "there is no model"),
     }
     return {name: why for name, (found, why) in checks.items() if not found} | inputs.skipped
 
