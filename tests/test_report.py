@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from stages.agreement import make_tables
+from stages.lib.benchmark_table import score
 from stages.lib.charts import intervals, sizes, spider
 from stages.lib.comparisons import Tuned
 from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING, RESPONSE, VERDICT
-from stages.lib.headline import score
 from stages.lib.inputs import Inputs
 from stages.lib.likest import square
 from stages.lib.markup import FEATURES

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from stages.lib.benchmark_table import leaders
 from stages.lib.charts import bars, curves, grid, heat, intervals, opposed, scatter, spider, stacks
 from stages.lib.families import draw_families
-from stages.lib.headline import leaders
 from stages.lib.inputs import Inputs
 from stages.lib.likest import FEWEST, square
 from stages.lib.markup import FEATURES

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import cycle, islice
 from pathlib import Path
 
-from stages.lib.headline import benchmarks
+from stages.lib.benchmark_table import benchmarks
 from stages.lib.inputs import Inputs, most_alike_first
 from stages.lib.markup import FEATURES
 from stages.lib.pictures import draw, in_spider, seen

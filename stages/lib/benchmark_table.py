@@ -1,4 +1,4 @@
-"""The headline table: every task and average of every compared model, and what is missing and why."""
+"""The benchmark table: every task and average of every compared model, and what is missing and why."""
 
 from collections.abc import Mapping
 from typing import Any
