@@ -15,6 +15,7 @@ from stages.lib.arrays import Floats
 
 WIDTH, ROW = 360, 27  # CSS pixels
 MARKERS = "os^DvP*"
+DASHES = ("-", "--", "-.", ":")  # after as many lines as there are colours
 MOST_NAMED = 20  # dots of a scatter chart
 BLACK, PALE = "#101214", "#8a8f98"
 INK = "#010203"  # stands for the page's text colour until the SVG is written
@@ -53,6 +54,20 @@ def canvas(labels: list[str]) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def legend(figure: Figure, axes: Any) -> None:  # noqa: ANN401  (matplotlib has no types here)
+    """Name lines and parts below the chart, which grows by as much."""
+    handles, labels = axes.get_legend_handles_labels()
+    width, height = figure.get_size_inches()
+    columns = max(1, int(72 * width / (7 * max(map(len, labels), default=1) + 44)))
+    figure.set_size_inches(width, height + (-(-len(labels) // columns) * 19 + 10) / 72)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
+
+
+def short(value: float) -> str:
+    """A value with as many decimals as it has room for."""
+    return f"{value:.{3 if abs(value) < 1 else 2 if abs(value) < 10 else 1}f}"
+
+
 def beside(axes: Any, row: int, text: str) -> None:  # noqa: ANN401  (matplotlib has no types here)
     """Write a row's value right of the chart."""
     axes.text(1.03, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
@@ -63,7 +78,7 @@ def intervals(cells: Mapping[str, dict[str, Any]], colours: Mapping[str, str], t
     """A dot on its 95 % interval for each name; what has no value says so."""
     figure, axes = canvas(list(cells))
     for row, (name, cell) in enumerate(cells.items()):
-        beside(axes, row, "missing" if cell["value"] is None else f"{cell['value']:.3f}")
+        beside(axes, row, "missing" if cell["value"] is None else short(cell["value"]))
         if cell["ci95"]:
             axes.plot(cell["ci95"], [row, row], color=colours[name], linewidth=5, alpha=0.4, solid_capstyle="round")
         if cell["value"] is not None:
@@ -86,12 +101,16 @@ def bars(rows: list[tuple[str, float, str]], colours: Mapping[str, str], most: f
 def stacks(parts: dict[str, dict[str, int]], colours: Mapping[str, str], title: str) -> str:
     """A bar for each name, made of its parts."""
     figure, axes = canvas(list(parts))
+    named = set[str]()
     for row, counts in enumerate(parts.values()):
         left = 0
         for part, count in counts.items():
-            axes.barh(row, count, left=left, height=0.62, color=colours[part])
+            label = "" if part in named else part
+            axes.barh(row, count, left=left, height=0.62, color=colours[part], label=label)
+            named.add(part)
             left += count
         beside(axes, row, f"{left:,}")
+    legend(figure, axes)
     return to_svg(figure, title)
 
 
@@ -101,9 +120,11 @@ def curves(lines: dict[str, list[tuple[float, float]]], colours: Mapping[str, st
     figure = Figure(figsize=(WIDTH / 72, 220 / 72), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss")
     axes.grid(visible=True, axis="both")
-    for name, points in lines.items():
-        marker = "o" if len(points) == 1 else ""
-        axes.plot(*zip(*points, strict=True), color=colours[name], linewidth=1.8, marker=marker)
+    for number, (name, points) in enumerate(lines.items()):
+        marker, dashes = "o" if len(points) == 1 else "", DASHES[number // len(MARKERS) % len(DASHES)]
+        drawn: dict[str, Any] = {"color": colours[name], "linestyle": dashes, "marker": marker, "label": name}
+        axes.plot(*zip(*points, strict=True), linewidth=1.8, **drawn)
+    legend(figure, axes)
     return to_svg(figure, title)
 
 
@@ -124,13 +145,15 @@ def sizes(lines: dict[str, list[dict[str, Any]]], colours: Mapping[str, str], ti
         aside = 2 ** (0.06 * (number - (len(lines) - 1) / 2))  # lest intervals hide one another
         known = [(point["rows"] * aside, point) for point in points if point["value"] is not None]
         values = [point["value"] for _, point in known]
-        axes.plot([place for place, _ in known], values, "o-", color=colours[name], linewidth=1.6, markersize=6)
+        line: dict[str, Any] = {"color": colours[name], "linewidth": 1.6, "markersize": 6, "label": name}
+        axes.plot([place for place, _ in known], values, "o-", **line)
         for place, point in known:
             if point["ci95"]:
                 axes.plot([place] * 2, point["ci95"], color=colours[name], linewidth=4, alpha=0.35)
             if point["paper"] is not None:
                 ring: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.5}
                 axes.plot([place], [point["paper"]], "o", color=colours[name], **ring)
+    legend(figure, axes)
     return to_svg(figure, title)
 
 
@@ -154,13 +177,15 @@ def spider(
     plot.set_xticks(angles, [f"{name}\n{most:.2f}" for name, most in zip(axes, best, strict=True)])
     plot.set_yticks([0.25, 0.5, 0.75, 1.0], [])
     plot.set_ylim(0, 1.04)
-    plot.tick_params(axis="x", pad=14)
+    for text, across in zip(plot.get_xticklabels(), np.sin(angles), strict=True):
+        text.set_horizontalalignment("left" if across > 0.1 else "right" if across < -0.1 else "center")
     plot.grid(visible=True, axis="both")
     plot.spines["polar"].set_visible(False)
     for (name, line), marker in zip(lines.items(), cycle(MARKERS), strict=False):
         shares = [np.nan if value is None else value / most for value, most in zip(line, best, strict=True)]
-        around: dict[str, Any] = {"color": colours[name], "marker": marker, "markersize": 6, "linewidth": 1.8}
-        plot.plot([*angles, angles[0]], [*shares, shares[0]], **around)
+        around: dict[str, Any] = {"color": colours[name], "marker": marker, "markersize": 6, "label": name}
+        plot.plot([*angles, angles[0]], [*shares, shares[0]], linewidth=1.8, **around)
+    legend(figure, plot)
     return to_svg(figure, title)
 
 
@@ -173,9 +198,10 @@ def scatter(
     axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
     axes.grid(visible=True, axis="both")
     axes.margins(0.15)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    xs, ys = zip(*points.values(), strict=True)
+    for axis, values in ((axes.xaxis, xs), (axes.yaxis, ys)):
+        axis.set_major_locator(LogLocator(subs=(1,) if max(values) > 30 * min(values) else (1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
         axis.set_minor_formatter(NullFormatter())
     for name, place in points.items():
         axes.plot(*place, "o", color=colours[name], markersize=8)
@@ -235,7 +261,7 @@ def heat(names: list[str], values: Floats, title: str) -> str:
     The colours, from blue to yellow, differ in lightness: readable by colour-blind people, and in print.
     """
     side = max(300, 20 * len(names) + 150)  # CSS pixels
-    figure = Figure(figsize=(side / 72, side / 72), layout="constrained")
+    figure = Figure(figsize=(side / 72, (side - 50) / 72), layout="constrained")
     axes = figure.add_subplot(aspect="equal")
     axes.grid(visible=False)
     shown = axes.pcolormesh(values, cmap="cividis", edgecolors="none", linewidth=0)

@@ -1,7 +1,8 @@
 """Every chart of the page, by section and name, and what is seen on it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from stages.lib.likest import FEWEST, square
 from stages.lib.markup import FEATURES
 from stages.lib.results import Json
 
+PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 IN_SPIDER = 5  # lines that can be told apart
 NUM_WORDS = 10  # of each side
 CERTAIN = 0.05  # the largest q of a word in the picture
@@ -51,7 +53,14 @@ def draw_spider(table: Json, inputs: Inputs, colour: Mapping[str, str]) -> dict[
     if not models:
         return {}
     lines = {model: [table["rows"][model][task]["value"] for task in table["tasks"]] for model in models}
+    if len({colour[model] for model in models}) < len(models):
+        colour = paint(models)  # or lines could not be told apart
     return {"benchmarks": spider(table["tasks"], lines, colour, "benchmarks of the best fine-tunes")}
+
+
+def paint(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name, in turn."""
+    return dict(zip(names, cycle(PALETTE), strict=False))
 
 
 def in_spider(table: Json, inputs: Inputs) -> list[str]:

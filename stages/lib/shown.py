@@ -2,17 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import cycle, islice
 from pathlib import Path
 
 from stages.lib.benchmark_table import benchmarks
 from stages.lib.inputs import Inputs, most_alike_first
 from stages.lib.markup import FEATURES
-from stages.lib.pictures import draw, in_spider, seen
+from stages.lib.pictures import draw, paint, seen
 from stages.lib.replies import examples
 from stages.lib.results import Json
 
-PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 GREY = "#8a8f98"  # models that were not fine-tuned here
 TRAINING = (  # of a run's summary, what has room beside one another
     "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
@@ -72,7 +70,6 @@ def make_page(inputs: Inputs, num_examples: int) -> Json:
         "seen": seen(inputs, table),
         "shortages": shortages(inputs.mix),
         "skipped": skipped(inputs),
-        "spider": in_spider(table, inputs),
         "sources": [name for name in colour if any(name in mix["sources"] for mix in inputs.mix.values())],
         "telling_pairs": telling_pairs(inputs.preference),
         "traces": traces(inputs.sources),
@@ -202,11 +199,6 @@ def colours(inputs: Inputs) -> dict[str, str]:
     names = dict.fromkeys([*inputs.dgms, *inputs.runs, *sources])
     grown = [family["label"] for family in inputs.agreement.get("scaling", [])]  # of their own charts
     return dict.fromkeys(inputs.compare, GREY) | paint(list(names)) | paint(grown)
-
-
-def paint(names: list[str]) -> dict[str, str]:
-    """A colour for each name, in turn."""
-    return dict(zip(names, islice(cycle(PALETTE), len(names)), strict=True))
 
 
 def provenance(key: str, inputs: Inputs) -> Json:
