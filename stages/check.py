@@ -63,6 +63,7 @@ NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "agreement": ["compare", "mix.runs"],
     "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],
+    "headlines": ["dgms", "compare", "mix.runs"],
     "judge": ["answers.questions"],
     "pairwise": ["judge", "answers.questions", "compare"],
     "preference": ["compare"],

@@ -232,5 +232,6 @@ def make_project(root: Path, num_prompts: int = 12, models: Sequence[str] = ("ri
     project.run("git", "init", "-q", "-b", "main")
     project.run("dvc", "init", "-q")
     shutil.copy(ROOT / ".dvc" / "config", root / ".dvc")
+    shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots")
     project.commit()
     return project

@@ -128,6 +128,7 @@ def test_git_holds_the_numbers_of_a_run_and_nothing_that_dvc_or_the_store_keeps(
     assert [name for name in tracked if name.startswith((".dvc/", "data/", "models/"))] == [
         ".dvc/.gitignore",
         ".dvc/config",
+        ".dvc/plots/panels.json",
     ]
 
 
@@ -207,7 +208,9 @@ def test_mix_size_is_never_answered_with_the_result_of_another_size(project: Pro
     assert {"mix@only", "train@only", "evaluate@only"} <= set(cached(output)) and "mix@only" not in ran(output)
     assert project.json("metrics/mix/only.json")["rows"] == 6
     diff = project.run("dvc", "metrics", "diff")
-    assert "metrics/mix/only.json" in diff and "sources.plain.rows" in diff
+    assert "metrics/headlines/only.json" in diff and "rows" in diff.split()
+    diff = project.run("dvc", "metrics", "diff", "--targets", "metrics/mix/only.json")
+    assert "sources.plain.rows" in diff
 
 
 def test_a_mix_larger_than_what_exists_takes_all_and_says_so(project: Project) -> None:
