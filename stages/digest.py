@@ -1,4 +1,4 @@
-"""The side of a cached out that git keeps: its numbers for `dvc metrics diff`, and its digest for stages that fan in.
+"""The side of a cached out that git keeps: its numbers, and its digest for stages that fan in.
 
 In:  the outs of one auxiliary set, one run, one compared model, or the comparisons; what the run asked for
 Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<id>.json

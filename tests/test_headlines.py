@@ -16,7 +16,7 @@ from tests.project import ROOT, Project
 from tests.test_graph import ALL_OUTS, STAGES
 
 SCREEN = 160  # characters
-WIDTHS = {"demo": SCREEN, "paper": 271}
+WIDTHS = {"demo": SCREEN, "paper": 257}
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 PLOTS: list[Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
 GATE = {"conversations": 9, "kept": 8, "found": {"refusal": 1}}
