@@ -105,7 +105,8 @@ class TestThePlots:
 
     @pytest.mark.parametrize("plot", PLOTS, ids=str)
     def test_are_outs_drawn_by_a_template_that_exists(self, plot: Any) -> None:
-        path, options = next(iter(plot.items())) if isinstance(plot, dict) else (plot, {})
+        name, options = next(iter(plot.items())) if isinstance(plot, dict) else (plot, {})
+        path = next(iter(options["y"])) if isinstance(options.get("y"), dict) else name
         assert [out for out in ALL_OUTS if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")]
         assert not options.get("template") or (ROOT / ".dvc" / "plots" / f"{options['template']}.json").exists()
 
@@ -170,6 +171,14 @@ def test_a_change_shows_in_the_metrics_and_in_the_plots_of_two_commits(project: 
             "HEAD~1", "HEAD"
         }  # fmt: skip
     assert list((tmp_path / "plots" / "static").glob("HEAD_data_report_charts_*.svg"))
+
+
+def test_a_clone_without_data_draws_what_git_keeps(built: Project, tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone")
+    Project(tmp_path).run("git", "clone", "-q", str(built.root), str(clone.root))
+    clone.run("dvc", "plots", "show", "scores", "style", "similarity", "-o", "plots")
+    assert (clone.root / "plots" / "index.html").read_text().count("vegaEmbed(") == 3
+    assert "metrics/headlines/only.json" in clone.run("dvc", "metrics", "show")
 
 
 def drawn(page: str) -> list[dict[str, Any]]:
