@@ -3,12 +3,14 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.chromium import executable, start
 from tests.project import Project, make_project
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +31,10 @@ def project(built: Project, tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator["Browser"]:
     """A running Chromium, for `tests.chromium.visit`."""
+    from tests.chromium import executable, start  # only where a page is looked at
+
     path = executable()
     if path is None:
         pytest.skip("no Chromium is installed here")
