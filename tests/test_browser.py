@@ -396,6 +396,23 @@ def test_arrow_keys_go_on_and_back_but_not_while_typing(opened: Visit) -> None:
     assert opened.page.locator("#list a[aria-current]").count() == 1
 
 
+def test_the_next_conversation_is_shown_from_its_beginning(chromium: Browser, tmp_path: Path) -> None:
+    long = "A line.\n\n" * 200
+    write_browser(tmp_path, [prompts(one=[said("a", long), said("b", long)])], "Rewild")
+    with opens(chromium, tmp_path) as found:
+        found.page.wait_for_selector("#list a")
+        found.run("scrollTo(0, 4000)")
+        found.page.keyboard.press("ArrowRight")
+        expect(found.page.locator(".user")).to_have_text("Tell me of b.")
+        expect(found.page.locator(".user")).to_be_in_viewport()
+
+
+def test_filters_that_would_tell_nothing_apart_are_not_offered(opened: Visit) -> None:
+    offered = [name for name in ("Language", "Turns", "Judgment") if opened.page.get_by_label(name).is_visible()]
+    assert offered == ["Language"]
+    assert "most unlike in score" not in opened.text("select[name=sort]")
+
+
 def test_a_view_is_linked_by_its_address(chromium: Browser, folder: Path) -> None:
     with opens(chromium, folder, "#set=prompts&left=plain&right=rich&at=owl&q=owl") as found:
         found.page.wait_for_selector("#list a")

@@ -130,7 +130,8 @@ async function load({ set, left, right }) {
     has ? read(`${set.name}-${pair}`, prepareChoices) : new Map(),
     ...numbers.map((each) => read(`${set.name}-${each}`, prepareReplies)),
   ]);
-  return { prompts, choices, numbers, sides };
+  const isScored = sides.some((side) => side.some((reply) => reply.score !== null));
+  return { prompts, choices, numbers, sides, isScored };
 }
 
 // Matching
@@ -170,8 +171,8 @@ function judgedAt(place) {
   const won = turns.map((turn) => winner(choices, turn)).filter((each) => each !== null);
   const lead = won.reduce((sum, each) => sum + (each === data.numbers[1]) - (each === data.numbers[0]), 0);
   return [
-    scored ? `score-${sign(right - left)}` : "score-none",
-    won.length ? `choice-${sign(lead)}` : "choice-none",
+    ...(data.isScored ? [scored ? `score-${sign(right - left)}` : "score-none"] : []),
+    ...(data.choices.size ? [won.length ? `choice-${sign(lead)}` : "choice-none"] : []),
     ...(turns.some((turn) => isSplit(choices, turn)) ? ["choice-split"] : []),
   ];
 }
@@ -416,6 +417,7 @@ function show() {
   shown = view;
   document.querySelector("main").hidden = false;
   showConversation();
+  if (byId("conversation").getBoundingClientRect().top < 0) byId("conversation").scrollIntoView();
 }
 
 function tell(text) {
@@ -471,8 +473,7 @@ function fillFilters() {
   fillFilter("turns", places.map(turnsAt));
   fillFilter("is", places.flatMap((place) => [...labelsAt(place)]));
   fillFilter("judged", places.flatMap(judgedAt), (name) => JUDGED[name] ?? name);
-  const isScored = places.some((place) => repliesAt(place).some((reply) => (reply?.score ?? null) !== null));
-  const orders = Object.entries(ORDERS).filter(([name]) => isScored || name !== "score-difference");
+  const orders = Object.entries(ORDERS).filter(([name]) => data.isScored || name !== "score-difference");
   fillSelect(field.sort, orders, state.sort);
   for (const name of ["q", "min", "max"]) if (document.activeElement !== field[name]) field[name].value = state[name];
   byId("group-name").textContent = state.set.group;
