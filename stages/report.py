@@ -34,7 +34,7 @@ def write_report(folder: Path, inputs: Inputs, num_examples: int) -> None:
     (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     collections = [collection for collection in inputs.collections if collection.models]
     if collections:
-        write_browser(folder, collections, f"Rewild: {inputs.profile}")
+        write_browser(folder, collections, f"Rewild {inputs.profile}")
     (folder / "charts").mkdir()
     for section, drawn in page["charts"].items():
         for name, svg in drawn.items():

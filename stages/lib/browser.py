@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -106,19 +106,30 @@ def _turn(turn: Row | None) -> Turn:
     return Turn(found.get("user") or "", found.get("assistant") or "", found.get("finish_reason") or "")
 
 
+def scored(conversations: Iterable[Conversation], judgments: Iterable[Row]) -> Iterator[Conversation]:
+    """A DGM's conversations, with rows of JUDGMENT on them, whose `question_id` is the place of the prompt."""
+    judged = {(row["question_id"], row["turn"]): row for row in judgments}
+    for place, conversation in enumerate(conversations):
+        turns = [_with(turn, judged.get((place, number))) for number, turn in enumerate(conversation.turns, start=1)]
+        yield replace(conversation, turns=turns)
+
+
 def of_answers(rows: Iterable[Row], judgments: Iterable[Row] = ()) -> Iterator[Conversation]:
     """A compared model's rows of ANSWER, with the rows of JUDGMENT on them."""
     judged = {(row["question_id"], row["turn"]): row for row in judgments}
     for row in rows:
         turns = [
-            _judged(turn, judged.get((row["question_id"], number))) for number, turn in enumerate(row["turns"], start=1)
+            _with(_turn(turn), judged.get((row["question_id"], number)))
+            for number, turn in enumerate(row["turns"], start=1)
         ]
         yield Conversation(str(row["question_id"]), row["category"], turns, row["status"])
 
 
-def _judged(turn: Row, judgment: Row | None) -> Turn:
-    said = (judgment["score"], judgment["text"], judgment["reason"]) if judgment else (None, "", "")
-    return Turn(turn["user"], turn["assistant"], turn["finish_reason"], *said)
+def _with(turn: Turn, judgment: Row | None) -> Turn:
+    """A turn with what a judge said of it."""
+    if judgment is None:
+        return turn
+    return replace(turn, score=judgment["score"], judge=judgment["text"], unscored=judgment["reason"])
 
 
 def of_pairings(rows: Iterable[Row]) -> Iterator[Choice]:
@@ -186,7 +197,6 @@ def write_browser(folder: Path, collections: Sequence[Collection], title: str) -
     page = {
         "title": title,
         "sets": Markup(json.dumps(shown, ensure_ascii=False).replace("<", "\\u003c")),  # noqa: S704  (JSON, no tag)
-        "style": Markup(HERE.with_suffix(".css").read_text(encoding="utf-8")),  # noqa: S704  (our own)
         "script": Markup(script),  # noqa: S704  (our own)
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "data": DATA,

@@ -65,7 +65,7 @@ def legend(figure: Figure, axes: Any) -> None:  # noqa: ANN401  (matplotlib has 
 
 def short(value: float) -> str:
     """A value with as many decimals as it has room for."""
-    return f"{value:.{3 if abs(value) < 1 else 2 if abs(value) < 10 else 1}f}"
+    return f"{value:.{3 if abs(value) <= 1 else 2 if abs(value) < 10 else 1}f}"
 
 
 def beside(axes: Any, row: int, text: str) -> None:  # noqa: ANN401  (matplotlib has no types here)
