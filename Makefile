@@ -37,6 +37,11 @@ profile: .venv/lock ## put a profile in the place of params.yaml: make profile N
 pilot: .venv/lock ## 200 conversations per DGM, then what the full run takes and how the replies look: make pilot [DGM="a b"]
 	@python -m stages.pilot $(DGM)
 
+.PHONY: analyse
+analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
+	@test -n "$(RESPONSES)" || { echo "make: say which replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
+	@python -m stages.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
+
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-instruct
 	@test -n "$(DGM)" || { echo "make: say which one: make retry DGM=<id>"; exit 2; }

@@ -59,7 +59,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
-NO_STAGE = {"check", "pilot", "pin", "store"}  # nothing depends on them
+NO_STAGE = {"analyse", "check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "agreement": ["compare", "mix.runs"],
     "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],

@@ -26,25 +26,39 @@ from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, write_json
 from stages.lib.shell import run, say
 from stages.lib.store import SEGMENT, Store, store_folder
 
+DATA = Path("data")
 LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])
 
 
 def read_prompts() -> Iterator[dict[str, Any]]:
     """The prompts, in their order."""
-    return read_rows(Path("data/prompts"))
+    return read_rows(DATA / "prompts")
 
 
-def import_rows(model: Model, rules: Rules, replies: Replies | None) -> Iterator[dict[str, Any]]:
+def import_rows(
+    prompts: Iterable[dict[str, Any]], model: Model, rules: Rules, replies: Replies | None
+) -> Iterator[dict[str, Any]]:
     """Rows of RESPONSE of replies that exist already; without any given, of the reference ones."""
     engine = json.dumps(["import", model.columns, model.where, model.files], sort_keys=True)
-    for prompt, chain in import_responses(read_prompts(), replies):
+    for prompt, chain in import_responses(prompts, replies):
         yield to_row(chain, identity(prompt, model, rules, engine), model.id, rules, "import")
 
 
-def write_responses(model: Model, rules: Rules, tables: Iterable[pa.Table], replies: Replies | None = None) -> None:
+def write_imported(
+    prompts: Iterable[dict[str, Any]], model: Model, rules: Rules, replies: Replies | None, data: Path = DATA
+) -> None:
+    """Write the responses of a model whose replies exist already; they cost nothing."""
+    rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_rows(prompts, model, rules, replies)))
+    tables = (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows)
+    write_responses(model, rules, tables, replies, data)
+
+
+def write_responses(
+    model: Model, rules: Rules, tables: Iterable[pa.Table], replies: Replies | None = None, data: Path = DATA
+) -> None:
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
     status, finishes, costs = Counter[str](), Counter[str](), [LEDGER.empty_table()]
-    responses, ledger = Path("data/responses") / model.id, Path("data/ledger") / model.id
+    responses, ledger = data / "responses" / model.id, data / "ledger" / model.id
     with new_folder(responses) as folder, new_folder(ledger) as ledger_folder:
         for number, table in enumerate(tables):
             write_shard(folder, number, table.select(RESPONSE.names))
@@ -122,10 +136,9 @@ def main(dgm: str) -> None:
     model = load_model(dgm)
     rules = to_rules(model, generate)
     if model.kind == "import":
-        hashes = {row["conversation_hash"] for row in read_rows(Path("data/prompts"), ["conversation_hash"])}
+        hashes = {row["conversation_hash"] for row in read_rows(DATA / "prompts", ["conversation_hash"])}
         replies = None if model.location == "reference" else read_replies(model, hashes)
-        rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_rows(model, rules, replies)))
-        write_responses(model, rules, (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows), replies)
+        write_imported(read_prompts(), model, rules, replies)
         return
     store = Store(store_folder(), dgm)
     with store.held():

@@ -211,8 +211,12 @@ def main() -> None:
         folder = compared(model, "judgments")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
-    found, words = measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference)
-    with new_folder(Path("data/preference")) as folder:
+    write(Path("data"), *measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference))
+
+
+def write(data: Path, found: Json, words: dict[str, pa.Table]) -> None:
+    """Write data/preference."""
+    with new_folder(data / "preference") as folder:
         write_json(folder / "tables.json", found)
         write_json(folder / SUMMARY, summarize(found))
         for key, table in words.items():

@@ -20,6 +20,7 @@ from stages.lib.shell import progress, run
 from stages.lib.sources import compared, require
 from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
 
+MOST_RESPONSES = 20_000  # of each DGM; the bootstrap holds a weight for each in each of its draws
 NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps
 
 
@@ -27,7 +28,7 @@ class Styling(Section):
     """The section `styling`."""
 
     parser: Parser  # commonmark, or paper: markdown2 without extras, as its code had it
-    num_responses: int = Field(gt=0, le=20_000)  # conversations of each DGM; the bootstrap holds a weight for each
+    num_responses: int = Field(gt=0, le=MOST_RESPONSES)  # the first conversations of each DGM
     seed: int
     resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 
@@ -81,10 +82,9 @@ def per_answer(style: Json) -> Json:
     return {**means, "num_answers": style["answers"], "left_out": style["left_out"]}
 
 
-def read_responses(dgms: Mapping[str, Any], styling: Styling) -> Iterator[tuple[str, Counted]]:
-    """Every DGM with the features of its first conversations."""
-    for dgm, digests in progress(dgms.items(), desc="styling", unit="DGMs"):
-        folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
+def read_responses(folders: Mapping[str, Path], styling: Styling) -> Iterator[tuple[str, Counted]]:
+    """Every DGM, by its folder of responses, with the features of its first conversations."""
+    for dgm, folder in progress(folders.items(), desc="styling", unit="DGMs"):
         rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
         yield dgm, count_answers(rows, "conversation_hash", styling.parser)
 
@@ -99,8 +99,16 @@ def main() -> None:
     styling = load("styling", Styling)
     recipes = read_json(Path("metrics/recipes.json"))
     answers = {model: read_answers(model, styling) for model in read_yaml(PARAMS)["compare"]}
-    tables = measure(answers, read_responses(recipes["dgms"], styling), recipes["runs"], styling)
-    with new_folder(Path("data/styling")) as folder:
+    folders = {
+        dgm: require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
+        for dgm, digests in recipes["dgms"].items()
+    }
+    write(Path("data"), measure(answers, read_responses(folders, styling), recipes["runs"], styling))
+
+
+def write(data: Path, tables: Json) -> None:
+    """Write data/styling."""
+    with new_folder(data / "styling") as folder:
         write_json(folder / "tables.json", tables)
         write_json(folder / SUMMARY, summarize(tables))
 

@@ -274,23 +274,27 @@ class Shard:
 
 def main(dgm: str) -> None:
     """Judge every conversation of one DGM, and every shard."""
-    validate, model = load("validate", Validate), load_model(dgm)
-    rules = to_rules(model, load("generate", Generate))
-    prompts, tally, shards = Prompts(Path("data/prompts")), Tally(), dict[str, Shard]()
+    model = load_model(dgm)
+    write(Path("data"), load("validate", Validate), model, to_rules(model, load("generate", Generate)))
+
+
+def write(data: Path, validate: Validate, model: Model, rules: Rules) -> None:
+    """Write data/verdicts/<dgm> on data/responses/<dgm>."""
+    prompts, tally, shards = Prompts(data / "prompts"), Tally(), dict[str, Shard]()
 
     def judge(row: dict[str, Any]) -> dict[str, Any]:
         found = verdict(row, prompts.of(row["conversation_hash"]), validate, model, rules)
         tally.add(found)
         return found
 
-    files = sorted((Path("data/responses") / dgm).glob("*.parquet"))
-    with new_folder(Path("data/verdicts") / dgm) as folder:
+    files = sorted((data / "responses" / model.id).glob("*.parquet"))
+    with new_folder(data / "verdicts" / model.id) as folder:
         for number, file in enumerate(files):
             shard = shards[file.name] = Shard(sha256_file(file))
-            rows = progress(shard.read(file), desc=f"{dgm} {file.name}", unit="conversations")
+            rows = progress(shard.read(file), desc=f"{model.id} {file.name}", unit="conversations")
             write_rows(folder, number, map(judge, rows), VERDICT)
             if shard.problem:
-                say(f"{dgm}: {file} is not as it should be: {shard.problem}")
+                say(f"{model.id}: {file} is not as it should be: {shard.problem}")
         write_json(folder / "shards.json", {name: asdict(shard) for name, shard in shards.items()})
         write_json(folder / SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, rules))
 

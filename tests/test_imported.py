@@ -11,11 +11,12 @@ import pytest
 
 from stages.generate import main
 from stages.lib.conversation import PROMPT
-from stages.lib.forms import leaves
+from stages.lib.forms import INSIDE
 from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.model import Model, import_digest, save_model
 from stages.lib.params import UserError
 from stages.lib.shards import read_json, read_table
+from stages.lib.tabular import leaves
 from tests.hub import COMMIT, serve
 from tests.project import small_params
 
@@ -99,7 +100,7 @@ def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
     row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
     row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
     schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
-    read = leaves(schema, ["conversation_hash", "conversation"])
+    read = leaves(schema, ["conversation_hash", "conversation"], INSIDE)
     assert {(path.split(".")[0], path.split(".")[-1]) for path in read} == {
         ("conversation_hash", "conversation_hash"), ("conversation", "role"), ("conversation", "content"),
         ("conversation", "finish_reason"),

@@ -223,7 +223,7 @@ function showList(first) {
 function listItem(place) {
   const { key, users } = data.prompts[place];
   const asked = startOf(users.find((user) => user.trim()));
-  const said = repliesAt(place).map((reply) => startOf(plain(reply?.turns[0]?.html.slice(0, 400)))).find(Boolean);
+  const said = repliesAt(place).map((reply) => startOf(plain(reply?.turns[0]?.html?.slice(0, 400)))).find(Boolean);
   const top = make("span", { dir: "auto", className: asked ? "" : "said" }, asked || `… ${said ?? key}`);
   const link = make("a", { href: address({ at: key }) }, top, make("span", { className: "meta" }, summary(place)));
   link.dataset.key = key;

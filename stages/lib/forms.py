@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stages.lib.model import Model
 from stages.lib.params import UserError
-from stages.lib.tabular import Row, json_lines, readable
+from stages.lib.tabular import Row, json_lines, leaves, readable
 
 Said = dict[str, str | None]  # user (None: not known), reply, finish
 
@@ -97,16 +97,9 @@ def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Ite
     with readable(file), pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
         texts = text_columns(source.schema_arrow.names, model, file)
         keys = list(dict.fromkeys([key_column(model), *model.where]))
-        for batch in source.iter_batches(BATCH, columns=leaves(source.schema, [*keys, *texts])):
+        for batch in source.iter_batches(BATCH, columns=leaves(source.schema, [*keys, *texts], INSIDE)):
             chosen = [at for at, row in enumerate(batch.select(keys).to_pylist()) if wanted(row)]
             yield from ((row, texts) for row in batch.take(pa.array(chosen, pa.int64())).to_pylist())
-
-
-def leaves(schema: pq.ParquetSchema, names: list[str]) -> list[str]:
-    """The paths of the columns to read: of messages only role, content and finish_reason."""
-    paths = [schema.column(number).path for number in range(len(schema))]
-    ends = {path: (path.split(".")[0], path.split(".")[-1]) for path in paths}
-    return [path for path, (top, last) in ends.items() if path in names or (top in names and last in INSIDE)]
 
 
 def jsonl_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.chain import Chain
-from stages.lib.conversation import Turn
+from stages.lib.conversation import UNANSWERED, Turn
 from stages.lib.forms import BATCH, IMPORTED, READERS, Said, key_column, to_said
 from stages.lib.hub import hub_data
 from stages.lib.model import HUB, Model, import_digest
@@ -145,12 +145,15 @@ def to_chain(prompt: Row, said: list[Said]) -> Chain:
     """A prompt and what was said, as a finished conversation.
 
     The user's texts are the imported ones, so that validation sees where they are not the prompt's; where they are not
-    known, the prompt's. A conversation that the set lacks has empty replies and the status `not_imported`.
+    known, the prompt's. A conversation that the set lacks has empty replies and the status `not_imported`; one whose
+    last turn was never answered has the status that this turn's finish says.
     """
     users = [turn["user"] for turn in prompt["turns"]]
     absent = not said or (said[0]["user"] is None and len(said) != len(users))
     known: list[Said] = [{"user": None, "reply": "", "finish": IMPORTED}] * len(users) if absent else said
-    chain = Chain(prompt["conversation_hash"], users, status="not_imported" if absent else "ok")
+    finish = str(known[-1]["finish"])
+    status = "not_imported" if absent else finish if finish in UNANSWERED else "ok"
+    chain = Chain(prompt["conversation_hash"], users, status=status)
     for number, turn in enumerate(known):
         user = users[number] if turn["user"] is None else turn["user"]
         chain.turns.append(imported_turn(user, turn["reply"] or "", turn["finish"] or IMPORTED))

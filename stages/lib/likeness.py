@@ -1,6 +1,7 @@
 """How alike the replies of all pairs of models are, prompt by prompt, on all cores and in bounded memory."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -86,11 +87,31 @@ def mapper(processes: int) -> Iterator[Callable[..., Iterable[Scores]]]:
     if processes == 1:
         yield map
         return
+    executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+    def in_order(task: Callable[[Asked], Scores], batch: list[Asked]) -> Iterable[Scores]:
+        with deaf_to_interrupts():
+            return executor.map(task, batch, chunksize=TASK)
+
     try:
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-            yield partial(executor.map, chunksize=TASK)
+        yield in_order
     except BrokenProcessPool:
         raise UserError("a process that scored replies was killed, perhaps for its memory: run it again") from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start in this block are for their parent to end: Ctrl-C, which reaches all, would break the pool.
+
+    A broken pool whose tasks are then cancelled can hang (Python 3.11). The parent hears after the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def processes_for(comparisons: int) -> int:

@@ -25,14 +25,14 @@ def run(main: Callable[..., None]) -> None:
 
 
 @contextmanager
-def plainly(command: str) -> Iterator[None]:
-    """Turn a UserError or an interruption into one line and exit code 1."""
+def plainly(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
+    """Turn a UserError or an interruption into one line and exit code 1; `after` says what holds after the latter."""
     try:
         yield
     except UserError as error:
         sys.exit(f"{command}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{command}: interrupted; what was finished is kept, run it again to go on")
+        sys.exit(f"{command}: interrupted; {after}")
 
 
 def say(message: str) -> None:

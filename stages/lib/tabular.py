@@ -1,7 +1,7 @@
 """Files of rows that others made: parquet and JSON lines, whatever their columns."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -57,20 +57,30 @@ def json_lines(file: Path) -> Iterator[Row]:
             yield row
 
 
-def read_columns(file: Path, naming: Naming) -> Iterator[Row]:
+def read_columns(file: Path, naming: Naming, inside: Collection[str] = ()) -> Iterator[Row]:
     """The rows of a file under our names, a thousand at a time in memory; no other column is read.
 
     `naming` is given the columns that there are, once, and raises UserError when they will not do. Of JSON lines those
-    are the keys of the first line; what a later line lacks is None.
+    are the keys of the first line; what a later line lacks is None. `inside`: of columns of records in a parquet file
+    only the fields of these names are read.
     """
-    yield from (_parquet if file.suffix == ".parquet" else _json)(file, naming)
+    yield from _parquet(file, naming, inside) if file.suffix == ".parquet" else _json(file, naming)
 
 
-def _parquet(file: Path, naming: Naming) -> Iterator[Row]:
+def leaves(schema: pq.ParquetSchema, names: Collection[str], inside: Collection[str]) -> list[str]:
+    """The paths of the columns to read: of columns of records only the fields that `inside` names."""
+    paths = [schema.column(number).path for number in range(len(schema))]
+    ends = {path: (path.split(".")[0], path.split(".")[-1]) for path in paths}
+    return [path for path, (top, last) in ends.items() if path in names or (top in names and last in inside)]
+
+
+def _parquet(file: Path, naming: Naming, inside: Collection[str]) -> Iterator[Row]:
     with readable(file), pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BUFFER) as source:
         empty = source.schema_arrow.empty_table()
         names = naming(unwrapped(empty).column_names)
-        columns = [*dict.fromkeys(names.values())] if unwrapped(empty) is empty else None
+        chosen = [*dict.fromkeys(names.values())]
+        chosen = leaves(source.schema, chosen, inside) if inside else chosen
+        columns = chosen if unwrapped(empty) is empty else None
         for batch in source.iter_batches(ROWS_PER_GROUP, columns=columns):
             table = pa.Table.from_batches([batch])
             table = table if columns else unwrapped(table)
