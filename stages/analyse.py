@@ -9,10 +9,7 @@ one DGM at a time; similarity 500 turns of all DGMs, and 32 bytes for each of it
 """
 
 import argparse
-import re
-import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +20,8 @@ import pyarrow as pa
 from stages import preference, report, similarity, styling, validate
 from stages.gate import count
 from stages.generate import write_imported
+from stages.lib.analysis_place import MARKER, begin, check_place, default_out, scratch
+from stages.lib.analysis_screen import by_count, tell
 from stages.lib.browser import Collection, scored
 from stages.lib.conversation import JUDGMENT, PAIRING
 from stages.lib.existing import Intake, Taken, ids_of, read_existing, take_in, write_prompts
@@ -36,8 +35,7 @@ from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, sha256_
 from stages.lib.shell import plainly, progress, say
 from stages.lib.wordnet import reader
 
-ANALYSES = Path("analysis")
-MARKER = "analysis.json"  # a folder with this file was made here, and may be written over
+MOST_READ = 5_000  # conversations of each DGM, on the page to read them
 NOT_HERE = {  # sections of the page, and why an analysis has none
     "benchmarks": "replies were read, no model was evaluated",
     "teachers": "nothing was fine-tuned, so nobody was a teacher",
@@ -45,10 +43,6 @@ NOT_HERE = {  # sections of the page, and why an analysis has none
     "throughput": "the replies existed already, and what they took is not known",
 }
 SECTIONS = {"similarity": "similarity", "judge": "preference"}  # of the page, and what they show
-PARTS = (
-    "prompts", "responses", "ledger", "models", "verdicts", "similarity", "styling", "judgments", "preference",
-    "report",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +99,7 @@ def fit(settings: Settings, prompts: int, *, synonyms: bool) -> Settings:
         settings,
         similarity=settings.similarity.model_copy(update={"num_prompts": prompts, "synonyms": synonyms}),
         styling=settings.styling.model_copy(update={"num_responses": min(prompts, styling.MOST_RESPONSES)}),
+        report=settings.report.model_copy(update={"num_conversations": min(prompts, MOST_READ)}),
     )
 
 
@@ -116,44 +111,6 @@ def has_wordnet() -> bool:
         say("WordNet is not there, so METEOR counts no synonyms and is about .008 lower; `make wordnet` fetches it")
         return False
     return True
-
-
-def default_out(source: Path) -> Path:
-    """Where an analysis goes that was given no place."""
-    return ANALYSES / (re.sub(r"[^\w.-]", "_", source.resolve().stem).strip(".") or "replies")
-
-
-def check_place(source: Path, out: Path) -> None:
-    """Raise UserError when OUT holds something else than an analysis, or is a part of what is read."""
-    here, there = source.resolve(), out.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise UserError(f"{out} and {source} lie in one another: name another folder for OUT")
-    if any(there.is_relative_to(Path(name).resolve()) for name in ("data", "models")):
-        raise UserError(f"{out} lies in a folder that is DVC's: name another folder for OUT")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: name a folder for OUT")
-    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise UserError(f"{out} holds something that is no analysis: name another folder for OUT, or an empty one")
-
-
-def begin(out: Path) -> None:
-    """Make OUT an analysis that has just begun; what an earlier one left is removed, so that nothing is mixed."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / MARKER, {"complete": False})
-    for part in PARTS:
-        shutil.rmtree(out / part, ignore_errors=True)
-
-
-@contextmanager
-def scratch(out: Path) -> Iterator[Path]:
-    """An empty folder beside OUT that is gone after the block."""
-    folder = out.with_name(f".{out.name}.reading")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_in(source: Path, out: Path, folder: Path) -> Read:
@@ -215,7 +172,7 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         return "there is one DGM only"
     if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / similarity.PAIRS).values()):
         return ""
-    why = most([read_json(out / "similarity" / SUMMARY)["unscorable"]])
+    why = by_count([read_json(out / "similarity" / SUMMARY)["unscorable"]])
     return f"no two replies to the same prompt can be scored ({why})"
 
 
@@ -342,53 +299,6 @@ def analyse(source: Path, out: Path) -> None:
     found = {**read.found, "prompts": read.prompts, "dgms": dgms, "skipped": skipped}
     write_json(out / MARKER, {"complete": True, **found})
     tell(found, gate, out, watch.seconds)
-
-
-def most(counts: Iterable[Mapping[str, int]]) -> str:
-    """Counts by reason, added up, the most frequent first."""
-    total = sum((Counter(some) for some in counts), Counter[str]())
-    return ", ".join(
-        f"{reason} {number}" for reason, number in sorted(total.items(), key=lambda item: (-item[1], item))
-    )
-
-
-def extremes(pairs: Json) -> Iterator[str]:
-    """The two DGMs that reply most alike and those that do so least, by ROUGE-1."""
-    scores = {pair.replace(" ", " and "): found["rouge1"]["mean"] for pair, found in pairs.items()}
-    scores = {pair: mean for pair, mean in scores.items() if mean is not None}
-    if scores:
-        for what, choose in (("most", max), ("least", min)):
-            pair = choose(scores, key=lambda pair: scores[pair])
-            yield f"{what} alike: {pair}, ROUGE-1 {scores[pair]:.3f}"
-
-
-def read_counts(file: Path) -> Json:
-    """A summary; empty when there is none."""
-    found: Json = read_json(file) if file.exists() else {}
-    return found
-
-
-def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str, float]) -> None:
-    """Say what was found in a few lines."""
-    replies = sum(dgm["imported"] for dgm in found["dgms"].values())
-    kept = sum(counts["kept"] for counts in gate.values())
-    say(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
-    say(f"rows left out: {most([found['left_out']]) or 'none'}")
-    if found["models_without_a_reply"]:
-        say(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
-    dropped = most(counts["dropped_by"] for counts in gate.values())
-    absent = len(gate) * found["prompts"] - replies
-    say(f"kept by validation: {kept} of {replies}")
-    say(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
-    for line in extremes(read_json(out / "similarity" / similarity.PAIRS)):
-        say(line)
-    judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
-    if judged:
-        say(f"scores of the judge: {most({key: one[key] for key in ('ok', 'failed', 'unanswered')} for one in judged)}")
-    for part, why in found["skipped"].items():
-        say(f"no {part}: {why}")
-    say("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))
-    say(f"the page: {out}/report/index.html")
 
 
 def main(words: list[str] | None = None) -> None:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.analyse import NOT_HERE, analyse, default_out, main
+from stages.analyse import NOT_HERE, analyse, main
+from stages.lib.analysis_place import default_out
 from stages.lib.conversation import JUDGMENT, RESPONSE
 from stages.lib.existing import FORMS, ROLES, Intake, ids_of, name_columns, read_existing, take_in
 from stages.lib.params import UserError, load

@@ -427,7 +427,7 @@ def test_what_was_dropped_only_reported_and_not_looked_for_is_counted(project: P
     text = text_of(report())
     assert "DGM conversations kept dropped refusal reported only loop" in text
     assert "rich 5 4 1 20.0 % 2 40.0 % 1 20.0 %" in text
-    assert "Not looked for where what it is held against is not known: echo (10 conversations)." in text
+    assert "what it is held against is not known: echo (in 10 conversations)." in text
 
 
 def test_the_surest_words_of_either_side_are_drawn_with_both_counts(project: Path) -> None:

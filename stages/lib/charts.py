@@ -235,7 +235,7 @@ def grid(rows: Sequence[str], columns: Sequence[str], values: Floats, shares: Fl
     filled = np.where(shares > 0, shares, np.nan)
     axes.pcolormesh(filled, cmap="GnBu", vmin=0, vmax=1.4, edgecolors="none", linewidth=0)  # black is read on all
     for (row, column), value in np.ndenumerate(values):
-        text = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        text = f"{value:,.0f}" if value >= 10 or not value else f"{value:.2g}" if value >= 0.01 else "<.01"
         axes.text(
             column + 0.5,
             row + 0.5,
@@ -258,21 +258,25 @@ def grid(rows: Sequence[str], columns: Sequence[str], values: Floats, shares: Fl
 def heat(names: list[str], values: Floats, title: str) -> str:
     """A square for every two names, darker for less; those of one with itself, and what has no value (NaN), are empty.
 
-    The colours, from blue to yellow, differ in lightness: readable by colour-blind people, and in print.
+    The colours, from blue to yellow, differ in lightness: readable by colour-blind people, and in print. Columns have
+    the numbers of the rows, for which names have no room.
     """
-    side = max(300, 20 * len(names) + 150)  # CSS pixels
-    figure = Figure(figsize=(side / 72, (side - 50) / 72), layout="constrained")
+    side = 26 * len(names)  # CSS pixels
+    figure = Figure(figsize=((side + 8 * max(map(len, names)) + 110) / 72, (side + 30) / 72), layout="constrained")
     axes = figure.add_subplot(aspect="equal")
     axes.grid(visible=False)
     shown = axes.pcolormesh(values, cmap="cividis", edgecolors="none", linewidth=0)
     places = np.arange(len(names)) + 0.5
-    axes.set_xticks(places, names, rotation=90)
-    axes.set_yticks(places, names, fontsize=11)
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    axes.set_xticks(places, numbers)
+    axes.set_yticks(places, [f"{name}  {number}" for name, number in zip(names, numbers, strict=True)], fontsize=12)
+    axes.xaxis.tick_top()
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     scale = figure.colorbar(shown, ax=axes, shrink=0.6)
     scale.outline.set_visible(False)
+    scale.ax.tick_params(labelsize=11)
     if scale.solids:
-        scale.solids.set_rasterized(False)  # the page takes no images
+        scale.solids.set(rasterized=False, edgecolor="face")  # the page takes no images; no gaps between colours
     return to_svg(figure, title)

@@ -73,7 +73,7 @@ def make_page(inputs: Inputs, num_examples: int) -> Json:
         "sources": [name for name in colour if any(name in mix["sources"] for mix in inputs.mix.values())],
         "telling_pairs": telling_pairs(inputs.preference),
         "traces": traces(inputs.sources),
-        "unchecked": in_order(gate.get("not_checked", {}) for gate in inputs.gate.values()),
+        "unchecked": unchecked(inputs.gate),
     }
     return {**page, "charts": draw(inputs, page), "features": FEATURES, "inheritance": INHERITANCE, "titles": SECTIONS}
 
@@ -154,6 +154,14 @@ def in_order(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for found in counts:
         total.update(found)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def unchecked(gates: Mapping[str, Json]) -> dict[int, list[str]]:
+    """The reasons that could not be looked for, by in how many conversations, the most first."""
+    found: dict[int, list[str]] = {}
+    for reason, count in in_order(gate.get("not_checked", {}) for gate in gates.values()).items():
+        found.setdefault(count, []).append(reason)
+    return found
 
 
 def only_reported(gates: Mapping[str, Json]) -> list[str]:

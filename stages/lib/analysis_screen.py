@@ -1,0 +1,57 @@
+"""An analysis of replies on the screen: what was found, in a few plain lines."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from stages.lib.results import Json
+from stages.lib.shards import SUMMARY, read_json
+from stages.lib.shell import say
+
+
+def by_count(counts: Iterable[Mapping[str, int]]) -> str:
+    """Counts by reason, added up, the most frequent first."""
+    total = sum((Counter(some) for some in counts), Counter[str]())
+    return ", ".join(
+        f"{reason} {number}" for reason, number in sorted(total.items(), key=lambda item: (-item[1], item))
+    )
+
+
+def extremes(pairs: Json) -> Iterator[str]:
+    """The two DGMs that reply most alike and those that do so least, by ROUGE-1."""
+    scores = {pair.replace(" ", " and "): found["rouge1"]["mean"] for pair, found in pairs.items()}
+    scores = {pair: mean for pair, mean in scores.items() if mean is not None}
+    if scores:
+        for what, choose in (("most", max), ("least", min)):
+            pair = choose(scores, key=lambda pair: scores[pair])
+            yield f"{what} alike: {pair}, ROUGE-1 {scores[pair]:.3f}"
+
+
+def read_counts(file: Path) -> Json:
+    """A summary; empty when there is none."""
+    found: Json = read_json(file) if file.exists() else {}
+    return found
+
+
+def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str, float]) -> None:
+    """Say what was found in a few lines."""
+    replies = sum(dgm["imported"] for dgm in found["dgms"].values())
+    kept = sum(counts["kept"] for counts in gate.values())
+    say(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
+    say(f"rows left out: {by_count([found['left_out']]) or 'none'}")
+    if found["models_without_a_reply"]:
+        say(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
+    dropped = by_count(counts["dropped_by"] for counts in gate.values())
+    absent = len(gate) * found["prompts"] - replies
+    say(f"kept by validation: {kept} of {replies}")
+    say(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
+    for line in extremes(read_json(out / "similarity" / "pairs.json")):
+        say(line)
+    judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
+    if judged:
+        statuses = ("ok", "failed", "unanswered")
+        say(f"scores of the judge: {by_count({key: one[key] for key in statuses} for one in judged)}")
+    for part, why in found["skipped"].items():
+        say(f"no {part}: {why}")
+    say("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))
+    say(f"the page: {out}/report/index.html")
