@@ -19,6 +19,7 @@ from stages.lib.browser import (
     of_answers,
     of_pairings,
     of_responses,
+    scored,
     write_browser,
 )
 from stages.lib.page import render_markdown
@@ -135,6 +136,13 @@ def test_answers_come_with_the_judgments_on_their_turns() -> None:
     assert (found.key, found.group) == ("7", "explain")
     assert found.turns[0] == turn("Why?", "So.", score=8.0, judge="Clear. [[8]]")
     assert found.turns[1] == turn("And?", "", unscored="the model gave no reply")
+
+
+def test_a_dgms_replies_come_with_the_scores_of_the_place_of_their_prompt() -> None:
+    judged = {"question_id": 1, "turn": 1, "score": 8.0, "text": "Clear.", "reason": ""}
+    first, second = scored([said("a", "So."), said("b", "No.")], [judged])
+    assert first == said("a", "So.")
+    assert second.turns == [turn("Tell me of b.", "No.", score=8.0, judge="Clear.")]
 
 
 def test_what_became_of_a_conversation_is_said_in_words_to_filter_by() -> None:
@@ -405,6 +413,14 @@ def test_the_next_conversation_is_shown_from_its_beginning(chromium: Browser, tm
         found.page.keyboard.press("ArrowRight")
         expect(found.page.locator(".user")).to_have_text("Tell me of b.")
         expect(found.page.locator(".user")).to_be_in_viewport()
+
+
+def test_a_prompt_that_nobody_knows_and_nobody_answered_is_listed_by_its_key(chromium: Browser, tmp_path: Path) -> None:
+    silent = Conversation("a-key", "", [turn("", "")], "ok")
+    write_browser(tmp_path, [prompts(one=[silent], two=[silent])], "Rewild")
+    with opens(chromium, tmp_path) as found:
+        found.page.wait_for_selector("#list a")
+        assert "a-key" in found.text("#list a")
 
 
 def test_filters_that_would_tell_nothing_apart_are_not_offered(opened: Visit) -> None:
