@@ -279,6 +279,16 @@ def test_the_page_opens_from_the_disk_on_a_phone_without_a_fault(
         assert paper == {"light": "rgb(251, 250, 248)", "dark": "rgb(19, 21, 24)"}[theme]
 
 
+def test_on_paper_nothing_is_cut_off_and_the_sources_are_printed(project: Path, chromium: Browser) -> None:
+    main()
+    with visit(chromium, Path("data/report/index.html").resolve(), width=794) as seen:
+        source = seen.page.locator("#style .traced li").first
+        assert not source.is_visible()
+        seen.page.emulate_media(media="print")
+        assert source.is_visible()
+        assert seen.run("document.documentElement.scrollWidth") <= 794
+
+
 def test_the_page_leads_to_the_conversations_of_the_profile_the_first_so_many(project: Path, chromium: Browser) -> None:
     main()
     with visit(chromium, Path("data/report/index.html").resolve()) as seen:
