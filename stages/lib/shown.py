@@ -68,6 +68,7 @@ def make_page(inputs: Inputs, num_examples: int) -> Json:
         "only_reported": only_reported(inputs.gate),
         "reasons": list(in_order(gate["found"] for gate in inputs.gate.values())),
         "seen": seen(inputs, table),
+        "sets": [found.name for found in inputs.collections if found.models],
         "shortages": shortages(inputs.mix),
         "skipped": skipped(inputs),
         "sources": [name for name in colour if any(name in mix["sources"] for mix in inputs.mix.values())],
