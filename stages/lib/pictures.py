@@ -29,7 +29,7 @@ def draw(inputs: Inputs, page: Json) -> Charts:
     return {
         "scores": draw_scores(page["benchmarks"], colour),
         "spider": draw_spider(page["benchmarks"], inputs, colour),
-        "judge": draw_judge(inputs, colour),
+        "judge": draw_judge(inputs, page["judged"], colour),
         "similarity": draw_similarity(inputs.pairs),
         "styles": draw_styles(inputs, page["families"], colour),
         "scaling": draw_families(inputs.agreement.get("names", []), inputs.agreement.get("scaling", []), colour),
@@ -70,12 +70,12 @@ def in_spider(table: Json, inputs: Inputs) -> list[str]:
     return leaders(table, inputs.runs, IN_SPIDER) or leaders(table, inputs.compare, IN_SPIDER)
 
 
-def draw_judge(inputs: Inputs, colour: Mapping[str, str]) -> dict[str, str]:
+def draw_judge(inputs: Inputs, models: list[str], colour: Mapping[str, str]) -> dict[str, str]:
     """The judge's mean score of every model that has one, and the words of its verdicts."""
     cells = {
         model: {"value": found["mean"], "ci95": found["ci95"] if None not in found["ci95"] else None}
-        for model, found in inputs.preference.get("models", {}).items()
-        if found["mean"] is not None
+        for model in models
+        if (found := inputs.preference["models"][model])["mean"] is not None
     }
     charts = {"score": intervals(cells, colour, "the judge's score by model")} if cells else {}
     words = telling(inputs.words)
