@@ -21,7 +21,8 @@ import pyarrow as pa
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import JUDGMENT, PAIRING
 from stages.lib.preference import by_score, mean_scores, pairs_of, preference_rates, side_by_side
-from stages.preference import Preference, compare, label, measure, word_tables
+from stages.lib.telling import label
+from stages.preference import Preference, compare, measure, word_tables
 
 SETTINGS = Preference(seed=13, resamples=2000, min_judgments=20, num_words=12)
 DRAWS = 5  # of the plain bootstrap, which is measured in part

@@ -21,7 +21,7 @@ from stages import preference, report, similarity, styling, validate
 from stages.gate import count
 from stages.generate import write_imported
 from stages.lib.analysis_place import MARKER, begin, check_place, default_out, scratch
-from stages.lib.analysis_screen import by_count, tell
+from stages.lib.analysis_screen import tell
 from stages.lib.browser import Collection, scored
 from stages.lib.conversation import JUDGMENT, PAIRING
 from stages.lib.existing import Intake, Taken, ids_of, read_existing, take_in, write_prompts
@@ -31,9 +31,10 @@ from stages.lib.model import Model, import_digest, save_model
 from stages.lib.params import UserError, load
 from stages.lib.results import Json
 from stages.lib.rules import Generate, to_rules
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, sha256_folder, write_json, write_table
+from stages.lib.shards import PAIRS, SUMMARY, new_folder, read_json, read_rows, sha256_folder, write_json, write_table
 from stages.lib.shell import plainly, progress, say
 from stages.lib.wordnet import reader
+from stages.lib.words import in_order, listed
 
 MOST_READ = 5_000  # conversations of each DGM, on the page to read them
 NOT_HERE = {  # sections of the page, and why an analysis has none
@@ -170,9 +171,9 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         similarity.write(folder, rows, settings.similarity)
     if len(read.models) < 2:
         return "there is one DGM only"
-    if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / similarity.PAIRS).values()):
+    if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS).values()):
         return ""
-    why = by_count([read_json(out / "similarity" / SUMMARY)["unscorable"]])
+    why = listed(in_order([read_json(out / "similarity" / SUMMARY)["unscorable"]]))
     return f"no two replies to the same prompt can be scored ({why})"
 
 
@@ -249,7 +250,7 @@ def to_inputs(read: Read, out: Path, settings: Settings, gate: dict[str, Json], 
         found["words"] = files.rows(out / "preference" / "words_by_winner_of_all")
     if "similarity" not in skipped:
         found["similarity"] = files.json(out / "similarity" / SUMMARY)
-        found["pairs"] = most_alike_first(files.json(out / "similarity" / similarity.PAIRS))
+        found["pairs"] = most_alike_first(files.json(out / "similarity" / PAIRS))
     digests = {dgm: {name: sha256_folder(out / name / dgm) for name in ("responses", "verdicts")} for dgm in dgms}
     sources = {Path(path).relative_to(out).as_posix(): digest for path, digest in files.sources.items()}
     sources |= {f"{name}/{dgm}": digest for dgm, both in digests.items() for name, digest in both.items()}

@@ -13,6 +13,7 @@ from pydantic import Field
 from stages.lib.params import Section, UserError, load
 from stages.lib.shards import read_json, sha256_folder, write_json
 from stages.lib.shell import run, say
+from stages.lib.words import in_order, listed
 
 COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
 
@@ -67,11 +68,11 @@ def reasons_over(summary: dict[str, Any], gate: Gate) -> Iterator[str]:
 def dropped(summary: dict[str, Any], gate: Gate) -> str:
     """How many conversations were dropped, by reason, the most frequent first and with examples."""
     conversations, number = summary["conversations"], summary["conversations"] - summary["kept"]
-    reasons = sorted(summary["dropped_by"].items(), key=lambda item: (-item[1], item[0]))
-    first = reasons[0][0]
+    reasons = in_order([summary["dropped_by"]])
+    first = next(iter(reasons))
     return (
         f"{number} of {conversations} conversations dropped ({number / conversations:.1%}, allowed "
-        f"{gate.max_dropped_share:.1%}): {', '.join(f'{reason} {found}' for reason, found in reasons)}; "
+        f"{gate.max_dropped_share:.1%}): {listed(reasons)}; "
         f"{first} as in {named(summary, first)}"
     )
 

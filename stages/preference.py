@@ -6,7 +6,6 @@ Out: data/preference/: tables.json (all numbers, for the page), summary.json (th
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,6 @@ from pydantic import Field
 from stages.lib.arrays import Floats
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.equal_length import rate_at_equal_length
-from stages.lib.negation import NOT
 from stages.lib.params import PARAMS, Section, load, read_yaml
 from stages.lib.preference import (
     COLUMNS,
@@ -36,11 +34,20 @@ from stages.lib.rounding import significant
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json, write_table
 from stages.lib.shell import run
 from stages.lib.sources import compared
+from stages.lib.telling import label, leaning
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
-from stages.lib.wordcounts import Counts, Presence, by_model, by_winner, exact_tests, nothing, presence, sampled_winners
+from stages.lib.wordcounts import (
+    Counts,
+    Presence,
+    by_model,
+    by_winner,
+    exact_tests,
+    nothing,
+    presence,
+    sampled_winners,
+)
 
 PAIRWISE = Path("data/pairwise")
-DIFFERENT = 0.05  # the largest q of words that are named in the summary
 WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}
 
 
@@ -128,20 +135,15 @@ def word_tables(
 
 def named(words: pa.Table, sides: Pair, num_words: int) -> Json:
     """How many words were tested, how many differ, and the surest of these on each side."""
-    rows = [row for row in words.to_pylist() if row["q"] <= DIFFERENT]
-    one = [label(row) for row in rows if row["only_one"] > row["only_other"]]
-    other = [label(row) for row in rows if row["only_one"] < row["only_other"]]
+    one, other = leaning(words.to_pylist(), "only_one", "only_other")
     return {
         "tested": words.num_rows,
-        "different": len(rows),
-        "negated": sum(row["negated"] for row in rows),
-        "words": {sides[0]: one[:num_words], sides[1]: other[:num_words]},
+        "different": len(one) + len(other),
+        "negated": sum(row["negated"] for row in [*one, *other]),
+        "words": {
+            side: [label(row) for row in rows[:num_words]] for side, rows in zip(sides, (one, other), strict=True)
+        },
     }
-
-
-def label(row: dict[str, Any]) -> str:
-    """A word as people read it."""
-    return (NOT if row["negated"] else "") + str(row["word"])
 
 
 def _of(pair: Pair, words: pa.Table, names: dict[str, str]) -> pa.Table:

@@ -17,12 +17,11 @@ from stages.lib.consensus import against_references, by_prompt, counted, model_t
 from stages.lib.likeness import BATCH, METRICS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
 from stages.lib.params import Section, load
 from stages.lib.results import Json
-from stages.lib.shards import SUMMARY, chunks, new_folder, read_json, read_rows, shard_path, write_json
+from stages.lib.shards import PAIRS, SUMMARY, chunks, new_folder, read_json, read_rows, shard_path, write_json
 from stages.lib.shell import progress, run
 from stages.lib.sources import require
 from stages.lib.wordnet import fingerprint
 
-PAIRS = "pairs.json"
 ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each group
 COLUMNS = ["conversation_hash", "turns.list.element.assistant"]
 _NAME = pa.dictionary(pa.int32(), pa.string())

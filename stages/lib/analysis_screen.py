@@ -1,20 +1,12 @@
 """An analysis of replies on the screen: what was found, in a few plain lines."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stages.lib.results import Json
-from stages.lib.shards import SUMMARY, read_json
+from stages.lib.shards import PAIRS, SUMMARY, read_json
 from stages.lib.shell import say
-
-
-def by_count(counts: Iterable[Mapping[str, int]]) -> str:
-    """Counts by reason, added up, the most frequent first."""
-    total = sum((Counter(some) for some in counts), Counter[str]())
-    return ", ".join(
-        f"{reason} {number}" for reason, number in sorted(total.items(), key=lambda item: (-item[1], item))
-    )
+from stages.lib.words import in_order, listed
 
 
 def extremes(pairs: Json) -> Iterator[str]:
@@ -38,19 +30,19 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     replies = sum(dgm["imported"] for dgm in found["dgms"].values())
     kept = sum(counts["kept"] for counts in gate.values())
     say(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
-    say(f"rows left out: {by_count([found['left_out']]) or 'none'}")
+    say(f"rows left out: {listed(in_order([found['left_out']])) or 'none'}")
     if found["models_without_a_reply"]:
         say(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
-    dropped = by_count(counts["dropped_by"] for counts in gate.values())
+    dropped = listed(in_order(counts["dropped_by"] for counts in gate.values()))
     absent = len(gate) * found["prompts"] - replies
     say(f"kept by validation: {kept} of {replies}")
     say(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
-    for line in extremes(read_json(out / "similarity" / "pairs.json")):
+    for line in extremes(read_json(out / "similarity" / PAIRS)):
         say(line)
     judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
     if judged:
         statuses = ("ok", "failed", "unanswered")
-        say(f"scores of the judge: {by_count({key: one[key] for key in statuses} for one in judged)}")
+        say(f"scores of the judge: {listed(in_order({key: one[key] for key in statuses} for one in judged))}")
     for part, why in found["skipped"].items():
         say(f"no {part}: {why}")
     say("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))

@@ -9,8 +9,8 @@ from typing import Any
 
 from stages.lib.browser import Collection, of_answers, of_pairings, of_responses
 from stages.lib.results import Json
-from stages.lib.shards import read_json, read_rows, read_table, sha256_file, sha256_folder
-from stages.lib.sources import compared, require
+from stages.lib.shards import PAIRS, read_json, read_rows, read_table, sha256_file, sha256_folder
+from stages.lib.sources import MADE_BY, compared, require
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 
@@ -89,6 +89,7 @@ def read_inputs(params: Mapping[str, Any], num_conversations: int) -> Inputs:
     trained = read.by_id(METRICS / "digests/runs", runs)
     described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
     tables = {name: read.json(DATA / name / "tables.json") for name in ("agreement", "preference", "styling")}
+    folders = {name: {key: compared(key, name) for key in compare} for name in MADE_BY}
     return Inputs(
         profile=params["profile"],
         dgms=dgms,
@@ -102,18 +103,18 @@ def read_inputs(params: Mapping[str, Any], num_conversations: int) -> Inputs:
         losses={key: read.losses(METRICS / "loss" / f"{key}.csv") for key in runs},
         scores=read.by_id(METRICS / "evaluate", compare),
         judge=read.by_id(METRICS / "judge", compare),
-        results={key: read.json(compared(key, "evaluations") / "results.json") for key in compare},
-        answers={key: read.rows(compared(key, "answers")) for key in compare},
+        results={key: read.json(folder / "results.json") for key, folder in folders["evaluations"].items()},
+        answers={key: read.rows(folder) for key, folder in folders["answers"].items()},
         **tables,
         words=read.rows(DATA / "preference" / "words_by_winner_of_all"),
         similarity=read.json(DATA / "similarity" / "summary.json"),
-        pairs=most_alike_first(read.json(DATA / "similarity" / "pairs.json")),
+        pairs=most_alike_first(read.json(DATA / "similarity" / PAIRS)),
         models={key: read.json(path) for key, path in described.items() if path.exists()},
         prompts=read.json(DATA / "prompts" / "summary.json"),
         throughput=read.json(DATA / "throughput" / "summary.json"),
         collections=[
             responses({dgm: required(dgm, recipes["dgms"][dgm]) for dgm in dgms}, num_conversations),
-            answered(compare),
+            answered(folders["answers"], folders["judgments"]),
         ],
         sources=read.sources
         | {f"data/{name}/{dgm}": digest for dgm in dgms for name, digest in recipes["dgms"][dgm].items()},
@@ -141,10 +142,8 @@ def responses(folders: Mapping[str, tuple[Path, Path]], most: int) -> Collection
     return Collection("prompts", "Prompts, answered by DGMs", "Language", models)
 
 
-def answered(compare: list[str]) -> Collection:
+def answered(answers: Mapping[str, Path], judgments: Mapping[str, Path]) -> Collection:
     """The compared models' answers, what a judge said of them, and its choices between them."""
-    models = {
-        key: of_answers(read_rows(compared(key, "answers")), read_rows(compared(key, "judgments"))) for key in compare
-    }
+    models = {key: of_answers(read_rows(rows), read_rows(judgments[key])) for key, rows in answers.items()}
     title = "Questions, answered by the compared models"
     return Collection("questions", title, "Category", models, of_pairings(read_rows(DATA / "pairwise")))

@@ -14,11 +14,11 @@ from stages.lib.inputs import Inputs
 from stages.lib.likest import FEWEST, square
 from stages.lib.markup import FEATURES
 from stages.lib.results import Json
+from stages.lib.telling import label, leaning
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 IN_SPIDER = 5  # lines that can be told apart
 NUM_WORDS = 10  # of each side
-CERTAIN = 0.05  # the largest q of a word in the picture
 
 Charts = dict[str, dict[str, str]]
 
@@ -84,14 +84,9 @@ def draw_judge(inputs: Inputs, models: list[str], colour: Mapping[str, str]) -> 
 
 def telling(words: list[Json]) -> list[tuple[str, int, int]]:
     """The surest words of either side, with how many judgments of the loser and of the winner alone have them."""
-    sure = [word for word in words if word["q"] <= CERTAIN]
-    sides = (
-        [word for word in sure if word["only_winner"] > word["only_loser"]],
-        [word for word in sure if word["only_winner"] < word["only_loser"]],
-    )
     return [
-        (("not " if word["negated"] else "") + word["word"], word["only_loser"], word["only_winner"])
-        for side in sides
+        (label(word), word["only_loser"], word["only_winner"])
+        for side in leaning(words, "only_winner", "only_loser")
         for word in side[:NUM_WORDS]
     ]
 

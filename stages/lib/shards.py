@@ -20,6 +20,7 @@ ROWS_PER_SHARD = 20_000
 ROWS_PER_GROUP = 1_000  # of a shard: what is in memory at a time where rows are read or written one after the other
 READ_BUFFER = 1 << 16  # bytes; without a buffer a row group is read whole, however many rows its writer put in
 SUMMARY = "summary.json"
+PAIRS = "pairs.json"  # of a similarity
 
 
 @contextmanager

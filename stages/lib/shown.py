@@ -1,7 +1,6 @@
 """What the page shows, made of what the stages wrote: pure, and in the page's order."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from stages.lib.benchmark_table import benchmarks
@@ -10,6 +9,7 @@ from stages.lib.markup import FEATURES
 from stages.lib.pictures import draw, paint, seen
 from stages.lib.replies import examples
 from stages.lib.results import Json
+from stages.lib.words import in_order
 
 GREY = "#8a8f98"  # models that were not fine-tuned here
 TRAINING = (  # of a run's summary, what has room beside one another
@@ -149,14 +149,6 @@ def gaps(inputs: Inputs, table: Json) -> list[str]:
     return found
 
 
-def in_order(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sum of counts, the largest first."""
-    total = Counter[str]()
-    for found in counts:
-        total.update(found)
-    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
-
-
 def unchecked(gates: Mapping[str, Json]) -> dict[int, list[str]]:
     """The reasons that could not be looked for, by in how many conversations, the most first."""
     found: dict[int, list[str]] = {}
@@ -173,14 +165,9 @@ def only_reported(gates: Mapping[str, Json]) -> list[str]:
 
 def telling_pairs(preference: Json) -> list[tuple[str, Json]]:
     """The pairs of models whose judgments differ in words, those with most of them first."""
-    pairs = [(names, pair) for names, pair in words_of(preference) if pair["by_winner"]["different"]]
-    return sorted(pairs, key=lambda item: -int(item[1]["by_winner"]["different"]))[:MOST_PAIRS]
-
-
-def words_of(preference: Json) -> Iterable[tuple[str, Json]]:
-    """Every pair with its words."""
-    pairs: dict[str, Json] = preference.get("words", {}).get("pairs", {})
-    return pairs.items()
+    pairs = preference.get("words", {}).get("pairs", {})
+    telling = [(names, pair) for names, pair in pairs.items() if pair["by_winner"]["different"]]
+    return sorted(telling, key=lambda item: -int(item[1]["by_winner"]["different"]))[:MOST_PAIRS]
 
 
 def has_mean(found: Json) -> bool:
@@ -195,11 +182,16 @@ def traces(sources: Mapping[str, str]) -> dict[str, list[Json]]:
             {"path": path, "sha256": digest, "what": what}
             for folder, what in folders.items()
             for path, digest in sources.items()
-            if folder in Path(path).parts
+            if folder == kind(path)
         ]
         for section, folders in TRACES.items()
     }
     return {section: files for section, files in found.items() if files}
+
+
+def kind(path: str) -> str:
+    """What a file or folder is of: the folder below data/ or metrics/ in which it lies, or its own name there."""
+    return next(part for part in Path(path).parts if part not in {"data", "metrics"})
 
 
 def colours(inputs: Inputs) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -49,6 +49,19 @@ def shares(counts: Counter[str], most: int = 4) -> str:
     """The most frequent of some names, each with its share."""
     named = [f"{name} {number / counts.total():.0%}" for name, number in counts.most_common(most)]
     return ", ".join(named + (["…"] if len(counts) > most else []))
+
+
+def in_order(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sum of counts, the largest first, equal ones by name."""
+    total = Counter[str]()
+    for found in counts:
+        total.update(found)
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Counts in their order, without those that are 0."""
+    return ", ".join(f"{name} {number}" for name, number in counts.items() if number)
 
 
 def visible(text: str, length: int) -> str:
