@@ -20,30 +20,23 @@ import pyarrow as pa
 from stages import preference, report, similarity, styling, validate
 from stages.gate import count
 from stages.generate import write_imported
+from stages.lib.analysis_page import to_inputs
 from stages.lib.analysis_place import MARKER, begin, check_place, default_out, scratch
 from stages.lib.analysis_screen import tell
-from stages.lib.browser import Collection, scored
 from stages.lib.conversation import JUDGMENT, PAIRING
-from stages.lib.existing import Intake, Taken, ids_of, read_existing, take_in, write_prompts
-from stages.lib.inputs import Inputs, Reader, most_alike_first, responses
+from stages.lib.existing import read_existing
+from stages.lib.intake import Intake, Taken, ids_of, take_in, write_prompts
 from stages.lib.judge import count_statuses
 from stages.lib.model import Model, import_digest, save_model
 from stages.lib.params import UserError, load
 from stages.lib.results import Json
 from stages.lib.rules import Generate, to_rules
-from stages.lib.shards import PAIRS, SUMMARY, new_folder, read_json, read_rows, sha256_folder, write_json, write_table
+from stages.lib.shards import PAIRS, SUMMARY, new_folder, read_json, read_rows, write_json, write_table
 from stages.lib.shell import plainly, progress, say
 from stages.lib.wordnet import reader
 from stages.lib.words import in_order, listed
 
 MOST_READ = 5_000  # conversations of each DGM, on the page to read them
-NOT_HERE = {  # sections of the page, and why an analysis has none
-    "benchmarks": "replies were read, no model was evaluated",
-    "teachers": "nothing was fine-tuned, so nobody was a teacher",
-    "runs": "nothing was mixed or trained",
-    "throughput": "the replies existed already, and what they took is not known",
-}
-SECTIONS = {"similarity": "similarity", "judge": "preference"}  # of the page, and what they show
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,49 +223,9 @@ def write_judgments(place: Path, rows: list[Json]) -> pa.Table:
 
 def write_report(read: Read, out: Path, settings: Settings, gate: dict[str, Json], skipped: Mapping[str, str]) -> None:
     """Write the page, on which the sections of what was not done here are skipped."""
-    inputs = to_inputs(read, out, settings, gate, skipped)
+    inputs = to_inputs(out, read.found["source"], gate, skipped, settings.report.num_conversations)
     with new_folder(out / "report") as folder:
         report.write_report(folder, inputs, settings.report.num_examples)
-
-
-def to_inputs(read: Read, out: Path, settings: Settings, gate: dict[str, Json], skipped: Mapping[str, str]) -> Inputs:
-    """What the page shows, from OUT."""
-    files, dgms = Reader(), list(read.models)
-    judged = {} if "preference" in skipped else {dgm: out / "judgments" / dgm for dgm in dgms}
-    judged = {dgm: folder for dgm, folder in judged.items() if folder.is_dir()}
-    found = {
-        "prompts": files.json(out / "prompts" / SUMMARY),
-        "styling": files.json(out / "styling" / "tables.json"),
-        "models": {dgm: files.json(out / "models" / dgm / "model.json") for dgm in dgms},
-    }
-    if judged:
-        found["preference"] = files.json(out / "preference" / "tables.json")
-        found["words"] = files.rows(out / "preference" / "words_by_winner_of_all")
-    if "similarity" not in skipped:
-        found["similarity"] = files.json(out / "similarity" / SUMMARY)
-        found["pairs"] = most_alike_first(files.json(out / "similarity" / PAIRS))
-    digests = {dgm: {name: sha256_folder(out / name / dgm) for name in ("responses", "verdicts")} for dgm in dgms}
-    sources = {Path(path).relative_to(out).as_posix(): digest for path, digest in files.sources.items()}
-    sources |= {f"{name}/{dgm}": digest for dgm, both in digests.items() for name, digest in both.items()}
-    return Inputs(
-        profile=read.found["source"],
-        dgms=dgms,
-        recipes={"dgms": digests, "runs": {}},
-        gate=gate,
-        collections=[conversations(out, dgms, judged, settings.report.num_conversations)],
-        skipped={section: skipped[part] for section, part in SECTIONS.items() if part in skipped} | NOT_HERE,
-        sources=sources,
-        **found,
-    )
-
-
-def conversations(out: Path, dgms: Iterable[str], judged: Mapping[str, Path], most: int) -> Collection:
-    """The first conversations of each DGM, with the judgments on them."""
-    found = responses({dgm: (out / "responses" / dgm, out / "verdicts" / dgm) for dgm in dgms}, most)
-    models = {
-        dgm: scored(rows, read_rows(judged[dgm])) if dgm in judged else rows for dgm, rows in found.models.items()
-    }
-    return replace(found, models=models)
 
 
 def analyse(source: Path, out: Path) -> None:

@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.analyse import NOT_HERE, analyse, main
+from stages.analyse import analyse, main
+from stages.lib.analysis_page import NOT_HERE
 from stages.lib.analysis_place import default_out
 from stages.lib.conversation import JUDGMENT, RESPONSE
-from stages.lib.existing import FORMS, ROLES, Intake, ids_of, name_columns, read_existing, take_in
+from stages.lib.existing import FORMS, ROLES, name_columns, read_existing
+from stages.lib.intake import Intake, ids_of, take_in
 from stages.lib.params import UserError, load
 from stages.lib.shards import read_json, read_rows, read_table, sha256_file, sha256_folder
 from stages.similarity import Similarity

@@ -60,7 +60,7 @@ HUB = Model(
     parameters_billions=8,
     context_window=131072,
 )
-FILES = [Path("/work/data/shard-00000.parquet")]
+FILES = [Path("/mix/shard-00000.parquet")]
 needs_axolotl = pytest.mark.skipif(not (ROOT / ".venv-train/bin/python").exists(), reason="needs make env")
 
 
