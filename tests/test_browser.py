@@ -394,6 +394,7 @@ def test_arrow_keys_go_on_and_back_but_not_while_typing(opened: Visit) -> None:
     expect(opened.page.locator(".user")).to_have_text("Tell me of cat.")
     press("ArrowLeft")  # there is none before
     opened.page.get_by_label("Search").fill("tell")
+    expect(opened.page).to_have_url(re.compile("q=tell"))  # or the search could redraw what is clicked below
     expect_count(opened, "3 of 3")
     press("ArrowRight")
     press("ArrowLeft")
