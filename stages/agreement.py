@@ -13,12 +13,12 @@ from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, name
 from stages.lib.model import read_entry
 from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
 from stages.lib.params import PARAMS, parse, read_yaml
-from stages.lib.results import Json
 from stages.lib.rounding import decimals
 from stages.lib.scores import read_scores
 from stages.lib.shards import SUMMARY, new_folder, read_json, write_json
 from stages.lib.shell import run
 from stages.lib.sources import compared
+from stages.lib.types import Json
 from stages.recipes import Amount, Run
 
 METRICS = Path("metrics")

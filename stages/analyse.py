@@ -29,10 +29,10 @@ from stages.lib.intake import Intake, Taken, ids_of, take_in, write_prompts
 from stages.lib.judge import count_statuses
 from stages.lib.model import Model, import_digest, save_model
 from stages.lib.params import UserError, load
-from stages.lib.results import Json
 from stages.lib.rules import Generate, to_rules
 from stages.lib.shards import PAIRS, SUMMARY, new_folder, read_json, read_rows, write_json, write_table
 from stages.lib.shell import plainly, progress, say
+from stages.lib.types import Json
 from stages.lib.wordnet import reader
 from stages.lib.words import in_order, listed
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import ANSWER
-from stages.lib.engine import make_engine
+from stages.lib.factory import make_engine
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, load
 from stages.lib.questions import read_questions

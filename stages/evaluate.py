@@ -13,10 +13,11 @@ from stages.lib.evalchemy import evaluate as run_evalchemy
 from stages.lib.harness import evaluate, write_samples
 from stages.lib.model import Model, load_model
 from stages.lib.params import Runtime, UserError, load
-from stages.lib.results import Json, average, entry, main_metric, reason_of, summarize
+from stages.lib.results import average, entry, main_metric, reason_of, summarize
 from stages.lib.shards import new_folder, write_json
 from stages.lib.shell import run, say
 from stages.lib.tasks import Evaluate, are_local, data_environment
+from stages.lib.types import Json
 
 OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step

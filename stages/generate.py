@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from stages.lib.asking import Reader, Start, ask, to_row
 from stages.lib.conversation import RESPONSE
-from stages.lib.engine import Usage, make_engine
+from stages.lib.engine import Usage
+from stages.lib.factory import make_engine
 from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model

@@ -14,10 +14,11 @@ from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows,
 from stages.lib.model import load_model
 from stages.lib.params import PARAMS, load, read_yaml
 from stages.lib.questions import read_questions
-from stages.lib.results import Json, entry, measure
+from stages.lib.results import entry, measure
 from stages.lib.rules import engine_of
 from stages.lib.shards import new_folder, read_table, sha256_folder, write_json, write_table
 from stages.lib.shell import run, say
+from stages.lib.types import Json
 
 
 def to_judge(answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from stages.gate import Gate, refuse
 from stages.generate import LEDGER, answer
 from stages.lib.conversation import RESPONSE, Turn
-from stages.lib.engine import Engine, make_engine
+from stages.lib.engine import Engine
+from stages.lib.factory import make_engine
 from stages.lib.forecast import Forecast, Sampled, gpu_hours, money, num_grown, seconds, total
 from stages.lib.ledger import COST
 from stages.lib.model import Model, load_model

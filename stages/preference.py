@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from stages.lib.arrays import Floats
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.equal_length import rate_at_equal_length
 from stages.lib.params import PARAMS, Section, load, read_yaml
@@ -29,12 +28,12 @@ from stages.lib.preference import (
     preference_rates,
     side_by_side,
 )
-from stages.lib.results import Json
 from stages.lib.rounding import significant
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json, write_table
 from stages.lib.shell import run
 from stages.lib.sources import compared
 from stages.lib.telling import label, leaning
+from stages.lib.types import Floats, Json
 from stages.lib.verdicts import all_orders, order_effects, read_verdicts
 from stages.lib.wordcounts import (
     Counts,

@@ -16,10 +16,10 @@ from pydantic import Field
 from stages.lib.consensus import against_references, by_prompt, counted, model_table, pair_table, spread
 from stages.lib.likeness import BATCH, METRICS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
 from stages.lib.params import Section, load
-from stages.lib.results import Json
 from stages.lib.shards import PAIRS, SUMMARY, chunks, new_folder, read_json, read_rows, shard_path, write_json
 from stages.lib.shell import progress, run
 from stages.lib.sources import require
+from stages.lib.types import Json
 from stages.lib.wordnet import fingerprint
 
 ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each group

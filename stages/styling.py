@@ -14,11 +14,11 @@ from pydantic import Field
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.markup import FEATURES, Parser
 from stages.lib.params import PARAMS, Section, load, read_yaml
-from stages.lib.results import Json
 from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, write_json
 from stages.lib.shell import progress, run
 from stages.lib.sources import compared, require
 from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
+from stages.lib.types import Json
 
 MOST_RESPONSES = 20_000  # of each DGM; the bootstrap holds a weight for each in each of its draws
 NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps

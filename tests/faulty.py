@@ -5,7 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from stages.lib.engine import EchoEngine, Reply, Request
+from stages.lib.echo_engine import EchoEngine
+from stages.lib.engine import Reply, Request
 from stages.lib.params import Runtime
 from stages.lib.rules import Rules
 

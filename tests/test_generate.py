@@ -15,7 +15,8 @@ from stages.generate import write_responses
 from stages.lib.asking import to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message, chat, chat_sha
-from stages.lib.engine import EchoEngine, Reply, Request, Usage
+from stages.lib.echo_engine import EchoEngine
+from stages.lib.engine import Reply, Request, Usage
 from stages.lib.ledger import charge
 from stages.lib.model import Model, ModelSampling
 from stages.lib.params import Sampling

@@ -138,9 +138,13 @@ def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
 
 
 def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_decides(project: Project) -> None:
-    project.edit("stages/lib/engine.py", "import hashlib\n", "import hashlib  # a comment\n")
+    project.edit(
+        "stages/lib/engine.py",
+        "from dataclasses import dataclass\n",
+        "from dataclasses import dataclass  # a comment\n",
+    )
     assert project.repro() == ["check"]
-    project.edit("stages/lib/engine.py", 'description = "echo"', 'description = "echo 2"')
+    project.edit("stages/lib/echo_engine.py", 'description = "echo"', 'description = "echo 2"')
     output = project.run("dvc", "repro")
     assert {"generate@rich", "generate@plain", "answers@base"} <= set(ran(output))
     assert "12 conversations are in the store, 0 to generate" in output

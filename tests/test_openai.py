@@ -20,7 +20,7 @@ import pytest
 from stages.lib.asking import batches, to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message
-from stages.lib.engine import make_engine
+from stages.lib.factory import make_engine
 from stages.lib.keys import key_for
 from stages.lib.ledger import summarize
 from stages.lib.model import Model, save_model

@@ -20,7 +20,9 @@ import pytest
 from stages.generate import answer, write_responses
 from stages.lib.chain import Chain, converse
 from stages.lib.conversation import Message
-from stages.lib.engine import EchoEngine, Reply, Request, fit, make_engine
+from stages.lib.echo_engine import EchoEngine
+from stages.lib.engine import Reply, Request, fit
+from stages.lib.factory import make_engine
 from stages.lib.ledger import summarize
 from stages.lib.model import Model, ModelSampling
 from stages.lib.params import Runtime, Sampling, UserError

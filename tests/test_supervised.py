@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from stages.lib.chain import Chain, converse
-from stages.lib.engine import EchoEngine, Engine
+from stages.lib.echo_engine import EchoEngine
+from stages.lib.engine import Engine
 from stages.lib.model import Model
 from stages.lib.params import Runtime, Sampling, UserError
 from stages.lib.rules import Rules

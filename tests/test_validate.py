@@ -17,7 +17,8 @@ from stages.lib.asking import to_row
 from stages.lib.chain import Chain, converse
 from stages.lib.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
 from stages.lib.conversation import PROMPT, chat, chat_sha
-from stages.lib.engine import EchoEngine, Usage
+from stages.lib.echo_engine import EchoEngine
+from stages.lib.engine import Usage
 from stages.lib.imported import import_responses
 from stages.lib.ledger import charge
 from stages.lib.model import Model

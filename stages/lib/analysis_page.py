@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stages.lib.browser import Collection, scored
 from stages.lib.inputs import Inputs, Reader, most_alike_first, responses
-from stages.lib.results import Json
 from stages.lib.shards import PAIRS, SUMMARY, read_rows, sha256_folder
+from stages.lib.types import Json
 
 NOT_HERE = {  # sections of the page, and why an analysis has none
     "benchmarks": "replies were read, no model was evaluated",

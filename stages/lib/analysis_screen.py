@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stages.lib.results import Json
 from stages.lib.shards import PAIRS, SUMMARY, read_json
 from stages.lib.shell import say
+from stages.lib.types import Json
 from stages.lib.words import in_order, listed
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from stages.lib.budget import estimate
 from stages.lib.chain import Chain, converse
-from stages.lib.engine import Engine, make_engine
+from stages.lib.engine import Engine
+from stages.lib.factory import make_engine
 from stages.lib.ledger import charge
 from stages.lib.model import Model
 from stages.lib.params import Runtime, UserError, load

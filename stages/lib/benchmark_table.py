@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stages.lib.results import Json
+from stages.lib.types import Json
 
 
 def benchmarks(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json]) -> Json:

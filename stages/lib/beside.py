@@ -17,8 +17,9 @@ from stages.lib.paper import (
     rounding,
 )
 from stages.lib.params import UserError
-from stages.lib.results import SCALES, Json, main_metric
+from stages.lib.results import SCALES, main_metric
 from stages.lib.scores import Score, as_share, combine, mean
+from stages.lib.types import Json
 
 FOURTH = 0.00005  # half of the last decimal of an average that was recomputed from the authors' sheet
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.lib.arrays import Floats, Ints
+from stages.lib.types import Floats, Ints
 
 LEVEL = (0.025, 0.975)  # of a 95 % interval
 

@@ -11,7 +11,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from stages.lib.arrays import Floats
+from stages.lib.types import Floats
 
 WIDTH, ROW = 360, 27  # CSS pixels
 MARKERS = "os^DvP*"

@@ -11,8 +11,8 @@ from typing import Any
 
 from scipy.stats import binomtest, linregress, t
 
-from stages.lib.results import Json
 from stages.lib.scores import Scores, combine, difference, mean, shown
+from stages.lib.types import Json
 
 
 @dataclass(frozen=True)

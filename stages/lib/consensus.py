@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.lib.arrays import Floats
 from stages.lib.conversation import keyed_hash
 from stages.lib.likeness import METRICS, REASONS
-from stages.lib.results import Json
 from stages.lib.rounding import decimals
+from stages.lib.types import Floats, Json
 
 SHOWN = METRICS[:3]
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}

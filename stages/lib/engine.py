@@ -1,14 +1,10 @@
-"""What answers: one interface, and an echo for tests. What stands behind it runs in a process of its own."""
+"""The interface that every engine has, and how a chat is made to fit a context window."""
 
-import hashlib
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from stages.lib.conversation import Message, without_oldest
-from stages.lib.model import Model
-from stages.lib.params import Runtime
-from stages.lib.rules import EngineName, Rules, engine_of
+from stages.lib.rules import Rules
 
 
 class Request(NamedTuple):
@@ -67,19 +63,6 @@ class Engine(Protocol):
         """End it."""
 
 
-def make_engine(name: EngineName, model: Model, rules: Rules, runtime: Runtime) -> Engine:
-    """Start an engine for a model in a process of its own, or connect to the server that has the model."""
-    if engine_of(model, name) == "openai":
-        from stages.lib.openai_engine import OpenAIEngine
-
-        return OpenAIEngine(model, rules, runtime)
-    from stages.lib.supervised import Supervised
-    from stages.lib.vllm_engine import VllmEngine
-
-    start = partial(EchoEngine, rules) if name == "echo" else partial(VllmEngine, model, rules)
-    return Supervised(start, runtime, model.id)
-
-
 class Fitted(NamedTuple):
     """A chat as token ids, and how it was made to fit the window."""
 
@@ -112,43 +95,3 @@ class Encoder(Protocol):
 def overflow(fitted: Fitted) -> Reply:
     """The reply to a chat that leaves no room for one."""
     return Reply("", "context_overflow", len(fitted.ids), 0, trimmed_turns=fitted.trimmed_turns)
-
-
-class EchoEngine:
-    """Says the last message back, after a word that depends on the seed: instant, exact, no weights."""
-
-    description = "echo"
-
-    def __init__(self, rules: Rules, _runtime: Runtime | None = None) -> None:
-        self.rules = rules
-        self._ended: list[tuple[str, Reply]] = []
-
-    def encode(self, messages: list[Message]) -> list[int]:
-        """One token per UTF-8 byte of the chat."""
-        text = "".join(f"<{message['role']}>{message['content']}" for message in messages)
-        return list(text.encode("utf-8", "surrogatepass"))
-
-    def submit(self, key: str, request: Request) -> None:
-        """Reply at once, at most max_tokens bytes."""
-        fitted = fit(self, request.messages, self.rules)
-        if fitted.room < 1:
-            self._ended.append((key, overflow(fitted)))
-            return
-        word = hashlib.blake2b(f"{request.seed} {self.rules.sampling}".encode(), digest_size=4).hexdigest()
-        reply = f"**{word}** {request.messages[-1]['content']}".encode("utf-8", "surrogatepass")
-        reason = "stop" if len(reply) < fitted.room else "length"
-        text = reply[: fitted.room].decode("utf-8", "ignore")
-        said = Reply(text, reason, len(fitted.ids), min(len(reply) + 1, fitted.room), 0, fitted.trimmed_turns)
-        self._ended.append((key, said))
-
-    def step(self) -> list[tuple[str, Reply]]:
-        """Everything that was submitted since the last step."""
-        ended, self._ended = self._ended, []
-        return ended
-
-    def usage(self) -> Usage:
-        """Nothing."""
-        return Usage()
-
-    def close(self) -> None:
-        """Nothing to end."""

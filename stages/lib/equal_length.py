@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from stages.lib.arrays import Floats, Ints
-from stages.lib.results import Z95, Json
+from stages.lib.results import Z95
+from stages.lib.types import Floats, Ints, Json
 
 
 def rate_at_equal_length(outcomes: Floats, extra: Floats, questions: Ints) -> Json:

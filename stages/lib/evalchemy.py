@@ -33,10 +33,11 @@ from stages.lib.evalchemy_results import (
 from stages.lib.hub import hub_data, hub_model
 from stages.lib.model import Model
 from stages.lib.params import Runtime, UserError, load
-from stages.lib.results import Json, Status, entry
+from stages.lib.results import Status, entry
 from stages.lib.shards import write_text
 from stages.lib.shell import progress, say
 from stages.lib.tasks import Evaluate
+from stages.lib.types import Json
 from stages.lib.words import without_folders
 
 ROOT = str(Path(__file__).absolute().parents[2])

@@ -14,7 +14,8 @@ from math import fsum, isclose, isfinite
 from pathlib import Path
 from typing import Any
 
-from stages.lib.results import Json, Status, Unit, entry, measure, status_by_missing
+from stages.lib.results import Status, Unit, entry, measure, status_by_missing
+from stages.lib.types import Json
 
 BENCHMARKS = Path("eval/chat_benchmarks")
 MT_BENCH = BENCHMARKS / "MTBench/fastchat/llm_judge/data/mt_bench"

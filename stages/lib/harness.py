@@ -30,10 +30,11 @@ import pyarrow.parquet as pq
 from stages.lib.child import call, end_with_the_stage
 from stages.lib.model import Model
 from stages.lib.params import UserError, parse
-from stages.lib.results import Json, describe, entry, labels, read_samples, reason_of
+from stages.lib.results import describe, entry, labels, read_samples, reason_of
 from stages.lib.shards import read_json, write_json, write_text
 from stages.lib.shell import say
 from stages.lib.tasks import Evaluate, check_scorer, find_tasks, load_task
+from stages.lib.types import Json
 from stages.lib.words import visible, without_folders
 
 JOB, CURRENT, FACTS, REFUSAL, WORDS = "job.json", "current.json", "facts.json", "refusal.txt", "words.txt"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from io import StringIO
 
 from stages.lib.markup import FEATURES
-from stages.lib.results import Json
 from stages.lib.rounding import decimals, significant
+from stages.lib.types import Json
 
 Headlines = dict[str, Json]  # the numbers of each model, by id
 Rows = list[dict[str, str | float]]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.browser import Collection, of_answers, of_pairings, of_responses
-from stages.lib.results import Json
 from stages.lib.shards import PAIRS, read_json, read_rows, read_table, sha256_file, sha256_folder
 from stages.lib.sources import MADE_BY, compared, require
+from stages.lib.types import Json
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 

@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.lib.arrays import Floats
 from stages.lib.meteor import meteor, no_synonyms, words
 from stages.lib.params import UserError
-from stages.lib.results import Json
 from stages.lib.rouge import rouge, tokens
 from stages.lib.shards import chunks
+from stages.lib.types import Floats, Json
 from stages.lib.wordnet import synonyms
 
 METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference

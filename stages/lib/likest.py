@@ -7,7 +7,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from stages.lib.arrays import Floats
+from stages.lib.types import Floats
 
 FEWEST = 3  # names: two have but one number
 

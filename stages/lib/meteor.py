@@ -12,8 +12,8 @@ from operator import itemgetter
 
 import numpy as np
 
-from stages.lib.arrays import Floats, Ints
 from stages.lib.stems import stem
+from stages.lib.types import Floats, Ints
 
 Synonyms = Callable[[str], frozenset[str]]
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nine parts recall to one of precision; of the penalty, shape and weight

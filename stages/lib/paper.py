@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stages.lib.params import Section, UserError, parse, read_yaml
-from stages.lib.results import SCALES, Z95, Json, Unit
+from stages.lib.results import SCALES, Z95, Unit
+from stages.lib.types import Json
 
 PAPER = Path(__file__).with_name("paper.yaml")
 SEVEN = ("BBH", "GPQA", "MATH", "MUSR", "IFEval", "MMLU Pro", "MixEval")  # what the printed Avg of Tab. 6, 7 is of

@@ -13,8 +13,8 @@ from stages.lib.families import draw_families
 from stages.lib.inputs import Inputs
 from stages.lib.likest import FEWEST, square
 from stages.lib.markup import FEATURES
-from stages.lib.results import Json
 from stages.lib.telling import label, leaning
+from stages.lib.types import Json
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 IN_SPIDER = 5  # lines that can be told apart

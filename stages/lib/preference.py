@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import binom, false_discovery_control
 
-from stages.lib.arrays import Floats, Ints
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import JUDGMENT
 from stages.lib.params import UserError
-from stages.lib.results import Json
+from stages.lib.types import Floats, Ints, Json
 
 Pair = tuple[str, str]
 COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # of JUDGMENT, that are read

@@ -5,11 +5,10 @@ from math import isfinite
 
 import numpy as np
 
-from stages.lib.arrays import Floats
 from stages.lib.bootstrap import LEVEL, Bootstrap
 from stages.lib.markup import FEATURES, TABLE_3
-from stages.lib.results import Json
 from stages.lib.rounding import significant
+from stages.lib.types import Floats, Json
 
 SHARED = len(TABLE_3)  # the first features: the paper's mean is over these
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from stages.lib.params import UserError
+from stages.lib.types import Json
 from stages.lib.words import without_folders
 
-Json = dict[str, Any]
 Status = Literal["ok", "partial", "failed", "skipped"]
 Unit = Literal["fraction", "percent", "score_1_10"]
 SCALES: dict[Unit, int] = {

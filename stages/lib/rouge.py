@@ -11,8 +11,8 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 from rapidfuzz.process import cdist
 
-from stages.lib.arrays import Floats, Ints
 from stages.lib.stems import stem
+from stages.lib.types import Floats, Ints
 
 TOKEN = re.compile("[a-z0-9]+")
 SHORT = 3  # letters: shorter tokens and those of so many are not stemmed

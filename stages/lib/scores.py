@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import fsum, sqrt
 
-from stages.lib.results import SCALES, Z95, Json, main_metric
+from stages.lib.results import SCALES, Z95, main_metric
+from stages.lib.types import Json
 
 TIE = 1e-9  # scores that differ by no more are equal: their last digits are the order of a sum
 

@@ -8,7 +8,7 @@ from stages.lib.inputs import Inputs, most_alike_first
 from stages.lib.markup import FEATURES
 from stages.lib.pictures import draw, paint, seen
 from stages.lib.replies import examples
-from stages.lib.results import Json
+from stages.lib.types import Json
 from stages.lib.words import in_order
 
 GREY = "#8a8f98"  # models that were not fine-tuned here

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.arrays import Floats, Ints
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.conversation import UNANSWERED
 from stages.lib.markup import FEATURES, MARKUP, PARSERS, Parser
@@ -18,8 +17,8 @@ from stages.lib.proportions import (
     frequencies,
     shared_answers,
 )
-from stages.lib.results import Json
 from stages.lib.rounding import significant
+from stages.lib.types import Floats, Ints, Json
 
 Key = tuple[Any, int]  # a question or conversation, and which of its turns, from 1
 COLUMNS = (*FEATURES, "markup")  # of what is described: the features, and the sum of MARKUP

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from stages.lib.params import Section, UserError
-from stages.lib.results import Json
 from stages.lib.shards import write_json
+from stages.lib.types import Json
 
 AVERAGE = "average"  # the average that is always there
 MATH = Path(sys.prefix) / "math"  # what scores MATH, with an antlr4 that is not DVC's (see the Makefile)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from stages.lib.negation import NOT
-from stages.lib.results import Json
+from stages.lib.types import Json
 
 DIFFERENT = 0.05  # the largest q of words that differ beyond chance
 

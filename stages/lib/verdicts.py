@@ -8,10 +8,9 @@ import pyarrow as pa
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from stages.lib.arrays import Floats
 from stages.lib.params import UserError
 from stages.lib.preference import Judged, Pair, pairs_of
-from stages.lib.results import Json
+from stages.lib.types import Floats, Json
 
 COLUMNS = ["one", "other", "question_id", "turn", "first", "winner", "status"]  # of PAIRING, that are read
 TIE = "tie"

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from stages.lib.arrays import Floats, Ints
 from stages.lib.conversation import keyed_hash
 from stages.lib.negation import NOT, terms
 from stages.lib.preference import Judged, Pair, adjusted, columns_of, sign_test
+from stages.lib.types import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

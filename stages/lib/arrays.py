@@ -1,7 +1,0 @@
-"""Arrays by what they hold."""
-
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]

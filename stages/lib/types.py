@@ -1,0 +1,10 @@
+"""Names for the plain values that modules hand to one another."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Json = dict[str, Any]  # an object as JSON holds it
