@@ -27,7 +27,7 @@ from stages import (
     validate,
 )
 from stages.lib.axolotl import check_keys, find_python
-from stages.lib.code import digest, files_of
+from stages.lib.code import Code
 from stages.lib.evalchemy import check_tasks
 from stages.lib.judge import Judge, check_prompts
 from stages.lib.model import CATALOGUE, read_entry, read_template
@@ -191,9 +191,9 @@ def check_source(source: str, where: str) -> None:
         )
 
 
-def decided_by(params: dict[str, Any], stage: str) -> dict[str, Any]:
+def decided_by(params: dict[str, Any], stage: str, code: Code) -> dict[str, Any]:
     """What decides a stage besides its data: its section, complete and typed, and its code."""
-    found: dict[str, Any] = {"code": {str(path): digest(path) for path in files_of(stage)}}
+    found: dict[str, Any] = {"code": code.digest(f"stages.{stage}")}
     if stage in SECTIONS and stage != "mix":  # a mix depends on its recipe; `recipes` reads the section `mix`
         found["params"] = parse(SECTIONS[stage], params[stage], stage).model_dump()
     for name in USES.get(stage, []):
@@ -226,9 +226,10 @@ def main() -> None:
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
         fingerprint()
     write_json(Path("data/checked/templates.json"), template_digests())
+    code = Code()
     for path in sorted(Path("stages").glob("[!_]*.py")):
         if path.stem not in NO_STAGE:
-            write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem))
+            write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem, code))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The graph, proved with DVC itself: what runs after which change, and the rules that keep it so."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import check
-from stages.lib.code import files_of
+from stages.lib.code import Code
 from tests.hub import serve
 from tests.project import BIN, ROOT, Project, cached, ran, write_model
 
@@ -82,27 +83,22 @@ class TestTheRules:
         assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
         assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
 
-    def test_the_code_of_a_stage_is_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
-        files = built.json("data/checked/generate.json")["code"]
-        assert set(files) == {
-            "stages/generate.py",
-            *(f"stages/lib/{name}.py" for name in ("asking", "budget", "keys")),
-            *(f"stages/lib/{name}.py" for name in ("chain", "controls", "conversation", "engine", "forms", "hub")),
-            *(f"stages/lib/{name}.py" for name in ("imported", "keys", "ledger", "model", "openai_engine", "rules")),
-            *(
-                f"stages/lib/{name}.py"
-                for name in ("shards", "store", "supervised", "tabular", "template", "vllm_engine")
-            ),
+    def test_the_code_of_a_stage_is_one_digest_of_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
+        assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
+        modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
+        assert modules == {
+            "generate",
+            *(f"lib.{name}" for name in ("asking", "budget", "chain", "controls", "conversation", "echo_engine")),
+            *(f"lib.{name}" for name in ("engine", "factory", "forms", "hub", "imported", "keys", "ledger", "model")),
+            *(f"lib.{name}" for name in ("openai_engine", "rules", "shards", "store", "supervised", "tabular")),
+            *(f"lib.{name}" for name in ("template", "vllm_engine")),
         }
-        assert "stages/lib/axolotl_plugin.py" in built.json("data/checked/train.json")["code"]
-        assert {"stages/report.html", "stages/report.comparisons.html"} <= set(
-            built.json("data/checked/report.json")["code"]
-        )
+        assert "stages.lib.axolotl_plugin" in Code(ROOT).modules("stages.train")
 
-    def test_the_data_of_a_module_are_a_part_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(ROOT)
-        assert {"stages/lib/paper.py", "stages/lib/paper.yaml"} <= set(map(str, files_of("agreement")))
-        assert "stages/lib/paper.yaml" not in map(str, files_of("generate"))
+    def test_the_data_of_a_module_are_a_part_of_it(self) -> None:
+        names = {path.name for path in Code(ROOT).files("stages.report")}
+        assert {"report.html", "report.comparisons.html"} <= names
+        assert [path.name for path in Code(ROOT).files("stages.lib.paper")] == ["paper.py", "paper.yaml"]
 
     def test_git_ignores_data_and_models_at_the_root_only(self) -> None:
         lines = (ROOT / ".gitignore").read_text().splitlines()

@@ -1,0 +1,127 @@
+"""Code digests: they follow every name of ours, change with every edit, and stay when a module moves."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.lib.code import Code
+from stages.lib.params import UserError
+
+FILES = {
+    "stages/__init__.py": '"""The stages."""\n',
+    "stages/train.py": "from stages.lib.runner import START\n\nSTART\n",
+    "stages/mix.py": "from stages.lib.rows import pick\n\npick()\n",
+    "stages/lib/__init__.py": "",
+    "stages/lib/rows.py": "def pick(): return 1\n",
+    "stages/lib/runner.py": "from stages.lib import rows\n\nSTART = '-m', 'stages.lib.child', rows.pick\n",
+    "stages/lib/child.py": "from stages.lib.table import read\n\nread()\n",
+    "stages/lib/table.py": "def read(): return 'table.yaml'\n",
+    "stages/lib/table.yaml": "cell: 1\n",
+}
+
+
+def write(root: Path, changes: dict[str, str] | None = None) -> Code:
+    for name, text in {**FILES, **(changes or {})}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Code(root)
+
+
+def digests(root: Path) -> dict[str, str]:
+    code = Code(root)
+    return {stage: code.digest(f"stages.{stage}") for stage in ("train", "mix")}
+
+
+def changed(root: Path, changes: dict[str, str]) -> list[str]:
+    before = digests(root)
+    write(root, changes)
+    after = digests(root)
+    return [stage for stage in before if before[stage] != after[stage]]
+
+
+def test_the_digest_of_a_stage_covers_what_it_imports_and_what_it_starts_as_a_program(tmp_path: Path) -> None:
+    modules = write(tmp_path).modules("stages.train")
+    assert modules == {"stages.train", *(f"stages.lib.{name}" for name in ("runner", "rows", "child", "table"))}
+
+
+@pytest.mark.parametrize(
+    ("edit", "stages"),
+    [
+        ({"stages/lib/rows.py": "def pick(): return 2\n"}, ["train", "mix"]),
+        ({"stages/lib/child.py": "from stages.lib.table import read\n\nread(1)\n"}, ["train"]),
+        ({"stages/lib/table.py": "def read(): return 2\n"}, ["train"]),
+        ({"stages/lib/table.yaml": "cell: 2\n"}, ["train"]),
+        ({"stages/mix.py": "from stages.lib.rows import pick as start\n\nstart()\n"}, ["mix"]),
+        ({"stages/lib/rows.py": '"""Rows."""\n# a comment\ndef pick():\n    """Pick."""\n    return 1\n'}, []),
+    ],
+    ids=["shared", "started as a program", "behind a program", "data", "a stage", "comments, docstrings, layout"],
+)
+def test_an_edit_changes_the_digests_of_the_stages_that_use_it(
+    tmp_path: Path, edit: dict[str, str], stages: list[str]
+) -> None:
+    write(tmp_path)
+    assert changed(tmp_path, edit) == stages
+
+
+def test_a_module_that_is_imported_moves_without_a_new_digest(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "stages/lib/rows.py").unlink()
+    moved = {
+        "stages/lib/mixing/__init__.py": "",
+        "stages/lib/mixing/rows.py": FILES["stages/lib/rows.py"],
+        "stages/mix.py": FILES["stages/mix.py"].replace("lib.rows", "lib.mixing.rows"),
+        "stages/lib/runner.py": FILES["stages/lib/runner.py"].replace("stages.lib import", "stages.lib.mixing import"),
+    }
+    before = write(tmp_path / "before")
+    write(tmp_path, moved)
+    (tmp_path / "stages/lib/rows.py").unlink()
+    assert digests(tmp_path) == {stage: before.digest(f"stages.{stage}") for stage in ("train", "mix")}
+
+
+def test_a_module_that_is_started_as_a_program_moves_with_its_data_without_a_new_digest(tmp_path: Path) -> None:
+    before = write(tmp_path / "before").digest("stages.train")
+    moved = {
+        name.replace("stages/lib/", "stages/lib/training/"): text.replace("stages.lib", "stages.lib.training")
+        for name, text in FILES.items()
+    }
+    root = tmp_path / "after"
+    for name, text in moved.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert Code(root).digest("stages.train") == before
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("from stages.lib.gone import x", "stages.lib.gone.x"),
+        ("from stages.lib import gone", "stages.lib.gone"),
+        ("import stages.lib.gone", "stages.lib.gone"),
+        ("from .gone import x", "stages.lib.gone.x"),
+        ("PLUGIN = 'stages.lib.gone.Plugin'", "stages.lib.gone.Plugin"),
+        ("COMMAND = ['-m', 'commands.gone']", "commands.gone"),
+    ],
+)
+def test_a_name_of_ours_that_is_no_module_is_an_error_with_its_line(tmp_path: Path, line: str, named: str) -> None:
+    code = write(tmp_path, {"stages/lib/rows.py": f"\n{line}\n"})
+    with pytest.raises(UserError, match=r"rows\.py:2") as error:
+        code.digest("stages.mix")
+    assert named in str(error.value)
+
+
+def test_an_import_circle_is_an_error_that_names_it(tmp_path: Path) -> None:
+    code = write(tmp_path, {"stages/lib/rows.py": "def pick():\n    from stages.lib.runner import START\n"})
+    with pytest.raises(UserError, match=r"stages\.lib\.runner -> stages\.lib\.rows -> stages\.lib\.runner"):
+        code.digest("stages.train")
+
+
+def test_a_module_may_name_itself_as_the_program_that_it_starts(tmp_path: Path) -> None:
+    code = write(tmp_path, {"stages/lib/rows.py": "COMMAND = ['-m', 'stages.lib.rows']\ndef pick(): pass\n"})
+    assert code.digest("stages.mix")
+
+
+def test_a_syntax_error_is_named_by_file_and_line(tmp_path: Path) -> None:
+    code = write(tmp_path, {"stages/lib/rows.py": "\ndef pick(:\n"})
+    with pytest.raises(UserError, match=r"rows\.py:2: "):
+        code.digest("stages.mix")
