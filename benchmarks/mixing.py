@@ -24,11 +24,13 @@ import pyarrow as pa
 
 from stages import mix
 from stages.lib.choice import to_chats
-from stages.lib.conversation import RESPONSE, VERDICT
+from stages.lib.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.lengths import Lengths
 from stages.lib.model import Model, save_model, weights_digest
+from stages.lib.responses import RESPONSE
 from stages.lib.screening import Screening
-from stages.lib.shards import SUMMARY, new_folder, read_json, sha256_folder, write_json, write_shard
+from stages.lib.shards import write_shard
+from stages.lib.verdict_rows import VERDICT
 
 SHARES = {"dgm": 0.7, "mmlu": 0.2, "algebra": 0.1}  # of all rows
 TAKE = {"dgm": 0.24675, "mmlu": 0.0998, "algebra": 0.02}  # Tab. 1, of a million

@@ -19,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from stages.lib.bootstrap import Bootstrap
-from stages.lib.conversation import JUDGMENT, PAIRING
+from stages.lib.judgments import JUDGMENT
+from stages.lib.pairings import PAIRING
 from stages.lib.preference import by_score, mean_scores, pairs_of, preference_rates, side_by_side
 from stages.lib.telling import label
 from stages.preference import Preference, compare, measure, word_tables

@@ -33,13 +33,17 @@ import pyarrow as pa
 from stages.generate import read_prompts, write_responses
 from stages.lib.asking import batches, finish
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import PROMPT, chat
+from stages.lib.chats import chat
 from stages.lib.engine import Engine, Reply, Request
+from stages.lib.errors import UserError
+from stages.lib.files import SUMMARY, read_json
 from stages.lib.imported import imported_turn
 from stages.lib.model import Model
-from stages.lib.params import Runtime, Sampling, UserError
+from stages.lib.prompts import PROMPT
 from stages.lib.rules import Rules
-from stages.lib.shards import SUMMARY, read_json, write_table
+from stages.lib.sampling import Sampling
+from stages.lib.settings import Runtime
+from stages.lib.shards import write_table
 from stages.lib.store import Store, read_segment
 from stages.lib.supervised import LOGS, Supervised
 from stages.lib.vllm_engine import VllmEngine

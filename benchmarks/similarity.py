@@ -24,9 +24,9 @@ from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib.consensus import SHOWN
+from stages.lib.files import read_json
 from stages.lib.meteor import meteor, words
 from stages.lib.rouge import rouge, tokens
-from stages.lib.shards import read_json
 from stages.lib.shell import plainly
 from stages.lib.stems import stem
 from stages.lib.wordnet import reader, synonyms

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from benchmarks.schedules import SHAPES, write_shape
 from stages.lib.axolotl import CONFIG, WORDS, prepare_work, read_log, steps_of
-from stages.lib.conversation import CHAT
+from stages.lib.chats import CHAT
 from stages.lib.model import Model
 from stages.lib.shards import write_shard
 from stages.lib.template import Template, load_tokenizer

@@ -15,9 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib.conversation import PROMPT, RESPONSE
 from stages.lib.imported import imported_turn
 from stages.lib.model import Model, save_model
+from stages.lib.prompts import PROMPT
+from stages.lib.responses import RESPONSE
 from stages.lib.shards import write_table
 
 ROOT = Path(__file__).parent.parent

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of, stated_beside
 from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.model import read_entry
 from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
-from stages.lib.params import PARAMS, parse, read_yaml
 from stages.lib.rounding import decimals
 from stages.lib.scores import read_scores
-from stages.lib.shards import SUMMARY, new_folder, read_json, write_json
+from stages.lib.sections import PARAMS, parse, read_yaml
 from stages.lib.shell import run
 from stages.lib.sources import compared
 from stages.lib.types import Json

@@ -23,18 +23,23 @@ from stages.generate import write_imported
 from stages.lib.analysis_page import to_inputs
 from stages.lib.analysis_place import MARKER, begin, check_place, default_out, scratch
 from stages.lib.analysis_screen import tell
-from stages.lib.conversation import JUDGMENT, PAIRING
+from stages.lib.errors import UserError
 from stages.lib.existing import read_existing
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.intake import Intake, Taken, ids_of, take_in, write_prompts
 from stages.lib.judge import count_statuses
+from stages.lib.judgments import JUDGMENT
+from stages.lib.likeness import PAIRS
 from stages.lib.model import Model, import_digest, save_model
-from stages.lib.params import UserError, load
+from stages.lib.pairings import PAIRING
+from stages.lib.rounding import sum_counts
 from stages.lib.rules import Generate, to_rules
-from stages.lib.shards import PAIRS, SUMMARY, new_folder, read_json, read_rows, write_json, write_table
+from stages.lib.settings import load
+from stages.lib.shards import read_rows, write_table
 from stages.lib.shell import plainly, progress, say
 from stages.lib.types import Json
 from stages.lib.wordnet import reader
-from stages.lib.words import in_order, listed
+from stages.lib.words import listed
 
 MOST_READ = 5_000  # conversations of each DGM, on the page to read them
 
@@ -166,7 +171,7 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         return "there is one DGM only"
     if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS).values()):
         return ""
-    why = listed(in_order([read_json(out / "similarity" / SUMMARY)["unscorable"]]))
+    why = listed(sum_counts([read_json(out / "similarity" / SUMMARY)["unscorable"]]))
     return f"no two replies to the same prompt can be scored ({why})"
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from stages.lib.answer_rows import ANSWER
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import ANSWER
 from stages.lib.factory import make_engine
+from stages.lib.files import new_folder, write_json
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, load
 from stages.lib.questions import read_questions
 from stages.lib.rules import Asking, plain_rules
-from stages.lib.shards import new_folder, write_json, write_table
+from stages.lib.settings import Runtime, load
+from stages.lib.shards import write_table
 from stages.lib.shell import progress, run
 
 

@@ -18,21 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.lib.conversation import CHAT, Message, content_hash, num_turns
+from stages.lib.chats import CHAT, Message, num_turns
+from stages.lib.errors import UserError
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.forms import pair, unfit
+from stages.lib.hashing import content_hash
 from stages.lib.ordered import RANK, Reading, in_order
-from stages.lib.params import Section, UserError, load_entry
-from stages.lib.shards import (
-    ROWS_PER_SHARD,
-    SUMMARY,
-    chunks,
-    new_folder,
-    read_json,
-    read_table,
-    write_json,
-    write_rows,
-    write_shard,
-)  # fmt: skip
+from stages.lib.sections import Section
+from stages.lib.settings import load_entry
+from stages.lib.shards import ROWS_PER_SHARD, chunks, read_table, write_rows, write_shard
 from stages.lib.shell import progress, run, say
 from stages.lib.tabular import Row, files_in, read_columns
 

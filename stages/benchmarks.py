@@ -13,10 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.params import PARAMS, UserError, parse, read_yaml
+from stages.lib.errors import UserError
+from stages.lib.files import new_folder, write_json
 from stages.lib.questions import read_questions
 from stages.lib.results import reason_of
-from stages.lib.shards import new_folder, write_json, write_table
+from stages.lib.sections import PARAMS, parse, read_yaml
+from stages.lib.shards import write_table
 from stages.lib.shell import progress, run, say
 from stages.lib.tasks import Evaluate, are_local, data_environment, find_tasks, load_task
 

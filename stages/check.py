@@ -28,12 +28,14 @@ from stages import (
 )
 from stages.lib.axolotl import check_keys, find_python
 from stages.lib.code import Code
+from stages.lib.errors import UserError
 from stages.lib.evalchemy import check_tasks
+from stages.lib.files import sha256_folder, write_json
 from stages.lib.judge import Judge, check_prompts
 from stages.lib.model import CATALOGUE, read_entry, read_template
-from stages.lib.params import ID, PARAMS, Runtime, Section, UserError, parse, read_yaml
 from stages.lib.rules import Generate
-from stages.lib.shards import sha256_folder, write_json
+from stages.lib.sections import ID, PARAMS, Section, parse, read_yaml
+from stages.lib.settings import Runtime
 from stages.lib.shell import run
 from stages.lib.tasks import Evaluate
 from stages.lib.verdicts import TIE

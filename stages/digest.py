@@ -6,8 +6,8 @@ Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<
 
 from pathlib import Path
 
-from stages.lib.params import UserError
-from stages.lib.shards import read_json, sha256_folder, write_json, write_text
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json, write_text
 from stages.lib.shell import run
 
 METRICS, DATA = Path("metrics"), Path("data")

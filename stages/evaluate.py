@@ -9,12 +9,13 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stages.lib.errors import UserError
 from stages.lib.evalchemy import evaluate as run_evalchemy
+from stages.lib.files import new_folder, write_json
 from stages.lib.harness import evaluate, write_samples
 from stages.lib.model import Model, load_model
-from stages.lib.params import Runtime, UserError, load
 from stages.lib.results import average, entry, main_metric, reason_of, summarize
-from stages.lib.shards import new_folder, write_json
+from stages.lib.settings import Runtime, load
 from stages.lib.shell import run, say
 from stages.lib.tasks import Evaluate, are_local, data_environment
 from stages.lib.types import Json

@@ -9,9 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
+from stages.lib.errors import UserError
+from stages.lib.files import new_folder, write_json
 from stages.lib.hub import commit_of
-from stages.lib.params import Section, UserError, load_entry
-from stages.lib.shards import new_folder, write_json, write_table
+from stages.lib.sections import Section
+from stages.lib.settings import load_entry
+from stages.lib.shards import write_table
 from stages.lib.shell import run
 from stages.lib.tabular import unwrapped
 

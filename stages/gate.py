@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.lib.params import Section, UserError, load
-from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
+from stages.lib.rounding import sum_counts
+from stages.lib.sections import Section
+from stages.lib.settings import load
 from stages.lib.shell import run, say
-from stages.lib.words import in_order, listed
+from stages.lib.words import listed
 
 COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
 
@@ -68,7 +71,7 @@ def reasons_over(summary: dict[str, Any], gate: Gate) -> Iterator[str]:
 def dropped(summary: dict[str, Any], gate: Gate) -> str:
     """How many conversations were dropped, by reason, the most frequent first and with examples."""
     conversations, number = summary["conversations"], summary["conversations"] - summary["kept"]
-    reasons = in_order([summary["dropped_by"]])
+    reasons = sum_counts([summary["dropped_by"]])
     first = next(iter(reasons))
     return (
         f"{number} of {conversations} conversations dropped ({number / conversations:.1%}, allowed "

@@ -15,15 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.asking import Reader, Start, ask, to_row
-from stages.lib.conversation import RESPONSE
 from stages.lib.engine import Usage
+from stages.lib.errors import UserError
 from stages.lib.factory import make_engine
+from stages.lib.files import SUMMARY, new_folder, write_json
 from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.ledger import COST, charge, summarize
 from stages.lib.model import Model, load_model
-from stages.lib.params import UserError, load
+from stages.lib.responses import RESPONSE
 from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.shards import SUMMARY, chunks, new_folder, read_rows, write_json, write_shard
+from stages.lib.settings import load
+from stages.lib.shards import chunks, read_rows, write_shard
 from stages.lib.shell import run, say
 from stages.lib.store import SEGMENT, Store, store_folder
 

@@ -7,9 +7,9 @@ Out: metrics/headlines/<id>.json, metrics/comparisons.json, metrics/scores.csv, 
 from pathlib import Path
 from typing import Any
 
+from stages.lib.files import new_folder, read_json, write_json, write_text
 from stages.lib.headlines import headlines, plotted, to_csv
-from stages.lib.params import PARAMS, read_yaml
-from stages.lib.shards import new_folder, read_json, write_json, write_text
+from stages.lib.sections import PARAMS, read_yaml
 from stages.lib.shell import run
 
 METRICS = Path("metrics")

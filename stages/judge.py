@@ -9,14 +9,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.conversation import JUDGMENT
+from stages.lib.files import new_folder, sha256_folder, write_json
 from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_score, standing
+from stages.lib.judgments import JUDGMENT
 from stages.lib.model import load_model
-from stages.lib.params import PARAMS, load, read_yaml
 from stages.lib.questions import read_questions
 from stages.lib.results import entry, measure
 from stages.lib.rules import engine_of
-from stages.lib.shards import new_folder, read_table, sha256_folder, write_json, write_table
+from stages.lib.sections import PARAMS, read_yaml
+from stages.lib.settings import load
+from stages.lib.shards import read_table, write_table
 from stages.lib.shell import run, say
 from stages.lib.types import Json
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stages.lib.chats import CHAT
 from stages.lib.choice import (
     Candidates,
     Filters,
@@ -27,23 +28,14 @@ from stages.lib.choice import (
     repeated,
     repeats,
 )  # fmt: skip
-from stages.lib.conversation import CHAT
+from stages.lib.errors import UserError
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.lengths import Lengths, cut_to_reference
 from stages.lib.manifest import Manifest
 from stages.lib.model import load_model
 from stages.lib.ordered import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
-from stages.lib.params import UserError
 from stages.lib.screening import Screening
-from stages.lib.shards import (
-    ROWS_PER_GROUP,
-    ROWS_PER_SHARD,
-    SUMMARY,
-    chunks,
-    new_folder,
-    read_json,
-    shard_path,
-    write_json,
-)  # fmt: skip
+from stages.lib.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
 from stages.lib.shell import progress, run, say
 from stages.lib.sources import require
 

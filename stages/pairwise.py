@@ -11,11 +11,14 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from stages.lib.conversation import PAIRING, Turn
+from stages.lib.files import new_folder, write_json
 from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_choice, standing
-from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.pairings import PAIRING
 from stages.lib.questions import read_questions
-from stages.lib.shards import new_folder, read_table, write_json, write_table
+from stages.lib.responses import Turn
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
+from stages.lib.shards import read_table, write_table
 from stages.lib.shell import run, say
 from stages.lib.sources import compared
 

@@ -22,21 +22,24 @@ import pyarrow.parquet as pq
 
 from stages.gate import Gate, refuse
 from stages.generate import LEDGER, answer
-from stages.lib.conversation import RESPONSE, Turn
 from stages.lib.engine import Engine
+from stages.lib.errors import UserError
 from stages.lib.factory import make_engine
-from stages.lib.forecast import Forecast, Sampled, gpu_hours, money, num_grown, seconds, total
-from stages.lib.ledger import COST
+from stages.lib.files import read_json, write_json
+from stages.lib.forecast import Forecast, Sampled, num_grown, seconds, total
+from stages.lib.ledger import COST, gpu_hours, money
 from stages.lib.model import Model, load_model
 from stages.lib.pace import Pace, Stopwatch, busy_part
-from stages.lib.params import PARAMS, Runtime, UserError, load, read_yaml
 from stages.lib.pilot_screen import Piloted, block, compare, notes
 from stages.lib.quality import Quality
+from stages.lib.responses import RESPONSE, Turn
 from stages.lib.rules import EngineName, Generate, Rules, identity, to_rules
-from stages.lib.shards import ROWS_PER_SHARD, read_json, read_rows, write_json
+from stages.lib.sections import PARAMS, read_yaml
+from stages.lib.settings import Runtime, load
+from stages.lib.shards import ROWS_PER_SHARD, read_rows
 from stages.lib.shell import plainly, say
 from stages.lib.store import Store, read_segment, store_folder
-from stages.lib.words import visible
+from stages.lib.text import visible
 from stages.throughput import Throughput
 from stages.validate import TEMPERATURES, Tally, Validate, verdict
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
+from stages.lib.errors import UserError
 from stages.lib.hub import COMMIT, commit_of
 from stages.lib.model import CATALOGUE, Entry, import_digest, read_entry, weights_digest
-from stages.lib.params import UserError
 from stages.lib.shell import plainly, say
 
 SOURCES = ("repository", "path", "import")

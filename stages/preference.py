@@ -14,7 +14,7 @@ from pydantic import Field
 
 from stages.lib.bootstrap import Bootstrap
 from stages.lib.equal_length import rate_at_equal_length
-from stages.lib.params import PARAMS, Section, load, read_yaml
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.preference import (
     COLUMNS,
     Judged,
@@ -29,7 +29,9 @@ from stages.lib.preference import (
     side_by_side,
 )
 from stages.lib.rounding import significant
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json, write_table
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
+from stages.lib.shards import read_table, write_table
 from stages.lib.shell import run
 from stages.lib.sources import compared
 from stages.lib.telling import label, leaning

@@ -12,9 +12,13 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from stages.lib.conversation import PROMPT, keyed_hash
-from stages.lib.params import Section, UserError, load
-from stages.lib.shards import new_folder, read_table, write_json, write_table
+from stages.lib.errors import UserError
+from stages.lib.files import new_folder, write_json
+from stages.lib.hashing import keyed_hash
+from stages.lib.prompts import PROMPT
+from stages.lib.sections import Section
+from stages.lib.settings import load
+from stages.lib.shards import read_table, write_table
 from stages.lib.shell import progress, run, say
 
 COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
-from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
 from stages.lib.shell import run, say
 
 DIGESTS = Path("metrics/digests")

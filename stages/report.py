@@ -12,10 +12,11 @@ from pathlib import Path
 from pydantic import Field
 
 from stages.lib.browser import write_browser
+from stages.lib.files import SUMMARY, new_folder, write_json
 from stages.lib.inputs import DATA, Inputs, read_inputs
 from stages.lib.page import render
-from stages.lib.params import PARAMS, Section, load, read_yaml
-from stages.lib.shards import SUMMARY, new_folder, write_json
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
 from stages.lib.shell import run, say
 from stages.lib.shown import make_page
 

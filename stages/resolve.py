@@ -6,20 +6,21 @@ Out: models/<id>/model.json
 
 from pathlib import Path
 
+from stages.lib.errors import UserError
+from stages.lib.files import new_folder, read_json
 from stages.lib.hub import commit_of, hub_file
 from stages.lib.model import (
     MODELS,
     Entry,
     Model,
-    ModelSampling,
     import_digest,
     read_entry,
     read_template,
     save_model,
     weights_digest,
 )
-from stages.lib.params import UserError, parse
-from stages.lib.shards import new_folder, read_json
+from stages.lib.sampling import ModelSampling
+from stages.lib.sections import parse
 from stages.lib.shell import run
 
 GENERATION_CONFIG = "generation_config.json"

@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from stages.lib.consensus import against_references, by_prompt, counted, model_table, pair_table, spread
-from stages.lib.likeness import BATCH, METRICS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
-from stages.lib.params import Section, load
-from stages.lib.shards import PAIRS, SUMMARY, chunks, new_folder, read_json, read_rows, shard_path, write_json
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.likeness import BATCH, METRICS, PAIRS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
+from stages.lib.sections import Section
+from stages.lib.settings import load
+from stages.lib.shards import chunks, read_rows, shard_path
 from stages.lib.shell import progress, run
 from stages.lib.sources import require
 from stages.lib.types import Json

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.engine import Usage
+from stages.lib.errors import UserError
 from stages.lib.judge import VERDICTS
 from stages.lib.ledger import COST, charge
-from stages.lib.params import UserError
 from stages.lib.shards import read_table
 from stages.lib.shell import plainly, say
 from stages.lib.store import SEGMENT, Store, read_segment, store_folder

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import Field
 
 from stages.lib.bootstrap import Bootstrap
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.markup import FEATURES, Parser
-from stages.lib.params import PARAMS, Section, load, read_yaml
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, write_json
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
+from stages.lib.shards import read_rows
 from stages.lib.shell import progress, run
 from stages.lib.sources import compared, require
 from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side

@@ -12,11 +12,12 @@ import pyarrow as pa
 from pydantic import Field
 from scipy.stats import spearmanr
 
-from stages.lib.conversation import keyed_hash
-from stages.lib.forecast import gpu_hours, money
-from stages.lib.ledger import summarize
-from stages.lib.params import Section, load
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_table, write_json
+from stages.lib.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.hashing import keyed_hash
+from stages.lib.ledger import gpu_hours, money, summarize
+from stages.lib.sections import Section
+from stages.lib.settings import load
+from stages.lib.shards import read_table
 from stages.lib.shell import run
 from stages.lib.sources import require
 

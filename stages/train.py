@@ -24,10 +24,13 @@ from stages.lib.axolotl import (
     train_python,
 )
 from stages.lib.child import call
+from stages.lib.errors import UserError
 from stages.lib.examples import choose, special_tokens, without_controls
+from stages.lib.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.model import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
-from stages.lib.params import PARAMS, Section, UserError, load, read_yaml
-from stages.lib.shards import SUMMARY, new_folder, read_json, read_rows, read_table, sha256_folder, write_json
+from stages.lib.sections import PARAMS, Section, read_yaml
+from stages.lib.settings import load
+from stages.lib.shards import read_rows, read_table
 from stages.lib.shell import run, say
 from stages.lib.template import Template, load_tokenizer
 from stages.lib.training_screen import Screen

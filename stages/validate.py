@@ -17,13 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from stages.lib.chats import chat, without_oldest
 from stages.lib.checks import compression, faults, is_cut, loop_chars, off_topic
-from stages.lib.conversation import RESPONSE, UNANSWERED, VERDICT, Turn, chat, chat_sha, keyed_hash, without_oldest
+from stages.lib.files import SUMMARY, new_folder, sha256_file, write_json
+from stages.lib.hashing import chat_sha, keyed_hash
 from stages.lib.model import Model, load_model
-from stages.lib.params import Section, load
+from stages.lib.responses import RESPONSE, UNANSWERED, Turn
 from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.shards import SUMMARY, new_folder, read_rows, read_shard, sha256_file, write_json, write_rows
+from stages.lib.sections import Section
+from stages.lib.settings import load
+from stages.lib.shards import read_rows, read_shard, write_rows
 from stages.lib.shell import progress, run, say
+from stages.lib.verdict_rows import VERDICT
 
 NUM_EXAMPLES = 3
 TEMPERATURES = (0.3, 1.2)  # App. F warns outside

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from stages.lib.echo_engine import EchoEngine
 from stages.lib.engine import Reply, Request
-from stages.lib.params import Runtime
 from stages.lib.rules import Rules
+from stages.lib.settings import Runtime
 
 
 class SlowEcho(EchoEngine):

@@ -26,8 +26,8 @@ import hashlib
 import json
 from pathlib import Path
 from stages.lib.model import Model, load_model, weights_digest
-from stages.lib.params import PARAMS, read_yaml
-from stages.lib.shards import new_folder, sha256_folder, write_json
+from stages.lib.sections import PARAMS, read_yaml
+from stages.lib.files import new_folder, sha256_folder, write_json
 from stages.lib.shell import run
 """
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

@@ -19,12 +19,12 @@ from stages.agreement import (
 )
 from stages.lib import beside
 from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
+from stages.lib.files import read_json, sha256_folder, write_json
 from stages.lib.model import read_entry
 from stages.lib.paper import NINE, Column, Paper, published, read_paper
-from stages.lib.params import parse, read_yaml
 from stages.lib.rounding import decimals
 from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
-from stages.lib.shards import read_json, sha256_folder, write_json
+from stages.lib.sections import parse, read_yaml
 from stages.recipes import Run
 
 ROOT = Path(__file__).parent.parent

@@ -19,11 +19,14 @@ import pytest
 from stages.analyse import analyse, main
 from stages.lib.analysis_page import NOT_HERE
 from stages.lib.analysis_place import default_out
-from stages.lib.conversation import JUDGMENT, RESPONSE
+from stages.lib.errors import UserError
 from stages.lib.existing import FORMS, ROLES, name_columns, read_existing
+from stages.lib.files import read_json, sha256_file, sha256_folder
 from stages.lib.intake import Intake, ids_of, take_in
-from stages.lib.params import UserError, load
-from stages.lib.shards import read_json, read_rows, read_table, sha256_file, sha256_folder
+from stages.lib.judgments import JUDGMENT
+from stages.lib.responses import RESPONSE
+from stages.lib.settings import load
+from stages.lib.shards import read_rows, read_table
 from stages.similarity import Similarity
 from tests.project import ROOT
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from stages.benchmarks import count, read_tasks, read_turns, texts_of
-from stages.lib.params import UserError, parse
+from stages.lib.errors import UserError
+from stages.lib.sections import parse
 from stages.lib.shards import read_table
 from stages.lib.tasks import Evaluate
 from tests.evaluation import SETTINGS

@@ -22,8 +22,8 @@ from stages.lib.browser import (
     scored,
     write_browser,
 )
+from stages.lib.errors import UserError
 from stages.lib.page import render_markdown
-from stages.lib.params import UserError
 from tests.chromium import Visit, visit
 
 HOSTILE = """</script><script>window.pwned = 1</script><!-- <svg onload="window.pwned = 2">

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from stages.lib.errors import UserError
 from stages.lib.model import Entry, Model, load_model
-from stages.lib.params import Sampling, UserError, parse
+from stages.lib.sampling import Sampling
+from stages.lib.sections import parse
 from stages.resolve import main, resolve
 from tests.hub import COMMIT, serve
 from tests.project import write_model

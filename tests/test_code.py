@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.lib.code import Code
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 
 FILES = {
     "stages/__init__.py": '"""The stages."""\n',

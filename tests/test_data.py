@@ -9,9 +9,11 @@ import pytest
 
 from stages import fetch
 from stages.lib.engine import Usage
+from stages.lib.errors import UserError
+from stages.lib.files import new_folder, sha256_folder
 from stages.lib.ledger import COST, charge, summarize
-from stages.lib.params import UserError, parse
-from stages.lib.shards import new_folder, read_table, sha256_folder, write_table
+from stages.lib.sections import parse
+from stages.lib.shards import read_table, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
 from stages.throughput import correlations, cost

@@ -13,8 +13,9 @@ import pytest
 
 from stages.lib import evalchemy, evalchemy_place
 from stages.lib.child import call
-from stages.lib.code import files_of
+from stages.lib.code import Code
 from stages.lib.downgrade import check_same, config_for_4, difference, downgrade, tokenizer_for_4
+from stages.lib.errors import UserError
 from stages.lib.evalchemy import Run, Stalled, Watch, check_tasks, evaluate
 from stages.lib.evalchemy_child import note_judge
 from stages.lib.evalchemy_place import COMMIT, Judge, Place, check_judge, find_judge, find_place
@@ -28,8 +29,9 @@ from stages.lib.evalchemy_results import (
     status_of,
 )
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, parse
 from stages.lib.results import measure
+from stages.lib.sections import parse
+from stages.lib.settings import Runtime
 from stages.lib.shell import progress
 from stages.lib.tasks import Evaluate
 from tests import judge as stub
@@ -556,11 +558,9 @@ def test_a_whole_run_has_as_many_verdicts_as_the_benchmark(task, verdicts):
     assert evalchemy.TASKS[task].expected(0) == verdicts
 
 
-def test_a_change_of_this_code_evaluates_anew(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert {f"evalchemy{part}.py" for part in ("", "_child", "_place", "_results")} <= {
-        file.name for file in files_of("evaluate")
-    }
+def test_a_change_of_this_code_evaluates_anew():
+    parts = {f"stages.lib.evalchemy{part}" for part in ("", "_child", "_place", "_results")}
+    assert parts <= Code(ROOT).modules("stages.evaluate")
 
 
 # How it is called

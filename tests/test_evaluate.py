@@ -10,9 +10,9 @@ import pytest
 
 from stages.evaluate import environment, model_args, report
 from stages.lib import paper
+from stages.lib.errors import UserError
 from stages.lib.harness import check_metric
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, parse, read_yaml
 from stages.lib.results import (
     Unit,
     average,
@@ -27,6 +27,8 @@ from stages.lib.results import (
     said_of,
     summarize,
 )
+from stages.lib.sections import parse, read_yaml
+from stages.lib.settings import Runtime
 from stages.lib.tasks import Evaluate
 from tests.evaluation import QUIZ, ROOT, SETTINGS, SUMS, make_evaluation, python, write_params
 

@@ -14,13 +14,14 @@ import pytest
 from stages.generate import write_responses
 from stages.lib.asking import to_row
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import Message, chat, chat_sha
+from stages.lib.chats import Message, chat
 from stages.lib.echo_engine import EchoEngine
 from stages.lib.engine import Reply, Request, Usage
+from stages.lib.hashing import chat_sha
 from stages.lib.ledger import charge
-from stages.lib.model import Model, ModelSampling
-from stages.lib.params import Sampling
+from stages.lib.model import Model
 from stages.lib.rules import Generate, Rules, identity, to_rules
+from stages.lib.sampling import ModelSampling, Sampling
 from stages.lib.store import SEGMENT, Store, still_holds
 from stages.lib.vllm_engine import VllmEngine, quantization_at_load
 from tests.project import ROOT

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.generate import main
-from stages.lib.conversation import PROMPT
+from stages.lib.errors import UserError
+from stages.lib.files import read_json
 from stages.lib.forms import INSIDE
 from stages.lib.imported import Replies, import_responses, read_replies
 from stages.lib.model import Model, import_digest, save_model
-from stages.lib.params import UserError
-from stages.lib.shards import read_json, read_table
+from stages.lib.prompts import PROMPT
+from stages.lib.shards import read_table
 from stages.lib.tabular import leaves
 from tests.hub import COMMIT, serve
 from tests.project import small_params

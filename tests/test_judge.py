@@ -14,12 +14,15 @@ import pytest
 
 from stages.judge import score, to_judge, to_row
 from stages.lib.budget import Estimate, estimate
+from stages.lib.errors import UserError
+from stages.lib.files import sha256_folder, write_json
 from stages.lib.judge import Prompts, Verdict, check_prompts, read_score, standing
 from stages.lib.model import Model, save_model
-from stages.lib.params import Sampling, Server, UserError
 from stages.lib.questions import read_questions
 from stages.lib.rules import Rules
-from stages.lib.shards import read_table, sha256_folder, write_json, write_table
+from stages.lib.sampling import Sampling
+from stages.lib.settings import Server
+from stages.lib.shards import read_table, write_table
 from stages.lib.store import Store, read_segment
 from stages.pairwise import choose_pairs
 from stages.pairwise import to_judge as to_judge_pairs

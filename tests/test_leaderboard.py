@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.lib import tasks
+from stages.lib.errors import UserError
 from stages.lib.model import Model, save_model, weights_digest
-from stages.lib.params import UserError, parse
+from stages.lib.sections import parse
 from stages.lib.tasks import NEEDS_MATH, NEEDS_PUNKT, Evaluate, find_tasks
 from tests.evaluation import ROOT, SETTINGS, python, write_params
 from tests.leaderboard import ANSWERED, ANSWERS, FILES, LOCAL, TASKS, ifeval, write_files
@@ -33,7 +34,7 @@ nltk.download = lambda name: False  # as where there is no network
 
 from lm_eval.api.model import LM
 from stages.lib.harness import harness, open_tasks, run_task
-from stages.lib.params import load
+from stages.lib.settings import load
 from stages.lib.results import describe
 from stages.lib.tasks import Evaluate
 

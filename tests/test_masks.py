@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.lib.conversation import CHAT, Message
+from stages.lib.chats import CHAT, Message
+from stages.lib.errors import UserError
 from stages.lib.examples import choose, end_of_turn, example, special_tokens, without_controls
 from stages.lib.masks import UNTRAINED, Batch, Example, Prepared, count, find, marked, objection
-from stages.lib.params import UserError
 from stages.lib.template import Template
 from tests.project import ROOT
 from tests.test_template import MODEL, byte_level

@@ -10,13 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import mix
+from stages.lib.chats import CHAT
 from stages.lib.choice import hashes, repeats
-from stages.lib.conversation import CHAT, RESPONSE, VERDICT, keyed_hash
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
+from stages.lib.hashing import keyed_hash
 from stages.lib.lengths import Lengths
 from stages.lib.model import Model, save_model, weights_digest
 from stages.lib.ordered import Reading, in_order
-from stages.lib.params import UserError
-from stages.lib.shards import read_json, read_rows, sha256_folder, write_json, write_table
+from stages.lib.responses import RESPONSE
+from stages.lib.shards import read_rows, write_table
+from stages.lib.verdict_rows import VERDICT
 from tests.project import ROOT
 
 BASE = Model(

@@ -19,14 +19,16 @@ import pytest
 
 from stages.lib.asking import batches, to_row
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import Message
+from stages.lib.chats import Message
+from stages.lib.errors import UserError
 from stages.lib.factory import make_engine
 from stages.lib.keys import key_for
 from stages.lib.ledger import summarize
 from stages.lib.model import Model, save_model
 from stages.lib.openai_engine import OpenAIEngine, is_too_long
-from stages.lib.params import Runtime, Sampling, Server, UserError
 from stages.lib.rules import Rules, engine_of
+from stages.lib.sampling import Sampling
+from stages.lib.settings import Runtime, Server
 from stages.lib.store import Store, read_segment
 from stages.lib.template import Template, load_tokenizer
 from stages.lib.vllm_engine import ON_CPU

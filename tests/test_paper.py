@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from stages.lib.beside import beside
+from stages.lib.errors import UserError
 from stages.lib.paper import NINE, SEVEN, average, misfits, published, read_paper
-from stages.lib.params import UserError, read_yaml
 from stages.lib.results import measure
+from stages.lib.sections import read_yaml
 
 ROOT = Path(__file__).parent.parent
 PROFILE = read_yaml(ROOT / "profiles/paper.yaml")

@@ -10,8 +10,10 @@ from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from stages.check import check_params
+from stages.lib.errors import UserError
 from stages.lib.model import CATALOGUE, read_entry, read_template
-from stages.lib.params import Section, UserError, load, parse
+from stages.lib.sections import Section, parse
+from stages.lib.settings import load
 from tests.project import ROOT, small_params, write_judge, write_model
 
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))

@@ -12,17 +12,20 @@ from pytest import approx
 from stages.gate import Gate
 from stages.generate import read_prompts
 from stages.lib import forecast
-from stages.lib.conversation import Turn
 from stages.lib.forecast import Sampled, num_grown, total
+from stages.lib.ledger import gpu_hours, money
 from stages.lib.model import load_model
 from stages.lib.pace import Pace, Span, busy_part
-from stages.lib.params import PARAMS, Runtime, load
 from stages.lib.pilot_screen import Piloted, block, compare, forecast_lines
 from stages.lib.quality import Quality, distinct
+from stages.lib.responses import Turn
 from stages.lib.rules import Generate, Rules, identity, to_rules
+from stages.lib.sections import PARAMS
+from stages.lib.settings import Runtime, load
 from stages.lib.shards import write_table
 from stages.lib.store import SEGMENT, Store
-from stages.lib.words import between, columns, count, duration, size, visible
+from stages.lib.text import visible
+from stages.lib.words import between, columns, count, duration, size
 from stages.pilot import Job, Settings, count_turns, gate_says, judge, on_disk, pace_of, predict, warnings
 from stages.validate import Tally, Validate
 from tests.project import ROOT, Project, make_project
@@ -90,12 +93,12 @@ def test_a_later_turn_keeps_its_conversation_under_way() -> None:
 def test_money_and_gpu_hours_need_a_price_and_gpus() -> None:
     wall = forecast.seconds(7200.0, [2.0, 0.0, 1.0])
     assert wall == (3600, 7200)
-    hours = forecast.gpu_hours((3600, 7200), 4, "H100 x4")
+    hours = gpu_hours((3600, 7200), 4, "H100 x4")
     assert hours == (4, 8)
-    assert forecast.money(hours, 2.5) == (10, 20)
-    assert forecast.money(hours, 0) is None
-    assert forecast.gpu_hours((3600, 7200), 1, "x86_64 CPU x2") is None
-    assert forecast.money(None, 2.5) is None
+    assert money(hours, 2.5) == (10, 20)
+    assert money(hours, 0) is None
+    assert gpu_hours((3600, 7200), 1, "x86_64 CPU x2") is None
+    assert money(None, 2.5) is None
     assert forecast.seconds(7200.0, [0.0]) is None
 
 

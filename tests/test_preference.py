@@ -12,10 +12,12 @@ from scipy.special import expit
 from scipy.stats import binomtest, bootstrap, false_discovery_control
 
 from stages.lib.bootstrap import Bootstrap
-from stages.lib.conversation import JUDGMENT, PAIRING
 from stages.lib.equal_length import rate_at_equal_length
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
+from stages.lib.judgments import JUDGMENT
 from stages.lib.negation import terms
-from stages.lib.params import UserError, parse
+from stages.lib.pairings import PAIRING
 from stages.lib.preference import (
     adjusted,
     by_score,
@@ -28,7 +30,8 @@ from stages.lib.preference import (
     side_by_side,
     sign_test,
 )
-from stages.lib.shards import read_json, read_table, sha256_folder, write_json, write_table
+from stages.lib.sections import parse
+from stages.lib.shards import read_table, write_table
 from stages.lib.verdicts import all_orders, order_effects, position, read_verdicts
 from stages.lib.wordcounts import by_model, by_winner, exact_tests, presence, sampled_winners
 from stages.preference import Preference, main, measure

@@ -19,15 +19,18 @@ import pytest
 
 from stages.generate import answer, write_responses
 from stages.lib.chain import Chain, converse
-from stages.lib.conversation import Message
+from stages.lib.chats import Message
 from stages.lib.echo_engine import EchoEngine
 from stages.lib.engine import Reply, Request, fit
+from stages.lib.errors import UserError
 from stages.lib.factory import make_engine
+from stages.lib.files import SUMMARY, read_json
 from stages.lib.ledger import summarize
-from stages.lib.model import Model, ModelSampling
-from stages.lib.params import Runtime, Sampling, UserError
+from stages.lib.model import Model
 from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.shards import SUMMARY, read_json, read_rows
+from stages.lib.sampling import ModelSampling, Sampling
+from stages.lib.settings import Runtime
+from stages.lib.shards import read_rows
 from stages.lib.store import Store
 from stages.lib.template import Template
 from stages.lib.vllm_engine import VllmEngine

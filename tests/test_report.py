@@ -13,20 +13,25 @@ import pytest
 from playwright.sync_api import Browser
 
 from stages.agreement import make_tables
+from stages.lib.answer_rows import ANSWER
 from stages.lib.benchmark_table import score
 from stages.lib.charts import intervals, sizes, spider
 from stages.lib.comparisons import Tuned
-from stages.lib.conversation import ANSWER, JUDGMENT, PAIRING, RESPONSE, VERDICT
+from stages.lib.files import read_json, sha256_folder, write_json
 from stages.lib.inputs import Inputs
+from stages.lib.judgments import JUDGMENT
 from stages.lib.likest import square
 from stages.lib.markup import FEATURES
 from stages.lib.page import render_markdown
+from stages.lib.pairings import PAIRING
 from stages.lib.pictures import in_spider, seen_on_spider, telling
 from stages.lib.replies import examples
+from stages.lib.responses import RESPONSE
 from stages.lib.rounding import decimals
-from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.lib.shards import write_table
 from stages.lib.shown import shortages
 from stages.lib.styles import Counted
+from stages.lib.verdict_rows import VERDICT
 from stages.preference import Preference, measure
 from stages.report import main, write_report
 from stages.styling import Styling

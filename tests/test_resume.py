@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.shards import read_rows, read_shard, sha256_folder
+from stages.lib.files import sha256_folder
+from stages.lib.shards import read_rows, read_shard
 from stages.lib.store import Store, read_segment
 from tests.project import BIN, ROOT, Project, make_project, write_demo
 
@@ -194,7 +195,7 @@ from functools import partial
 from pathlib import Path
 from stages.generate import answer, write_responses
 from stages.lib.model import load_model
-from stages.lib.params import load
+from stages.lib.settings import load
 from stages.lib.rules import Generate, to_rules
 from stages.lib.store import Store, store_folder
 from stages.lib.supervised import Supervised

@@ -15,13 +15,15 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib import likeness
 from stages.lib.consensus import by_prompt, draw, moments
-from stages.lib.conversation import RESPONSE
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
 from stages.lib.likeness import Asked, processes_for, score_all
 from stages.lib.meteor import meteor, no_synonyms, words
 from stages.lib.meteor import score as meteor_formula
-from stages.lib.params import UserError, parse
+from stages.lib.responses import RESPONSE
 from stages.lib.rouge import rouge, tokens
-from stages.lib.shards import read_json, read_table, sha256_folder, write_json, write_table
+from stages.lib.sections import parse
+from stages.lib.shards import read_table, write_table
 from stages.lib.wordnet import fingerprint, reader, synonyms
 from stages.similarity import Similarity, main, write
 

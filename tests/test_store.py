@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from stages.generate import Failures, write_responses
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 from stages.lib.store import SEGMENT, Store
 from stages.store import main
 from tests.test_generate import MODEL, RULES, stored_row

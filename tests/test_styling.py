@@ -10,13 +10,16 @@ import pytest
 from markdown_it import MarkdownIt
 from scipy.stats import bootstrap
 
+from stages.lib.answer_rows import ANSWER
 from stages.lib.bootstrap import Bootstrap
-from stages.lib.conversation import ANSWER, RESPONSE
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder, write_json
 from stages.lib.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
-from stages.lib.params import UserError, parse
 from stages.lib.proportions import compare_inheritance, frequencies, inherited, proportional_frequency
+from stages.lib.responses import RESPONSE
 from stages.lib.rounding import significant
-from stages.lib.shards import read_json, sha256_folder, write_json, write_table
+from stages.lib.sections import parse
+from stages.lib.shards import write_table
 from stages.lib.styles import Counted, count_answers, side_by_side
 from stages.styling import Styling, main, measure, summarize
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from stages.lib.chats import Message
 from stages.lib.controls import THINKING, Controls
-from stages.lib.conversation import Message
+from stages.lib.errors import UserError
 from stages.lib.model import Model
-from stages.lib.params import Runtime, Sampling, UserError
 from stages.lib.rules import Rules
+from stages.lib.sampling import Sampling
+from stages.lib.settings import Runtime
 from stages.lib.supervised import Supervised
 from stages.lib.template import Template, load_tokenizer
 from stages.lib.vllm_engine import VllmEngine

@@ -17,11 +17,13 @@ from safetensors.numpy import save_file
 
 from stages import train
 from stages.lib import axolotl
-from stages.lib.conversation import CHAT
+from stages.lib.chats import CHAT
+from stages.lib.errors import UserError
 from stages.lib.examples import end_of_turn, example, special_tokens
+from stages.lib.files import read_json, sha256_file, write_json
 from stages.lib.model import Model, save_model, weights_digest
-from stages.lib.params import UserError, parse
-from stages.lib.shards import read_json, sha256_file, write_json, write_table
+from stages.lib.sections import parse
+from stages.lib.shards import write_table
 from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.training_screen import LIVE, Screen
 from tests.project import BIN, small_params, write_judge, write_model

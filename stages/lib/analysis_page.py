@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.lib.browser import Collection, scored
+from stages.lib.files import SUMMARY, sha256_folder
 from stages.lib.inputs import Inputs, Reader, most_alike_first, responses
-from stages.lib.shards import PAIRS, SUMMARY, read_rows, sha256_folder
+from stages.lib.likeness import PAIRS
+from stages.lib.shards import read_rows
 from stages.lib.types import Json
 
 NOT_HERE = {  # sections of the page, and why an analysis has none

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.lib.params import UserError
-from stages.lib.shards import write_json
+from stages.lib.errors import UserError
+from stages.lib.files import write_json
 
 ANALYSES = Path("analysis")
 MARKER = "analysis.json"  # a folder with this file was made here, and may be written over

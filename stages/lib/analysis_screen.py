@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stages.lib.shards import PAIRS, SUMMARY, read_json
+from stages.lib.files import SUMMARY, read_json
+from stages.lib.likeness import PAIRS
+from stages.lib.rounding import sum_counts
 from stages.lib.shell import say
 from stages.lib.types import Json
-from stages.lib.words import in_order, listed
+from stages.lib.words import listed
 
 
 def extremes(pairs: Json) -> Iterator[str]:
@@ -30,10 +32,10 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     replies = sum(dgm["imported"] for dgm in found["dgms"].values())
     kept = sum(counts["kept"] for counts in gate.values())
     say(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
-    say(f"rows left out: {listed(in_order([found['left_out']])) or 'none'}")
+    say(f"rows left out: {listed(sum_counts([found['left_out']])) or 'none'}")
     if found["models_without_a_reply"]:
         say(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
-    dropped = listed(in_order(counts["dropped_by"] for counts in gate.values()))
+    dropped = listed(sum_counts(counts["dropped_by"] for counts in gate.values()))
     absent = len(gate) * found["prompts"] - replies
     say(f"kept by validation: {kept} of {replies}")
     say(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
@@ -42,7 +44,7 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
     if judged:
         statuses = ("ok", "failed", "unanswered")
-        say(f"scores of the judge: {listed(in_order({key: one[key] for key in statuses} for one in judged))}")
+        say(f"scores of the judge: {listed(sum_counts({key: one[key] for key in statuses} for one in judged))}")
     for part, why in found["skipped"].items():
         say(f"no {part}: {why}")
     say("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))

@@ -9,11 +9,12 @@ from typing import Any
 from stages.lib.budget import estimate
 from stages.lib.chain import Chain, converse
 from stages.lib.engine import Engine
+from stages.lib.errors import UserError
 from stages.lib.factory import make_engine
 from stages.lib.ledger import charge
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, load
 from stages.lib.rules import EngineName, Rules, engine_of, identity
+from stages.lib.settings import Runtime, load
 from stages.lib.shell import progress, say
 from stages.lib.store import Place, Store
 

@@ -15,8 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.lib.child import last_words, main_checkout
-from stages.lib.params import UserError
-from stages.lib.shards import read_json, write_json, write_text
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, write_json, write_text
 
 KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "*token*", "*.jinja")
 CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stages.lib.errors import UserError
 from stages.lib.paper import (
     BENCHMARKS,
     NINE,
@@ -16,7 +17,6 @@ from stages.lib.paper import (
     read_paper,
     rounding,
 )
-from stages.lib.params import UserError
 from stages.lib.results import SCALES, main_metric
 from stages.lib.scores import Score, as_share, combine, mean
 from stages.lib.types import Json

@@ -19,16 +19,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from stages.lib.conversation import UNANSWERED
+from stages.lib.errors import UserError
 from stages.lib.page import render, render_markdown
-from stages.lib.params import UserError
 from stages.lib.replies import NOTES
+from stages.lib.responses import UNANSWERED
 
 PAGE, DATA = "conversations.html", "conversations"  # the page, and the folder beside it with what it loads
 HERE = Path(__file__)
 TIE = "tie"
 
-Row = dict[str, Any]  # of a table of stages/lib/conversation.py
+Row = dict[str, Any]  # of a table of the pipeline
 
 
 @dataclass(frozen=True, slots=True)

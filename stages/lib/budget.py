@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from stages.lib.params import Server, UserError
+from stages.lib.errors import UserError
 from stages.lib.rules import Rules
+from stages.lib.settings import Server
 
 MILLION = 1e6
 BYTES_PER_TOKEN = 4  # of English text, roughly

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from stages.lib.conversation import UNANSWERED, Message, Turn, chat, chat_sha, keyed_hash, without_oldest
+from stages.lib.chats import Message, chat, without_oldest
 from stages.lib.engine import Engine, Reply, Request
+from stages.lib.hashing import chat_sha, keyed_hash
+from stages.lib.responses import UNANSWERED, Turn
 from stages.lib.rules import Rules
 
 THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<think(?:ing)?>.*\Z", re.S)

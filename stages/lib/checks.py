@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 
-from stages.lib.conversation import Turn
+from stages.lib.responses import Turn
 
 LONGEST_PERIOD = 1_000  # characters: whole paragraphs come back
 LOOKED_AT = 10_000  # characters at the end of a text that are searched for a loop

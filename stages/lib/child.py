@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stages.lib.words import visible
+from stages.lib.text import visible
 
 POLL_SECONDS = 0.5
 

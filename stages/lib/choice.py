@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.lib.conversation import CHAT, keyed_hash
+from stages.lib.chats import CHAT
+from stages.lib.hashing import keyed_hash
 from stages.lib.ordered import Reading, bounds
 from stages.lib.shards import read_table
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 
 PACKAGES = ("stages", "commands")
 MODULE_NAME = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.\w+)+")  # in a string: `-m stages.x`, a plugin's class
-DECIDES_NO_BYTES = {"stages.lib.params", "stages.lib.shell", "stages.lib.training_screen"}
+DECIDES_NO_BYTES = {f"stages.lib.{name}" for name in ("errors", "settings", "shell", "training_screen", "words")}
 
 
 class Code:

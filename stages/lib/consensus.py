@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.lib.conversation import keyed_hash
+from stages.lib.hashing import keyed_hash
 from stages.lib.likeness import METRICS, REASONS
 from stages.lib.rounding import decimals
 from stages.lib.types import Floats, Json

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from stages.lib.conversation import Message
+from stages.lib.chats import Message
 
 MARKS = range(0x10FFFD, 0xFFFFF, -1)  # private characters, which have no meaning of their own
 FIRST_CODE = 0xF0000  # others, one for each control string

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from stages.lib.child import last_words
-from stages.lib.shards import read_json, write_json, write_text
+from stages.lib.files import read_json, write_json, write_text
 from stages.lib.types import Json
 
 CONFIG, TOKENIZER, TEMPLATE = "config.json", "tokenizer_config.json", "chat_template.jinja"

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from stages.lib.conversation import Message
+from stages.lib.chats import Message
 from stages.lib.engine import Reply, Request, Usage, fit, overflow
-from stages.lib.params import Runtime
 from stages.lib.rules import Rules
+from stages.lib.settings import Runtime
 
 
 class EchoEngine:

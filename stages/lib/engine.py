@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from stages.lib.conversation import Message, without_oldest
+from stages.lib.chats import Message, without_oldest
 from stages.lib.rules import Rules
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from stages.lib.child import call, last_words
 from stages.lib.downgrade import check_same, downgrade
+from stages.lib.errors import UserError
 from stages.lib.evalchemy_place import COMMIT, Place, check_judge, find_judge, find_place, git
 from stages.lib.evalchemy_results import (
     ALPACA_BASELINE,
@@ -30,15 +31,15 @@ from stages.lib.evalchemy_results import (
     MT_BENCH,
     read_run,
 )
+from stages.lib.files import write_text
 from stages.lib.hub import hub_data, hub_model
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError, load
 from stages.lib.results import Status, entry
-from stages.lib.shards import write_text
+from stages.lib.settings import Runtime, load
 from stages.lib.shell import progress, say
 from stages.lib.tasks import Evaluate
+from stages.lib.text import without_folders
 from stages.lib.types import Json
-from stages.lib.words import without_folders
 
 ROOT = str(Path(__file__).absolute().parents[2])
 LOGS = Path(".dvc/tmp/rewild/evalchemy")  # all that Evalchemy said, one file per model and task

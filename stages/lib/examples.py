@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.chats import Message, chat
 from stages.lib.controls import control_strings
-from stages.lib.conversation import Message, chat
+from stages.lib.errors import UserError
 from stages.lib.masks import Example
-from stages.lib.params import UserError
 from stages.lib.template import Template
 
 EACH = 8  # examples with one reply, and as many with several

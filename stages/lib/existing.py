@@ -8,9 +8,9 @@ from math import isfinite
 from numbers import Real
 from pathlib import Path
 
-from stages.lib.conversation import content_hash
+from stages.lib.errors import UserError
 from stages.lib.forms import IMPORTED, INSIDE, Said, pair, single, unfit
-from stages.lib.params import UserError
+from stages.lib.hashing import content_hash
 from stages.lib.tabular import Row, files_in, read_columns
 
 ROLES = {  # what a column is for: the names that it may have, the first that is there is taken

@@ -5,8 +5,8 @@ from functools import partial
 from stages.lib.echo_engine import EchoEngine
 from stages.lib.engine import Engine
 from stages.lib.model import Model
-from stages.lib.params import Runtime
 from stages.lib.rules import EngineName, Rules, engine_of
+from stages.lib.settings import Runtime
 from stages.lib.supervised import Supervised
 from stages.lib.vllm_engine import VllmEngine
 

@@ -8,13 +8,12 @@ from math import sqrt
 from statistics import fmean, variance
 from typing import NamedTuple
 
-from stages.lib.conversation import Turn
+from stages.lib.ledger import Range
 from stages.lib.pace import Pace
+from stages.lib.responses import Turn
 from stages.lib.rules import Rules
 
 MIN_ROWS = 3  # of the sample, until a number of turns has a mean of its own
-
-Range = tuple[float, float]  # the least and the most
 
 
 class Sampled(NamedTuple):
@@ -113,18 +112,6 @@ def seconds(tokens: float, rates: Sequence[float]) -> Range | None:
     """The least and the most wall time of so many tokens at these rates per second; None when none is known."""
     known = [rate for rate in rates if rate > 0]
     return (tokens / max(known), tokens / min(known)) if known else None
-
-
-def gpu_hours(wall: Range, num_gpus: int, hardware: str) -> Range | None:
-    """Wall time in seconds times GPUs, in hours; None on a CPU."""
-    if " CPU" in hardware:
-        return None
-    return (wall[0] * num_gpus / 3600, wall[1] * num_gpus / 3600)
-
-
-def money(hours: Range | None, price: float) -> Range | None:
-    """What GPU-hours cost; None without a price."""
-    return (hours[0] * price, hours[1] * price) if hours and price else None
 
 
 @dataclass(frozen=True, slots=True)

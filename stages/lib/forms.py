@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.lib.errors import UserError
 from stages.lib.model import Model
-from stages.lib.params import UserError
 from stages.lib.tabular import Row, json_lines, leaves, readable
 
 Said = dict[str, str | None]  # user (None: not known), reply, finish

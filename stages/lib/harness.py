@@ -28,14 +28,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.child import call, end_with_the_stage
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, write_json, write_text
 from stages.lib.model import Model
-from stages.lib.params import UserError, parse
 from stages.lib.results import describe, entry, labels, read_samples, reason_of
-from stages.lib.shards import read_json, write_json, write_text
+from stages.lib.sections import parse
 from stages.lib.shell import say
 from stages.lib.tasks import Evaluate, check_scorer, find_tasks, load_task
+from stages.lib.text import visible, without_folders
 from stages.lib.types import Json
-from stages.lib.words import visible, without_folders
 
 JOB, CURRENT, FACTS, REFUSAL, WORDS = "job.json", "current.json", "facts.json", "refusal.txt", "words.txt"
 BAR = re.compile(r"\d+%\|")  # a line of tqdm's

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 
 COMMIT = r"[0-9a-f]{40}"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.chain import Chain
-from stages.lib.conversation import UNANSWERED, Turn
+from stages.lib.errors import UserError
 from stages.lib.forms import BATCH, IMPORTED, READERS, Said, key_column, to_said
 from stages.lib.hub import hub_data
 from stages.lib.model import HUB, Model, import_digest
-from stages.lib.params import UserError
+from stages.lib.responses import UNANSWERED, Turn
 from stages.lib.shell import progress
 from stages.lib.tabular import Row, files_in
 

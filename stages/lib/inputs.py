@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.browser import Collection, of_answers, of_pairings, of_responses
-from stages.lib.shards import PAIRS, read_json, read_rows, read_table, sha256_file, sha256_folder
+from stages.lib.files import read_json, sha256_file, sha256_folder
+from stages.lib.likeness import PAIRS
+from stages.lib.shards import read_rows, read_table
 from stages.lib.sources import MADE_BY, compared, require
 from stages.lib.types import Json
 

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib.conversation import PROMPT, keyed_hash
+from stages.lib.errors import UserError
 from stages.lib.existing import plain, to_judgment, to_key, to_said
 from stages.lib.forms import BATCH, Said
+from stages.lib.hashing import keyed_hash
 from stages.lib.imported import PACKED, Replies
-from stages.lib.params import UserError
+from stages.lib.prompts import PROMPT
 from stages.lib.shards import chunks, write_rows
 from stages.lib.tabular import Row
 

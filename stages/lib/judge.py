@@ -11,9 +11,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
 
 from stages.lib.asking import ask
-from stages.lib.conversation import UNANSWERED, Turn, content_hash
+from stages.lib.errors import UserError
+from stages.lib.hashing import content_hash
 from stages.lib.model import load_model
-from stages.lib.params import UserError
+from stages.lib.responses import UNANSWERED, Turn
 from stages.lib.results import Status, status_by_missing
 from stages.lib.rules import Asking, plain_rules
 from stages.lib.shell import say

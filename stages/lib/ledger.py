@@ -22,6 +22,8 @@ COUNTS = ("preemptions", "restarts")
 PEAKS = ("vram_gib", "kv_share")
 TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 
+Range = tuple[float, float]  # the least and the most
+
 
 def charge(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> list[dict[str, Any]]:
     """Charge the wall time and the machine's usage since the last flush to the rows that have ended in it."""
@@ -56,3 +58,15 @@ def summarize(costs: pa.Table) -> dict[str, Any]:
         **{name: pc.sum(costs[name]).as_py() for name in COUNTS},
         "hardware": sorted(filter(None, pc.unique(costs["hardware"]).to_pylist())),
     }
+
+
+def gpu_hours(wall: Range, num_gpus: int, hardware: str) -> Range | None:
+    """Wall time in seconds times GPUs, in hours; None on a CPU."""
+    if " CPU" in hardware:
+        return None
+    return (wall[0] * num_gpus / 3600, wall[1] * num_gpus / 3600)
+
+
+def money(hours: Range | None, price: float) -> Range | None:
+    """What GPU-hours cost; None without a price."""
+    return (hours[0] * price, hours[1] * price) if hours and price else None

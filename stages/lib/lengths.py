@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.lib.conversation import CHAT, Message
+from stages.lib.chats import CHAT, Message
+from stages.lib.errors import UserError
 from stages.lib.model import Model
 from stages.lib.ordered import RANK
-from stages.lib.params import UserError
 from stages.lib.shards import chunks
 from stages.lib.template import Template, load_tokenizer
 

@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.lib.errors import UserError
 from stages.lib.meteor import meteor, no_synonyms, words
-from stages.lib.params import UserError
 from stages.lib.rouge import rouge, tokens
 from stages.lib.shards import chunks
 from stages.lib.types import Floats, Json
 from stages.lib.wordnet import synonyms
+
+PAIRS = "pairs.json"  # the file of all pairs' scores
 
 METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference
 REASONS = ("", "no_reply", "no_token")  # why a pair has no score: a reply is blank; it has no token of ROUGE's

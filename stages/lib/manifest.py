@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.lib.conversation import num_turns
-from stages.lib.params import UserError
+from stages.lib.chats import num_turns
+from stages.lib.errors import UserError
 
 LONGER_THAN = (512, 1024, 2048, 4096, 8192, 16384)  # tokens
 

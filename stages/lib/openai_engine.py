@@ -15,12 +15,13 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from stages.lib.budget import Budget, Rate
-from stages.lib.conversation import Message, without_oldest
+from stages.lib.chats import Message, without_oldest
 from stages.lib.engine import Reply, Request, Usage, num_droppable
+from stages.lib.errors import UserError
 from stages.lib.keys import KEYS, key_for
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError
 from stages.lib.rules import Rules
+from stages.lib.settings import Runtime
 
 LOST_CAUSE = 3  # requests in a row that went unanswered for all of retry_seconds, until the server is given up
 NO_LIMIT = 1000  # repeats, for the client: the time that they take is limited here

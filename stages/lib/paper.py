@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.lib.params import Section, UserError, parse, read_yaml
+from stages.lib.errors import UserError
 from stages.lib.results import SCALES, Z95, Unit
+from stages.lib.sections import Section, parse, read_yaml
 from stages.lib.types import Json
 
 PAPER = Path(__file__).with_name("paper.yaml")

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from stages.lib.forecast import MIN_ROWS, Forecast, Range, Total
+from stages.lib.forecast import MIN_ROWS, Forecast, Total
+from stages.lib.ledger import Range
 from stages.lib.pace import BUSY_SHARE
-from stages.lib.params import Runtime
 from stages.lib.quality import Quality, distinct
-from stages.lib.words import between, columns, count, digits, duration, shares, size, visible
+from stages.lib.settings import Runtime
+from stages.lib.text import visible
+from stages.lib.words import between, columns, count, digits, duration, shares, size
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from scipy.stats import binom, false_discovery_control
 
 from stages.lib.bootstrap import Bootstrap
-from stages.lib.conversation import JUDGMENT
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
+from stages.lib.judgments import JUDGMENT
 from stages.lib.types import Floats, Ints, Json
 
 Pair = tuple[str, str]

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from stages.lib.params import PARAMS, UserError, read_yaml
+from stages.lib.errors import UserError
+from stages.lib.sections import PARAMS, read_yaml
 from stages.lib.shell import run, say
 
 PROFILES = Path("profiles")

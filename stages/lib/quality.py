@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from stages.lib.checks import is_other_language, is_refusal, language
-from stages.lib.conversation import UNANSWERED, Turn
+from stages.lib.responses import UNANSWERED, Turn
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")  # where no spaces stand, a character is a word
 LEAKS = ("control_token", "template_leak")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 
 
 def read_questions(path: Path) -> list[dict[str, Any]]:

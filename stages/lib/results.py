@@ -7,9 +7,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
+from stages.lib.text import without_folders
 from stages.lib.types import Json
-from stages.lib.words import without_folders
 
 Status = Literal["ok", "partial", "failed", "skipped"]
 Unit = Literal["fraction", "percent", "score_1_10"]

@@ -1,6 +1,7 @@
-"""Numbers as they are written: in every depth of JSON, with null for what is not defined or not finite."""
+"""Numbers as the stages write them: rounded in every depth of JSON, with null for NaN and infinity; sums of counts."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -25,3 +26,11 @@ def _each(value: Any, shorten: Callable[[float], float]) -> Any:  # noqa: ANN401
     if isinstance(value, float):
         return shorten(value) if isfinite(value) else None
     return value
+
+
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add counts up by name, the largest sum first, equal ones by name."""
+    total = Counter[str]()
+    for each in counts:
+        total.update(each)
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stages.lib.model import Model
-from stages.lib.params import Sampling, Section
+from stages.lib.sampling import Sampling
+from stages.lib.sections import Section
 
 EngineName = Literal["vllm", "echo"]
 History = Literal["own", "reference"]

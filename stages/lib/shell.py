@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 
 T = TypeVar("T")
 

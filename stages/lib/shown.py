@@ -8,8 +8,8 @@ from stages.lib.inputs import Inputs, most_alike_first
 from stages.lib.markup import FEATURES
 from stages.lib.pictures import draw, paint, seen
 from stages.lib.replies import examples
+from stages.lib.rounding import sum_counts
 from stages.lib.types import Json
-from stages.lib.words import in_order
 
 GREY = "#8a8f98"  # models that were not fine-tuned here
 TRAINING = (  # of a run's summary, what has room beside one another
@@ -66,7 +66,7 @@ def make_page(inputs: Inputs, num_examples: int) -> Json:
         "alike": most_alike_first(inputs.similarity.get("dgms", {})),
         "models": [provenance(key, inputs) for key in models],
         "only_reported": only_reported(inputs.gate),
-        "reasons": list(in_order(gate["found"] for gate in inputs.gate.values())),
+        "reasons": list(sum_counts(gate["found"] for gate in inputs.gate.values())),
         "seen": seen(inputs, table),
         "sets": [found.name for found in inputs.collections if found.models],
         "shortages": shortages(inputs.mix),
@@ -152,7 +152,7 @@ def gaps(inputs: Inputs, table: Json) -> list[str]:
 def unchecked(gates: Mapping[str, Json]) -> dict[int, list[str]]:
     """The reasons that could not be looked for, by in how many conversations, the most first."""
     found: dict[int, list[str]] = {}
-    for reason, count in in_order(gate.get("not_checked", {}) for gate in gates.values()).items():
+    for reason, count in sum_counts(gate.get("not_checked", {}) for gate in gates.values()).items():
         found.setdefault(count, []).append(reason)
     return found
 
@@ -160,7 +160,7 @@ def unchecked(gates: Mapping[str, Json]) -> dict[int, list[str]]:
 def only_reported(gates: Mapping[str, Json]) -> list[str]:
     """The reasons that were found and dropped nothing."""
     dropping = {reason for gate in gates.values() for reason in gate["dropped_by"]}
-    return [reason for reason in in_order(gate["found"] for gate in gates.values()) if reason not in dropping]
+    return [reason for reason in sum_counts(gate["found"] for gate in gates.values()) if reason not in dropping]
 
 
 def telling_pairs(preference: Json) -> list[tuple[str, Json]]:

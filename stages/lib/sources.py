@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from stages.lib.params import UserError
-from stages.lib.shards import read_json, sha256_folder
+from stages.lib.errors import UserError
+from stages.lib.files import read_json, sha256_folder
 from stages.lib.shell import say
 
 DIGESTS = Path("metrics/digests/models")

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from stages.lib.conversation import RESPONSE
 from stages.lib.ledger import COST
+from stages.lib.responses import RESPONSE
 from stages.lib.shell import say
 
 SEGMENT = pa.schema([*RESPONSE, *COST])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from stages.lib.bootstrap import Bootstrap
-from stages.lib.conversation import UNANSWERED
 from stages.lib.markup import FEATURES, MARKUP, PARSERS, Parser
 from stages.lib.proportions import (
     compare_frequencies,
@@ -17,6 +16,7 @@ from stages.lib.proportions import (
     frequencies,
     shared_answers,
 )
+from stages.lib.responses import UNANSWERED
 from stages.lib.rounding import significant
 from stages.lib.types import Floats, Ints, Json
 

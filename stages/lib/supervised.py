@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.engine import Engine, Reply, Request, Usage
-from stages.lib.params import Runtime, UserError
+from stages.lib.errors import UserError
+from stages.lib.settings import Runtime
 from stages.lib.shell import say
 
 LOGS = Path(".dvc/tmp/engines")

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib.params import UserError
-from stages.lib.shards import READ_BUFFER, ROWS_PER_GROUP, SUMMARY
+from stages.lib.errors import UserError
+from stages.lib.files import SUMMARY
+from stages.lib.shards import READ_BUFFER, ROWS_PER_GROUP
 
 Row = dict[str, Any]
 Naming = Callable[[list[str]], dict[str, str]]  # of the columns that a file has: our names, and which column each is

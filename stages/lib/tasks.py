@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stages.lib.params import Section, UserError
-from stages.lib.shards import write_json
+from stages.lib.errors import UserError
+from stages.lib.files import write_json
+from stages.lib.sections import Section
 from stages.lib.types import Json
 
 AVERAGE = "average"  # the average that is always there

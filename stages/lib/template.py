@@ -4,10 +4,10 @@ import contextlib
 import datetime
 from typing import Any
 
+from stages.lib.chats import Message, chat
 from stages.lib.controls import Controls, unused_mark
-from stages.lib.conversation import Message, chat
+from stages.lib.errors import UserError
 from stages.lib.model import Model
-from stages.lib.params import UserError
 
 TODAY = datetime.datetime(2024, 7, 26)  # for templates that ask a clock: what Llama 3's say where there is none
 

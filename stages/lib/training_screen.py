@@ -7,9 +7,10 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.lib.axolotl import read_log, steps_of, write_curve
-from stages.lib.shards import read_json
+from stages.lib.files import read_json
 from stages.lib.shell import say
-from stages.lib.words import count, visible
+from stages.lib.text import visible
+from stages.lib.words import count
 
 LIVE = Path("data/live")  # DVC plots nothing under .dvc
 SHOWN = 600  # characters of the first conversation

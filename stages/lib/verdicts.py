@@ -8,7 +8,7 @@ import pyarrow as pa
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 from stages.lib.preference import Judged, Pair, pairs_of
 from stages.lib.types import Floats, Json
 

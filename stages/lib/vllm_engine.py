@@ -8,11 +8,12 @@ import platform
 import subprocess
 from typing import Any
 
-from stages.lib.conversation import Message
+from stages.lib.chats import Message
 from stages.lib.engine import Reply, Request, Usage, fit, overflow
+from stages.lib.errors import UserError
 from stages.lib.model import Model
-from stages.lib.params import Runtime, UserError
 from stages.lib.rules import Rules
+from stages.lib.settings import Runtime
 from stages.lib.template import Template, end_of_turn_ids, load_tokenizer, revision
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from stages.lib.conversation import keyed_hash
+from stages.lib.hashing import keyed_hash
 from stages.lib.negation import NOT, terms
 from stages.lib.preference import Judged, Pair, adjusted, columns_of, sign_test
 from stages.lib.types import Floats, Ints

@@ -8,7 +8,7 @@ from typing import Any
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
-from stages.lib.params import UserError
+from stages.lib.errors import UserError
 from stages.lib.shell import run, say
 from stages.lib.stems import KEPT
 

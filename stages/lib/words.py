@@ -1,13 +1,11 @@
-"""Numbers, lengths of time and texts as people read them on a screen."""
+"""Numbers, durations and tables as people read them on a screen."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 COUNTS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+")
 MANY = 10_000  # from which on a count is rounded
 
 
@@ -51,36 +49,12 @@ def shares(counts: Counter[str], most: int = 4) -> str:
     return ", ".join(named + (["…"] if len(counts) > most else []))
 
 
-def in_order(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sum of counts, the largest first, equal ones by name."""
-    total = Counter[str]()
-    for found in counts:
-        total.update(found)
-    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
-
-
 def listed(counts: Mapping[str, int]) -> str:
     """Counts in their order, without those that are 0."""
     return ", ".join(f"{name} {number}" for name, number in counts.items() if number)
-
-
-def visible(text: str, length: int) -> str:
-    """The beginning of a text, with every character that does not print as its escape."""
-    shown = "".join(char if char.isprintable() or char == "\n" else escape(char) for char in text[:length])
-    return shown + ("…" if len(text) > length else "")
-
-
-def escape(char: str) -> str:
-    """A character as Python writes it in a string."""
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines: the first column to the left, the others to the right."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-
-
-def without_folders(text: str) -> str:
-    """A text in which the files of this machine are named without the folders that they lie in."""
-    return FOLDERS.sub("", text)

@@ -1,0 +1,43 @@
+"""The rows of data/responses/<dgm>."""
+
+from typing import TypedDict
+
+import pyarrow as pa
+
+TURN = pa.struct([
+    ("user", pa.string()),
+    ("assistant", pa.string()),
+    ("raw", pa.string()),  # the reply with its thinking, when that was taken away; else empty
+    ("finish_reason", pa.string()),  # stop, length, one of UNANSWERED
+    ("prompt_tokens", pa.int64()),
+    ("completion_tokens", pa.int64()),
+    ("trimmed_turns", pa.int64()),  # how many of the oldest turns the prompt left out
+    ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
+])
+UNANSWERED = ("context_overflow", "failed")  # finishes of turns without a reply; the status is then the same
+
+
+RESPONSE = pa.schema([
+    ("identity", pa.string()),
+    ("conversation_hash", pa.string()),
+    ("dgm", pa.string()),
+    ("turns", pa.list_(TURN)),
+    ("status", pa.string()),  # ok, or why the conversation ended early
+    ("reason", pa.string()),  # of the status `failed`, in the engine's words
+    ("history", pa.string()),
+    ("seed", pa.int64()),
+    ("engine", pa.string()),
+])
+
+
+class Turn(TypedDict):
+    """One user turn and the reply to it, as in RESPONSE."""
+
+    user: str
+    assistant: str
+    raw: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    trimmed_turns: int
+    prompt_sha: str
