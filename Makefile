@@ -23,41 +23,42 @@ test: env ## pass the tests (one of them runs the whole pipeline), two at a time
 	python -m pytest --numprocesses 2
 
 .PHONY: check
-check: .venv/lock ## ruff, the type checker, and params.yaml with all profiles
+check: .venv/lock ## ruff, the type checker, the floors of the rooms, and params.yaml with all profiles
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 	python -m pytest -q tests/test_params.py
 
 .PHONY: profile
 profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
-	@python -m stages.lib.profile $(NAME)
+	@python -m commands.profile $(NAME)
 
 .PHONY: pilot
 pilot: .venv/lock ## 200 conversations per DGM, then what the full run takes and how the replies look: make pilot [DGM="a b"]
-	@python -m stages.pilot $(DGM)
+	@python -m commands.pilot $(DGM)
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
 	@test -n "$(RESPONSES)" || { echo "make: say which replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
-	@python -m stages.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
+	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-instruct
 	@test -n "$(DGM)" || { echo "make: say which one: make retry DGM=<id>"; exit 2; }
-	@python -m stages.store prune --failed $(DGM)
+	@python -m commands.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
 .PHONY: pin
 pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pin, or make pin ID="a b"
-	@python -m stages.pin $(ID)
+	@python -m commands.pin $(ID)
 
 # .venv/nltk_data is where nltk looks in this environment. The last line says which WordNet it is, or that none is there.
 .PHONY: wordnet
 wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; or Debian's: make wordnet FROM=/usr/share/wordnet
 	@mkdir -p .venv/nltk_data/corpora
 	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
-	@python -m stages.lib.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
+	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
 
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
@@ -81,7 +82,7 @@ env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (eac
 # The clone is read at this commit, whatever else it holds. Only one that was made here is ever written to.
 EVALCHEMY_HOME ?= .evalchemy
 EVALCHEMY_SOURCE ?= https://github.com/mlfoundations/evalchemy
-EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evalchemy_place.py)
+EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evaluation/evalchemy_setup.py)
 ALPACA_EVAL = .venv-evalchemy/alpaca_eval
 
 .PHONY: evalchemy

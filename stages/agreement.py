@@ -8,17 +8,24 @@ Out: data/agreement/: tables.json (all, for the page), summary.json (the numbers
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.lib.beside import Beside, average_beside, beside, preferences_beside, printed_of, stated_beside
-from stages.lib.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.model import read_entry
-from stages.lib.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
-from stages.lib.rounding import decimals
-from stages.lib.scores import read_scores
-from stages.lib.sections import PARAMS, parse, read_yaml
-from stages.lib.shell import run
-from stages.lib.sources import compared
-from stages.lib.types import Json
+from stages.lib.comparison.beside_paper import (
+    Beside,
+    average_beside,
+    beside,
+    preferences_beside,
+    printed_of,
+    stated_beside,
+)
+from stages.lib.comparison.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
+from stages.lib.comparison.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
+from stages.lib.console.shell import run
+from stages.lib.core.artifacts import compared
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.numbers import decimals
+from stages.lib.core.sections import PARAMS, parse, read_yaml
+from stages.lib.core.types import Json
+from stages.lib.evaluation.scores import read_scores
+from stages.lib.models.catalogue import read_entry
 from stages.recipes import Amount, Run
 
 METRICS = Path("metrics")

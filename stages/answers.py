@@ -11,16 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.answer_rows import ANSWER
-from stages.lib.chain import Chain, converse
-from stages.lib.factory import make_engine
-from stages.lib.files import new_folder, write_json
-from stages.lib.model import Model, load_model
-from stages.lib.questions import read_questions
-from stages.lib.rules import Asking, plain_rules
-from stages.lib.settings import Runtime, load
-from stages.lib.shards import write_table
-from stages.lib.shell import progress, run
+from stages.lib.console.shell import progress, run
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.engines.factory import make_engine
+from stages.lib.engines.request import Asking, plain_rules
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.judging.questions import read_questions
+from stages.lib.models.catalogue import Model, load_model
+from stages.lib.records.answers import ANSWER
+from stages.lib.records.shards import write_table
+from stages.lib.settings.sections import Runtime, load
 
 
 class Answers(Asking):

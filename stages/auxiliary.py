@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.lib.chats import CHAT, Message, num_turns
-from stages.lib.errors import UserError
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
-from stages.lib.forms import pair, unfit
-from stages.lib.hashing import content_hash
-from stages.lib.ordered import RANK, Reading, in_order
-from stages.lib.sections import Section
-from stages.lib.settings import load_entry
-from stages.lib.shards import ROWS_PER_SHARD, chunks, read_table, write_rows, write_shard
-from stages.lib.shell import progress, run, say
-from stages.lib.tabular import Row, files_in, read_columns
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import progress, run, say
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
+from stages.lib.core.sections import Section
+from stages.lib.generation.reply_formats import pair, unfit
+from stages.lib.records.chats import CHAT, Message, num_turns
+from stages.lib.records.external_sort import RANK, Reading, in_order
+from stages.lib.records.hashing import content_hash
+from stages.lib.records.readers import Row, files_in, read_columns
+from stages.lib.records.shards import ROWS_PER_SHARD, chunks, read_table, write_rows, write_shard
+from stages.lib.settings.sections import load_entry
 
 ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words for them
 OF_MESSAGES = ("role", "content")  # keys of a message, not columns

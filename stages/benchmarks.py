@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.errors import UserError
-from stages.lib.files import new_folder, write_json
-from stages.lib.questions import read_questions
-from stages.lib.results import reason_of
-from stages.lib.sections import PARAMS, parse, read_yaml
-from stages.lib.shards import write_table
-from stages.lib.shell import progress, run, say
-from stages.lib.tasks import Evaluate, are_local, data_environment, find_tasks, load_task
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import progress, run, say
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.sections import PARAMS, parse, read_yaml
+from stages.lib.evaluation.results import reason_of
+from stages.lib.evaluation.tasks import Evaluate, are_local, data_environment, find_tasks, load_task
+from stages.lib.judging.questions import read_questions
+from stages.lib.records.shards import write_table
 
 SEED = 0
 QUESTIONS = "questions"  # the benchmark that answers.questions is

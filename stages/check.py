@@ -26,20 +26,20 @@ from stages import (
     train,
     validate,
 )
-from stages.lib.axolotl import check_keys, find_python
-from stages.lib.code import Code
-from stages.lib.errors import UserError
-from stages.lib.evalchemy import check_tasks
-from stages.lib.files import sha256_folder, write_json
-from stages.lib.judge import Judge, check_prompts
-from stages.lib.model import CATALOGUE, read_entry, read_template
-from stages.lib.rules import Generate
-from stages.lib.sections import ID, PARAMS, Section, parse, read_yaml
-from stages.lib.settings import Runtime
-from stages.lib.shell import run
-from stages.lib.tasks import Evaluate
-from stages.lib.verdicts import TIE
-from stages.lib.wordnet import fingerprint
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run
+from stages.lib.core.code import Code
+from stages.lib.core.files import sha256_folder, write_json
+from stages.lib.core.sections import ID, PARAMS, Section, parse, read_yaml
+from stages.lib.engines.request import Generate
+from stages.lib.evaluation.evalchemy import check_tasks
+from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.judging.judge import Judge, check_prompts
+from stages.lib.judging.pairwise import TIE
+from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
+from stages.lib.settings.sections import Runtime
+from stages.lib.similarity.wordnet import fingerprint
+from stages.lib.training.axolotl import check_keys, find_python
 
 SECTIONS: dict[str, type[Section]] = {
     "prompts": prompts.Prompts,
@@ -61,7 +61,6 @@ SECTIONS: dict[str, type[Section]] = {
 }
 ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
 LISTS = ("dgms", "bases", "compare")
-NO_STAGE = {"analyse", "check", "pilot", "pin", "store"}  # nothing depends on them
 USES = {  # what a stage reads of params.yaml besides its own section
     "agreement": ["compare", "mix.runs"],
     "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],
@@ -230,7 +229,7 @@ def main() -> None:
     write_json(Path("data/checked/templates.json"), template_digests())
     code = Code()
     for path in sorted(Path("stages").glob("[!_]*.py")):
-        if path.stem not in NO_STAGE:
+        if path.stem != "check":
             write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem, code))
 
 

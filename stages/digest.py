@@ -6,9 +6,9 @@ Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<
 
 from pathlib import Path
 
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json, write_text
-from stages.lib.shell import run
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run
+from stages.lib.core.files import read_json, sha256_folder, write_json, write_text
 
 METRICS, DATA = Path("metrics"), Path("data")
 DIGESTS = METRICS / "digests"

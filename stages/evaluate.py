@@ -9,16 +9,16 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stages.lib.errors import UserError
-from stages.lib.evalchemy import evaluate as run_evalchemy
-from stages.lib.files import new_folder, write_json
-from stages.lib.harness import evaluate, write_samples
-from stages.lib.model import Model, load_model
-from stages.lib.results import average, entry, main_metric, reason_of, summarize
-from stages.lib.settings import Runtime, load
-from stages.lib.shell import run, say
-from stages.lib.tasks import Evaluate, are_local, data_environment
-from stages.lib.types import Json
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.types import Json
+from stages.lib.evaluation.evalchemy import evaluate as run_evalchemy
+from stages.lib.evaluation.lm_eval_runner import evaluate, write_samples
+from stages.lib.evaluation.results import average, entry, main_metric, reason_of, summarize
+from stages.lib.evaluation.tasks import Evaluate, are_local, data_environment
+from stages.lib.models.catalogue import Model, load_model
+from stages.lib.settings.sections import Runtime, load
 
 OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step

@@ -9,14 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
-from stages.lib.errors import UserError
-from stages.lib.files import new_folder, write_json
-from stages.lib.hub import commit_of
-from stages.lib.sections import Section
-from stages.lib.settings import load_entry
-from stages.lib.shards import write_table
-from stages.lib.shell import run
-from stages.lib.tabular import unwrapped
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.sections import Section
+from stages.lib.models.hub import commit_of
+from stages.lib.records.readers import unwrapped
+from stages.lib.records.shards import write_table
+from stages.lib.settings.sections import load_entry
 
 
 class Hub(Section):

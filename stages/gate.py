@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.rounding import sum_counts
-from stages.lib.sections import Section
-from stages.lib.settings import load
-from stages.lib.shell import run, say
-from stages.lib.words import listed
+from stages.lib.console.errors import UserError
+from stages.lib.console.formats import listed
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import sum_counts
+from stages.lib.core.sections import Section
+from stages.lib.settings.sections import load
 
 COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
 

@@ -14,20 +14,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.lib.asking import Reader, Start, ask, to_row
-from stages.lib.engine import Usage
-from stages.lib.errors import UserError
-from stages.lib.factory import make_engine
-from stages.lib.files import SUMMARY, new_folder, write_json
-from stages.lib.imported import Replies, import_responses, read_replies
-from stages.lib.ledger import COST, charge, summarize
-from stages.lib.model import Model, load_model
-from stages.lib.responses import RESPONSE
-from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.settings import load
-from stages.lib.shards import chunks, read_rows, write_shard
-from stages.lib.shell import run, say
-from stages.lib.store import SEGMENT, Store, store_folder
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import SUMMARY, new_folder, write_json
+from stages.lib.engines.base import Usage
+from stages.lib.engines.factory import make_engine
+from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.generation.cached import Reader, Start, ask, to_row
+from stages.lib.generation.costs import COST, charge, summarize
+from stages.lib.generation.imports import Replies, import_responses, read_replies
+from stages.lib.generation.store import SEGMENT, Store, store_folder
+from stages.lib.models.catalogue import Model, load_model
+from stages.lib.records.responses import RESPONSE
+from stages.lib.records.shards import chunks, read_rows, write_shard
+from stages.lib.settings.sections import load
 
 DATA = Path("data")
 LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])

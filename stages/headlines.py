@@ -7,10 +7,10 @@ Out: metrics/headlines/<id>.json, metrics/comparisons.json, metrics/scores.csv, 
 from pathlib import Path
 from typing import Any
 
-from stages.lib.files import new_folder, read_json, write_json, write_text
-from stages.lib.headlines import headlines, plotted, to_csv
-from stages.lib.sections import PARAMS, read_yaml
-from stages.lib.shell import run
+from stages.lib.console.shell import run
+from stages.lib.core.files import new_folder, read_json, write_json, write_text
+from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.report.headlines import headlines, plotted, to_csv
 
 METRICS = Path("metrics")
 

@@ -9,18 +9,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.files import new_folder, sha256_folder, write_json
-from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_score, standing
-from stages.lib.judgments import JUDGMENT
-from stages.lib.model import load_model
-from stages.lib.questions import read_questions
-from stages.lib.results import entry, measure
-from stages.lib.rules import engine_of
-from stages.lib.sections import PARAMS, read_yaml
-from stages.lib.settings import load
-from stages.lib.shards import read_table, write_table
-from stages.lib.shell import run, say
-from stages.lib.types import Json
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import new_folder, sha256_folder, write_json
+from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.types import Json
+from stages.lib.engines.request import engine_of
+from stages.lib.evaluation.results import entry, measure
+from stages.lib.judging.judge import (
+    Judge,
+    Prompts,
+    Verdict,
+    count_statuses,
+    hear_rows,
+    is_answered,
+    read_score,
+    standing,
+)
+from stages.lib.judging.questions import read_questions
+from stages.lib.models.catalogue import load_model
+from stages.lib.records.judgments import JUDGMENT
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import load
 
 
 def to_judge(answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:

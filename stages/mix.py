@@ -16,8 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib.chats import CHAT
-from stages.lib.choice import (
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import progress, run, say
+from stages.lib.core.artifacts import require
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
+from stages.lib.mixing.manifest import Manifest
+from stages.lib.mixing.screening import Screening
+from stages.lib.mixing.selection import (
     Candidates,
     Filters,
     Source,
@@ -28,16 +33,11 @@ from stages.lib.choice import (
     repeated,
     repeats,
 )  # fmt: skip
-from stages.lib.errors import UserError
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
-from stages.lib.lengths import Lengths, cut_to_reference
-from stages.lib.manifest import Manifest
-from stages.lib.model import load_model
-from stages.lib.ordered import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
-from stages.lib.screening import Screening
-from stages.lib.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
-from stages.lib.shell import progress, run, say
-from stages.lib.sources import require
+from stages.lib.mixing.token_lengths import Lengths, cut_to_reference
+from stages.lib.models.catalogue import load_model
+from stages.lib.records.chats import CHAT
+from stages.lib.records.external_sort import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
+from stages.lib.records.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
 
 Finish = Callable[[pa.Table], tuple[pa.Table, int]]  # rows as they were chosen -> as they are written, replies cut
 HINT = "ask for fewer, make more, or set mix.on_shortage to cap or upsample"

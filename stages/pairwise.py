@@ -11,16 +11,25 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from stages.lib.files import new_folder, write_json
-from stages.lib.judge import Judge, Prompts, Verdict, count_statuses, hear_rows, is_answered, read_choice, standing
-from stages.lib.pairings import PAIRING
-from stages.lib.questions import read_questions
-from stages.lib.responses import Turn
-from stages.lib.sections import PARAMS, Section, read_yaml
-from stages.lib.settings import load
-from stages.lib.shards import read_table, write_table
-from stages.lib.shell import run, say
-from stages.lib.sources import compared
+from stages.lib.console.shell import run, say
+from stages.lib.core.artifacts import compared
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.sections import PARAMS, Section, read_yaml
+from stages.lib.judging.judge import (
+    Judge,
+    Prompts,
+    Verdict,
+    count_statuses,
+    hear_rows,
+    is_answered,
+    read_choice,
+    standing,
+)
+from stages.lib.judging.questions import read_questions
+from stages.lib.records.pairings import PAIRING
+from stages.lib.records.responses import Turn
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import load
 
 Answers = dict[int, list[Turn]]  # the turns of each question
 

@@ -12,10 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from stages.lib.bootstrap import Bootstrap
-from stages.lib.equal_length import rate_at_equal_length
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.preference import (
+from stages.lib.console.shell import run
+from stages.lib.core.artifacts import compared
+from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.numbers import significant
+from stages.lib.core.sections import PARAMS, Section, read_yaml
+from stages.lib.core.types import Floats, Json
+from stages.lib.judging.length_control import rate_at_equal_length
+from stages.lib.judging.pairwise import all_orders, order_effects, read_verdicts
+from stages.lib.judging.preference import (
     COLUMNS,
     Judged,
     Pair,
@@ -28,16 +34,8 @@ from stages.lib.preference import (
     preference_rates,
     side_by_side,
 )
-from stages.lib.rounding import significant
-from stages.lib.sections import PARAMS, Section, read_yaml
-from stages.lib.settings import load
-from stages.lib.shards import read_table, write_table
-from stages.lib.shell import run
-from stages.lib.sources import compared
-from stages.lib.telling import label, leaning
-from stages.lib.types import Floats, Json
-from stages.lib.verdicts import all_orders, order_effects, read_verdicts
-from stages.lib.wordcounts import (
+from stages.lib.judging.significant_words import label, leaning
+from stages.lib.judging.word_tests import (
     Counts,
     Presence,
     by_model,
@@ -47,6 +45,8 @@ from stages.lib.wordcounts import (
     presence,
     sampled_winners,
 )
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import load
 
 PAIRWISE = Path("data/pairwise")
 WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}

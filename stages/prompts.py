@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from stages.lib.errors import UserError
-from stages.lib.files import new_folder, write_json
-from stages.lib.hashing import keyed_hash
-from stages.lib.prompts import PROMPT
-from stages.lib.sections import Section
-from stages.lib.settings import load
-from stages.lib.shards import read_table, write_table
-from stages.lib.shell import progress, run, say
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import progress, run, say
+from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.sections import Section
+from stages.lib.records.hashing import keyed_hash
+from stages.lib.records.prompts import PROMPT
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import load
 
 COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]
 

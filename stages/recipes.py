@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.sections import PARAMS, Section, read_yaml
-from stages.lib.settings import load
-from stages.lib.shell import run, say
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.sections import PARAMS, Section, read_yaml
+from stages.lib.settings.sections import load
 
 DIGESTS = Path("metrics/digests")
 BENCHMARKS = Path("data/benchmarks")

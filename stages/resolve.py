@@ -6,10 +6,11 @@ Out: models/<id>/model.json
 
 from pathlib import Path
 
-from stages.lib.errors import UserError
-from stages.lib.files import new_folder, read_json
-from stages.lib.hub import commit_of, hub_file
-from stages.lib.model import (
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run
+from stages.lib.core.files import new_folder, read_json
+from stages.lib.core.sections import parse
+from stages.lib.models.catalogue import (
     MODELS,
     Entry,
     Model,
@@ -19,9 +20,8 @@ from stages.lib.model import (
     save_model,
     weights_digest,
 )
-from stages.lib.sampling import ModelSampling
-from stages.lib.sections import parse
-from stages.lib.shell import run
+from stages.lib.models.hub import commit_of, hub_file
+from stages.lib.models.sampling import ModelSampling
 
 GENERATION_CONFIG = "generation_config.json"
 

@@ -13,16 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from stages.lib.consensus import against_references, by_prompt, counted, model_table, pair_table, spread
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.likeness import BATCH, METRICS, PAIRS, REASONS, Asked, Scores, processes_for, score_all, side_by_side
-from stages.lib.sections import Section
-from stages.lib.settings import load
-from stages.lib.shards import chunks, read_rows, shard_path
-from stages.lib.shell import progress, run
-from stages.lib.sources import require
-from stages.lib.types import Json
-from stages.lib.wordnet import fingerprint
+from stages.lib.console.shell import progress, run
+from stages.lib.core.artifacts import require
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.sections import Section
+from stages.lib.core.types import Json
+from stages.lib.records.shards import chunks, read_rows, shard_path
+from stages.lib.settings.sections import load
+from stages.lib.similarity.aggregates import against_references, by_prompt, counted, model_table, pair_table, spread
+from stages.lib.similarity.pair_scores import (
+    BATCH,
+    METRICS,
+    PAIRS,
+    REASONS,
+    Asked,
+    Scores,
+    processes_for,
+    score_all,
+    side_by_side,
+)
+from stages.lib.similarity.wordnet import fingerprint
 
 ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each group
 COLUMNS = ["conversation_hash", "turns.list.element.assistant"]

@@ -11,16 +11,16 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.lib.bootstrap import Bootstrap
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.markup import FEATURES, Parser
-from stages.lib.sections import PARAMS, Section, read_yaml
-from stages.lib.settings import load
-from stages.lib.shards import read_rows
-from stages.lib.shell import progress, run
-from stages.lib.sources import compared, require
-from stages.lib.styles import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
-from stages.lib.types import Json
+from stages.lib.console.shell import progress, run
+from stages.lib.core.artifacts import compared, require
+from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.sections import PARAMS, Section, read_yaml
+from stages.lib.core.types import Json
+from stages.lib.records.shards import read_rows
+from stages.lib.settings.sections import load
+from stages.lib.style.features import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
+from stages.lib.style.markup import FEATURES, Parser
 
 MOST_RESPONSES = 20_000  # of each DGM; the bootstrap holds a weight for each in each of its draws
 NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps

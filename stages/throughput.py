@@ -12,14 +12,14 @@ import pyarrow as pa
 from pydantic import Field
 from scipy.stats import spearmanr
 
-from stages.lib.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.hashing import keyed_hash
-from stages.lib.ledger import gpu_hours, money, summarize
-from stages.lib.sections import Section
-from stages.lib.settings import load
-from stages.lib.shards import read_table
-from stages.lib.shell import run
-from stages.lib.sources import require
+from stages.lib.console.shell import run
+from stages.lib.core.artifacts import require
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.sections import Section
+from stages.lib.generation.costs import gpu_hours, money, summarize
+from stages.lib.records.hashing import keyed_hash
+from stages.lib.records.shards import read_table
+from stages.lib.settings.sections import load
 
 
 class Throughput(Section):

@@ -13,7 +13,16 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from stages.lib.axolotl import (
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import run, say
+from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
+from stages.lib.core.process import call
+from stages.lib.core.sections import PARAMS, Section, read_yaml
+from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
+from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.records.shards import read_rows, read_table
+from stages.lib.settings.sections import load
+from stages.lib.training.axolotl import (
     WORDS,
     check_keys,
     collect,
@@ -23,21 +32,12 @@ from stages.lib.axolotl import (
     prepare_work,
     train_python,
 )
-from stages.lib.child import call
-from stages.lib.errors import UserError
-from stages.lib.examples import choose, special_tokens, without_controls
-from stages.lib.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
-from stages.lib.model import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
-from stages.lib.sections import PARAMS, Section, read_yaml
-from stages.lib.settings import load
-from stages.lib.shards import read_rows, read_table
-from stages.lib.shell import run, say
-from stages.lib.template import Template, load_tokenizer
-from stages.lib.training_screen import Screen
+from stages.lib.training.reference_encodings import choose, special_tokens, without_controls
+from stages.lib.training.screen import Screen
 
 MIXES = Path("data/mixes")
 WORK = Path(".dvc/tmp/rewild/train")  # one folder per run, gone when the run is trained
-PLUGIN = "stages.lib.axolotl_plugin.Plugin"
+PLUGIN = "stages.lib.training.axolotl_plugin.Plugin"
 FIXED = (
     *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
     *("trust_remote_code", "plugins"),

@@ -17,18 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from stages.lib.chats import chat, without_oldest
-from stages.lib.checks import compression, faults, is_cut, loop_chars, off_topic
-from stages.lib.files import SUMMARY, new_folder, sha256_file, write_json
-from stages.lib.hashing import chat_sha, keyed_hash
-from stages.lib.model import Model, load_model
-from stages.lib.responses import RESPONSE, UNANSWERED, Turn
-from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.sections import Section
-from stages.lib.settings import load
-from stages.lib.shards import read_rows, read_shard, write_rows
-from stages.lib.shell import progress, run, say
-from stages.lib.verdict_rows import VERDICT
+from stages.lib.console.shell import progress, run, say
+from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
+from stages.lib.core.sections import Section
+from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.models.catalogue import Model, load_model
+from stages.lib.records.chats import chat, without_oldest
+from stages.lib.records.hashing import chat_sha, keyed_hash
+from stages.lib.records.responses import RESPONSE, UNANSWERED, Turn
+from stages.lib.records.shards import read_rows, read_shard, write_rows
+from stages.lib.records.verdicts import VERDICT
+from stages.lib.settings.sections import load
+from stages.lib.validation.checks import compression, faults, is_cut, loop_chars, off_topic
 
 NUM_EXAMPLES = 3
 TEMPERATURES = (0.3, 1.2)  # App. F warns outside

@@ -29,7 +29,7 @@ import sys, torch
 from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from stages.lib.model import Model, save_model, weights_digest
+from stages.lib.models.catalogue import Model, save_model, weights_digest
 letters = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
 bytes_ = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
 bytes_.pre_tokenizer, bytes_.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()

@@ -5,10 +5,10 @@ import signal
 import time
 from pathlib import Path
 
-from stages.lib.echo_engine import EchoEngine
-from stages.lib.engine import Reply, Request
-from stages.lib.rules import Rules
-from stages.lib.settings import Runtime
+from stages.lib.engines.base import Reply, Request
+from stages.lib.engines.echo import EchoEngine
+from stages.lib.engines.request import Rules
+from stages.lib.settings.sections import Runtime
 
 
 class SlowEcho(EchoEngine):

@@ -25,10 +25,10 @@ IMPORTS = """
 import hashlib
 import json
 from pathlib import Path
-from stages.lib.model import Model, load_model, weights_digest
-from stages.lib.sections import PARAMS, read_yaml
-from stages.lib.files import new_folder, sha256_folder, write_json
-from stages.lib.shell import run
+from stages.lib.models.catalogue import Model, load_model, weights_digest
+from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.files import new_folder, sha256_folder, write_json
+from stages.lib.console.shell import run
 """
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TASK = """
@@ -106,7 +106,7 @@ def write_judge(root: Path) -> None:
 
 def write_model(root: Path, name: str, temperature: float = 0.7) -> None:
     """Write a catalogue entry and the weights that it pins."""
-    from stages.lib.model import weights_digest
+    from stages.lib.models.catalogue import weights_digest
 
     weights = root / "demo" / "models" / name
     weights.mkdir(parents=True)
@@ -216,7 +216,8 @@ def make_project(root: Path, num_prompts: int = 12, models: Sequence[str] = ("ri
     root.mkdir(parents=True)
     for name in ("dvc.yaml", "Makefile", ".gitignore", ".dvcignore", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
-    shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("stages", "commands"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name, code in FAKES.items():
         file = root / "stages" / f"{name}.py"
         head, _, _ = file.read_text().rpartition('\nif __name__ == "__main__":')

@@ -17,14 +17,14 @@ from stages.agreement import (
     summarize,
     tuned,
 )
-from stages.lib import beside
-from stages.lib.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.model import read_entry
-from stages.lib.paper import NINE, Column, Paper, published, read_paper
-from stages.lib.rounding import decimals
-from stages.lib.scores import Score, Scores, combine, difference, mean, read_scores
-from stages.lib.sections import parse, read_yaml
+from stages.lib.comparison import beside_paper as beside
+from stages.lib.comparison.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
+from stages.lib.comparison.paper import NINE, Column, Paper, published, read_paper
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import decimals
+from stages.lib.core.sections import parse, read_yaml
+from stages.lib.evaluation.scores import Score, Scores, combine, difference, mean, read_scores
+from stages.lib.models.catalogue import read_entry
 from stages.recipes import Run
 
 ROOT = Path(__file__).parent.parent

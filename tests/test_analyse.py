@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.analyse import analyse, main
-from stages.lib.analysis_page import NOT_HERE
-from stages.lib.analysis_place import default_out
-from stages.lib.errors import UserError
-from stages.lib.existing import FORMS, ROLES, name_columns, read_existing
-from stages.lib.files import read_json, sha256_file, sha256_folder
-from stages.lib.intake import Intake, ids_of, take_in
-from stages.lib.judgments import JUDGMENT
-from stages.lib.responses import RESPONSE
-from stages.lib.settings import load
-from stages.lib.shards import read_rows, read_table
+from commands.analyse.columns import FORMS, ROLES, name_columns, read_existing
+from commands.analyse.command import analyse, main
+from commands.analyse.folder import default_out
+from commands.analyse.intake import Intake, ids_of, take_in
+from commands.analyse.page import NOT_HERE
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import read_json, sha256_file, sha256_folder
+from stages.lib.records.judgments import JUDGMENT
+from stages.lib.records.responses import RESPONSE
+from stages.lib.records.shards import read_rows, read_table
+from stages.lib.settings.sections import load
 from stages.similarity import Similarity
 from tests.project import ROOT
 
@@ -341,7 +341,7 @@ class TestTheWhole:
         def absent() -> None:
             raise UserError("not there")
 
-        monkeypatch.setattr("stages.analyse.reader", absent)
+        monkeypatch.setattr("commands.analyse.command.reader", absent)
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
         assert "METEOR counts no synonyms" in capsys.readouterr().err
         assert read_json(tmp_path / "out/similarity/summary.json")["synonyms"] is False
@@ -451,7 +451,7 @@ class TestOut:
     def test_a_run_that_was_killed_is_run_again(self, tmp_path: Path) -> None:
         rows = [{"dgm": dgm, "id": n, "response": f"{DOG} {n}" * 30} for dgm in "abcdef" for n in range(400)]
         file = write(tmp_path / "x.parquet", rows)
-        command = [sys.executable, "-m", "stages.analyse", str(file), str(tmp_path / "out")]
+        command = [sys.executable, "-m", "commands.analyse", str(file), str(tmp_path / "out")]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
         while not (tmp_path / "out/responses").exists() and process.poll() is None:
@@ -466,7 +466,7 @@ class TestOut:
 
     def test_ctrl_c_is_one_line(self, tmp_path: Path) -> None:
         rows = [{"dgm": dgm, "id": n, "response": f"{DOG} {n}" * 30} for dgm in "abcdef" for n in range(400)]
-        command = [sys.executable, "-m", "stages.analyse", str(write(tmp_path / "x.parquet", rows)), "out"]
+        command = [sys.executable, "-m", "commands.analyse", str(write(tmp_path / "x.parquet", rows)), "out"]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
         while not Path("out/similarity.tmp").exists() and process.poll() is None:

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from stages.benchmarks import count, read_tasks, read_turns, texts_of
-from stages.lib.errors import UserError
-from stages.lib.sections import parse
-from stages.lib.shards import read_table
-from stages.lib.tasks import Evaluate
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import parse
+from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.records.shards import read_table
 from tests.evaluation import SETTINGS
 from tests.leaderboard import LOCAL, TASKS, write_files
 

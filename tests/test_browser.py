@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from stages.lib.browser import (
+from stages.lib.console.errors import UserError
+from stages.lib.report.browser import (
     Collection,
     Conversation,
     Turn,
@@ -22,8 +23,7 @@ from stages.lib.browser import (
     scored,
     write_browser,
 )
-from stages.lib.errors import UserError
-from stages.lib.page import render_markdown
+from stages.lib.report.page import render_markdown
 from tests.chromium import Visit, visit
 
 HOSTILE = """</script><script>window.pwned = 1</script><!-- <svg onload="window.pwned = 2">

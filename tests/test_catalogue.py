@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stages.lib.errors import UserError
-from stages.lib.model import Entry, Model, load_model
-from stages.lib.sampling import Sampling
-from stages.lib.sections import parse
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import parse
+from stages.lib.models.catalogue import Entry, Model, load_model
+from stages.lib.models.sampling import Sampling
 from stages.resolve import main, resolve
 from tests.hub import COMMIT, serve
 from tests.project import write_model

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.code import Code
-from stages.lib.errors import UserError
+from stages.lib.console.errors import UserError
+from stages.lib.core.code import Code
 
 FILES = {
     "stages/__init__.py": '"""The stages."""\n',

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import fetch
-from stages.lib.engine import Usage
-from stages.lib.errors import UserError
-from stages.lib.files import new_folder, sha256_folder
-from stages.lib.ledger import COST, charge, summarize
-from stages.lib.sections import parse
-from stages.lib.shards import read_table, write_table
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import new_folder, sha256_folder
+from stages.lib.core.sections import parse
+from stages.lib.engines.base import Usage
+from stages.lib.generation.costs import COST, charge, summarize
+from stages.lib.records.shards import read_table, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
 from stages.throughput import correlations, cost

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.lib.duplicates import BANDS, Duplicates, Near, sign, similarity
+from stages.lib.mixing.duplicates import BANDS, Duplicates, Near, sign, similarity
 
 WORDS = [f"word{number}" for number in range(104)]  # 100 pieces of 5 words
 TEXT = " ".join(WORDS)
@@ -92,7 +92,7 @@ def test_equal_bytes_that_are_due_to_chance_are_taken_off():
 
 
 def test_rows_that_share_a_bucket_are_all_looked_at(monkeypatch):
-    monkeypatch.setattr("stages.lib.duplicates.SHIFT", np.uint64(63))  # two buckets for all
+    monkeypatch.setattr("stages.lib.mixing.duplicates.SHIFT", np.uint64(63))  # two buckets for all
     texts = [" ".join(f"{number * word % 7919}" for word in range(1, 30)) for number in range(1, 101)]
     assert found_all(texts) == [None] * 100 + [str(number) for number in range(100)]
 

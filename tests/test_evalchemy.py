@@ -11,15 +11,16 @@ from pathlib import Path
 import openai
 import pytest
 
-from stages.lib import evalchemy, evalchemy_place
-from stages.lib.child import call
-from stages.lib.code import Code
-from stages.lib.downgrade import check_same, config_for_4, difference, downgrade, tokenizer_for_4
-from stages.lib.errors import UserError
-from stages.lib.evalchemy import Run, Stalled, Watch, check_tasks, evaluate
-from stages.lib.evalchemy_child import note_judge
-from stages.lib.evalchemy_place import COMMIT, Judge, Place, check_judge, find_judge, find_place
-from stages.lib.evalchemy_results import (
+from stages.lib.console.errors import UserError
+from stages.lib.console.shell import progress
+from stages.lib.core.code import Code
+from stages.lib.core.process import call
+from stages.lib.core.sections import parse
+from stages.lib.evaluation import evalchemy
+from stages.lib.evaluation import evalchemy_setup as evalchemy_place
+from stages.lib.evaluation.evalchemy import Run, Stalled, Watch, check_tasks, evaluate
+from stages.lib.evaluation.evalchemy_child import note_judge
+from stages.lib.evaluation.evalchemy_results import (
     ALPACA,
     ALPACA_DATA,
     MIX_DATA,
@@ -28,12 +29,12 @@ from stages.lib.evalchemy_results import (
     read_run,
     status_of,
 )
-from stages.lib.model import Model
-from stages.lib.results import measure
-from stages.lib.sections import parse
-from stages.lib.settings import Runtime
-from stages.lib.shell import progress
-from stages.lib.tasks import Evaluate
+from stages.lib.evaluation.evalchemy_setup import COMMIT, Judge, Place, check_judge, find_judge, find_place
+from stages.lib.evaluation.results import measure
+from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.evaluation.transformers4 import check_same, config_for_4, difference, downgrade, tokenizer_for_4
+from stages.lib.models.catalogue import Model
+from stages.lib.settings.sections import Runtime
 from tests import judge as stub
 
 ROOT = Path(__file__).parent.parent
@@ -559,7 +560,7 @@ def test_a_whole_run_has_as_many_verdicts_as_the_benchmark(task, verdicts):
 
 
 def test_a_change_of_this_code_evaluates_anew():
-    parts = {f"stages.lib.evalchemy{part}" for part in ("", "_child", "_place", "_results")}
+    parts = {f"stages.lib.evaluation.evalchemy{part}" for part in ("", "_child", "_place", "_results")}
     assert parts <= Code(ROOT).modules("stages.evaluate")
 
 
@@ -572,7 +573,7 @@ def run_of(folder, model=TUNED, **changes):
 
 def test_one_task_is_one_process_with_the_device_among_the_models_arguments(tmp_path):
     command = run_of(tmp_path).command("MTBench")
-    assert command[1:4] == ["-m", "stages.lib.evalchemy_child", "1"]
+    assert command[1:4] == ["-m", "stages.lib.evaluation.evalchemy_child", "1"]
     assert command[command.index("--tasks") + 1] == "MTBench"
     arguments = command[command.index("--model_args") + 1]
     assert arguments == "pretrained=models/rewild,dtype=float32,max_length=1280,device=cpu"

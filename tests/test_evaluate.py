@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.evaluate import environment, model_args, report
-from stages.lib import paper
-from stages.lib.errors import UserError
-from stages.lib.harness import check_metric
-from stages.lib.model import Model
-from stages.lib.results import (
+from stages.lib.comparison import paper
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import parse, read_yaml
+from stages.lib.evaluation.lm_eval_runner import check_metric
+from stages.lib.evaluation.results import (
     Unit,
     average,
     completeness,
@@ -27,9 +27,9 @@ from stages.lib.results import (
     said_of,
     summarize,
 )
-from stages.lib.sections import parse, read_yaml
-from stages.lib.settings import Runtime
-from stages.lib.tasks import Evaluate
+from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.models.catalogue import Model
+from stages.lib.settings.sections import Runtime
 from tests.evaluation import QUIZ, ROOT, SETTINGS, SUMS, make_evaluation, python, write_params
 
 TUNED = Model(

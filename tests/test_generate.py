@@ -12,18 +12,18 @@ import pyarrow as pa
 import pytest
 
 from stages.generate import write_responses
-from stages.lib.asking import to_row
-from stages.lib.chain import Chain, converse
-from stages.lib.chats import Message, chat
-from stages.lib.echo_engine import EchoEngine
-from stages.lib.engine import Reply, Request, Usage
-from stages.lib.hashing import chat_sha
-from stages.lib.ledger import charge
-from stages.lib.model import Model
-from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.sampling import ModelSampling, Sampling
-from stages.lib.store import SEGMENT, Store, still_holds
-from stages.lib.vllm_engine import VllmEngine, quantization_at_load
+from stages.lib.engines.base import Reply, Request, Usage
+from stages.lib.engines.echo import EchoEngine
+from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.vllm import VllmEngine, quantization_at_load
+from stages.lib.generation.cached import to_row
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.costs import charge
+from stages.lib.generation.store import SEGMENT, Store, still_holds
+from stages.lib.models.catalogue import Model
+from stages.lib.models.sampling import ModelSampling, Sampling
+from stages.lib.records.chats import Message, chat
+from stages.lib.records.hashing import chat_sha
 from tests.project import ROOT
 
 RULES = Rules(sampling=Sampling(temperature=0.7), max_tokens=100, window=400, seed=1)
@@ -195,7 +195,7 @@ def test_rows_are_read_in_the_order_asked_and_of_equals_the_oldest_is_taken(tmp_
 
 def test_a_second_run_of_a_dgm_says_that_it_waits_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from stages.lib.store import Store\n"
+        "import sys, time; from pathlib import Path; from stages.lib.generation.store import Store\n"
         "with Store(Path(sys.argv[1]), 'm').held(): print('mine', flush=True); time.sleep(60)"
     )
 

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import check
-from stages.lib.code import Code
+from stages.lib.core.code import Code
 from tests.hub import serve
 from tests.project import BIN, ROOT, Project, cached, ran, write_model
 
@@ -77,7 +77,7 @@ class TestTheRules:
 
     def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
-        files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - check.NO_STAGE
+        files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"check"}
         assert written == {f"data/checked/{name}.json" for name in (*files, "templates")}
         holders = {*check.SECTIONS} - {"runtime", "mix"}
         assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
@@ -86,19 +86,25 @@ class TestTheRules:
     def test_the_code_of_a_stage_is_one_digest_of_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
-        assert modules == {
-            "generate",
-            *(f"lib.{name}" for name in ("asking", "budget", "chain", "controls", "conversation", "echo_engine")),
-            *(f"lib.{name}" for name in ("engine", "factory", "forms", "hub", "imported", "keys", "ledger", "model")),
-            *(f"lib.{name}" for name in ("openai_engine", "rules", "shards", "store", "supervised", "tabular")),
-            *(f"lib.{name}" for name in ("template", "vllm_engine")),
+        rooms = {
+            "core": ("files", "sections"),
+            "records": ("chats", "hashing", "readers", "responses", "shards"),
+            "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling"),
+            "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
+            "generation": ("cached", "conversations", "costs", "imports", "reply_formats", "store"),
         }
-        assert "stages.lib.axolotl_plugin" in Code(ROOT).modules("stages.train")
+        assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}
+        assert "stages.lib.training.axolotl_plugin" in Code(ROOT).modules("stages.train")
+
+    @pytest.mark.parametrize("stage", ["generate", "train", "evaluate"])
+    def test_no_module_of_screen_or_page_is_in_the_digest_of_a_costly_stage(self, stage: str) -> None:
+        modules = Code(ROOT).modules(f"stages.{stage}")
+        assert not [name for name in modules if ".console." in name or ".report." in name or name.endswith(".screen")]
 
     def test_the_data_of_a_module_are_a_part_of_it(self) -> None:
-        names = {path.name for path in Code(ROOT).files("stages.report")}
-        assert {"report.html", "report.comparisons.html"} <= names
-        assert [path.name for path in Code(ROOT).files("stages.lib.paper")] == ["paper.py", "paper.yaml"]
+        names = {path.name for path in Code(ROOT).files("stages.lib.report.index")}
+        assert {"index.html", "index.comparisons.html"} <= names
+        assert [path.name for path in Code(ROOT).files("stages.lib.comparison.paper")] == ["paper.py", "paper.yaml"]
 
     def test_git_ignores_data_and_models_at_the_root_only(self) -> None:
         lines = (ROOT / ".gitignore").read_text().splitlines()
@@ -135,12 +141,12 @@ def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
 
 def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_decides(project: Project) -> None:
     project.edit(
-        "stages/lib/engine.py",
+        "stages/lib/engines/base.py",
         "from dataclasses import dataclass\n",
         "from dataclasses import dataclass  # a comment\n",
     )
     assert project.repro() == ["check"]
-    project.edit("stages/lib/echo_engine.py", 'description = "echo"', 'description = "echo 2"')
+    project.edit("stages/lib/engines/echo.py", 'description = "echo"', 'description = "echo 2"')
     output = project.run("dvc", "repro")
     assert {"generate@rich", "generate@plain", "answers@base"} <= set(ran(output))
     assert "12 conversations are in the store, 0 to generate" in output
@@ -276,10 +282,10 @@ def test_a_profile_there_and_back_is_restored_from_the_cache(project: Project) -
     shutil.move(project.root / "params.yaml", project.root / "profiles" / "second.yaml")
     project.run("git", "checkout", "params.yaml")
     project.commit()
-    project.run("python", "-m", "stages.lib.profile", "second")
+    project.run("python", "-m", "commands.profile", "second")
     assert {"generate@other", "mix@new", "train@new"} <= set(project.repro())
     assert not (project.root / "metrics" / "gate" / "rich.json").exists()
-    project.run("python", "-m", "stages.lib.profile", "demo")
+    project.run("python", "-m", "commands.profile", "demo")
     stages = project.repro()
     costly = ("generate", "validate", "mix", "train", "answers", "evaluate", "similarity", "styling")
     assert not [stage for stage in stages if stage.startswith(costly)]
@@ -289,7 +295,7 @@ def test_a_profile_there_and_back_is_restored_from_the_cache(project: Project) -
 def test_the_paper_profile_resolves_to_its_whole_graph(tmp_path: Path) -> None:
     clone = Project(tmp_path / "clone")
     Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(clone.root))
-    clone.run("python", "-m", "stages.lib.profile", "paper")
+    clone.run("python", "-m", "commands.profile", "paper")
     stages = clone.repro("--dry", "--force")
     params = clone.params()
     for name, ids in (("generate", params["dgms"]), ("train", params["mix"]["runs"]), ("evaluate", params["compare"])):
@@ -301,7 +307,7 @@ def test_a_profile_switch_refuses_to_lose_an_edit(project: Project) -> None:
     (project.root / "profiles").mkdir()
     shutil.copy(project.root / "params.yaml", project.root / "profiles" / "demo.yaml")
     project.edit("params.yaml", "size: 4", "size: 5")
-    output = project.run("python", "-m", "stages.lib.profile", "demo", code=1)
+    output = project.run("python", "-m", "commands.profile", "demo", code=1)
     assert "commit them" in output and "size: 5" in (project.root / "params.yaml").read_text()
 
 

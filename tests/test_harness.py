@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.harness import last_line
+from stages.lib.evaluation.lm_eval_runner import last_line
 from tests.evaluation import QUIZ, SUMS, environment, make_evaluation, python, write_params
 
 FAULTS = {

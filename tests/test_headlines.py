@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.lib.files import write_json
-from stages.lib.headlines import OWN, columns_of, headlines, plotted, to_csv
-from stages.lib.markup import FEATURES
+from stages.lib.core.files import write_json
+from stages.lib.report.headlines import OWN, columns_of, headlines, plotted, to_csv
+from stages.lib.style.markup import FEATURES
 from tests.project import ROOT, Project
 from tests.test_graph import ALL_OUTS, STAGES
 

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.generate import main
-from stages.lib.errors import UserError
-from stages.lib.files import read_json
-from stages.lib.forms import INSIDE
-from stages.lib.imported import Replies, import_responses, read_replies
-from stages.lib.model import Model, import_digest, save_model
-from stages.lib.prompts import PROMPT
-from stages.lib.shards import read_table
-from stages.lib.tabular import leaves
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import read_json
+from stages.lib.generation.imports import Replies, import_responses, read_replies
+from stages.lib.generation.reply_formats import INSIDE
+from stages.lib.models.catalogue import Model, import_digest, save_model
+from stages.lib.records.prompts import PROMPT
+from stages.lib.records.readers import leaves
+from stages.lib.records.shards import read_table
 from tests.hub import COMMIT, serve
 from tests.project import small_params
 

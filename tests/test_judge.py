@@ -13,17 +13,17 @@ import pyarrow as pa
 import pytest
 
 from stages.judge import score, to_judge, to_row
-from stages.lib.budget import Estimate, estimate
-from stages.lib.errors import UserError
-from stages.lib.files import sha256_folder, write_json
-from stages.lib.judge import Prompts, Verdict, check_prompts, read_score, standing
-from stages.lib.model import Model, save_model
-from stages.lib.questions import read_questions
-from stages.lib.rules import Rules
-from stages.lib.sampling import Sampling
-from stages.lib.settings import Server
-from stages.lib.shards import read_table, write_table
-from stages.lib.store import Store, read_segment
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import sha256_folder, write_json
+from stages.lib.engines.budget import Estimate, estimate
+from stages.lib.engines.request import Rules
+from stages.lib.generation.store import Store, read_segment
+from stages.lib.judging.judge import Prompts, Verdict, check_prompts, read_score, standing
+from stages.lib.judging.questions import read_questions
+from stages.lib.models.catalogue import Model, save_model
+from stages.lib.models.sampling import Sampling
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import Server
 from stages.pairwise import choose_pairs
 from stages.pairwise import to_judge as to_judge_pairs
 from stages.pairwise import to_row as to_row_of_pair
@@ -271,7 +271,7 @@ class TestTheStages:
     def test_pruning_what_no_response_uses_keeps_the_verdicts(self, judged: Project, server: FakeServer) -> None:
         judge(judged)
         asked = len(server.asked)
-        output = judged.run("python", "-m", "stages.store", "prune", "--unused", "base.verdicts")
+        output = judged.run("python", "-m", "commands.store", "prune", "--unused", "base.verdicts")
         assert "base.verdicts: a judge's verdicts are all kept" in output and "100 conversations kept" in output
         judge(judged)
         assert len(server.asked) == asked

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stages.lib import tasks
-from stages.lib.errors import UserError
-from stages.lib.model import Model, save_model, weights_digest
-from stages.lib.sections import parse
-from stages.lib.tasks import NEEDS_MATH, NEEDS_PUNKT, Evaluate, find_tasks
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import parse
+from stages.lib.evaluation import tasks
+from stages.lib.evaluation.tasks import NEEDS_MATH, NEEDS_PUNKT, Evaluate, find_tasks
+from stages.lib.models.catalogue import Model, save_model, weights_digest
 from tests.evaluation import ROOT, SETTINGS, python, write_params
 from tests.leaderboard import ANSWERED, ANSWERS, FILES, LOCAL, TASKS, ifeval, write_files
 
@@ -33,10 +33,10 @@ nltk.data.path.clear()
 nltk.download = lambda name: False  # as where there is no network
 
 from lm_eval.api.model import LM
-from stages.lib.harness import harness, open_tasks, run_task
-from stages.lib.settings import load
-from stages.lib.results import describe
-from stages.lib.tasks import Evaluate
+from stages.lib.evaluation.lm_eval_runner import harness, open_tasks, run_task
+from stages.lib.settings.sections import load
+from stages.lib.evaluation.results import describe
+from stages.lib.evaluation.tasks import Evaluate
 
 class Scripted(LM):
     def generate_until(self, requests):

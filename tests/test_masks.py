@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.lib.chats import CHAT, Message
-from stages.lib.errors import UserError
-from stages.lib.examples import choose, end_of_turn, example, special_tokens, without_controls
-from stages.lib.masks import UNTRAINED, Batch, Example, Prepared, count, find, marked, objection
-from stages.lib.template import Template
+from stages.lib.console.errors import UserError
+from stages.lib.models.chat_template import Template
+from stages.lib.records.chats import CHAT, Message
+from stages.lib.training.label_masks import UNTRAINED, Batch, Example, Prepared, count, find, marked, objection
+from stages.lib.training.reference_encodings import choose, end_of_turn, example, special_tokens, without_controls
 from tests.project import ROOT
 from tests.test_template import MODEL, byte_level
 

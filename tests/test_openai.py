@@ -17,21 +17,21 @@ from typing import Any
 import openai
 import pytest
 
-from stages.lib.asking import batches, to_row
-from stages.lib.chain import Chain, converse
-from stages.lib.chats import Message
-from stages.lib.errors import UserError
-from stages.lib.factory import make_engine
-from stages.lib.keys import key_for
-from stages.lib.ledger import summarize
-from stages.lib.model import Model, save_model
-from stages.lib.openai_engine import OpenAIEngine, is_too_long
-from stages.lib.rules import Rules, engine_of
-from stages.lib.sampling import Sampling
-from stages.lib.settings import Runtime, Server
-from stages.lib.store import Store, read_segment
-from stages.lib.template import Template, load_tokenizer
-from stages.lib.vllm_engine import ON_CPU
+from stages.lib.console.errors import UserError
+from stages.lib.engines.factory import make_engine
+from stages.lib.engines.openai import OpenAIEngine, is_too_long
+from stages.lib.engines.request import Rules, engine_of
+from stages.lib.engines.vllm import ON_CPU
+from stages.lib.generation.cached import batches, to_row
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.costs import summarize
+from stages.lib.generation.store import Store, read_segment
+from stages.lib.models.api_keys import key_for
+from stages.lib.models.catalogue import Model, save_model
+from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.models.sampling import Sampling
+from stages.lib.records.chats import Message
+from stages.lib.settings.sections import Runtime, Server
 from tests.project import ROOT, make_project
 from tests.server import FakeServer
 
@@ -379,7 +379,7 @@ class TestBudget:
 def test_the_ledger_has_the_tokens_and_no_hardware(server: FakeServer) -> None:
     import pyarrow as pa
 
-    from stages.lib.ledger import COST
+    from stages.lib.generation.costs import COST
 
     with connect(server) as engine:
         chains = converse(engine, [Chain("a", ["Hi?"])], RULES, 8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.lib.overlap import COMMON, Overlap, words
+from stages.lib.mixing.contamination import COMMON, Overlap, words
 
 QUESTION = "A farmer sells nine brown hens at a fair and buys two old goats with half of the money."  # 19 words
 FIRST_12 = "A farmer sells nine brown hens at a fair and buys two"

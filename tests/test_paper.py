@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.beside import beside
-from stages.lib.errors import UserError
-from stages.lib.paper import NINE, SEVEN, average, misfits, published, read_paper
-from stages.lib.results import measure
-from stages.lib.sections import read_yaml
+from stages.lib.comparison.beside_paper import beside
+from stages.lib.comparison.paper import NINE, SEVEN, average, misfits, published, read_paper
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import read_yaml
+from stages.lib.evaluation.results import measure
 
 ROOT = Path(__file__).parent.parent
 PROFILE = read_yaml(ROOT / "profiles/paper.yaml")

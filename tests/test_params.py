@@ -10,10 +10,10 @@ from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from stages.check import check_params
-from stages.lib.errors import UserError
-from stages.lib.model import CATALOGUE, read_entry, read_template
-from stages.lib.sections import Section, parse
-from stages.lib.settings import load
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import Section, parse
+from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
+from stages.lib.settings.sections import load
 from tests.project import ROOT, small_params, write_judge, write_model
 
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -153,7 +153,7 @@ def test_an_unknown_model_names_the_known_ones(checkout: Path) -> None:
     ],
 )
 def test_a_wrong_catalogue_entry_is_refused(entry: dict[str, Any], message: str) -> None:
-    from stages.lib.model import Entry
+    from stages.lib.models.catalogue import Entry
 
     with pytest.raises(UserError, match=message):
         parse(Entry, entry, "x")

@@ -9,24 +9,24 @@ import pyarrow as pa
 import pytest
 from pytest import approx
 
+from commands.pilot import forecast
+from commands.pilot.command import Job, Settings, count_turns, gate_says, judge, on_disk, pace_of, predict, warnings
+from commands.pilot.forecast import Sampled, num_grown, total
+from commands.pilot.quality import Quality, distinct
+from commands.pilot.screen import Piloted, block, compare, forecast_lines
+from commands.pilot.throughput_sample import Pace, Span, busy_part
 from stages.gate import Gate
 from stages.generate import read_prompts
-from stages.lib import forecast
-from stages.lib.forecast import Sampled, num_grown, total
-from stages.lib.ledger import gpu_hours, money
-from stages.lib.model import load_model
-from stages.lib.pace import Pace, Span, busy_part
-from stages.lib.pilot_screen import Piloted, block, compare, forecast_lines
-from stages.lib.quality import Quality, distinct
-from stages.lib.responses import Turn
-from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.sections import PARAMS
-from stages.lib.settings import Runtime, load
-from stages.lib.shards import write_table
-from stages.lib.store import SEGMENT, Store
-from stages.lib.text import visible
-from stages.lib.words import between, columns, count, duration, size
-from stages.pilot import Job, Settings, count_turns, gate_says, judge, on_disk, pace_of, predict, warnings
+from stages.lib.console.formats import between, columns, count, duration, size
+from stages.lib.core.sections import PARAMS
+from stages.lib.core.text import visible
+from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.generation.costs import gpu_hours, money
+from stages.lib.generation.store import SEGMENT, Store
+from stages.lib.models.catalogue import load_model
+from stages.lib.records.responses import Turn
+from stages.lib.records.shards import write_table
+from stages.lib.settings.sections import Runtime, load
 from stages.validate import Tally, Validate
 from tests.project import ROOT, Project, make_project
 from tests.test_generate import MODEL, RULES, stored_row
@@ -286,24 +286,24 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_a_fresh_clone_is_piloted_and_nothing_is_asked_or_paid_twice(fresh: Project) -> None:
-    first = fresh.run("python", "-m", "stages.pilot", "--conversations", "5", code=1)
+    first = fresh.run("python", "-m", "commands.pilot", "--conversations", "5", code=1)
     assert "rich: 0 conversations are in the store, 5 to generate" in first
     assert "to do     7 of 12 conversations; the others are in the store" in first
     assert "gpt: GPT\n  imported: its replies exist already" in first
     assert "broken: no pilot:" in first and first.rstrip().endswith("no pilot of broken; the lines above say why")
     assert not (fresh.root / "data" / "responses").exists() and not (fresh.root / "data" / "pilot").exists()
-    again = fresh.run("python", "-m", "stages.pilot", "rich", "--conversations", "5")
+    again = fresh.run("python", "-m", "commands.pilot", "rich", "--conversations", "5")
     assert "rich: 5 conversations are in the store, 0 to generate" in again
     assert "plain" not in again
     assert "at least 50% of 5 requests were under way" in again  # as the first time: a note in the store says it
     made = fresh.run("dvc", "repro", "generate@rich")
     assert "rich: 5 conversations are in the store, 7 to generate" in made
-    whole = fresh.run("python", "-m", "stages.pilot", "rich")
+    whole = fresh.run("python", "-m", "commands.pilot", "rich")
     assert "to do     nothing: the store holds all 12 conversations" in whole
 
 
 def test_the_pilot_answers_as_generate_does(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh.run("python", "-m", "stages.pilot", "plain", "-n", "5")
+    fresh.run("python", "-m", "commands.pilot", "plain", "-n", "5")
     monkeypatch.chdir(fresh.root)
     generate = load("generate", Generate)
     model = load_model("plain")
@@ -314,5 +314,5 @@ def test_the_pilot_answers_as_generate_does(fresh: Project, monkeypatch: pytest.
 
 
 def test_an_unknown_dgm_is_one_plain_line(fresh: Project) -> None:
-    said = fresh.run("python", "-m", "stages.pilot", "nosuch", code=1)
+    said = fresh.run("python", "-m", "commands.pilot", "nosuch", code=1)
     assert said == "pilot: 'nosuch' is not in dgms of params.yaml, which has: rich, broken, gpt, plain\n"

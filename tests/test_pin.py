@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.model import CATALOGUE, import_digest, read_entry, weights_digest
-from stages.pin import replace_revision
+from commands.pin import replace_revision
+from stages.lib.models.catalogue import CATALOGUE, import_digest, read_entry, weights_digest
 from tests.hub import COMMIT, serve
 from tests.project import ROOT, write_model
 
@@ -44,7 +44,7 @@ def test_one_repository_that_fails_does_not_stop_the_others(tmp_path: Path, monk
     shutil.copytree(ROOT / CATALOGUE, tmp_path / "dgms")
     asked = ["gemma-2-9b-it", "athene-70b", "gpt"]
     with serve({"models/google/gemma-2-9b-it": {}}) as hub:
-        said = hub.run(tmp_path, "stages.pin", *asked, code=1)
+        said = hub.run(tmp_path, "commands.pin", *asked, code=1)
     assert f"gemma-2-9b-it: main -> {COMMIT}" in said
     assert "athene-70b: not pinned: Nexusflow/Athene-70B: the hub did not say which commit 'main' is" in said
     assert "gpt: has nothing to pin" in said
@@ -63,7 +63,7 @@ def test_what_is_pinned_is_not_asked_for_and_a_set_of_the_hub_is_a_dataset(tmp_p
     (tmp_path / "dgms" / "pinned.yaml").write_text(pinned)
     (tmp_path / "dgms" / "set.yaml").write_text("name: N\nimport: hub:lab/set\n")
     with serve({"datasets/lab/set": {}}) as hub:
-        hub.run(tmp_path, "stages.pin")
+        hub.run(tmp_path, "commands.pin")
         assert [path for path in hub.asked if "a/b" in path] == []
     assert (tmp_path / "dgms" / "pinned.yaml").read_text() == pinned
     assert (tmp_path / "dgms" / "set.yaml").read_text() == f"name: N\nimport: hub:lab/set\nrevision: {COMMIT}\n"
@@ -78,7 +78,7 @@ def test_local_weights_and_replies_get_their_digest(tmp_path: Path, monkeypatch:
     (tmp_path / "dgms" / "replies.yaml").write_text("name: N\nimport: x.jsonl\n")
     (tmp_path / "dgms" / "gone.yaml").write_text("name: N\nimport: y.jsonl\n")
     with serve({}) as hub:
-        said = hub.run(tmp_path, "stages.pin", code=1)
+        said = hub.run(tmp_path, "commands.pin", code=1)
     monkeypatch.chdir(tmp_path)
     assert read_entry("rich").revision == weights_digest(tmp_path / "demo" / "models" / "rich")
     assert read_entry("replies").revision == import_digest(tmp_path / "x.jsonl")
@@ -90,7 +90,7 @@ def test_without_a_network_it_says_so_and_leaves_the_file(tmp_path: Path) -> Non
     shutil.copy(ROOT / "dgms" / "athene-70b.yaml", tmp_path / "dgms")
     with serve({}) as hub:
         pass
-    said = hub.run(tmp_path, "stages.pin", code=1)
+    said = hub.run(tmp_path, "commands.pin", code=1)
     assert "athene-70b: not pinned: Nexusflow/Athene-70B: the hub did not say which commit 'main' is" in said
     assert "a commit as `revision` works offline" in said and "Traceback" not in said
     assert (tmp_path / "dgms" / "athene-70b.yaml").read_text() == (ROOT / "dgms" / "athene-70b.yaml").read_text()

@@ -11,14 +11,14 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import binomtest, bootstrap, false_discovery_control
 
-from stages.lib.bootstrap import Bootstrap
-from stages.lib.equal_length import rate_at_equal_length
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.judgments import JUDGMENT
-from stages.lib.negation import terms
-from stages.lib.pairings import PAIRING
-from stages.lib.preference import (
+from stages.lib.console.errors import UserError
+from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.sections import parse
+from stages.lib.judging.length_control import rate_at_equal_length
+from stages.lib.judging.negation import terms
+from stages.lib.judging.pairwise import all_orders, order_effects, position, read_verdicts
+from stages.lib.judging.preference import (
     adjusted,
     by_score,
     extra_chars,
@@ -30,10 +30,10 @@ from stages.lib.preference import (
     side_by_side,
     sign_test,
 )
-from stages.lib.sections import parse
-from stages.lib.shards import read_table, write_table
-from stages.lib.verdicts import all_orders, order_effects, position, read_verdicts
-from stages.lib.wordcounts import by_model, by_winner, exact_tests, presence, sampled_winners
+from stages.lib.judging.word_tests import by_model, by_winner, exact_tests, presence, sampled_winners
+from stages.lib.records.judgments import JUDGMENT
+from stages.lib.records.pairings import PAIRING
+from stages.lib.records.shards import read_table, write_table
 from stages.preference import Preference, main, measure
 
 SETTINGS = parse(Preference, {"seed": 1, "resamples": 200, "min_judgments": 1, "num_words": 5}, "preference")

@@ -18,22 +18,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.generate import answer, write_responses
-from stages.lib.chain import Chain, converse
-from stages.lib.chats import Message
-from stages.lib.echo_engine import EchoEngine
-from stages.lib.engine import Reply, Request, fit
-from stages.lib.errors import UserError
-from stages.lib.factory import make_engine
-from stages.lib.files import SUMMARY, read_json
-from stages.lib.ledger import summarize
-from stages.lib.model import Model
-from stages.lib.rules import Generate, Rules, identity, to_rules
-from stages.lib.sampling import ModelSampling, Sampling
-from stages.lib.settings import Runtime
-from stages.lib.shards import read_rows
-from stages.lib.store import Store
-from stages.lib.template import Template
-from stages.lib.vllm_engine import VllmEngine
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import SUMMARY, read_json
+from stages.lib.engines.base import Reply, Request, fit
+from stages.lib.engines.echo import EchoEngine
+from stages.lib.engines.factory import make_engine
+from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.vllm import VllmEngine
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.costs import summarize
+from stages.lib.generation.store import Store
+from stages.lib.models.catalogue import Model
+from stages.lib.models.chat_template import Template
+from stages.lib.models.sampling import ModelSampling, Sampling
+from stages.lib.records.chats import Message
+from stages.lib.records.shards import read_rows
+from stages.lib.settings.sections import Runtime
 from stages.prompts import Prompts, read_source, select
 from stages.validate import Validate, verdict
 from tests.project import ROOT, conversation, small_params

@@ -13,27 +13,28 @@ import pytest
 from playwright.sync_api import Browser
 
 from stages.agreement import make_tables
-from stages.lib.answer_rows import ANSWER
-from stages.lib.benchmark_table import score
-from stages.lib.charts import intervals, sizes, spider
-from stages.lib.comparisons import Tuned
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.inputs import Inputs
-from stages.lib.judgments import JUDGMENT
-from stages.lib.likest import square
-from stages.lib.markup import FEATURES
-from stages.lib.page import render_markdown
-from stages.lib.pairings import PAIRING
-from stages.lib.pictures import in_spider, seen_on_spider, telling
-from stages.lib.replies import examples
-from stages.lib.responses import RESPONSE
-from stages.lib.rounding import decimals
-from stages.lib.shards import write_table
-from stages.lib.shown import shortages
-from stages.lib.styles import Counted
-from stages.lib.verdict_rows import VERDICT
+from stages.lib.comparison.comparisons import Tuned
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import decimals
+from stages.lib.records.answers import ANSWER
+from stages.lib.records.judgments import JUDGMENT
+from stages.lib.records.pairings import PAIRING
+from stages.lib.records.responses import RESPONSE
+from stages.lib.records.shards import write_table
+from stages.lib.records.verdicts import VERDICT
+from stages.lib.report.benchmark_table import score
+from stages.lib.report.clustering import square
+from stages.lib.report.examples import examples
+from stages.lib.report.index import write_report
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.page import render_markdown
+from stages.lib.report.section_charts import in_spider, seen_on_spider, telling
+from stages.lib.report.sections import shortages
+from stages.lib.report.svg import intervals, sizes, spider
+from stages.lib.style.features import Counted
+from stages.lib.style.markup import FEATURES
 from stages.preference import Preference, measure
-from stages.report import main, write_report
+from stages.report import main
 from stages.styling import Styling
 from stages.styling import measure as measure_style
 from tests.chromium import visit

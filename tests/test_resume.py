@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.files import sha256_folder
-from stages.lib.shards import read_rows, read_shard
-from stages.lib.store import Store, read_segment
+from stages.lib.core.files import sha256_folder
+from stages.lib.generation.store import Store, read_segment
+from stages.lib.records.shards import read_rows, read_shard
 from tests.project import BIN, ROOT, Project, make_project, write_demo
 
 NUM_PROMPTS = 600
@@ -111,7 +111,7 @@ def test_raising_the_limit_regenerates_exactly_what_the_old_one_cut(project: Pro
 
 def test_a_clone_refills_its_store_from_pulled_responses_and_pays_only_for_new_prompts(project: Project) -> None:
     shutil.rmtree(project.root / ".dvc" / "store")
-    project.run("python", "-m", "stages.store", "add", "rich")
+    project.run("python", "-m", "commands.store", "add", "rich")
     replace_prompts(project, 660)
     assert generate(project) == (NUM_PROMPTS, 60)
 
@@ -194,11 +194,11 @@ NOTED_STAGE = """
 from functools import partial
 from pathlib import Path
 from stages.generate import answer, write_responses
-from stages.lib.model import load_model
-from stages.lib.settings import load
-from stages.lib.rules import Generate, to_rules
-from stages.lib.store import Store, store_folder
-from stages.lib.supervised import Supervised
+from stages.lib.models.catalogue import load_model
+from stages.lib.settings.sections import load
+from stages.lib.engines.request import Generate, to_rules
+from stages.lib.generation.store import Store, store_folder
+from stages.lib.engines.supervisor import Supervised
 from tests.faulty import Noted
 
 def start(_name, model, rules, runtime):

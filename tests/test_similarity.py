@@ -13,18 +13,18 @@ import pytest
 from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
-from stages.lib import likeness
-from stages.lib.consensus import by_prompt, draw, moments
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.likeness import Asked, processes_for, score_all
-from stages.lib.meteor import meteor, no_synonyms, words
-from stages.lib.meteor import score as meteor_formula
-from stages.lib.responses import RESPONSE
-from stages.lib.rouge import rouge, tokens
-from stages.lib.sections import parse
-from stages.lib.shards import read_table, write_table
-from stages.lib.wordnet import fingerprint, reader, synonyms
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.sections import parse
+from stages.lib.records.responses import RESPONSE
+from stages.lib.records.shards import read_table, write_table
+from stages.lib.similarity import pair_scores as likeness
+from stages.lib.similarity.aggregates import by_prompt, draw, moments
+from stages.lib.similarity.meteor import meteor, no_synonyms, words
+from stages.lib.similarity.meteor import score as meteor_formula
+from stages.lib.similarity.pair_scores import Asked, processes_for, score_all
+from stages.lib.similarity.rouge import rouge, tokens
+from stages.lib.similarity.wordnet import fingerprint, reader, synonyms
 from stages.similarity import Similarity, main, write
 
 SETTINGS = parse(

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from commands.store import main
 from stages.generate import Failures, write_responses
-from stages.lib.errors import UserError
-from stages.lib.store import SEGMENT, Store
-from stages.store import main
+from stages.lib.console.errors import UserError
+from stages.lib.generation.store import SEGMENT, Store
 from tests.test_generate import MODEL, RULES, stored_row
 
 

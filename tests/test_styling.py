@@ -10,17 +10,22 @@ import pytest
 from markdown_it import MarkdownIt
 from scipy.stats import bootstrap
 
-from stages.lib.answer_rows import ANSWER
-from stages.lib.bootstrap import Bootstrap
-from stages.lib.errors import UserError
-from stages.lib.files import read_json, sha256_folder, write_json
-from stages.lib.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
-from stages.lib.proportions import compare_inheritance, frequencies, inherited, proportional_frequency
-from stages.lib.responses import RESPONSE
-from stages.lib.rounding import significant
-from stages.lib.sections import parse
-from stages.lib.shards import write_table
-from stages.lib.styles import Counted, count_answers, side_by_side
+from stages.lib.console.errors import UserError
+from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import significant
+from stages.lib.core.sections import parse
+from stages.lib.records.answers import ANSWER
+from stages.lib.records.responses import RESPONSE
+from stages.lib.records.shards import write_table
+from stages.lib.style.features import Counted, count_answers, side_by_side
+from stages.lib.style.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
+from stages.lib.style.proportional_frequency import (
+    compare_inheritance,
+    frequencies,
+    inherited,
+    proportional_frequency,
+)
 from stages.styling import Styling, main, measure, summarize
 
 SETTINGS = Styling(parser="commonmark", num_responses=10, seed=1, resamples=500)

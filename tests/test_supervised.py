@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.chain import Chain, converse
-from stages.lib.echo_engine import EchoEngine
-from stages.lib.engine import Engine
-from stages.lib.errors import UserError
-from stages.lib.model import Model
-from stages.lib.rules import Rules
-from stages.lib.sampling import Sampling
-from stages.lib.settings import Runtime
-from stages.lib.supervised import Supervised
-from stages.lib.vllm_engine import VllmEngine
+from stages.lib.console.errors import UserError
+from stages.lib.engines.base import Engine
+from stages.lib.engines.echo import EchoEngine
+from stages.lib.engines.request import Rules
+from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.vllm import VllmEngine
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.models.catalogue import Model
+from stages.lib.models.sampling import Sampling
+from stages.lib.settings.sections import Runtime
 from tests.faulty import Hungry, Picky, Poisoned, SlowEcho, Stillborn, Unlucky
 from tests.project import ROOT
 from tests.test_generate import RULES
@@ -180,7 +180,7 @@ def test_one_that_has_run_before_is_given_more_tries_to_start(tmp_path: Path) ->
 def test_when_the_stage_is_killed_its_engine_ends_too(tmp_path: Path) -> None:
     script = (
         "import sys, time; from functools import partial\n"
-        "from stages.lib.settings import Runtime; from stages.lib.supervised import Supervised\n"
+        "from stages.lib.settings.sections import Runtime; from stages.lib.engines.supervisor import Supervised\n"
         "from tests.faulty import SlowEcho; from tests.test_generate import RULES\n"
         "if __name__ == '__main__':\n"
         "    print(Supervised(partial(SlowEcho, RULES), Runtime(), 'm').pid, flush=True); time.sleep(60)"

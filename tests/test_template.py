@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from stages.lib.chats import Message
-from stages.lib.controls import THINKING, Controls
-from stages.lib.errors import UserError
-from stages.lib.model import Model
-from stages.lib.rules import Rules
-from stages.lib.sampling import Sampling
-from stages.lib.settings import Runtime
-from stages.lib.supervised import Supervised
-from stages.lib.template import Template, load_tokenizer
-from stages.lib.vllm_engine import VllmEngine
+from stages.lib.console.errors import UserError
+from stages.lib.engines.request import Rules
+from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.vllm import VllmEngine
+from stages.lib.models.catalogue import Model
+from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.models.control_tokens import THINKING, Controls
+from stages.lib.models.sampling import Sampling
+from stages.lib.records.chats import Message
+from stages.lib.settings.sections import Runtime
 from tests.project import ROOT
 
 MODEL = Model(id="m", name="M", location="x", kind="local", commit="c", parameters_billions=1.0, context_window=400)

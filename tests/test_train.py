@@ -16,16 +16,16 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from stages import train
-from stages.lib import axolotl
-from stages.lib.chats import CHAT
-from stages.lib.errors import UserError
-from stages.lib.examples import end_of_turn, example, special_tokens
-from stages.lib.files import read_json, sha256_file, write_json
-from stages.lib.model import Model, save_model, weights_digest
-from stages.lib.sections import parse
-from stages.lib.shards import write_table
-from stages.lib.template import Template, end_of_turn_ids, load_tokenizer
-from stages.lib.training_screen import LIVE, Screen
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import read_json, sha256_file, write_json
+from stages.lib.core.sections import parse
+from stages.lib.models.catalogue import Model, save_model, weights_digest
+from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer
+from stages.lib.records.chats import CHAT
+from stages.lib.records.shards import write_table
+from stages.lib.training import axolotl
+from stages.lib.training.reference_encodings import end_of_turn, example, special_tokens
+from stages.lib.training.screen import LIVE, Screen
 from tests.project import BIN, small_params, write_judge, write_model
 from tests.test_masks import CHAT_OF_TWO, CHATML, llama_base, qwen_base
 from tests.test_template import MAKE
@@ -259,7 +259,7 @@ def dtypes(file):
 
 def test_a_user_sees_what_is_trained_where_the_curve_is_and_a_bar(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stages.lib.training_screen.time.monotonic", iter([100.0, 102.0]).__next__)
+    monkeypatch.setattr("stages.lib.training.screen.time.monotonic", iter([100.0, 102.0]).__next__)
     screen = Screen("rewild", tmp_path)
     screen.look()
     assert capsys.readouterr().err == ""
@@ -547,7 +547,7 @@ MASKED = """
 import json, sys
 import numpy as np
 from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter, ChatTemplateStrategy
-from stages.lib.masks import misfit
+from stages.lib.training.label_masks import misfit
 from transformers import AutoTokenizer
 for folder in sys.argv[1:]:
     asked = json.load(open(folder + "/asked.json"))

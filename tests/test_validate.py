@@ -13,21 +13,21 @@ import pytest
 from stages import validate
 from stages.gate import Gate, count, refuse
 from stages.generate import write_responses
-from stages.lib.asking import to_row
-from stages.lib.chain import Chain, converse
-from stages.lib.chats import chat
-from stages.lib.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
-from stages.lib.echo_engine import EchoEngine
-from stages.lib.engine import Usage
-from stages.lib.files import read_json, sha256_file
-from stages.lib.hashing import chat_sha
-from stages.lib.imported import import_responses
-from stages.lib.ledger import charge
-from stages.lib.model import Model
-from stages.lib.prompts import PROMPT
-from stages.lib.rules import Rules, identity
-from stages.lib.shards import read_rows, read_shard, write_rows, write_table
-from stages.lib.store import SEGMENT
+from stages.lib.core.files import read_json, sha256_file
+from stages.lib.engines.base import Usage
+from stages.lib.engines.echo import EchoEngine
+from stages.lib.engines.request import Rules, identity
+from stages.lib.generation.cached import to_row
+from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.costs import charge
+from stages.lib.generation.imports import import_responses
+from stages.lib.generation.store import SEGMENT
+from stages.lib.models.catalogue import Model
+from stages.lib.records.chats import chat
+from stages.lib.records.hashing import chat_sha
+from stages.lib.records.prompts import PROMPT
+from stages.lib.records.shards import read_rows, read_shard, write_rows, write_table
+from stages.lib.validation.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
 from stages.validate import NEED_A_REQUEST, NEED_THE_PROMPT, NEED_THE_USER, Prompts, Validate, verdict
 from tests.test_generate import MODEL, RULES, stored_row
 

@@ -1,0 +1,1 @@
+"""What is not a stage of dvc.yaml: commands that `make` starts."""

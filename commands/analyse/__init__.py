@@ -1,0 +1,1 @@
+"""`make analyse`: compare responses that exist already, without the pipeline."""

@@ -1,0 +1,45 @@
+"""The thin shell around every stage: its command line, its errors, its progress bar."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from stages.lib.console.errors import UserError
+
+T = TypeVar("T")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call a stage's main with the words of the command line."""
+    module = inspect.getmodule(main)
+    program = module.__spec__.name if module and module.__spec__ else "stages"
+    names = list(inspect.signature(main).parameters)
+    if len(sys.argv) - 1 != len(names):
+        sys.exit(f"usage: python -m {program} {' '.join(f'<{name}>' for name in names)}".rstrip())
+    with plainly(program.rpartition(".")[2]):
+        main(*sys.argv[1:])
+
+
+@contextmanager
+def plainly(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
+    """Turn a UserError or an interruption into one line and exit code 1; `after` says what holds after the latter."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"{command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{command}: interrupted; {after}")
+
+
+def say(message: str) -> None:
+    """Tell the user something in one line."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None) -> "tqdm[T]":
+    """A progress bar with rate and time left."""
+    return tqdm(items, desc=desc, unit=" " + unit, total=total, dynamic_ncols=True, mininterval=1.0)

@@ -1,0 +1,48 @@
+"""An engine without weights, for tests: it repeats the last message."""
+
+import hashlib
+
+from stages.lib.engines.base import Reply, Request, Usage, fit, overflow
+from stages.lib.engines.request import Rules
+from stages.lib.records.chats import Message
+from stages.lib.settings.sections import Runtime
+
+
+class EchoEngine:
+    """Says the last message back, after a word that depends on the seed: instant, exact, no weights."""
+
+    description = "echo"
+
+    def __init__(self, rules: Rules, _runtime: Runtime | None = None) -> None:
+        self.rules = rules
+        self._ended: list[tuple[str, Reply]] = []
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """One token per UTF-8 byte of the chat."""
+        text = "".join(f"<{message['role']}>{message['content']}" for message in messages)
+        return list(text.encode("utf-8", "surrogatepass"))
+
+    def submit(self, key: str, request: Request) -> None:
+        """Reply at once, at most max_tokens bytes."""
+        fitted = fit(self, request.messages, self.rules)
+        if fitted.room < 1:
+            self._ended.append((key, overflow(fitted)))
+            return
+        word = hashlib.blake2b(f"{request.seed} {self.rules.sampling}".encode(), digest_size=4).hexdigest()
+        reply = f"**{word}** {request.messages[-1]['content']}".encode("utf-8", "surrogatepass")
+        reason = "stop" if len(reply) < fitted.room else "length"
+        text = reply[: fitted.room].decode("utf-8", "ignore")
+        said = Reply(text, reason, len(fitted.ids), min(len(reply) + 1, fitted.room), 0, fitted.trimmed_turns)
+        self._ended.append((key, said))
+
+    def step(self) -> list[tuple[str, Reply]]:
+        """Everything that was submitted since the last step."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def usage(self) -> Usage:
+        """Nothing."""
+        return Usage()
+
+    def close(self) -> None:
+        """Nothing to end."""

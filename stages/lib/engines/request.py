@@ -1,0 +1,91 @@
+"""How a model is asked, and the name of the conversation that this leads to."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from stages.lib.core.sections import Section
+from stages.lib.models.catalogue import Model
+from stages.lib.models.sampling import Sampling
+
+EngineName = Literal["vllm", "echo"]
+History = Literal["own", "reference"]
+Trim = Literal["never", "oldest"]
+
+
+class Asking(Section):
+    """What every stage that asks a model has in its section."""
+
+    engine: EngineName
+    max_tokens: int = Field(gt=0)  # per reply
+    seed: int
+    sampling: Sampling
+
+
+class Generate(Asking):
+    """The section `generate`, which `validate` reads too."""
+
+    history: History
+    trim: Trim
+    max_failed_share: float = Field(ge=0, le=1)  # of conversations; above it the stage fails
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a model is asked; the same for all of its conversations."""
+
+    sampling: Sampling
+    max_tokens: int  # per reply
+    window: int  # tokens of prompt and reply together
+    seed: int
+    history: History = "own"
+    trim: Trim = "never"  # oldest: leave out the oldest turns of a chat until a whole reply has room
+    system_prompt: str = ""
+    stop: tuple[str, ...] = ()  # strings that end a reply
+    thinking: Literal["keep", "strip"] = "keep"
+
+
+def to_rules(model: Model, generate: Generate) -> Rules:
+    """How a DGM is asked: the profile's sampling, over it the model's own."""
+    own = model.sampling.model_dump(exclude_none=True)
+    sampling = Sampling(**{**generate.sampling.model_dump(), **own})
+    return replace(plain_rules(model, generate), sampling=sampling, history=generate.history, trim=generate.trim)
+
+
+def plain_rules(model: Model, asking: Asking) -> Rules:
+    """How any model is asked when all are to be compared: with the same sampling."""
+    return Rules(
+        sampling=asking.sampling,
+        max_tokens=asking.max_tokens,
+        window=model.context_window,
+        seed=asking.seed,
+        system_prompt=model.system_prompt,
+        stop=tuple(model.stop),
+        thinking=model.thinking,
+    )
+
+
+def engine_of(model: Model, asked: str) -> str:
+    """The engine that answers for a model: where a server has it, that is not for the params to choose."""
+    return "openai" if model.kind == "server" else asked
+
+
+def identity(prompt: dict[str, Any], model: Model, rules: Rules, engine: str) -> str:
+    """Name a finished conversation by all that decides its text: 32 hex digits.
+
+    The reply limit and the window are not in it: the store compares them with what each reply took (unless they
+    decide which turns are left out). The engine's version is not in it either: an upgrade regenerates nothing. Nor is
+    a position or a file name.
+    """
+    said = [[turn["user"], turn["reference"] if rules.history == "reference" else ""] for turn in prompt["turns"]]
+    decides = [
+        prompt["conversation_hash"],
+        said,
+        [model.commit, model.served_name, model.quantization, model.dtype, model.chat_template, engine],
+        [rules.system_prompt, rules.stop, rules.thinking, rules.history, rules.sampling.model_dump(), rules.seed],
+        [rules.max_tokens, rules.window] if rules.trim == "oldest" else [],
+    ]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]

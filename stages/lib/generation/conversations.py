@@ -1,0 +1,83 @@
+"""Conversations as chains on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from stages.lib.engines.base import Engine, Reply, Request
+from stages.lib.engines.request import Rules
+from stages.lib.records.chats import Message, chat, without_oldest
+from stages.lib.records.hashing import chat_sha, keyed_hash
+from stages.lib.records.responses import UNANSWERED, Turn
+
+THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<think(?:ing)?>.*\Z", re.S)
+
+
+@dataclass(slots=True)
+class Chain:
+    """One conversation on its way: its user turns and the replies so far."""
+
+    name: str
+    users: list[str]
+    references: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    status: str = "ok"
+    reason: str = ""
+    cached_tokens: int = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no turn is left to ask."""
+        return self.status != "ok" or len(self.turns) == len(self.users)
+
+    def messages(self, rules: Rules) -> list[Message]:
+        """The chat up to the next user turn, with the model's own replies or the reference ones as history."""
+        replies = [turn["assistant"] for turn in self.turns] if rules.history == "own" else self.references
+        return chat(self.users[: len(self.turns) + 1], replies, rules.system_prompt)
+
+    def request(self, rules: Rules) -> Request:
+        """What is asked of an engine next."""
+        return Request(self.messages(rules), keyed_hash(rules.seed, self.name, str(len(self.turns))) >> 32)
+
+    def take(self, reply: Reply, rules: Rules) -> None:
+        """Add the reply to the turn that was asked; one that is no answer ends the conversation."""
+        asked = without_oldest(self.messages(rules), reply.trimmed_turns)
+        said = THINKING.sub("", reply.text, count=1) if rules.thinking == "strip" else reply.text
+        turn = Turn(
+            user=self.users[len(self.turns)],
+            assistant=said,
+            raw=reply.text if said != reply.text else "",
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            trimmed_turns=reply.trimmed_turns,
+            prompt_sha=chat_sha(asked),
+        )
+        self.turns.append(turn)
+        self.cached_tokens += reply.cached_tokens
+        if reply.finish_reason in UNANSWERED:
+            self.status, self.reason = reply.finish_reason, reply.reason
+
+
+def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurrent: int) -> Iterator[Chain]:
+    """Run every chain to its end and yield each as it ends. Conversations begun are finished before others begin.
+
+    A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one that the
+    engine cannot answer, as `failed`.
+    """
+    waiting, running = iter(chains), dict[str, Chain]()
+    while True:
+        while len(running) < max_concurrent and (chain := next(waiting, None)) is not None:
+            running[chain.name] = chain
+            engine.submit(chain.name, chain.request(rules))
+        if not running:
+            return
+        ended = []
+        for name, reply in engine.step():
+            chain = running[name]
+            chain.take(reply, rules)
+            if chain.is_finished:
+                ended.append(running.pop(name))
+            else:
+                engine.submit(name, chain.request(rules))
+        yield from ended  # last: the engine works on while they are written

@@ -1,0 +1,72 @@
+"""What conversations cost: each row of the store carries its share, so sums over any rows in use mean something."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.lib.engines.base import Usage
+
+COST = [
+    ("prompt_tokens", pa.int64()),
+    ("cached_tokens", pa.int64()),  # of the prompts, found in the engine's prefix cache
+    ("completion_tokens", pa.int64()),
+    ("seconds", pa.float64()),  # of wall time, by tokens
+    ("hardware", pa.string()),
+    ("vram_gib", pa.float64()),  # peak, of all GPUs together; 0: not known
+    ("kv_share", pa.float64()),  # peak share of the KV cache in use
+    ("preemptions", pa.int64()),  # counts stand on one row of each flush
+    ("restarts", pa.int64()),
+]
+COUNTS = ("preemptions", "restarts")
+PEAKS = ("vram_gib", "kv_share")
+TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+
+Range = tuple[float, float]  # the least and the most
+
+
+def charge(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> list[dict[str, Any]]:
+    """Charge the wall time and the machine's usage since the last flush to the rows that have ended in it."""
+    tokens = [row["prompt_tokens"] + row["completion_tokens"] for row in rows]
+    for number, (row, count) in enumerate(zip(rows, tokens, strict=True)):
+        row["seconds"] = round(seconds * count / max(sum(tokens), 1), 6)
+        row |= {"hardware": usage.hardware, "vram_gib": usage.vram_gib, "kv_share": usage.kv_share}
+        row |= {name: getattr(usage, name) if number == 0 else 0 for name in COUNTS}
+    return rows
+
+
+def summarize(costs: pa.Table) -> dict[str, Any]:
+    """The cost of rows of COST: tokens, wall time in seconds, tokens per second, seconds per 1,000 conversations.
+
+    `tokens_per_second` and `seconds_per_1000_conversations` are the paper's two measures (sec. 2.2).
+    `input_to_output` is the ratio of input to output speed: both over the same wall time, as vLLM's bar shows them, so
+    it is the ratio of the tokens.
+    """
+    found: dict[str, Any] = {"conversations": costs.num_rows}
+    found |= {name: pc.sum(costs[name]).as_py() or 0 for name in TOKENS}
+    seconds = pc.sum(costs["seconds"]).as_py() or 0.0
+    if not seconds:  # imported replies cost nothing
+        return found
+    prompt, completion = found["prompt_tokens"], found["completion_tokens"]
+    return found | {
+        "seconds": round(seconds, 1),
+        "tokens_per_second": round((prompt + completion) / seconds, 1),
+        "output_tokens_per_second": round(completion / seconds, 1),
+        "seconds_per_1000_conversations": round(1000 * seconds / costs.num_rows, 1),
+        "input_to_output": round(prompt / completion, 2) if completion else None,
+        **{name: pc.max(costs[name]).as_py() for name in PEAKS},
+        **{name: pc.sum(costs[name]).as_py() for name in COUNTS},
+        "hardware": sorted(filter(None, pc.unique(costs["hardware"]).to_pylist())),
+    }
+
+
+def gpu_hours(wall: Range, num_gpus: int, hardware: str) -> Range | None:
+    """Wall time in seconds times GPUs, in hours; None on a CPU."""
+    if " CPU" in hardware:
+        return None
+    return (wall[0] * num_gpus / 3600, wall[1] * num_gpus / 3600)
+
+
+def money(hours: Range | None, price: float) -> Range | None:
+    """What GPU-hours cost; None without a price."""
+    return (hours[0] * price, hours[1] * price) if hours and price else None

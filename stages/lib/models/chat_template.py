@@ -1,0 +1,103 @@
+"""A model's chat template: the exact token ids of a chat, and whether the template can hold the chats that we ask."""
+
+import contextlib
+import datetime
+from typing import Any
+
+from stages.lib.records.chats import Message, chat
+from stages.lib.models.control_tokens import Controls, unused_mark
+from stages.lib.console.errors import UserError
+from stages.lib.models.catalogue import Model
+
+TODAY = datetime.datetime(2024, 7, 26)  # for templates that ask a clock: what Llama 3's say where there is none
+
+
+def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is imported only where it runs)
+    """Load a model's tokenizer, with the catalogue's chat template in the place of its own if there is one."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.location, revision=revision(model), trust_remote_code=model.trust_remote_code
+    )
+    if model.chat_template:
+        tokenizer.chat_template = model.chat_template
+    return tokenizer
+
+
+def revision(model: Model) -> str | None:
+    """The commit to load, if the model is on the hub."""
+    return model.commit if model.kind == "hub" else None
+
+
+class Template:
+    """Renders and encodes the chats of one model."""
+
+    def __init__(self, tokenizer: Any, model: Model) -> None:  # noqa: ANN401
+        self.tokenizer = tokenizer
+        self.model = model
+        self._controls = Controls(tokenizer)
+
+    def check(self) -> None:
+        """Raise UserError unless a chat of two turns is rendered, whole, with the model's system prompt."""
+        where = f"{self.model.id}: its chat template"
+        hint = "write another one to a file and name it as `chat_template` in the catalogue"
+        if self.tokenizer.chat_template is None:
+            raise UserError(
+                f"{self.model.id} has no chat template, so it is no chat model: {hint}, or take it out of `compare`"
+            )
+        texts = ["first-question", "first-answer", "second-question"]
+        problem = self._problem(texts, self.model.system_prompt)
+        if problem and self.model.system_prompt and not self._problem(texts, ""):
+            raise UserError(
+                f"{where} has no system role ({problem}): take `system_prompt` out of the catalogue, or {hint}"
+            )
+        if problem:
+            raise UserError(f"{where} cannot hold a chat of user, assistant, user ({problem}): {hint}")
+
+    def _problem(self, texts: list[str], system_prompt: str) -> str:
+        """What goes wrong when a chat of two turns is rendered; empty when all of it is there."""
+        try:
+            found = self.render(chat([texts[0], texts[2]], [texts[1]], system_prompt))
+        except ValueError as error:
+            return str(error)
+        absent = [text for text in [*texts, system_prompt] if text.strip() not in found]
+        return f"it leaves out {absent[0][:60]!r}" if absent else ""
+
+    def render(self, messages: list[Message], *, reply: bool = True) -> str:
+        """A chat as text, with the header of the reply if there is to be one; raise ValueError if it is refused."""
+        from jinja2 import TemplateError
+
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=reply, strftime_now=TODAY.strftime
+                )
+            )
+        except TemplateError as error:
+            raise ValueError(f"the chat template says: {' '.join(str(error).split())}") from None
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """Token ids of a chat, with the header of the reply.
+
+        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and encoded as text. Raises
+        ValueError if the template refuses the chat or the chat is no Unicode.
+        """
+        mark = unused_mark(messages)
+        hidden = self._controls.hide(messages, mark)
+        rendered = self.render(hidden)
+        rendered.encode()  # a lone surrogate is a ValueError here, and a TypeError in the tokenizer
+        if hidden != messages:
+            return self._controls.encode(rendered, mark)
+        ids: list[int] = self.tokenizer.encode(rendered, add_special_tokens=False)
+        return ids
+
+
+def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
+    """The tokens that end a reply: the tokenizer's end of sequence and those of generation_config.json."""
+    from transformers import GenerationConfig
+
+    ids = {tokenizer.eos_token_id}
+    with contextlib.suppress(OSError):  # a model without the file has only its tokenizer's
+        found = GenerationConfig.from_pretrained(model.location, revision=revision(model)).eos_token_id
+        ids.update(found if isinstance(found, list) else [found])
+    return sorted(ids - {None})

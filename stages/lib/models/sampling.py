@@ -1,0 +1,33 @@
+"""Sampling parameters. How they are serialised decides the identity of every conversation."""
+
+from typing import Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from stages.lib.core.sections import Section
+
+
+class Sampling(Section):
+    """How a token is drawn. Temperature 0 takes the likeliest; the last three are off as they stand here."""
+
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A conversation's identity holds these values: one that is off must not change the identities of before it was.
+        off = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+        return {name: value for name, value in handler(self).items() if off.get(name) != value}
+
+
+class ModelSampling(Section):
+    """A model's own sampling; what it leaves out is the profile's."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)  # 0: off
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0)

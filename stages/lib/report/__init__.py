@@ -1,0 +1,4 @@
+"""The pages: sections, charts, the conversation browser.
+
+May import: every room above.
+"""
