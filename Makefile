@@ -28,7 +28,7 @@ check: .venv/lock ## ruff, the type checker, the floors of the rooms, and params
 	ruff format --check
 	mypy
 	lint-imports
-	python -m pytest -q tests/test_params.py
+	python -m pytest -q tests/settings/test_params.py
 
 .PHONY: profile
 profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from tests.project import Project, make_project
+from tests.support.project import Project, make_project
 
 
 def build(folder: Path, num_dgms: int) -> Project:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.project import Project, make_project
+from tests.support.project import Project, make_project
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -32,8 +32,8 @@ def project(built: Project, tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["Browser"]:
-    """A running Chromium, for `tests.chromium.visit`."""
-    from tests.chromium import executable, start  # only where a page is looked at
+    """A running Chromium, for `tests.support.chromium.visit`."""
+    from tests.support.chromium import executable, start  # only where a page is looked at
 
     path = executable()
     if path is None:

@@ -1,0 +1,216 @@
+"""Tasks that crash, in the process that runs lm-eval and with it: what is kept, what is said, and what ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.lib.evaluation.lm_eval_runner import last_line
+from tests.support.evaluation import QUIZ, SUMS, environment, make_evaluation, python, write_params
+
+FAULTS = {
+    "raises": """
+def score(row, results):
+    raise ValueError("row 3 is torn")
+""",
+    "once": """
+from pathlib import Path
+def score(row, results):
+    if not Path("once.txt").exists():
+        Path("once.txt").touch()
+        raise OSError("the disk was full for a moment")
+    return {"acc_norm": 1.0}
+""",
+    "killed": """
+import os, signal
+def score(row, results):
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+    "leaves": """
+import os, sys
+sys.stderr.write("a library says goodbye\\n")
+os._exit(3)
+""",
+    "hides": """
+import os
+from pathlib import Path
+def score(row, results):
+    Path("weights/bare").rename("weights/hidden")
+    os._exit(1)
+""",
+    "sleeps": """
+import os, subprocess, time
+from pathlib import Path
+helper = subprocess.Popen(["sleep", "600"])
+Path("pids.tmp").write_text(f"{os.getpid()} {helper.pid}")
+Path("pids.tmp").rename("pids.txt")
+time.sleep(600)
+""",
+}
+INTERRUPTED = "evaluate: interrupted; what was finished is kept, run it again to go on"
+
+
+def task(name):
+    """A task of six rows that a module of its own scores."""
+    return QUIZ.replace("task: quiz", f"task: {name}\nprocess_results: !function {name}.score")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = make_evaluation(tmp_path_factory.mktemp("faults"), quiz=QUIZ, sums=SUMS, **{n: task(n) for n in FAULTS})
+    for name, text in FAULTS.items():
+        (folder / "tasks" / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(project):
+    """One run of the stage with a task for each fault, between two that have none; and its results."""
+    faulty = dict.fromkeys(["raises", "once", "killed", "leaves"], "acc_norm")
+    write_params(
+        project, tasks={"quiz": "acc_norm", **faulty, "sums": "exact_match"}, averages={"mine": ["quiz", "once"]}
+    )
+    done = python(project, "-m", "stages.evaluate", "tiny")
+    assert done.returncode == 0, done.stderr
+    return done, json.loads((project / "data/evaluations/tiny/results.json").read_text())
+
+
+@pytest.mark.pipeline
+def test_a_task_that_ends_the_process_fails_alone_and_those_before_and_after_it_are_scored(ran):
+    _, results = ran
+    assert {name: entry["status"] for name, entry in results["tasks"].items()} == {
+        "quiz": "ok",
+        "raises": "failed",
+        "once": "ok",
+        "killed": "failed",
+        "leaves": "failed",
+        "sums": "ok",
+    }
+    reasons = {name: entry["reason"] for name, entry in results["tasks"].items() if entry["reason"]}
+    assert reasons == {
+        "raises": "ValueError: row 3 is torn",
+        "killed": "the process that ran it was killed by SIGKILL; its last line: tiny: killed (4 of 5)",
+        "leaves": "the process that ran it ended with exit code 3; its last line: a library says goodbye",
+    }
+    assert results["tasks"]["once"]["metrics"]["acc_norm"]["value"] == 1.0
+
+
+@pytest.mark.pipeline
+def test_an_average_of_tasks_that_failed_is_null_and_names_them_another_one_stands(ran):
+    _, results = ran
+    average = results["averages"]["average"]
+    assert (average["value"], sorted(average["missing"])) == (None, ["killed", "leaves", "raises"])
+    assert results["averages"]["mine"]["value"] is not None
+
+
+@pytest.mark.pipeline
+def test_only_tasks_that_were_scored_leave_samples(ran, project):
+    folder = project / "data/evaluations/tiny"
+    assert sorted(file.name for file in (folder / "samples").iterdir()) == [
+        "once.parquet",
+        "quiz.parquet",
+        "sums.parquet",
+    ]
+    assert json.loads((folder / "summary.json").read_text())["killed"] is None
+
+
+@pytest.mark.pipeline
+def test_the_user_reads_what_failed_and_why_and_what_is_tried_again(ran):
+    lines = ran[0].stderr.splitlines()
+    again = [line for line in lines if line.endswith("it is tried once more, alone")]
+    assert again == [
+        "tiny: raises failed (ValueError: row 3 is torn); it is tried once more, alone",
+        "tiny: once failed (OSError: the disk was full for a moment); it is tried once more, alone",
+    ]
+    assert [line for line in lines if line.startswith("tiny: killed failed")] == [
+        "tiny: killed failed: the process that ran it was killed by SIGKILL; its last line: tiny: killed (4 of 5)"
+    ]
+    assert "tiny: average of 6 tasks needs raises, killed, leaves" in lines
+
+
+@pytest.mark.pipeline
+def test_when_the_model_is_gone_after_a_crash_what_was_found_before_it_is_kept(project):
+    wanted = {"quiz": "acc_norm", "hides": "acc_norm", "sums": "exact_match"}
+    write_params(project, tasks=wanted, apply_chat_template=False)
+    done = python(project, "-m", "stages.evaluate", "bare")
+    assert done.returncode == 0, done.stderr
+    tasks = json.loads((project / "data/evaluations/bare/results.json").read_text())["tasks"]
+    assert {name: entry["status"] for name, entry in tasks.items()} == {
+        "quiz": "ok",
+        "hides": "failed",
+        "sums": "failed",
+    }
+    assert tasks["sums"]["reason"].startswith("the process that ran it did not begin: weights/bare cannot be loaded")
+
+
+# The stage ends, and with it the process and what that has started.
+
+
+def alive(pid):
+    """Whether a process runs; not one that is dead and waits to be asked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
+
+
+@pytest.fixture
+def sleeping(project, tmp_path):
+    """The stage while a task of it sleeps; and the ids of its other process and of the helper that this started."""
+    write_params(project, tasks={"sleeps": "acc_norm"})
+    (project / "pids.txt").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "stages.evaluate", "tiny"]
+    variables = environment(TMPDIR=str(tmp_path))
+    with subprocess.Popen(command, cwd=project, env=variables, stderr=subprocess.PIPE, text=True) as stage:
+        assert wait_until(lambda: (project / "pids.txt").exists() or stage.poll() is not None)
+        pids = [int(pid) for pid in (project / "pids.txt").read_text().split()]
+        assert stage.pid not in pids and all(map(alive, pids))
+        yield stage, pids
+        for pid in (stage.pid, *pids):
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.pipeline
+def test_a_killed_stage_takes_its_process_and_what_that_has_started_with_it(sleeping):
+    stage, pids = sleeping
+    stage.kill()
+    assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
+
+
+@pytest.mark.pipeline
+def test_ctrl_c_ends_both_and_leaves_nothing_behind(sleeping, project, tmp_path):
+    stage, pids = sleeping
+    found = sorted(project.glob("data/evaluations/*"))
+    stage.send_signal(signal.SIGINT)
+    _, said = stage.communicate(timeout=60)
+    assert (stage.returncode, said.splitlines()[-1]) == (1, INTERRUPTED)
+    assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
+    assert (sorted(project.glob("data/evaluations/*")), list(tmp_path.iterdir())) == (found, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Loading\nKilled by the kernel\n", "Killed by the kernel"),
+        ("tiny: quiz (1 of 2)\n  0%|   | 0/6\r 50%|█  | 3/6\n\n", "tiny: quiz (1 of 2)"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("/home/me/.venv/lib/x.py:12: UserWarning: hm", "x.py:12: UserWarning: hm"),
+        ("  0%|   | 0/6\n", "none"),
+        ("", "none"),
+    ],
+)
+def test_the_last_line_is_one_that_says_something(text, line):
+    assert last_line(text) == line

@@ -1,0 +1,264 @@
+"""Replies that exist already: every form they come in, and what is left out under which name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.generate import main
+from stages.lib.console.errors import UserError
+from stages.lib.core.files import read_json
+from stages.lib.generation.imports import Replies, import_responses, read_replies
+from stages.lib.generation.reply_formats import INSIDE
+from stages.lib.models.catalogue import Model, import_digest, save_model
+from stages.lib.records.prompts import PROMPT
+from stages.lib.records.readers import leaves
+from stages.lib.records.shards import read_table
+from tests.support.hub import COMMIT, serve
+from tests.support.project import small_params
+
+Row = dict[str, Any]
+
+
+def prompt(name: str, *users: str, reference: str = "Ref.") -> Row:
+    return {"conversation_hash": name, "turns": [{"user": user, "reference": reference} for user in users]}
+
+
+def talk(*contents: str | None, finish: str | None = None) -> list[Row]:
+    return [
+        {"role": ("user", "assistant")[at % 2], "content": content, "finish_reason": finish if at % 2 else None}
+        for at, content in enumerate(contents)
+    ]
+
+
+def wildchat(name: str | None, conversation: list[Row]) -> Row:
+    return {"conversation_hash": name, "conversation": conversation}
+
+
+def model(source: Path, **keys: Any) -> Model:
+    own = {"id": "m", "name": "M", "kind": "import", "parameters_billions": 0.0, "context_window": 0}
+    return Model(**{**own, "location": str(source), "commit": import_digest(source), **keys})
+
+
+def write(file: Path, rows: list[Row]) -> Path:
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    return file
+
+
+def take(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Any], Replies]:
+    replies = read_replies(model(source, **keys), {row["conversation_hash"] for row in prompts})
+    return [chain for _, chain in import_responses(prompts, replies)], replies
+
+
+def texts(chain: Any) -> list[tuple[str, str, str]]:
+    return [(turn["user"], turn["assistant"], turn["finish_reason"]) for turn in chain.turns]
+
+
+PROMPTS = [prompt("a", "Hi?"), prompt("b", "One?", "Two?"), prompt("c", "So?")]
+
+
+def test_the_original_replies_are_the_reference_and_a_missing_one_is_not_imported() -> None:
+    chains = [chain for _, chain in import_responses([PROMPTS[0], prompt("g", "Hi?", reference="")], None)]
+    assert [(chain.status, texts(chain)[0]) for chain in chains] == [
+        ("ok", ("Hi?", "Ref.", "imported")),
+        ("not_imported", ("Hi?", "", "imported")),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_wildchats_schema_is_joined_by_hash_and_what_is_lacking_is_not_imported(tmp_path: Path, suffix: str) -> None:
+    rows = [wildchat("b", talk("One?", "1.", "Two?", "")), wildchat("a", talk("Hi?", "Hello."))]
+    for row in rows:
+        for message in row["conversation"]:
+            del message["finish_reason"]
+            message["header"] = {"role": "decoy"}
+    chains, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    assert [chain.status for chain in chains] == ["ok", "ok", "not_imported"]
+    assert texts(chains[0]) == [("Hi?", "Hello.", "imported")]
+    assert texts(chains[1]) == [("One?", "1.", "imported"), ("Two?", "", "imported")]
+    assert texts(chains[2]) == [("So?", "", "imported")]
+    assert replies.summary() == {"rows": 2, "imported": 2, "left_out": {}}
+
+
+def test_a_published_set_keeps_how_each_reply_ended(tmp_path: Path) -> None:
+    rows = [
+        wildchat("a", talk("Hi?", "Hello.", finish="stop")),
+        wildchat("b", talk("One?", "1.", "Two?", "", finish="no response")),
+    ]
+    rows[1]["conversation"][1]["finish_reason"] = "length"
+    chains, _ = take(PROMPTS, write(tmp_path / "x.parquet", rows))
+    assert [turn[2] for chain in chains for turn in texts(chain)] == ["stop", "length", "no response", "imported"]
+
+
+def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
+    row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
+    row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
+    schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
+    read = leaves(schema, ["conversation_hash", "conversation"], INSIDE)
+    assert {(path.split(".")[0], path.split(".")[-1]) for path in read} == {
+        ("conversation_hash", "conversation_hash"), ("conversation", "role"), ("conversation", "content"),
+        ("conversation", "finish_reason"),
+    }  # fmt: skip
+
+
+def test_one_file_of_many_models_gives_the_replies_of_the_one_that_where_names(tmp_path: Path) -> None:
+    rows = [{"dgm": dgm, "session": name, "text": f"{dgm} {name}"} for dgm in ("x", "y") for name in "abz"]
+    file = write(tmp_path / "x.parquet", rows)
+    pq.write_table(
+        pq.read_table(file).set_column(0, "dgm", pa.array([r["dgm"] for r in rows]).dictionary_encode()), file
+    )
+    columns = {"conversation_hash": "session", "response": "text"}
+    chains, replies = take(PROMPTS, file, columns=columns, where={"dgm": "y"})
+    assert texts(chains[0]) == [("Hi?", "y a", "imported")]
+    assert replies.summary() == {
+        "rows": 6, "imported": 1, "left_out": {"not_a_prompt": 1, "not_in_where": 3, "one_reply_for_many_turns": 1}
+    }  # fmt: skip
+    assert (chains[1].status, chains[2].status) == ("not_imported", "not_imported")
+    with pytest.raises(UserError, match=r"no row is \{'dgm': 'z'\}; there are: x, y"):
+        take(PROMPTS, file, columns=columns, where={"dgm": "z"})
+
+
+def test_a_flat_form_may_say_the_users_text_and_how_the_reply_ended(tmp_path: Path) -> None:
+    rows = [{"conversation_hash": "a", "asked": "Hey?", "response": "Hello.", "finish_reason": "length"}]
+    chains, _ = take(PROMPTS, write(tmp_path / "x.jsonl", rows), columns={"user": "asked"})
+    assert texts(chains[0]) == [("Hey?", "Hello.", "length")]
+
+
+def test_the_imported_users_text_is_kept_so_that_validation_sees_the_difference(tmp_path: Path) -> None:
+    chains, _ = take(PROMPTS, write(tmp_path / "x.parquet", [wildchat("b", talk("Other?", "1."))]))
+    assert (chains[1].status, texts(chains[1])) == ("ok", [("Other?", "1.", "imported")])
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (wildchat("b", talk("One?", "1.")[::-1]), "roles_do_not_alternate"),
+        (wildchat("b", talk("One?", None)), "null_content"),
+        (wildchat("b", talk(None, "1.")), "null_content"),
+        (wildchat("b", talk("One?", "1.", "Two?")), "last_reply_missing"),
+        (wildchat("b", []), "no_messages"),
+        (wildchat("a", talk("Hi?", "Again.")), "duplicate_conversation"),
+        (wildchat("z", talk("Hi?", "Hello.")), "not_a_prompt"),
+        (wildchat(None, talk("Hi?", "Hello.")), "null_hash"),
+    ],
+)
+def test_a_row_that_is_left_out_is_counted(tmp_path: Path, suffix: str, row: Row, reason: str) -> None:
+    rows = [wildchat("a", talk("Hi?", "Hello.")), row]
+    chains, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    assert replies.summary() == {"rows": 2, "imported": 1, "left_out": {reason: 1}}
+    assert (texts(chains[0])[0][1], chains[1].status) == ("Hello.", "not_imported")
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
+    rows = [wildchat("a", talk("Hi?", "Hello.")), wildchat("c", talk("So?", "\ud83d"))]
+    _, replies = take(PROMPTS, write(tmp_path / "x.jsonl", rows))
+    assert replies.summary()["left_out"] == {"content_is_no_text": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "message"),
+    [
+        ([{"id": "a", "text": "x"}], {}, r"no column 'conversation_hash'; it has: id, text"),
+        (
+            [{"conversation_hash": "a", "text": "x"}],
+            {},
+            r"columns conversation_hash, text; an import needs .* dgms/m.yaml",
+        ),
+        ([{"conversation_hash": "a", "response": "x"}], {"columns": {"response": "y"}}, r"has no column 'y'; it has"),
+        ([{"conversation_hash": "a", "response": "x"}], {"where": {"dgm": "y"}}, r"has no column 'dgm'; it has"),
+        (
+            [{"conversation_hash": "q", "response": "x"}],
+            {},
+            r"none of its 1 rows answers a prompt: {'not_a_prompt': 1}",
+        ),
+    ],
+)
+def test_a_file_that_fits_no_form_names_its_columns(
+    tmp_path: Path, rows: list[Row], keys: dict[str, Any], message: str
+) -> None:
+    for name in ("x.parquet", "x.jsonl"):
+        with pytest.raises(UserError, match=message):
+            take(PROMPTS, write(tmp_path / name, rows), **keys)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "x.parquet").write_text("torn"), r"x.parquet is not readable as parquet"),
+        (lambda folder: (folder / "y.jsonl").write_text("{}\n{"), r"y.jsonl has no column 'conversation_hash'"),
+        (
+            lambda folder: (folder / "y.jsonl").write_text('{"conversation_hash": "a", "response": "x"}\n{'),
+            "line 2 is not",
+        ),
+        (lambda folder: (folder / "y.jsonl").write_text("[1]\n"), r"line 1 is no object"),
+        (lambda folder: (folder / "note.txt").write_text("x"), r"no file there ends in .parquet or .jsonl"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, spoil: Callable[[Path], Any], message: str) -> None:
+    spoil(tmp_path)
+    with pytest.raises(UserError, match=message):
+        take(PROMPTS, tmp_path)
+
+
+def test_a_folder_is_read_whole_or_by_pattern(tmp_path: Path) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}.jsonl", [{"conversation_hash": name, "response": name}])
+    assert take(PROMPTS, tmp_path)[1].rows == 3
+    assert take(PROMPTS, tmp_path, files="a*")[1].rows == 1
+
+
+def test_a_file_that_changed_after_it_was_resolved_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [{"conversation_hash": "a", "response": "x"}])
+    with pytest.raises(UserError, match=r"x.jsonl is not what models/m/model.json names"):
+        take(PROMPTS, file, commit="0" * 64)
+
+
+def checkout(root: Path) -> Path:
+    (root / "data" / "prompts").mkdir(parents=True)
+    rows = [{**row, "source": "s", "language": "English", "toxic": False} for row in PROMPTS]
+    pq.write_table(pa.Table.from_pylist(rows, schema=PROMPT), root / "data" / "prompts" / "shard-00000.parquet")
+    (root / "params.yaml").write_text(json.dumps(small_params()))
+    return root
+
+
+def test_an_imported_dgm_has_the_records_of_a_generated_one_and_a_count_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout(tmp_path))
+    file = write(tmp_path / "x.parquet", [wildchat("a", talk("Hi?", "Hello.", finish="stop")), wildchat("z", [])])
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    save_model(tmp_path / "models" / "m", model(file))
+    main("m")
+    rows = read_table(tmp_path / "data" / "responses" / "m").to_pylist()
+    assert [(row["conversation_hash"], row["status"], row["engine"]) for row in rows] == [
+        ("a", "ok", "import"), ("b", "not_imported", "import"), ("c", "not_imported", "import"),
+    ]  # fmt: skip
+    assert read_json(tmp_path / "data" / "responses" / "m" / "summary.json") == {
+        "conversations": 3,
+        "status": {"ok": 1, "not_imported": 2},
+        "finish_reasons": {"stop": 1, "imported": 3},
+        "import": {"rows": 2, "imported": 1, "left_out": {"not_a_prompt": 1}},
+    }
+
+
+def test_a_hub_set_is_pinned_by_resolve_and_downloaded_by_generate_at_that_commit(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    (root / "dgms").mkdir()
+    (root / "dgms" / "m.yaml").write_text("name: M\nimport: hub:lab/set\nrevision: main\nfiles: data/*.parquet\n")
+    file = write(tmp_path / "x.parquet", [wildchat("a", talk("Hi?", "Hello.", finish="stop"))])
+    with serve({"datasets/lab/set": {"data/train-0.parquet": file.read_bytes(), "other.parquet": b"no"}}) as hub:
+        hub.run(root, "stages.resolve", "m")
+        assert read_json(root / "models" / "m" / "model.json")["commit"] == COMMIT
+        hub.run(root, "stages.generate", "m")
+        assert not [path for path in hub.asked if path.endswith("other.parquet")]
+    rows = read_table(root / "data" / "responses" / "m").to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "not_imported", "not_imported"]
+    assert rows[0]["turns"][0]["assistant"] == "Hello."

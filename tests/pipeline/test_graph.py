@@ -1,0 +1,329 @@
+"""The graph, proved with DVC itself: what runs after which change, and the rules that keep it so."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages import check
+from stages.lib.core.code import Code
+from tests.support.graph import ALL_OUTS, STAGES, out_paths
+from tests.support.hub import serve
+from tests.support.project import BIN, ROOT, Project, cached, ran, write_model
+
+
+@pytest.mark.parametrize("name", STAGES)
+class TestEveryStage:
+    def test_is_a_file_of_its_name_and_has_a_description(self, name: str) -> None:
+        module = STAGES[name]["cmd"].split()[2]
+        assert STAGES[name]["cmd"].startswith("python -m stages.")
+        assert name.split("_")[0] == module.removeprefix("stages.")
+        assert STAGES[name]["desc"]
+
+    def test_depends_on_its_section_and_its_code_by_one_file(self, name: str) -> None:
+        module = STAGES[name]["cmd"].split()[2].removeprefix("stages.")
+        own = [dep for dep in STAGES[name]["deps"] if dep.startswith("data/checked/")]
+        assert own == ([] if name == "check" else [f"data/checked/{module}.json"])
+
+    def test_does_not_mix_cached_and_uncached_outs(self, name: str) -> None:
+        uncached = {options.get("cache") is False for _, options in out_paths(STAGES[name])}
+        assert len(uncached) == 1
+
+    def test_persists_nothing(self, name: str) -> None:
+        assert not any("persist" in options for _, options in out_paths(STAGES[name]))
+
+    def test_depends_on_whole_outs_or_on_folders_of_metrics(self, name: str) -> None:
+        for dep in STAGES[name]["deps"]:
+            for out in ALL_OUTS - {dep}:
+                inside, around = dep.startswith(out + "/"), out.startswith(dep + "/")
+                assert not inside, f"{dep} is inside the out {out}"
+                assert not around or dep.startswith("metrics/"), f"{dep} is around the out {out}"
+
+
+class TestTheRules:
+    def test_no_tracked_block_holds_a_key_that_the_run_cache_forgets(self, built: Project) -> None:
+        from dvc.dependency.param import ParamsDependency
+        from dvc.repo import Repo
+
+        def walk(value: Any, path: str) -> list[str]:
+            items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+            return [
+                found
+                for key, child in items
+                for found in ([f"{path}.{key}"] if key in {"size", "nfiles"} else walk(child, f"{path}.{key}"))
+            ]
+
+        with Repo(str(built.root)) as repo:
+            tracked = [dep for stage in repo.index.stages for dep in stage.deps if isinstance(dep, ParamsDependency)]
+            assert tracked
+            assert [bad for dep in tracked for bad in walk(dep.read_params(), dep.fs_path)] == []
+
+    def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
+        written = {path for path, _ in out_paths(STAGES["check"])}
+        files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"check"}
+        assert written == {f"data/checked/{name}.json" for name in (*files, "templates")}
+        holders = {*check.SECTIONS} - {"runtime", "mix"}
+        assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
+        assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
+
+    def test_the_code_of_a_stage_is_one_digest_of_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
+        assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
+        modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
+        rooms = {
+            "core": ("files", "sections"),
+            "records": ("chats", "hashing", "readers", "responses", "shards"),
+            "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling"),
+            "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
+            "generation": ("cached", "conversations", "costs", "imports", "reply_formats", "store"),
+        }
+        assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}
+        assert "stages.lib.training.axolotl_plugin" in Code(ROOT).modules("stages.train")
+
+    @pytest.mark.parametrize("stage", ["generate", "train", "evaluate"])
+    def test_no_module_of_screen_or_page_is_in_the_digest_of_a_costly_stage(self, stage: str) -> None:
+        modules = Code(ROOT).modules(f"stages.{stage}")
+        assert not [name for name in modules if ".console." in name or ".report." in name or name.endswith(".screen")]
+
+    def test_the_data_of_a_module_are_a_part_of_it(self) -> None:
+        names = {path.name for path in Code(ROOT).files("stages.lib.report.index")}
+        assert {"index.html", "index.comparisons.html"} <= names
+        assert [path.name for path in Code(ROOT).files("stages.lib.comparison.paper")] == ["paper.py", "paper.yaml"]
+
+    def test_git_ignores_data_and_models_at_the_root_only(self) -> None:
+        lines = (ROOT / ".gitignore").read_text().splitlines()
+        assert "/data/" in lines and "/models/" in lines
+
+    def test_dvc_links_instead_of_copying_and_reports_to_no_one(self) -> None:
+        config = (ROOT / ".dvc" / "config").read_text()
+        assert "reflink,hardlink,copy" in config and "analytics = false" in config
+
+    def test_folders_that_stages_depend_on_exist_in_a_fresh_clone(self) -> None:
+        folders = {d for e in STAGES.values() for d in e["deps"] if d.startswith("metrics/") and "." not in d}
+        assert all((ROOT / folder / ".gitkeep").exists() for folder in folders)
+
+
+def test_a_second_repro_runs_nothing(project: Project) -> None:
+    assert project.repro() == []
+
+
+def test_git_holds_the_numbers_of_a_run_and_nothing_that_dvc_or_the_store_keeps(project: Project) -> None:
+    assert list((project.root / ".dvc" / "store").rglob("*.parquet"))
+    tracked = project.run("git", "ls-files").split()
+    assert "metrics/recipes.json" in tracked
+    assert [name for name in tracked if name.startswith((".dvc/", "data/", "models/"))] == [
+        ".dvc/.gitignore",
+        ".dvc/config",
+        ".dvc/plots/panels.json",
+    ]
+
+
+def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
+    (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text() + "# a comment\n")
+    assert project.repro() == ["check"]
+
+
+def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_decides(project: Project) -> None:
+    project.edit(
+        "stages/lib/engines/base.py",
+        "from dataclasses import dataclass\n",
+        "from dataclasses import dataclass  # a comment\n",
+    )
+    assert project.repro() == ["check"]
+    project.edit("stages/lib/engines/echo.py", 'description = "echo"', 'description = "echo 2"')
+    output = project.run("dvc", "repro")
+    assert {"generate@rich", "generate@plain", "answers@base"} <= set(ran(output))
+    assert "12 conversations are in the store, 0 to generate" in output
+    assert not [stage for stage in ran(output) if stage.startswith(("prompts", "train", "mix", "similarity"))]
+
+
+def test_a_new_temperature_of_one_dgm_runs_its_branch_only(project: Project) -> None:
+    before = project.json("metrics/recipes.json")
+    project.edit("dgms/rich.yaml", "0.7", "0.9")
+    stages = project.repro()
+    assert {"resolve@rich", "generate@rich", "validate@rich", "gate@rich", "recipes", "mix@blend"} <= set(stages)
+    assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
+    after = project.json("metrics/recipes.json")
+    assert before["runs"]["only"] == after["runs"]["only"] and before["runs"]["blend"] != after["runs"]["blend"]
+
+
+def test_a_changed_chat_template_resolves_its_own_model_only(project: Project) -> None:
+    (project.root / "dgms" / "templates").mkdir()
+    (project.root / "dgms" / "templates" / "own.jinja").write_text("{{ messages }}")
+    file = project.root / "dgms" / "rich.yaml"
+    file.write_text(file.read_text() + "chat_template: dgms/templates/own.jinja\n")
+    assert "resolve@rich" in project.repro()
+    assert project.json("models/rich/model.json")["chat_template"] == "{{ messages }}"
+    project.edit("dgms/templates/own.jinja", "messages", "messages[0]")
+    stages = project.repro()
+    assert {"check", "resolve@rich", "generate@rich"} <= set(stages)
+    assert not [stage for stage in stages if stage.endswith(("@plain", "@only", "@base"))]
+
+
+def test_a_set_of_the_hub_is_a_dgm_like_any_other_and_is_downloaded_once(project: Project) -> None:
+    published = (project.root / "demo" / "prompts.parquet").read_bytes()
+    (project.root / "dgms" / "set.yaml").write_text("name: S\nimport: hub:lab/set\nrevision: main\n")
+    params = project.params()
+    params["validate"]["topic_letters"] = 0  # the replies of the test's prompts are about nothing
+    project.write_params(params | {"dgms": [*params["dgms"], "set"]})
+    with serve({"datasets/lab/set": {"data/train.parquet": published}}) as hub:
+        home = str(project.root / "hf")
+        output = project.run("dvc", "repro", HF_ENDPOINT=hub.address, HF_HOME=home, HF_HUB_OFFLINE="0")
+    assert {"resolve@set", "generate@set", "validate@set", "gate@set"} <= set(ran(output))
+    assert not [stage for stage in ran(output) if stage.startswith(("generate", "resolve")) and "@set" not in stage]
+    assert project.json("data/responses/set/summary.json")["import"] == {"rows": 12, "imported": 12, "left_out": {}}
+    assert project.json("metrics/gate/set.json")["kept"] == 12
+    assert project.repro() == []
+
+
+def test_a_new_dgm_is_the_only_one_that_runs_and_costs_nothing_when_it_comes_back(project: Project) -> None:
+    write_model(project.root, "third")
+    stages = project.experiment("dgms=[rich,plain,third]")
+    assert {stage for stage in stages if "@" in stage} == {
+        "resolve@third", "generate@third", "validate@third", "gate@third"
+    }  # fmt: skip
+    assert not [stage for stage in project.experiment("dgms=[rich,plain]") if "@" in stage]
+    assert not [stage for stage in project.experiment("dgms=[rich,plain,third]") if "@" in stage]
+
+
+def test_mix_size_is_never_answered_with_the_result_of_another_size(project: Project) -> None:
+    rows = {4: project.json("metrics/mix/only.json")["rows"]}
+    for size in (6, 8):
+        stages = project.experiment(f"mix.size={size}")
+        assert {"recipes", "mix@blend", "mix@only", "train@only", "answers@only", "evaluate@only"} <= set(stages)
+        assert not [stage for stage in stages if stage.startswith(("prompts", "generate", "validate", "auxiliary"))]
+        rows[size] = project.json("metrics/mix/only.json")["rows"]
+    assert rows == {4: 4, 6: 6, 8: 8}
+    output = project.run("dvc", "exp", "run", "-S", "mix.size=6")
+    assert {"mix@only", "train@only", "evaluate@only"} <= set(cached(output)) and "mix@only" not in ran(output)
+    assert project.json("metrics/mix/only.json")["rows"] == 6
+    diff = project.run("dvc", "metrics", "diff")
+    assert "metrics/headlines/only.json" in diff and "rows" in diff.split()
+    diff = project.run("dvc", "metrics", "diff", "--targets", "metrics/mix/only.json")
+    assert "sources.plain.rows" in diff
+
+
+def test_a_mix_larger_than_what_exists_takes_all_and_says_so(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "mix.size=500000")
+    assert "plain has 12 rows, 500000 were asked for; on_shortage: cap" in output
+    mix = project.json("metrics/mix/only.json")
+    assert (mix["asked"]["plain"]["rows"], mix["sources"]["plain"]["rows"]) == (500000, 12)
+    assert not [stage for stage in project.experiment("mix.size=600000") if stage.startswith(("mix", "train"))]
+
+
+def test_on_shortage_error_names_what_there_is(project: Project) -> None:
+    project.run("dvc", "exp", "run", "-S", "mix.on_shortage=error", "-S", "mix.size=4")
+    output = project.run("dvc", "exp", "run", "-S", "mix.size=500000", code=255)
+    assert "asks rich for 250000 rows, but it has 12" in output
+
+
+def test_a_changed_or_added_run_is_the_only_one_that_runs(project: Project) -> None:
+    stages = project.experiment("mix.runs.blend.auxiliary.knowledge=2")
+    assert {stage for stage in stages if stage.endswith(("@blend", "@only"))} == {
+        "mix@blend", "train@blend", "digest_run@blend", "answers@blend", "evaluate@blend", "digest_model@blend"
+    }  # fmt: skip
+    stages = project.experiment("+mix.runs.new={base: base, dgms: {rich: 1.0}, auxiliary: {}, rows: 3}")
+    assert [stage for stage in stages if "@" in stage] == ["mix@new", "train@new", "digest_run@new"]
+
+
+def test_a_replaced_prompt_file_is_noticed(project: Project) -> None:
+    from tests.support.project import write_demo
+
+    shutil.rmtree(project.root / "demo" / "tasks")
+    shutil.move(project.root / "demo" / "models", project.root / "models.saved")
+    shutil.rmtree(project.root / "demo")
+    write_demo(project.root, 15)
+    shutil.move(project.root / "models.saved", project.root / "demo" / "models")
+    output = project.run("dvc", "repro")
+    assert "15 prompts of 15 rows" in output
+    assert "rich: 12 conversations are in the store, 3 to generate" in output
+
+
+def test_a_clone_with_a_remote_runs_only_what_changed(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
+    project.commit()
+    project.run("dvc", "push", "-q")
+    clone = Project(tmp_path / "clone")
+    project.run("git", "clone", "-q", str(project.root), str(clone.root))
+    assert clone.repro("--pull", "--allow-missing") == []
+    assert not (clone.root / "data" / "responses" / "rich").exists()
+    clone.edit("params.yaml", "size: 4", "size: 5")
+    stages = clone.repro("--pull", "--allow-missing")
+    assert {"mix@blend", "mix@only"} <= set(stages)
+    assert not [stage for stage in stages if stage.startswith(("prompts", "generate", "validate", "resolve"))]
+    assert clone.json("metrics/mix/only.json")["rows"] == 5
+    shutil.rmtree(clone.root)
+
+
+def test_a_profile_there_and_back_is_restored_from_the_cache(project: Project) -> None:
+    write_model(project.root, "other")
+    params = project.params()
+    (project.root / "profiles").mkdir()
+    shutil.copy(project.root / "params.yaml", project.root / "profiles" / "demo.yaml")
+    params |= {"profile": "second", "dgms": ["other"], "compare": ["base", "new"]}
+    params["mix"]["runs"] = {"new": {"base": "base", "dgms": {"other": 1.0}, "auxiliary": {}}}
+    project.write_params(params)
+    shutil.move(project.root / "params.yaml", project.root / "profiles" / "second.yaml")
+    project.run("git", "checkout", "params.yaml")
+    project.commit()
+    project.run("python", "-m", "commands.profile", "second")
+    assert {"generate@other", "mix@new", "train@new"} <= set(project.repro())
+    assert not (project.root / "metrics" / "gate" / "rich.json").exists()
+    project.run("python", "-m", "commands.profile", "demo")
+    stages = project.repro()
+    costly = ("generate", "validate", "mix", "train", "answers", "evaluate", "similarity", "styling")
+    assert not [stage for stage in stages if stage.startswith(costly)]
+    assert project.run("git", "status", "--short", "metrics/gate/rich.json", "metrics/mix") == ""
+
+
+def test_the_paper_profile_resolves_to_its_whole_graph(tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone")
+    Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(clone.root))
+    clone.run("python", "-m", "commands.profile", "paper")
+    stages = clone.repro("--dry", "--force")
+    params = clone.params()
+    for name, ids in (("generate", params["dgms"]), ("train", params["mix"]["runs"]), ("evaluate", params["compare"])):
+        assert [stage for stage in stages if stage.startswith(f"{name}@")] == [f"{name}@{key}" for key in ids]
+    assert len(params["dgms"]) == 52 and {"fetch@wildchat", "recipes", "report"} <= set(stages)
+
+
+def test_a_profile_switch_refuses_to_lose_an_edit(project: Project) -> None:
+    (project.root / "profiles").mkdir()
+    shutil.copy(project.root / "params.yaml", project.root / "profiles" / "demo.yaml")
+    project.edit("params.yaml", "size: 4", "size: 5")
+    output = project.run("python", "-m", "commands.profile", "demo", code=1)
+    assert "commit them" in output and "size: 5" in (project.root / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("victim", ["dvc", "stage"])
+def test_a_kill_loses_no_finished_stage(project: Project, victim: str) -> None:
+    project.edit("params.yaml", "seed: 11", "seed: 12")  # every DGM generates anew
+    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = project.root / "data" / "responses" / "rich"
+    shutil.rmtree(done)
+    running = subprocess.Popen(
+        ["dvc", "repro"], cwd=project.root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not done.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if victim == "stage":
+        subprocess.run(["pkill", "-9", "-P", str(running.pid)], check=False)
+    else:
+        os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    output = project.run("dvc", "repro")
+    assert "0 conversations are in the store" not in output.partition("generate@plain")[0]
+    assert project.repro() == []
+
+
+def test_experiments_outside_the_workspace_share_the_store(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "--temp", "-S", "generate.seed=99")
+    assert "rich: 0 conversations are in the store, 12 to generate" in output
+    output = project.run("dvc", "exp", "run", "-S", "generate.seed=99", "-S", "generate.max_tokens=300")
+    assert "rich: 12 conversations are in the store, 0 to generate" in output

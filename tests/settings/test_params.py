@@ -1,0 +1,159 @@
+"""params.yaml, the profiles and the catalogue: what is refused, and in which words."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.serialize import modify_yaml
+from ruamel.yaml import YAML
+
+from stages.check import check_params
+from stages.lib.console.errors import UserError
+from stages.lib.core.sections import Section, parse
+from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
+from stages.lib.settings.sections import load
+from tests.support.project import ROOT, small_params, write_judge, write_model
+
+PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
+
+
+def keys(value: Any, path: str = "") -> set[str]:
+    """The keys of a profile's sections; not those that users name themselves."""
+    named_by_users = ("hub", "auxiliary", "runs", "tasks", "local", "evalchemy", "averages", "axolotl")
+    if not isinstance(value, dict) or path.rpartition(".")[2] in named_by_users:
+        return {path}
+    return {found for key, child in value.items() for found in keys(child, f"{path}.{key}")}
+
+
+@pytest.mark.parametrize("profile", [ROOT / "params.yaml", *PROFILES], ids=lambda path: path.stem)
+def test_every_profile_is_valid(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    check_params(YAML(typ="safe").load(profile.read_text()), profile.name)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_dvc_writes_a_profile_back_as_it_is_when_an_experiment_sets_a_value(profile: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "params.yaml"
+    shutil.copy(profile, copy)
+    with modify_yaml(str(copy)) as params:
+        params["mix"]["size"] = params["mix"]["size"] * 1
+    assert copy.read_text() == profile.read_text()
+
+
+def test_profiles_have_the_same_keys_and_params_yaml_is_one_of_them() -> None:
+    contents = {profile.stem: YAML(typ="safe").load(profile.read_text()) for profile in PROFILES}
+    assert {name: keys(content) ^ keys(contents["demo"]) for name, content in contents.items()} == {
+        name: set() for name in contents
+    }
+    assert (ROOT / "params.yaml").read_text() == (ROOT / "profiles" / "demo.yaml").read_text()
+
+
+def test_every_catalogue_file_is_valid_and_named_by_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    contents = [YAML(typ="safe").load(profile.read_text()) for profile in PROFILES]
+    named = {model for content in contents for model in (*content["dgms"], *content["bases"])}
+    assert {path.stem for path in CATALOGUE.glob("*.yaml")} == named
+    for model in named:
+        read_template(read_entry(model), model)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("rich", "plain", "base"):
+        write_model(tmp_path, name)
+    write_judge(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(section: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda params: params[section].update(values)
+
+
+def train_a_server(params: dict[str, Any]) -> None:
+    Path("dgms/far.yaml").write_text("name: F\nserver: {address: http://h/v1, model: f}\ncontext_window: 9\n")
+    params["dgms"].append("far")
+    params["mix"]["runs"]["new"] = {**RUN, "base": "far"}
+
+
+def compare_a_server(params: dict[str, Any]) -> None:
+    train_a_server(params)
+    del params["mix"]["runs"]["new"]
+    params["compare"].append("far")
+
+
+RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
+MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    (put("mix", sizee=3), "p.yaml: mix.sizee: no such key; known keys: seed, size, scale_auxiliary"),
+    (put("mix", size="many"), "p.yaml: mix.size: input should be a valid integer, got 'many'"),
+    (put("mix", size=0), "p.yaml: mix.size: input should be greater than 0, got 0"),
+    (put("mix", size=5e5), "p.yaml: mix.size: input should be a valid integer, got 500000.0"),
+    (put("generate", engine="tgi"), "p.yaml: generate.engine: input should be 'vllm' or 'echo', got 'tgi'"),
+    (lambda p: p["generate"].pop("seed"), "p.yaml: generate.seed is missing"),
+    (lambda p: p.pop("gate"), "p.yaml: the section `gate` is missing"),
+    (lambda p: p.update(trian={}), "p.yaml: trian: no such section"),
+    (lambda p: p.update(dgms=["rich", "nosuch"]), "dgms names 'nosuch', but there is no dgms/nosuch.yaml"),
+    (lambda p: p.update(dgms=["rich", "rich"]), "dgms must be a list of different ids"),
+    (lambda p: p.update(dgms=["qwen2.5"]), "'qwen2.5' is not an id: use lower-case letters, digits, - and _"),
+    (lambda p: p.update(bases=["base", "rich"]), "'rich' is in dgms and in bases"),
+    (compare_a_server, "compare names 'far', which has no weights here to evaluate"),
+    (lambda p: p["mix"]["runs"].update(tie=RUN), "'tie' is what a judge says of two equal replies, and so no id"),
+    (lambda p: p.update(compare=["rewild"]), "compare names 'rewild', which is no id of dgms, bases or mix.runs"),
+    (lambda p: p["mix"]["runs"].update(new={**RUN, "base": "x"}), "mix.runs.new.base: 'x' is no id of bases or dgms"),
+    (lambda p: p["mix"]["runs"].update(new={**RUN, "dgms": {"x": 1.0}}), "mix.runs.new.dgms: 'x' is not in dgms"),
+    (
+        lambda p: p["mix"]["runs"].update(new={**RUN, "auxiliary": {"x": 1}}),
+        "mix.runs.new.auxiliary: 'x' is not in auxiliary",
+    ),
+    (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
+    (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
+    (put("judge", model="gpt-5"), "p.yaml: judge.model: 'gpt-5' is no id of bases or dgms: add it to bases"),
+    (put("judge", prompts="nowhere"), "judge.prompts: nowhere/single.txt: TemplateNotFound"),
+    (put("pairwise", pairs=[["blend", "blend"]]), "pairwise.pairs: ['blend'] must be two models of compare"),
+    (put("pairwise", pairs=[["blend", "rich"]]), "pairwise.pairs: ['blend', 'rich'] must be two models of compare"),
+    (put("pairwise", pairs=[["blend", "only"], ["only", "blend"]]), "pairwise.pairs names ['blend', 'only'] twice"),
+    (put("pairwise", pairs="some"), "pairwise.pairs"),
+    (put("prompts", source="../x.parquet"), "give an absolute path, or copy it here and `dvc add` it"),
+    (
+        lambda p: p["auxiliary"]["knowledge"].update(source="../x.parquet"),
+        "auxiliary.knowledge.source: '../x.parquet' lies outside the repository",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES, ids=[message[:60] for _, message in MISTAKES])
+def test_a_mistake_is_named_in_one_line(checkout: Path, mistake: Callable[[dict[str, Any]], Any], message: str) -> None:
+    params = small_params()
+    mistake(params)
+    with pytest.raises(UserError) as error:
+        check_params(params, "p.yaml")
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_params_file_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("mix: [1,\n  size: {")
+    with pytest.raises(UserError, match=r"params.yaml is not valid YAML: .*"):
+        load("mix", Section, tmp_path / "params.yaml")
+
+
+def test_an_unknown_model_names_the_known_ones(checkout: Path) -> None:
+    with pytest.raises(UserError, match=r"no catalogue file dgms/gpt5.yaml; known models: base, plain, rich"):
+        read_entry("gpt5")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"name": "x", "context_window": 10}, "give exactly one of repository, path, import and server"),
+        ({"name": "x", "path": "a", "repository": "b", "context_window": 10}, "give exactly one of"),
+        ({"name": "x", "path": "a"}, "context_window is missing"),
+        ({"name": "x", "path": "a", "context_window": 10, "temperature": 1.0}, "x.temperature: no such key"),
+    ],
+)
+def test_a_wrong_catalogue_entry_is_refused(entry: dict[str, Any], message: str) -> None:
+    from stages.lib.models.catalogue import Entry
+
+    with pytest.raises(UserError, match=message):
+        parse(Entry, entry, "x")

@@ -1,0 +1,238 @@
+"""A small project for tests of the graph: the real dvc.yaml and stages, an echo engine, tiny data.
+
+Only the two stages that need minutes (train, evaluate) are replaced, by ones that write small files which
+depend on what the real ones depend on.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+IMPORTS = """
+import hashlib
+import json
+from pathlib import Path
+from stages.lib.models.catalogue import Model, load_model, weights_digest
+from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.files import new_folder, sha256_folder, write_json
+from stages.lib.console.shell import run
+"""
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+TASK = """
+task: demo_knowledge
+dataset_path: json
+dataset_kwargs: {data_files: {test: demo/tasks/demo_knowledge.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+"""
+FAKES = {
+    "train": """
+def fake_train(key: str) -> None:
+    params = read_yaml(PARAMS)
+    base = load_model(params["mix"]["runs"][key]["base"])
+    made = hashlib.sha256(json.dumps([sha256_folder(Path("data/mixes") / key), base.commit, params["train"]]).encode())
+    with new_folder(Path("models") / key) as folder:
+        (folder / "model.safetensors").write_bytes(made.digest())
+        (folder / "loss.csv").write_text("step,epoch,loss\\n1,0.5,2.0\\n2,1.0,1.5\\n")
+        write_json(folder / "summary.json", {"steps": 2, "last_loss": 1.5})
+        own = base.model_dump() | {"id": key, "kind": "local", "location": f"models/{key}", "sampling": base.sampling}
+        write_json(folder / "model.json", Model(**(own | {"commit": weights_digest(folder)})).model_dump())
+""",
+    "evaluate": """
+def fake_evaluate(model: str) -> None:
+    digest = hashlib.sha256(json.dumps([load_model(model).commit, read_yaml(PARAMS)["evaluate"]]).encode()).digest()
+    score = digest[0] / 255
+    with new_folder(Path("data/evaluations") / model) as folder:
+        write_json(folder / "summary.json", {"demo_knowledge": round(score, 4), "average": round(score, 4)})
+        average = {"columns": [], "value": score, "missing": []}
+        write_json(folder / "results.json", {"tasks": {}, "averages": {"average": average}})
+""",
+}
+
+
+def conversation(number: int, turns: int, **changes: Any) -> dict[str, Any]:
+    """One row in WildChat's schema."""
+    messages = []
+    for turn in range(turns):
+        messages.append({"role": "user", "content": f"Question {number}.{turn}?"})
+        messages.append({"role": "assistant", "content": f"Reference {number}.{turn}."})
+    row = {
+        "conversation_hash": f"{number:032x}",
+        "conversation": messages,
+        "language": "English",
+        "toxic": False,
+    }
+    return {**row, **changes}
+
+
+def write_demo(root: Path, num_prompts: int) -> None:
+    """Write the sources that the small project reads."""
+    demo = root / "demo"
+    demo.mkdir()
+    rows = [conversation(number, 1 + number % 3) for number in range(num_prompts)]
+    pq.write_table(pa.Table.from_pylist(rows), demo / "prompts.parquet")
+    questions = [{"question": f"Q{n}?", "choices": ["a", "b"], "answer": n % 2} for n in range(6)]
+    pq.write_table(pa.Table.from_pylist(questions), demo / "knowledge.parquet")
+    lines = [{"question_id": n, "category": "c", "turns": [f"First {n}?", "Second?"]} for n in range(2)]
+    (demo / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_judge(root)
+    (demo / "tasks").mkdir()
+    (demo / "tasks" / "demo_knowledge.yaml").write_text(TASK)
+    (demo / "tasks" / "demo_knowledge.jsonl").write_text('{"question": "Q?", "answer": "A."}\n')
+
+
+def write_judge(root: Path) -> None:
+    """Write prompts for which an echo gives a verdict."""
+    folder = root / "demo" / "judge"
+    folder.mkdir(parents=True)
+    (folder / "single.txt").write_text("{{ turns[-1].user }} {{ turns[-1].assistant }} [[7]]")
+    (folder / "pair.txt").write_text("{{ users[-1] }} {{ first[-1] }} {{ second[-1] }} [[A]]")
+
+
+def write_model(root: Path, name: str, temperature: float = 0.7) -> None:
+    """Write a catalogue entry and the weights that it pins."""
+    from stages.lib.models.catalogue import weights_digest
+
+    weights = root / "demo" / "models" / name
+    weights.mkdir(parents=True)
+    (weights / "model.safetensors").write_bytes(name.encode())
+    for file in TOKENIZER:
+        shutil.copy(ROOT / "demo/models/demo-rich" / file, weights)
+    entry = {
+        "name": name,
+        "path": f"demo/models/{name}",
+        "revision": weights_digest(weights),
+        "context_window": 2000,
+        "sampling": {"temperature": temperature},
+    }
+    (root / "dgms").mkdir(exist_ok=True)
+    (root / "dgms" / f"{name}.yaml").write_text("\n".join(f"{key}: {json.dumps(v)}" for key, v in entry.items()) + "\n")
+
+
+def small_params() -> dict[str, Any]:
+    """The demo's params, made small: an echo engine, one auxiliary set, few rows."""
+    params: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    params["auxiliary"] = {
+        "knowledge": {"source": "demo/knowledge.parquet", "format": "multiple_choice", "license": "Apache-2.0"}
+    }
+    params["dgms"], params["bases"] = ["rich", "plain"], ["base"]
+    params["generate"]["engine"] = params["answers"]["engine"] = params["judge"]["engine"] = "echo"
+    params["judge"] |= {"model": "base", "max_tokens": 1000}
+    params["pairwise"]["pairs"] = "all"
+    params["mix"] |= {
+        "size": 4,
+        "runs": {
+            "blend": {"base": "base", "dgms": {"rich": 1.0, "plain": 1.0}, "auxiliary": {"knowledge": 3}},
+            "only": {"base": "base", "dgms": {"plain": 1.0}, "auxiliary": {}},
+        },
+    }
+    params["compare"] = ["base", "blend", "only"]
+    params["evaluate"] |= {"tasks": {"demo_knowledge": "acc_norm"}, "averages": {}}
+    return params
+
+
+@dataclass
+class Project:
+    """A checkout, and how its commands are run."""
+
+    root: Path
+
+    def run(self, *words: str, code: int = 0, **env: str) -> str:
+        """Run a command; its output. The exit code must be the expected one."""
+        done = subprocess.run(
+            words,
+            cwd=self.root,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{words} gave {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def repro(self, *words: str, code: int = 0) -> list[str]:
+        """`dvc repro`: the stages that ran."""
+        return ran(self.run("dvc", "repro", *words, code=code))
+
+    def experiment(self, *overrides: str) -> list[str]:
+        """`dvc exp run -S ...` in the workspace: the stages that ran."""
+        flags = [word for override in overrides for word in ("-S", override)]
+        return ran(self.run("dvc", "exp", "run", *flags))
+
+    def params(self) -> dict[str, Any]:
+        """What params.yaml holds."""
+        content: dict[str, Any] = YAML(typ="safe").load((self.root / "params.yaml").read_text())
+        return content
+
+    def write_params(self, params: dict[str, Any]) -> None:
+        """Replace params.yaml."""
+        with (self.root / "params.yaml").open("w") as file:
+            YAML().dump(params, file)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file."""
+        file = self.root / path
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    def json(self, path: str) -> Any:
+        """Read a JSON file of the checkout."""
+        return json.loads((self.root / path).read_text())
+
+    def commit(self) -> None:
+        """Commit everything."""
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "x", "--allow-empty")
+
+
+def ran(output: str) -> list[str]:
+    """The stages that really ran, in order; not those that were cached or skipped."""
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def cached(output: str) -> list[str]:
+    """The stages whose outs came from the run-cache."""
+    return re.findall(r"Stage '([^']+)' is cached", output)
+
+
+def make_project(root: Path, num_prompts: int = 12, models: Sequence[str] = ("rich", "plain", "base")) -> Project:
+    """Make a committed checkout of the small project, not yet run."""
+    root.mkdir(parents=True)
+    for name in ("dvc.yaml", "Makefile", ".gitignore", ".dvcignore", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    for name in ("stages", "commands"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, code in FAKES.items():
+        file = root / "stages" / f"{name}.py"
+        head, _, _ = file.read_text().rpartition('\nif __name__ == "__main__":')
+        file.write_text(f'{head}\n{IMPORTS}{code}\nif __name__ == "__main__":\n    run(fake_{name})\n')
+    for folder in sorted(path.parent for path in (ROOT / "metrics").rglob(".gitkeep")):
+        (root / folder.relative_to(ROOT)).mkdir(parents=True)
+        (root / folder.relative_to(ROOT) / ".gitkeep").touch()
+    write_demo(root, num_prompts)
+    for name in models:
+        write_model(root, name)
+    project = Project(root)
+    project.write_params(small_params())
+    project.run("git", "init", "-q", "-b", "main")
+    project.run("dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc")
+    shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots")
+    project.commit()
+    return project

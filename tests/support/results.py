@@ -1,0 +1,41 @@
+"""Results of evaluations, and fine-tunes that have them."""
+
+from typing import Any
+
+from stages.lib.comparison.comparisons import Tuned
+
+
+def tune(name: str, take: int = 100, besides: str = "", base: str = "base", **weights: float) -> Tuned:
+    return Tuned(name, base, weights, besides, take, take)
+
+
+def results(**values: float | None) -> dict[str, Any]:
+    """What `evaluate` writes: benchmarks of a hundred rows, and their average."""
+    tasks = {
+        name: {
+            "status": "failed" if value is None else "ok",
+            "reason": "OSError: no disk" if value is None else None,
+            "primary": "acc",
+            "metrics": {} if value is None else {"acc": {"value": value, "stderr": 0.03, "unit": "fraction"}},
+        }
+        for name, value in values.items()
+    }
+    known = [value for value in values.values() if value is not None]
+    average = sum(known) / len(known) if len(known) == len(values) else None
+    return {"tasks": tasks, "averages": {"average": {"columns": list(values), "value": average, "missing": []}}}
+
+
+def paper_results(**changes: float) -> dict[str, Any]:
+    """The scores that table 2 prints for Q72 where lm-eval measures them, each with a standard error of .005."""
+    printed = {"bbh": 0.48, "gpqa": 0.29, "math_hard": 0.06, "musr": 0.40, "ifeval": 0.37, "mmlu_pro": 0.30} | changes
+    metrics = {"math_hard": "exact_match_original", "ifeval": "prompt_level_strict_acc", "mmlu_pro": "acc"}
+    tasks = {
+        f"leaderboard_{name}": {
+            "status": "ok",
+            "reason": None,
+            "primary": metrics.get(name, "acc_norm"),
+            "metrics": {metrics.get(name, "acc_norm"): {"value": value, "stderr": 0.005, "unit": "fraction"}},
+        }
+        for name, value in printed.items()
+    }
+    return {"tasks": tasks, "averages": {}}
