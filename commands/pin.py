@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import plainly, say
+from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.models.catalogue import CATALOGUE, Entry, import_digest, read_entry, weights_digest
 from stages.lib.models.hub import COMMIT, commit_of
 
@@ -80,14 +80,14 @@ def main(models: list[str]) -> None:
     failed = 0
     for name in names:
         try:
-            say(f"{name}: {pin(name)}")
+            log_line(f"{name}: {pin(name)}")
         except UserError as error:
             failed += 1
-            say(f"{name}: not pinned: {error}")
+            log_line(f"{name}: not pinned: {error}")
     if failed:
         raise UserError(f"{failed} of {len(names)} could not be pinned and are as they were; the others are done")
 
 
 if __name__ == "__main__":
-    with plainly("pin"):
+    with exit_on_user_error("pin"):
         main(sys.argv[1:])

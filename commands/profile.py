@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.sections import PARAMS, read_yaml
 
 PROFILES = Path("profiles")
@@ -43,7 +43,7 @@ def main(name: str) -> None:
     shutil.copyfile(profile, PARAMS)
     for path in leftovers(read_yaml(PARAMS)):
         path.unlink()
-    say(f"params.yaml is now profiles/{name}.yaml; `dvc repro` runs it, `make profile NAME=demo` goes back")
+    log_line(f"params.yaml is now profiles/{name}.yaml; `dvc repro` runs it, `make profile NAME=demo` goes back")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import plainly, say
+from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, charge
 from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
@@ -61,7 +61,7 @@ def describe(store: Store) -> str:
 def verify(store: Store) -> int:
     """Read every segment of a store; how many are torn or foreign."""
     _, segments, bad = contents(store)
-    say(f"{store.dgm}: {len(segments) - len(bad)} of {len(segments)} segments are whole")
+    log_line(f"{store.dgm}: {len(segments) - len(bad)} of {len(segments)} segments are whole")
     return len(bad)
 
 
@@ -78,7 +78,7 @@ def add(store: Store) -> None:
     new = rows.filter(pc.invert(pc.is_in(keys(rows), value_set=known)))
     if new.num_rows:
         store.write(new.cast(SEGMENT))
-    say(f"{store.dgm}: {new.num_rows} conversations added, {rows.num_rows - new.num_rows} were there")
+    log_line(f"{store.dgm}: {new.num_rows} conversations added, {rows.num_rows - new.num_rows} were there")
 
 
 def free(rows: pa.Table) -> pa.Table:
@@ -98,7 +98,7 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
         if failed:
             kept = kept.filter(pc.not_equal(kept["status"], "failed"))
         if unused and store.dgm.endswith(VERDICTS):
-            say(f"{store.dgm}: a judge's verdicts are all kept")
+            log_line(f"{store.dgm}: a judge's verdicts are all kept")
         elif unused:
             used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
             kept = kept.filter(pc.is_in(kept["identity"], value_set=used))
@@ -108,7 +108,9 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
             for segment in segments:
                 segment.unlink()
     gone = table.num_rows - kept.num_rows
-    say(f"{store.dgm}: {kept.num_rows} conversations kept; removed: {gone}, and {len(bad)} segments that were none")
+    log_line(
+        f"{store.dgm}: {kept.num_rows} conversations kept; removed: {gone}, and {len(bad)} segments that were none"
+    )
 
 
 def main(words: list[str] | None = None) -> None:
@@ -125,14 +127,14 @@ def main(words: list[str] | None = None) -> None:
     found = RESPONSES if asked.action == "add" else folder
     names = asked.dgm or sorted(path.name for path in found.glob("*") if path.is_dir())
     if not names:
-        say(f"{found} holds no DGM")
+        log_line(f"{found} holds no DGM")
     bad = 0
     for name in names:
         if not (found / name).is_dir():
             raise UserError(f"{found} has no {name!r}")
         store = Store(folder, name)
         if asked.action == "list":
-            say(describe(store))
+            log_line(describe(store))
         elif asked.action == "verify":
             bad += verify(store)
         elif asked.action == "add":
@@ -144,5 +146,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    with plainly("store"):
+    with exit_on_user_error("store"):
         main()

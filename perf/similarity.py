@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
-from stages.lib.console.shell import plainly
+from stages.lib.console.shell import exit_on_user_error
 from stages.lib.core.files import read_json
 from stages.lib.similarity.aggregates import SHOWN
 from stages.lib.similarity.meteor import meteor, words
@@ -165,5 +165,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plainly("perf.similarity"):
+    with exit_on_user_error("perf.similarity"):
         main()

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, run, say
+from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.core.sections import Section
 from stages.lib.generation.reply_formats import pair, unfit
@@ -252,7 +252,7 @@ def main(key: str) -> None:
             raise UserError(f"{auxiliary.source}: none of its {tally.rows} rows becomes a chat: {left_out}")
         summary = {"rows": kept, "left_out": left_out, "turns": tally.turns, "license": auxiliary.license}
         write_json(folder / SUMMARY, {**summary, "source": auxiliary.source, "origin": origin(Path(auxiliary.source))})
-    say(f"{key}: {kept} of {tally.rows} rows; left out: {left_out or 'none'}")
+    log_line(f"{key}: {kept} of {tally.rows} rows; left out: {left_out or 'none'}")
 
 
 if __name__ == "__main__":

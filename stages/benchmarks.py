@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, run, say
+from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.sections import PARAMS, parse, read_yaml
 from stages.lib.evaluation.results import reason_of
@@ -101,8 +101,8 @@ def main() -> None:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))
         write_json(out / "summary.json", {"benchmarks": counts, "not_read": not_read})
     for name, reason in not_read.items():
-        say(f"evaluate.tasks.{name} cannot be run here, and is left out: {reason}")
-    say(f"{sum(each['documents'] for each in counts.values())} documents of {len(counts)} benchmarks")
+        log_line(f"evaluate.tasks.{name} cannot be run here, and is left out: {reason}")
+    log_line(f"{sum(each['documents'] for each in counts.values())} documents of {len(counts)} benchmarks")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy import evaluate as run_evalchemy
@@ -98,10 +98,10 @@ def report(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> Non
         metric = main_metric(found)
         score = f"{found['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
         why = f"{found['status']}: {found['reason']}" if found["reason"] else ""
-        say(f"{model}: {task} {'; '.join(filter(None, (score, why)))}")
+        log_line(f"{model}: {task} {'; '.join(filter(None, (score, why)))}")
     for name, found in averages.items():
         value = f"needs {', '.join(found['missing'])}" if found["missing"] else f"{found['value']:.4f}"
-        say(f"{model}: {name} of {len(found['columns'])} tasks {value}")
+        log_line(f"{model}: {name} of {len(found['columns'])} tasks {value}")
     if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
 

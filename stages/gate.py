@@ -12,7 +12,7 @@ from pydantic import Field
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import listed
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.sections import Section
@@ -92,12 +92,12 @@ def main(dgm: str) -> None:
     if refusal := refuse(dgm, summary, load("gate", Gate)):
         raise UserError(refusal)
     if summary["temperature_outside"]:
-        say(f"{dgm}: its temperature is outside 0.3 to 1.2, where App. F warns of bad answers")
+        log_line(f"{dgm}: its temperature is outside 0.3 to 1.2, where App. F warns of bad answers")
     counts = count(summary)
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(Path("metrics/digests/dgms") / f"{dgm}.json", {**digests, "kept": counts["kept"]})
     write_json(Path("metrics/gate") / f"{dgm}.json", counts)
-    say(f"{dgm}: {counts['kept']} of {counts['conversations']} conversations kept")
+    log_line(f"{dgm}: {counts['kept']} of {counts['conversations']} conversations kept")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import SUMMARY, new_folder, write_json
 from stages.lib.engines.base import Usage
 from stages.lib.engines.factory import make_engine
@@ -130,7 +130,7 @@ class Failures:
         )
         if share > allowed:
             raise UserError(f"{what}. `make retry DGM={self._dgm}` asks them again; the others are kept in the store")
-        say(f"{what}. They are dropped by `validate`; `make retry DGM={self._dgm}` asks them again")
+        log_line(f"{what}. They are dropped by `validate`; `make retry DGM={self._dgm}` asks them again")
 
 
 def main(dgm: str) -> None:

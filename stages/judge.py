@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import new_folder, sha256_folder, write_json
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json
@@ -106,9 +106,9 @@ def main(model: str) -> None:
             folder / "summary.json", {"score": None} | values | {"judge": judged_by.name, "status": status, **counts}
         )
     if metrics:
-        say(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
+        log_line(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
     else:
-        say(f"{model}: no score: {reason}")
+        log_line(f"{model}: no score: {reason}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, run, say
+from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.artifacts import require
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.mixing.manifest import Manifest
@@ -205,7 +205,7 @@ def main(key: str) -> None:
     with new_folder(MANIFESTS / key) as folder:
         screening.write(folder)
         write_json(folder / SUMMARY, manifest.summary() | screening.summary() | of_sources(sources))
-    say(f"{key}: {', '.join(f'{part.source.name} {len(part.places)}' for part in chosen)} rows")
+    log_line(f"{key}: {', '.join(f'{part.source.name} {len(part.places)}' for part in chosen)} rows")
 
 
 if __name__ == "__main__":

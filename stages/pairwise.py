@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.artifacts import compared
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.sections import PARAMS, Section, read_yaml
@@ -100,7 +100,7 @@ def main() -> None:
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
         write_json(folder / "summary.json", {"pairs": len(pairs), "status": status, "reason": reason, **counts})
-    say(f"{len(pairs)} pairs, {counts['ok']} verdicts")
+    log_line(f"{len(pairs)} pairs, {counts['ok']} verdicts")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, run, say
+from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.sections import Section
 from stages.lib.records.hashing import keyed_hash
@@ -126,7 +126,7 @@ def main() -> None:
             folder / "summary.json",
             {"rows": table.num_rows, "prompts": len(kept), "left_out": left_out, "by_turns": turns},
         )
-    say(f"{len(kept)} prompts of {table.num_rows} rows; left out: {left_out or 'none'}")
+    log_line(f"{len(kept)} prompts of {table.num_rows} rows; left out: {left_out or 'none'}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.settings.sections import load
@@ -128,7 +128,7 @@ def of_source(name: str, source: str, amount: dict[str, int], mix: Mix, digest: 
             f"ask for fewer, generate more, or set mix.on_shortage: cap"
         )
     if rows > kept:
-        say(f"{name}: {source} has {kept} rows, {rows} were asked for; on_shortage: {mix.on_shortage}")
+        log_line(f"{name}: {source} has {kept} rows, {rows} were asked for; on_shortage: {mix.on_shortage}")
     take = {"rows": min(rows, kept)} if "rows" in amount and mix.on_shortage == "cap" else amount
     return {**of_data(digest), "kind": digest["kind"], "take": take}
 

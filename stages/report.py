@@ -8,7 +8,7 @@ Out: data/report/: index.html, conversations.html with conversations/ (what it l
 
 from pydantic import Field
 
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import new_folder
 from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.report.index import write_report
@@ -29,7 +29,7 @@ def main() -> None:
     inputs = read_inputs(read_yaml(PARAMS), report.num_conversations)
     with new_folder(DATA / "report") as folder:
         write_report(folder, inputs, report.num_examples)
-    say("data/report/index.html: open it in a browser")
+    log_line("data/report/index.html: open it in a browser")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.core.process import call
 from stages.lib.core.sections import PARAMS, Section, read_yaml
@@ -246,14 +246,14 @@ def main(key: str) -> None:
     prepare_work(work, render(params, template, files, work), sha256_folder(MIXES / key) + base.commit)
     rows = copy_rows(mix, files, template)
     write_examples(work, template, params.sequence_length)
-    say(f"Axolotl starts and prepares {rows[1]} conversations; all that it says is in {WORK / key / WORDS}")
+    log_line(f"Axolotl starts and prepares {rows[1]} conversations; all that it says is in {WORK / key / WORDS}")
     call_all(python, key, work, params, offline=base.kind == "local")
     with new_folder(MODELS / key) as folder:
         steps = collect(work, folder)
         write_json(folder / SUMMARY, summarize(steps, read_json(work / "facts.json"), base, rows))
         save_model(folder, describe(key, base, folder))
     shutil.rmtree(work)
-    say(f"trained {key}")
+    log_line(f"trained {key}")
 
 
 if __name__ == "__main__":

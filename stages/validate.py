@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from stages.lib.console.shell import progress, run, say
+from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
 from stages.lib.core.sections import Section
 from stages.lib.engines.request import Generate, Rules, identity, to_rules
@@ -299,7 +299,7 @@ def write(data: Path, validate: Validate, model: Model, rules: Rules) -> None:
             rows = progress(shard.read(file), desc=f"{model.id} {file.name}", unit="conversations")
             write_rows(folder, number, map(judge, rows), VERDICT)
             if shard.problem:
-                say(f"{model.id}: {file} is not as it should be: {shard.problem}")
+                log_line(f"{model.id}: {file} is not as it should be: {shard.problem}")
         write_json(folder / "shards.json", {name: asdict(shard) for name, shard in shards.items()})
         write_json(folder / SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, rules))
 

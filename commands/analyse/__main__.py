@@ -1,7 +1,7 @@
 """Run the command."""
 
 from commands.analyse.command import main
-from stages.lib.console.shell import plainly
+from stages.lib.console.shell import exit_on_user_error
 
-with plainly("analyse", "run it again, it begins anew"):
+with exit_on_user_error("analyse", "run it again, it begins anew"):
     main()

@@ -27,7 +27,7 @@ from stages.gate import count
 from stages.generate import write_imported
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import listed
-from stages.lib.console.shell import progress, say
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
@@ -108,7 +108,9 @@ def has_wordnet() -> bool:
     try:
         reader()
     except UserError:
-        say("WordNet is not there, so METEOR counts no synonyms and is about .008 lower; `make wordnet` fetches it")
+        log_line(
+            "WordNet is not there, so METEOR counts no synonyms and is about .008 lower; `make wordnet` fetches it"
+        )
         return False
     return True
 
@@ -194,7 +196,9 @@ def write_preference(read: Read, out: Path, settings: Settings) -> str:
         if kept:
             tables[dgm] = write_judgments(out / "judgments" / dgm, kept)
     if beyond:
-        say(f"preference: {beyond} judgments of other than the first {styling.MOST_RESPONSES} prompts are left out")
+        log_line(
+            f"preference: {beyond} judgments of other than the first {styling.MOST_RESPONSES} prompts are left out"
+        )
     if not any(table["status"].to_pylist().count("ok") for table in tables.values()):
         return "no row has a number in judge_score"
     preference.write(out, *preference.measure(tables, PAIRING.empty_table(), {}, settings.preference))

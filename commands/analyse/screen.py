@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stages.lib.console.formats import listed
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import SUMMARY, read_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
@@ -31,21 +31,21 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     """Say what was found in a few lines."""
     replies = sum(dgm["imported"] for dgm in found["dgms"].values())
     kept = sum(counts["kept"] for counts in gate.values())
-    say(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
-    say(f"rows left out: {listed(sum_counts([found['left_out']])) or 'none'}")
+    log_line(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
+    log_line(f"rows left out: {listed(sum_counts([found['left_out']])) or 'none'}")
     if found["models_without_a_reply"]:
-        say(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
+        log_line(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
     dropped = listed(sum_counts(counts["dropped_by"] for counts in gate.values()))
     absent = len(gate) * found["prompts"] - replies
-    say(f"kept by validation: {kept} of {replies}")
-    say(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
+    log_line(f"kept by validation: {kept} of {replies}")
+    log_line(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
     for line in extremes(read_json(out / "similarity" / PAIRS)):
-        say(line)
+        log_line(line)
     judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
     if judged:
         statuses = ("ok", "failed", "unanswered")
-        say(f"scores of the judge: {listed(sum_counts({key: one[key] for key in statuses} for one in judged))}")
+        log_line(f"scores of the judge: {listed(sum_counts({key: one[key] for key in statuses} for one in judged))}")
     for part, why in found["skipped"].items():
-        say(f"no {part}: {why}")
-    say("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))
-    say(f"the page: {out}/report/index.html")
+        log_line(f"no {part}: {why}")
+    log_line("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))
+    log_line(f"the page: {out}/report/index.html")

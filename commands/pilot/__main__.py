@@ -1,7 +1,7 @@
 """Run the command."""
 
 from commands.pilot.command import main
-from stages.lib.console.shell import plainly
+from stages.lib.console.shell import exit_on_user_error
 
-with plainly("pilot"):
+with exit_on_user_error("pilot"):
     main()

@@ -27,7 +27,7 @@ from commands.pilot.throughput_sample import Pace, Stopwatch, busy_part
 from stages.gate import Gate, refuse
 from stages.generate import LEDGER, answer
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.text import visible
@@ -336,7 +336,7 @@ def main(words: list[str] | None = None) -> None:
             found = try_pilot(dgm, asked.conversations, settings, turns)
             pilots += [found] if found else []
         except UserError as error:
-            say(f"{dgm}: no pilot: {str(error).removeprefix(f'{dgm}: ')}")
+            log_line(f"{dgm}: no pilot: {str(error).removeprefix(f'{dgm}: ')}")
             failed.append(dgm)
     if pilots:
         print("\n".join([*compare(pilots), "", *notes(asked.conversations, settings.runtime)]))

@@ -20,12 +20,12 @@ def run(main: Callable[..., None]) -> None:
     names = list(inspect.signature(main).parameters)
     if len(sys.argv) - 1 != len(names):
         sys.exit(f"usage: python -m {program} {' '.join(f'<{name}>' for name in names)}".rstrip())
-    with plainly(program.rpartition(".")[2]):
+    with exit_on_user_error(program.rpartition(".")[2]):
         main(*sys.argv[1:])
 
 
 @contextmanager
-def plainly(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
+def exit_on_user_error(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
     """Turn a UserError or an interruption into one line and exit code 1; `after` says what holds after the latter."""
     try:
         yield
@@ -35,7 +35,7 @@ def plainly(command: str, after: str = "what was finished is kept, run it again 
         sys.exit(f"{command}: interrupted; {after}")
 
 
-def say(message: str) -> None:
+def log_line(message: str) -> None:
     """Tell the user something in one line."""
     tqdm.write(message, file=sys.stderr)
 

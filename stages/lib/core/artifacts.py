@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, sha256_folder
 
 DIGESTS = Path("metrics/digests/models")
@@ -17,7 +17,7 @@ def require(folder: Path, digest: str, stage: str) -> Path:
     Raises UserError with the command to run when it cannot be had or is not the one that was named.
     """
     if not folder.exists():
-        say(f"{folder} is absent: pulling it")
+        log_line(f"{folder} is absent: pulling it")
         pulled = subprocess.run(["dvc", "pull", "--quiet", str(folder)], capture_output=True, text=True, check=False)  # noqa: S607
         if pulled.returncode or not folder.exists():
             raise UserError(

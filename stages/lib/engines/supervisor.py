@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.engines.base import Engine, Reply, Request, Usage
 from stages.lib.settings.sections import Runtime
 
@@ -139,7 +139,7 @@ class Supervised:
         self._limit, self._calm = max(1, len(lost) // FEWER), 0
         if why.startswith("died"):
             self._runtime = smaller(self._runtime)
-        say(
+        log_line(
             f"{self._name}: the engine {why}; it starts anew with {self._limit} conversations at once at first, "
             f"{len(lost)} replies are asked again. Its own words: {self._log}"
         )
@@ -167,7 +167,7 @@ class Supervised:
                 raise UserError(content)
             if not left:
                 raise UserError(f"{self._name}: the engine did not start ({content}). Its own words: {self._log}")
-            say(f"{self._name}: the engine did not start ({content}); trying again")
+            log_line(f"{self._name}: the engine did not start ({content}); trying again")
             self._runtime = smaller(self._runtime)
             time.sleep(POLL_SECONDS)
 

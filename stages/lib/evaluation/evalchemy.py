@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, say
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import write_text
 from stages.lib.core.process import CHECKOUT, call, last_words
 from stages.lib.core.text import without_folders
@@ -100,7 +100,7 @@ def evaluate(
         return {task: without_score("failed", reason, primary) for task, primary in asked.items()}, {}
     entries, samples = {}, {}
     for task, primary in asked.items():
-        say(f"{model.id}: {task}, judged by {place.judge.model} at {place.judge.host}")
+        log_line(f"{model.id}: {task}, judged by {place.judge.model} at {place.judge.host}")
         try:
             entries[task], samples[task] = run.run_task(task)
         except Exception as error:  # a task that raises fails alone
@@ -168,7 +168,7 @@ class Run:
             finally:
                 self.keep_log(task, words)
         taken = read_notes(notes)
-        say(f"{self.model.id}: {task}: {spent(taken)}")
+        log_line(f"{self.model.id}: {task}: {spent(taken)}")
         if code:
             raise ValueError(f"Evalchemy ended with exit code {code}: {last_words(words)}; see {self.log(task)}")
         cut = sum(note["prompts"] for note in taken if note["what"] == "cut")

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json, write_text
 from stages.lib.core.process import call, end_with_the_stage
 from stages.lib.core.sections import parse
@@ -65,7 +65,7 @@ def evaluate(
     entries = run_tasks(tasks, settings, work, run)
     for task in tasks:
         if entries[task]["status"] == "failed" and (work / f"{task}.json").exists():
-            say(f"{model.id}: {task} failed ({entries[task]['reason']}); it is tried once more, alone")
+            log_line(f"{model.id}: {task} failed ({entries[task]['reason']}); it is tried once more, alone")
             entries |= run_tasks([task], settings, work, run)
     facts = read_json(work / FACTS) if (work / FACTS).exists() else {}
     return entries, facts
@@ -84,7 +84,7 @@ def run_tasks(tasks: list[str], settings: Evaluate, work: Path, run: Run) -> dic
         for task in [at] if at in lost else lost:
             entries[task] = failure(f"the process that ran it {ended}", settings.tasks[task])
         if at in lost:
-            say(f"{at} failed: {entries[at]['reason']}; the tasks after it get a new process")
+            log_line(f"{at} failed: {entries[at]['reason']}; the tasks after it get a new process")
     return {task: entries[task] for task in tasks}
 
 
@@ -236,7 +236,7 @@ def work_off(model: Model, settings: Evaluate, arguments: Json, tasks: list[str]
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
     options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
     for number, (task, loaded) in enumerate(opened.items(), start=1):
-        say(f"{model.id}: {task} ({number} of {len(opened)})")
+        log_line(f"{model.id}: {task} ({number} of {len(opened)})")
         write_json(work / CURRENT, task)
         try:
             result = run_task(lm, loaded, task, settings, **options)

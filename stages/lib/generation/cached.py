@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import progress, say
+from stages.lib.console.shell import log_line, progress
 from stages.lib.engines.base import Engine
 from stages.lib.engines.budget import estimate
 from stages.lib.engines.factory import make_engine
@@ -115,12 +115,12 @@ def ask(
     names = {prompt["conversation_hash"]: identity(prompt, model, rules, engine_of(model, engine)) for prompt in read()}
     found = store.find(list(names.values()), rules.max_tokens, rules.window, failed=not again)
     missing = {key: name for key, name in names.items() if name not in found}
-    say(f"{model.id}: {len(names) - len(missing)} {unit} are in the store, {len(missing)} to generate")
+    log_line(f"{model.id}: {len(names) - len(missing)} {unit} are in the store, {len(missing)} to generate")
     if missing:
         runtime = load("runtime", Runtime)
         if model.kind == "server":
             wanted = (prompt for prompt in read() if prompt["conversation_hash"] in missing)
-            say(f"{model.id}: {estimate(wanted, rules).describe(runtime.server)}")
+            log_line(f"{model.id}: {estimate(wanted, rules).describe(runtime.server)}")
         with closing(start(engine, model, rules, runtime)) as running:
             rows = finish(running, read(), missing, model, rules, runtime, unit)
             for batch in batches(rows, running, runtime):

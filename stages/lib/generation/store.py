@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.generation.costs import COST
 from stages.lib.records.responses import RESPONSE
 
@@ -130,7 +130,7 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"{self.dgm}: another run is writing to {self.folder}; waiting for it to end")
+            log_line(f"{self.dgm}: another run is writing to {self.folder}; waiting for it to end")
             lock.acquire()
         try:
             yield
@@ -154,5 +154,5 @@ def read_segment(segment: Path, columns: list[str] | None = None) -> pa.Table | 
                 raise pa.ArrowInvalid("its columns are others")
             return file.read(columns=columns)
     except (pa.ArrowException, OSError) as error:
-        say(f"store: {segment} is left aside: {str(error).splitlines()[0]}")
+        log_line(f"store: {segment} is left aside: {str(error).splitlines()[0]}")
         return None

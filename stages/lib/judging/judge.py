@@ -11,7 +11,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.engines.request import Asking, plain_rules
 from stages.lib.evaluation.results import Status, status_by_missing
 from stages.lib.generation.cached import ask
@@ -165,7 +165,9 @@ def standing(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | 
     if len(failed) == len(asked):
         raise UserError(f"{stage}: no verdict could be read: {most}{seen}; is this a model that can judge?")
     status = status_by_missing(len(failed), len(asked))
-    say(f"{stage}: {reason}{seen}; status {status}")
+    log_line(f"{stage}: {reason}{seen}; status {status}")
     if any(not row["text"] for row in failed):
-        say(f"`dvc repro --force --single-item {stage}` asks again for what was not answered, and for nothing else")
+        log_line(
+            f"`dvc repro --force --single-item {stage}` asks again for what was not answered, and for nothing else"
+        )
     return status, None if status == "ok" else reason

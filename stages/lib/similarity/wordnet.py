@@ -9,7 +9,7 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run, say
+from stages.lib.console.shell import log_line, run
 from stages.lib.similarity.stems import KEPT
 
 PARTS = ("adj", "adv", "noun", "verb")
@@ -62,7 +62,7 @@ def fingerprint() -> str:
 
 def main() -> None:
     """Say which WordNet is there."""
-    say(f"WordNet is there; sha256 {fingerprint()}")
+    log_line(f"WordNet is there; sha256 {fingerprint()}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.lib.console.formats import count
-from stages.lib.console.shell import say
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json
 from stages.lib.core.text import visible
 from stages.lib.training.axolotl import read_log, steps_of, write_curve
@@ -43,9 +43,9 @@ class Screen:
 
     def _begin(self, facts: dict[str, Any]) -> "tqdm[Any]":
         """Say what is trained and where the curve is, and open the bar where a broken-off training had come to."""
-        say(mask_line(facts))
-        say(visible((self.work / "mask.txt").read_text(encoding="utf-8").rstrip(), SHOWN))
-        say(f"The curve as it grows: dvc plots show {self.curve} -x step -y loss")
+        log_line(mask_line(facts))
+        log_line(visible((self.work / "mask.txt").read_text(encoding="utf-8").rstrip(), SHOWN))
+        log_line(f"The curve as it grows: dvc plots show {self.curve} -x step -y loss")
         before = steps_of(read_log(self.work))
         first = before[-1]["step"] if before else 0
         if before:
