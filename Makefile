@@ -2,10 +2,12 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 DEVICE ?= cpu
-# PyTorch's CPU wheel is not on the main registry. It is taken from a folder or page of wheels (uv's or pip's
-# find-links, from the environment or pip's configuration), or from an index of PyTorch's that you name.
-TORCH_INDEX ?=
-FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+# PyTorch's CPU build is not on the package registry. It is taken from a folder or page of wheels (uv's or pip's
+# find-links, from the environment or pip's configuration), else from this index of PyTorch's own.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+comma := ,
+FIND_LINKS := $(or $(subst $(comma), ,$(UV_FIND_LINKS)),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config list 2>/dev/null \
+  | sed -nE "s/\\\\n/ /g; s/^(global|install)\.find-links='(.*)'/\2/p"))
 UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -68,7 +70,7 @@ accept: .venv/lock ## take a stage's outs as they are after its code was moved, 
 .PHONY: env
 env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (each once, again when its lock changes)
 
-.venv/lock: requirements/main-$(DEVICE).txt
+.venv/lock: requirements/main-$(DEVICE).txt requirements/torch-cuda.txt
 	$(call build,.venv)
 
 # What scores MATH needs another antlr4 than DVC's hydra does. It lies beside it, and only what needs it looks there.
@@ -76,7 +78,7 @@ env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (eac
 	@$(call install,.venv) $(addprefix --find-links ,$(FIND_LINKS)) --target .venv/math --requirements $<
 	@cp $< $@
 
-.venv-train/lock: requirements/train-$(DEVICE).txt
+.venv-train/lock: requirements/train-$(DEVICE).txt requirements/torch-cuda.txt
 	$(call build,.venv-train)
 
 # The clone is read at this commit, whatever else it holds. Only one that was made here is ever written to.
@@ -95,23 +97,26 @@ evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and bring a clo
 	  && $(call install,.venv-evalchemy) --no-build-isolation ./$(ALPACA_EVAL) \
 	  || { echo "make: could not install alpaca_eval, which asks for its own version"; exit 2; }
 
-.venv-evalchemy/lock: requirements/evalchemy$(if $(filter gpu,$(DEVICE)),-gpu).txt
+.venv-evalchemy/lock: requirements/evalchemy$(if $(filter gpu,$(DEVICE)),-gpu).txt requirements/torch-cuda.txt
 	$(call build,.venv-evalchemy)
 
-# The lock is complete, so nothing is resolved; the copy of it, made last, says that the environment is whole.
+# The locks are complete, so nothing is resolved. Those for the CPU leave torch to install_torch.py, which takes the CPU
+# build where it can. The copy of the lock, made last, says that the environment is whole.
 define build
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or say PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Building $(1) from $< (about a minute, 3 GB)"
 	@rm -rf $(1) && $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install -q -q --disable-pip-version-check uv==$(UV_VERSION)
-	@$(if $(TORCH_INDEX),$(call install,$(1)) --index-url $(TORCH_INDEX) "$$(grep ^torch== $<)")
+	@$(if $(filter cpu,$(DEVICE)),$(1)/bin/python requirements/install_torch.py requirements/torch-cuda.txt \
+	  $(addprefix --find-links ,$(FIND_LINKS)) --index "$(TORCH_INDEX)")
 	@$(call install,$(1)) $(addprefix --find-links ,$(FIND_LINKS)) --requirements $< \
-	  || { echo "make: could not install $<. If torch is what is missing, name PyTorch's CPU index: make env TORCH_INDEX=<address>"; exit 2; }
+	  || { echo "make: could not install $<"; exit 2; }
 	@cp $< $@
 endef
 install = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --compile-bytecode
 
 .PHONY: lock
 lock: ## resolve the locks anew with uv (versions only, no index addresses)
+	$(call resolve,torch-cuda)
 	$(call resolve,main-cpu)
 	$(call resolve,main-gpu)
 	$(call resolve,train-cpu)
@@ -120,11 +125,16 @@ lock: ## resolve the locks anew with uv (versions only, no index addresses)
 	$(call resolve,evalchemy-gpu)
 	$(call resolve,math)
 
+# torch-cuda.txt pins torch and its CUDA libraries, which the CPU locks leave out; what else torch needs is in theirs.
 # torchvision, torchaudio and torchcodec would break a text-only CPU set (their builds are for CUDA).
 define resolve
-	.venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(if $(findstring gpu,$(1)),,$(addprefix --find-links ,$(FIND_LINKS))) \
+	env -u UV_FIND_LINKS .venv/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 \
 	  $(if $(filter main%,$(1)),pyproject.toml) --group pyproject.toml:$(1) $(if $(filter main%,$(1)),--group pyproject.toml:dev) \
 	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec \
 	  $(if $(findstring gpu,$(1)),,--no-emit-package triton) \
+	  $(if $(filter torch-cuda,$(1)),$(addprefix --no-emit-package ,$(TORCH_NEEDS))) \
+	  $(if $(filter main-cpu train-cpu evalchemy,$(1)),$(WITHOUT_TORCH)) \
 	  $(if $(findstring math,$(1)),--no-emit-package sympy --no-emit-package mpmath) --output-file requirements/$(1).txt
 endef
+TORCH_NEEDS := filelock fsspec jinja2 markupsafe mpmath networkx setuptools sympy typing-extensions
+WITHOUT_TORCH = --override requirements/torch-cuda.txt $$(sed 's/==.*//; s/^/--no-emit-package /' requirements/torch-cuda.txt)

@@ -64,6 +64,7 @@ def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
         "TRANSFORMERS_VERBOSITY": "error",
         "VLLM_NO_USAGE_STATS": "1",
         **({"OMP_NUM_THREADS": "1"} if 0 < weights < TINY_BYTES else {}),
+        **({"CUDA_VISIBLE_DEVICES": ""} if settings.device == "cpu" else {}),
     }
 
 

@@ -596,6 +596,13 @@ def test_a_gpu_runs_the_models_own_dtype_and_several_share_a_model_that_needs_th
     assert "device=cuda,parallelize=True " in " ".join(large.command("MixEval"))
 
 
+@pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("gpu", "4,5")])
+def test_evalchemy_on_a_cpu_sees_no_gpu_whatever_the_machine_has(device, visible, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    variables = run_of(tmp_path, device=device).variables("MTBench", tmp_path / "clone", tmp_path / "notes")
+    assert variables["CUDA_VISIBLE_DEVICES"] == visible
+
+
 def test_the_key_is_only_in_the_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = run_of(tmp_path)

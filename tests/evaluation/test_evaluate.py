@@ -270,6 +270,11 @@ def test_a_gpu_gets_the_models_own_window_dtype_gpus_and_commit():
     }
 
 
+def test_an_evaluation_on_a_cpu_sees_no_gpu_and_one_on_gpus_those_that_it_was_given():
+    assert environment(TUNED, settings(), "cache")["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in environment(TUNED, settings(device="gpu"), "cache")
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [(HUB, "needs `evaluate.device: gpu`"), (TUNED.model_copy(update={"kind": "import"}), "no weights")],

@@ -174,6 +174,13 @@ def test_a_temporary_experiment_finds_the_environment_of_the_main_checkout(tmp_p
     assert axolotl.train_python() == tmp_path / ".venv-train/bin/python"
 
 
+@pytest.mark.parametrize(("num_gpus", "visible"), [(0, ""), (2, "4,5")])
+def test_training_on_a_cpu_sees_no_gpu_whatever_the_machine_has(num_gpus, visible, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    variables = axolotl.environment(Path("env/bin/python"), Path("work"), num_gpus, offline=True)
+    assert variables["CUDA_VISIBLE_DEVICES"] == visible
+
+
 def test_several_gpus_have_the_data_prepared_first_and_a_cluster_has_its_own_launch(tmp_path, monkeypatch):
     monkeypatch.delenv("REWILD_LAUNCHER", raising=False)
     one, (prepare, launch) = (axolotl.commands(Path("python"), tmp_path, number) for number in (1, 4))

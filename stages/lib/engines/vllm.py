@@ -183,7 +183,10 @@ ON_CPU = {
 
 
 def set_environment(runtime: Runtime, *, offline: bool) -> None:
-    """What vLLM reads from the environment when it is imported. A user's own settings win."""
+    """Set what vLLM reads from the environment when it is imported. A user's own settings win.
+
+    vLLM for the CPU sees no GPU, whatever the user set: the PyTorch beside it may be a build for CUDA.
+    """
     cores = sorted(os.sched_getaffinity(0))
     defaults = {
         "VLLM_CPU_KVCACHE_SPACE": str(runtime.kv_cache_gib),
@@ -198,3 +201,5 @@ def set_environment(runtime: Runtime, *, offline: bool) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if not on_gpu():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
