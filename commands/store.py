@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.engines.base import Usage
-from stages.lib.generation.costs import COST, charge
+from stages.lib.generation.costs import COST, attribute_cost
 from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
 from stages.lib.judging.judge import VERDICTS
 from stages.lib.records.shards import read_table
@@ -86,7 +86,7 @@ def free(rows: pa.Table) -> pa.Table:
     turns = rows["turns"].to_pylist()
     known = ("prompt_tokens", "completion_tokens")
     costs = [{name: sum(turn[name] for turn in chat) for name in known} | {"cached_tokens": 0} for chat in turns]
-    ledger = pa.Table.from_pylist(charge(costs, 0.0, Usage()), schema=pa.schema(COST))
+    ledger = pa.Table.from_pylist(attribute_cost(costs, 0.0, Usage()), schema=pa.schema(COST))
     return ledger.append_column("identity", rows["identity"])
 
 

@@ -3,8 +3,8 @@
 python -m perf.schedules                                                  the demo's model, on any machine
 python -m perf.schedules --shape llama-3.1-8b --conversations 1500        that shape, dummy weights, on a GPU
 
-bare        the engine's own loop over chains of token ids, in the engine's process: no text, no template, no records
-stage       what `generate` does: chains, own history, records, store, responses, ledger
+bare        the engine's own loop over lists of token ids, in the engine's process: no text, no template, no records
+stage       what `generate` does: conversations, own history, records, store, responses, ledger
 barrier     the same questions, but every conversation waits until all have ended their turn; no records
 in_batches  the released code's way: the original replies as history, all turns of a quarter at once; no records
 reference   the original replies as history, without a barrier; no records
@@ -34,12 +34,12 @@ from stages.generate import read_prompts, write_responses
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import SUMMARY, read_json
 from stages.lib.engines.base import Engine, Reply, Request
-from stages.lib.engines.request import Rules
-from stages.lib.engines.supervisor import LOGS, Supervised
+from stages.lib.engines.request import RequestConfig
+from stages.lib.engines.supervisor import LOGS, SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.generation.cached import batches, finish
-from stages.lib.generation.conversations import Chain, converse
-from stages.lib.generation.imports import imported_turn
+from stages.lib.generation.conversations import Conversation, run_conversations
+from stages.lib.generation.imports import to_imported_turn
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
@@ -147,11 +147,11 @@ def draw(rng: random.Random, lengths: tuple[float, float, int]) -> int:
 class Planned(VllmEngine):
     """An engine whose replies have the planned lengths. A key that begins with `!` is an order."""
 
-    def __init__(self, plan: Plan, dummy: bool, model: Model, rules: Rules, runtime: Runtime) -> None:
+    def __init__(self, plan: Plan, dummy: bool, model: Model, config: RequestConfig, runtime: Runtime) -> None:
         self.plan, self.dummy = plan, dummy
         self.concurrent = runtime.max_concurrent
         self.asked: Counter[str] = Counter()
-        super().__init__(model, rules, runtime)
+        super().__init__(model, config, runtime)
         self._stop_ids = []
 
     def options(self, model: Model, runtime: Runtime) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class Planned(VllmEngine):
                         tokens += self._ask(name, running[name], pieces[name][done[name]])
 
     def _ask(self, name: str, said: list[int], piece: list[int]) -> int:
-        """Submit a chain's next turn; the tokens of its prompt."""
+        """Submit a conversation's next turn; the tokens of its prompt."""
         said += piece
         params = self._sampling_params(**self.sampling(name, Request([], 1), 10_000))
         self._engine.add_request(name, {"prompt_token_ids": list(said)}, params)
@@ -224,86 +224,89 @@ def order(engine: Engine, word: str, content: str = "") -> Reply:
     return ended[0][1]
 
 
-def bare(engine: Engine, plan: Plan, _rules: Rules, _model: Model, _runtime: Runtime) -> Result:
+def bare(engine: Engine, plan: Plan, _rules: RequestConfig, _model: Model, _runtime: Runtime) -> Result:
     """The engine's own loop, timed where it runs."""
     reply = order(engine, "!bare", str(len(plan.users)))
     return reply.prompt_tokens, 0, float(reply.text)
 
 
-def stage(engine: Engine, plan: Plan, rules: Rules, model: Model, runtime: Runtime) -> Result:
+def stage(engine: Engine, plan: Plan, config: RequestConfig, model: Model, runtime: Runtime) -> Result:
     """What `generate` does, all of it."""
     began, wall = time.monotonic(), time.time_ns()
     store = Store(Path("store"), model.id)
     names = {name: f"{name}-{began}" for name in plan.users}
-    for batch in batches(finish(engine, read_prompts(), names, model, rules, runtime), engine, runtime):
+    for batch in batches(finish(engine, read_prompts(), names, model, config, runtime), engine, runtime):
         store.append(batch)
     segments = [segment for segment in store.segments() if segment.stat().st_mtime_ns > wall]
     table = pa.concat_tables(filter(None, map(read_segment, segments)))
-    write_responses(model, rules, [table])
+    write_responses(model, config, [table])
     seconds = time.monotonic() - began
     return sum(table["prompt_tokens"].to_pylist()), sum(table["cached_tokens"].to_pylist()), seconds
 
 
-def run_chains(engine: Engine, groups: Iterable[list[Chain]], rules: Rules, runtime: Runtime) -> Result:
-    """One group of chains after the other."""
-    began, chains = time.monotonic(), list[Chain]()
+def run_chains(engine: Engine, groups: Iterable[list[Conversation]], config: RequestConfig, runtime: Runtime) -> Result:
+    """One group of conversations after the other."""
+    began, conversations = time.monotonic(), list[Conversation]()
     for group in groups:
-        chains += converse(engine, group, rules, runtime.max_concurrent)
+        conversations += run_conversations(engine, group, config, runtime.max_concurrent)
     seconds = time.monotonic() - began
-    asked = sum(chain.turns[-1]["prompt_tokens"] if "#" in chain.name else prompt_tokens(chain) for chain in chains)
-    return asked, sum(chain.cached_tokens for chain in chains), seconds
+    asked = sum(
+        conversation.turns[-1]["prompt_tokens"] if "#" in conversation.key else prompt_tokens(conversation)
+        for conversation in conversations
+    )
+    return asked, sum(conversation.cached_tokens for conversation in conversations), seconds
 
 
-def prompt_tokens(chain: Chain) -> int:
-    """Of all turns of a chain."""
-    return sum(turn["prompt_tokens"] for turn in chain.turns)
+def prompt_tokens(conversation: Conversation) -> int:
+    """Of all turns of a conversation."""
+    return sum(turn["prompt_tokens"] for turn in conversation.turns)
 
 
-def barrier(engine: Engine, plan: Plan, rules: Rules, _model: Model, runtime: Runtime) -> Result:
+def barrier(engine: Engine, plan: Plan, config: RequestConfig, _model: Model, runtime: Runtime) -> Result:
     """Turn by turn, all conversations together."""
-    chains = {name: Chain(name, []) for name in plan.users}
+    conversations = {name: Conversation(name, []) for name in plan.users}
 
-    def rounds() -> Iterable[list[Chain]]:
+    def rounds() -> Iterable[list[Conversation]]:
         for number in range(max(map(len, plan.users.values()))):
-            asked = [chain for name, chain in chains.items() if len(plan.users[name]) > number]
-            for chain in asked:
-                chain.users = plan.users[chain.name][: number + 1]
+            asked = [conversation for name, conversation in conversations.items() if len(plan.users[name]) > number]
+            for conversation in asked:
+                conversation.user_messages = plan.users[conversation.key][: number + 1]
             yield asked
 
-    _, _, seconds = run_chains(engine, rounds(), rules, runtime)
-    whole = chains.values()
-    return sum(map(prompt_tokens, whole)), sum(chain.cached_tokens for chain in whole), seconds
+    _, _, seconds = run_chains(engine, rounds(), config, runtime)
+    whole = conversations.values()
+    return sum(map(prompt_tokens, whole)), sum(conversation.cached_tokens for conversation in whole), seconds
 
 
-def in_batches(engine: Engine, plan: Plan, rules: Rules, _model: Model, runtime: Runtime) -> Result:
+def in_batches(engine: Engine, plan: Plan, config: RequestConfig, _model: Model, runtime: Runtime) -> Result:
     """All turns of a quarter of the conversations at once, on the replies of another model."""
     names = list(plan.users)
-    return run_chains(engine, (every_turn(plan, names[start::4]) for start in range(4)), by_reference(rules), runtime)
+    return run_chains(engine, (every_turn(plan, names[start::4]) for start in range(4)), by_reference(config), runtime)
 
 
-def every_turn(plan: Plan, names: list[str]) -> list[Chain]:
-    """A chain for each turn of these conversations, with the turns before it as if they had been asked."""
+def every_turn(plan: Plan, names: list[str]) -> list[Conversation]:
+    """A conversation for each turn of these conversations, with the turns before it as if they had been asked."""
     return [
-        Chain(
+        Conversation(
             f"{name}#{turn}",
             plan.users[name][: turn + 1],
             plan.references[name],
-            [imported_turn(text, "") for text in plan.users[name][:turn]],
+            [to_imported_turn(text, "") for text in plan.users[name][:turn]],
         )
         for name in names
         for turn in range(len(plan.users[name]))
     ]
 
 
-def reference(engine: Engine, plan: Plan, rules: Rules, _model: Model, runtime: Runtime) -> Result:
+def reference(engine: Engine, plan: Plan, config: RequestConfig, _model: Model, runtime: Runtime) -> Result:
     """Chains on the replies of another model."""
-    chains = [Chain(name, users, plan.references[name]) for name, users in plan.users.items()]
-    return run_chains(engine, [chains], by_reference(rules), runtime)
+    conversations = [Conversation(name, users, plan.references[name]) for name, users in plan.users.items()]
+    return run_chains(engine, [conversations], by_reference(config), runtime)
 
 
-def by_reference(rules: Rules) -> Rules:
+def by_reference(config: RequestConfig) -> RequestConfig:
     """The same with the original replies as history."""
-    return Rules(rules.sampling, rules.max_tokens, rules.window, rules.seed, "reference")
+    return RequestConfig(config.sampling, config.max_tokens, config.window, config.seed, "reference")
 
 
 DO: dict[str, Callable[..., Result]] = {
@@ -311,15 +314,15 @@ DO: dict[str, Callable[..., Result]] = {
 }  # fmt: skip
 
 
-def measure(engine: Engine, plan: Plan, ways: list[str], rules: Rules, model: Model, runtime: Runtime) -> None:
+def measure(engine: Engine, plan: Plan, ways: list[str], config: RequestConfig, model: Model, runtime: Runtime) -> None:
     """Warm up, time each way, print its speed and what the stage's is of it."""
     few = Plan({name: plan.users[name] for name in list(plan.users)[:20]}, plan.lengths, plan.references)
     order(engine, "!forget")
-    stage(engine, few, rules, model, runtime)
+    stage(engine, few, config, model, runtime)
     speeds: dict[str, list[float]] = {}
     for way in ways:
         order(engine, "!forget")
-        asked, cached, seconds = DO[way](engine, plan, rules, model, runtime)
+        asked, cached, seconds = DO[way](engine, plan, config, model, runtime)
         speeds.setdefault(way, []).append(plan.output_tokens / seconds)
         print(
             f"{way:10} {plan.output_tokens / seconds:8.0f} output tokens/s {asked:9} input {cached:9} of it cached "
@@ -358,19 +361,19 @@ def compare(shape: Shape, asked: argparse.Namespace) -> None:
     plan = make_plan(shape, asked.conversations)
     write_prompts(plan)
     runtime = Runtime(max_concurrent=asked.concurrent or shape.concurrent, stall_seconds=900)
-    rules = Rules(Sampling(), shape.reply[2], shape.window, 1)
+    config = RequestConfig(Sampling(), shape.reply[2], shape.window, 1)
     model = Model(
         id="bench", name=asked.shape, location=str(write_shape(Path("shape")) if shape.dummy else DEMO), kind="local",
         commit="none", parameters_billions=8.03, context_window=shape.window, dtype=shape.dtype,
     )  # fmt: skip
-    with closing(Supervised(partial(Planned, plan, shape.dummy, model, rules), runtime, "bench")) as engine:
+    with closing(SupervisedEngine(partial(Planned, plan, shape.dummy, model, config), runtime, "bench")) as engine:
         turns = sum(map(len, plan.users.values()))
         print(
             f"{engine.description}, {asked.shape}: {asked.conversations} conversations, {turns} turns, "
             f"{plan.output_tokens} output tokens, {runtime.max_concurrent} at once",
             flush=True,
         )
-        measure(engine, plan, asked.ways.split(","), rules, model, runtime)
+        measure(engine, plan, asked.ways.split(","), config, model, runtime)
         print(engine.usage())
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib.generation.imports import imported_turn
+from stages.lib.generation.imports import to_imported_turn
 from stages.lib.models.catalogue import Model, save_model
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.responses import RESPONSE
@@ -42,7 +42,7 @@ def write(folder: Path, replies: list[str]) -> int:
             "identity": name,
             "conversation_hash": name,
             "dgm": "peer",
-            "turns": [imported_turn(USER, reply)],
+            "turns": [to_imported_turn(USER, reply)],
             "status": "ok",
             "history": "own",
             "seed": 1,

@@ -14,8 +14,8 @@ import pyarrow as pa
 from stages.lib.console.shell import progress, run
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Asking, plain_rules
-from stages.lib.generation.conversations import Chain, converse
+from stages.lib.engines.request import Asking, comparison_config
+from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.answers import ANSWER
@@ -31,11 +31,14 @@ class Answers(Asking):
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:
     """Ask every question and return rows of ANSWER in the questions' order."""
-    rules = plain_rules(model, answers)
-    chains = [Chain(str(question["question_id"]), question["turns"]) for question in questions]
-    with closing(make_engine(answers.engine, model, rules, runtime)) as engine:
-        finished = converse(engine, chains, rules, runtime.max_concurrent)
-        done = {chain.name: chain for chain in progress(finished, desc=model.id, unit="questions", total=len(chains))}
+    config = comparison_config(model, answers)
+    conversations = [Conversation(str(question["question_id"]), question["turns"]) for question in questions]
+    with closing(make_engine(answers.engine, model, config, runtime)) as engine:
+        finished = run_conversations(engine, conversations, config, runtime.max_concurrent)
+        done = {
+            conversation.key: conversation
+            for conversation in progress(finished, desc=model.id, unit="questions", total=len(conversations))
+        }
     return [
         {
             **question,

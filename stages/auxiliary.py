@@ -22,7 +22,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.core.sections import Section
-from stages.lib.generation.reply_formats import pair, unfit
+from stages.lib.generation.reply_formats import invalid_reason, parse_messages
 from stages.lib.records.chats import CHAT, Message, num_turns
 from stages.lib.records.external_sort import RANK, Reading, in_order
 from stages.lib.records.hashing import content_hash
@@ -40,7 +40,7 @@ def pick(choices: object, answer: object) -> int | str:
         return "no_choices"
     if len(choices) > len(ascii_uppercase):
         return "too_many_choices"
-    if problem := next(filter(None, map(unfit, choices)), ""):
+    if problem := next(filter(None, map(invalid_reason, choices)), ""):
         return problem
     if isinstance(answer, str) and len(answer) == 1:
         answer = ascii_uppercase.find(answer.upper())
@@ -61,7 +61,7 @@ def render_multiple_choice(row: Row) -> list[Message] | str:
     place = pick(row["choices"], row["answer"])
     if isinstance(place, str):
         return place
-    if problem := unfit(row["question"]):
+    if problem := invalid_reason(row["question"]):
         return problem
     if not row["question"].strip() or not row["choices"][place].strip():
         return "empty_message"
@@ -80,7 +80,7 @@ def render_jeopardy(row: Row) -> list[Message] | str:
         if isinstance(place, str):
             return place
         answer = row["choices"][place]
-    if problem := unfit(question) or unfit(category) or unfit(answer):
+    if problem := invalid_reason(question) or invalid_reason(category) or invalid_reason(answer):
         return problem
     if not question.strip() or not answer.strip():
         return "empty_message"
@@ -99,9 +99,9 @@ def render_messages(row: Row) -> list[Message] | str:
     """Take a chat as it is: perhaps a system prompt, then user and assistant in turn, a reply last."""
     messages = row["messages"]
     system = messages[:1] if isinstance(messages, list) and messages and has_role(messages[0], "system") else []
-    if problem := next((unfit(message["content"]) for message in system), ""):
+    if problem := next((invalid_reason(message["content"]) for message in system), ""):
         return problem
-    said = pair(messages[len(system) :] if system else messages)
+    said = parse_messages(messages[len(system) :] if system else messages)
     if isinstance(said, str):
         return said
     if not all(message["content"].strip() for message in messages):

@@ -19,10 +19,10 @@ from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import SUMMARY, new_folder, write_json
 from stages.lib.engines.base import Usage
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.generation.cached import Reader, Start, ask, to_row
-from stages.lib.generation.costs import COST, charge, summarize
-from stages.lib.generation.imports import Replies, import_responses, read_replies
+from stages.lib.generation.costs import COST, attribute_cost, summarize
+from stages.lib.generation.imports import ImportedReplies, import_conversations, read_replies
 from stages.lib.generation.store import SEGMENT, Store, store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.responses import RESPONSE
@@ -39,25 +39,33 @@ def read_prompts() -> Iterator[dict[str, Any]]:
 
 
 def import_rows(
-    prompts: Iterable[dict[str, Any]], model: Model, rules: Rules, replies: Replies | None
+    prompts: Iterable[dict[str, Any]], model: Model, config: RequestConfig, replies: ImportedReplies | None
 ) -> Iterator[dict[str, Any]]:
     """Rows of RESPONSE of replies that exist already; without any given, of the reference ones."""
     engine = json.dumps(["import", model.columns, model.where, model.files], sort_keys=True)
-    for prompt, chain in import_responses(prompts, replies):
-        yield to_row(chain, identity(prompt, model, rules, engine), model.id, rules, "import")
+    for prompt, conversation in import_conversations(prompts, replies):
+        yield to_row(conversation, identity(prompt, model, config, engine), model.id, config, "import")
 
 
 def write_imported(
-    prompts: Iterable[dict[str, Any]], model: Model, rules: Rules, replies: Replies | None, data: Path = DATA
+    prompts: Iterable[dict[str, Any]],
+    model: Model,
+    config: RequestConfig,
+    replies: ImportedReplies | None,
+    data: Path = DATA,
 ) -> None:
     """Write the responses of a model whose replies exist already; they cost nothing."""
-    rows = (charge(chunk, 0.0, Usage()) for chunk in chunks(import_rows(prompts, model, rules, replies)))
+    rows = (attribute_cost(chunk, 0.0, Usage()) for chunk in chunks(import_rows(prompts, model, config, replies)))
     tables = (pa.Table.from_pylist(chunk, schema=SEGMENT) for chunk in rows)
-    write_responses(model, rules, tables, replies, data)
+    write_responses(model, config, tables, replies, data)
 
 
 def write_responses(
-    model: Model, rules: Rules, tables: Iterable[pa.Table], replies: Replies | None = None, data: Path = DATA
+    model: Model,
+    config: RequestConfig,
+    tables: Iterable[pa.Table],
+    replies: ImportedReplies | None = None,
+    data: Path = DATA,
 ) -> None:
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of SEGMENT."""
     status, finishes, costs = Counter[str](), Counter[str](), [LEDGER.empty_table()]
@@ -71,10 +79,10 @@ def write_responses(
             finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
         found = {"conversations": status.total(), "status": status, "finish_reasons": finishes}
         write_json(folder / SUMMARY, found | ({"import": replies.summary()} if replies else {}))
-        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model, rules))
+        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model, config))
 
 
-def to_ledger(costs: pa.Table, model: Model, rules: Rules) -> dict[str, Any]:
+def to_ledger(costs: pa.Table, model: Model, config: RequestConfig) -> dict[str, Any]:
     """What all conversations in use cost, what the model is and how it was asked."""
     return {
         **summarize(costs),
@@ -82,20 +90,20 @@ def to_ledger(costs: pa.Table, model: Model, rules: Rules) -> dict[str, Any]:
         "context_window": model.context_window,
         "parameters_billions": model.parameters_billions,
         "tensor_parallel": model.tensor_parallel,
-        "asked": {**asdict(rules), "sampling": dict(rules.sampling)},
+        "asked": {**asdict(config), "sampling": dict(config.sampling)},
     }
 
 
 def answer(
     model: Model,
-    rules: Rules,
+    config: RequestConfig,
     generate: Generate,
     store: Store,
     read: Reader = read_prompts,
     start: Start = make_engine,
 ) -> Iterator[pa.Table]:
     """Generate what the store does not hold yet; then its conversations in the order of the prompts, shard by shard."""
-    places = ask(read, model, rules, generate.engine, store, start)
+    places = ask(read, model, config, generate.engine, store, start)
     failed = Failures(model.id, len(places))
     for chunk in chunks(places.values()):
         table = store.read(chunk)
@@ -137,15 +145,15 @@ def main(dgm: str) -> None:
     """Write the responses of one DGM: imported, from the store, or generated now."""
     generate = load("generate", Generate)
     model = load_model(dgm)
-    rules = to_rules(model, generate)
+    config = dgm_config(model, generate)
     if model.kind == "import":
         hashes = {row["conversation_hash"] for row in read_rows(DATA / "prompts", ["conversation_hash"])}
         replies = None if model.location == "reference" else read_replies(model, hashes)
-        write_imported(read_prompts(), model, rules, replies)
+        write_imported(read_prompts(), model, config, replies)
         return
     store = Store(store_folder(), dgm)
     with store.held():
-        write_responses(model, rules, answer(model, rules, generate, store))
+        write_responses(model, config, answer(model, config, generate, store))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from stages.lib.console.shell import log_line, run
 from stages.lib.core.files import new_folder, sha256_folder, write_json
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json
-from stages.lib.engines.request import engine_of
+from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import entry, measure
 from stages.lib.judging.judge import (
     Judge,
@@ -91,7 +91,7 @@ def main(model: str) -> None:
         "model": model,
         "settings": {
             **judge.model_dump(exclude={"prompts"}),
-            "engine": engine_of(judged_by, judge.engine),
+            "engine": choose_engine(judged_by, judge.engine),
             "name": judged_by.name,
             "prompts_sha256": sha256_folder(Path(judge.prompts)),
         },

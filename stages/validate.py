@@ -20,7 +20,7 @@ from pydantic import Field
 from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
 from stages.lib.core.sections import Section
-from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.chats import chat, without_oldest
 from stages.lib.records.hashing import chat_sha, keyed_hash
@@ -95,27 +95,27 @@ def order_reasons(turns: list[Turn], prompt: dict[str, Any], status: str, import
         yield "turns_missing"
 
 
-def request_reasons(row: dict[str, Any], prompt: dict[str, Any], model: Model, rules: Rules) -> Iterator[str]:
+def request_reasons(row: dict[str, Any], prompt: dict[str, Any], model: Model, config: RequestConfig) -> Iterator[str]:
     """Whether a conversation was asked as the params say, each turn after those before it, within the limits."""
     turns, references = row["turns"], [turn["reference"] for turn in prompt["turns"]]
-    if row["identity"] != identity(prompt, model, rules, row["engine"].partition(" ")[0]):
+    if row["identity"] != identity(prompt, model, config, row["engine"].partition(" ")[0]):
         yield "not_as_asked"
-    if (row["history"], row["seed"]) != (rules.history, rules.seed):
+    if (row["history"], row["seed"]) != (config.history, config.seed):
         yield "not_as_asked"
-    replies = references if rules.history == "reference" else [turn["assistant"] for turn in turns]
+    replies = references if config.history == "reference" else [turn["assistant"] for turn in turns]
     users = [turn["user"] for turn in turns]
     for number, turn in enumerate(turns):
-        asked = chat(users[: number + 1], replies, rules.system_prompt)
+        asked = chat(users[: number + 1], replies, config.system_prompt)
         if turn["prompt_sha"] != chat_sha(without_oldest(asked, turn["trimmed_turns"])):
             yield "history_broken"
-        if not counts_fit(turn, rules):
+        if not counts_fit(turn, config):
             yield "token_counts"
 
 
-def counts_fit(turn: Turn, rules: Rules) -> bool:
+def counts_fit(turn: Turn, config: RequestConfig) -> bool:
     """Whether a turn's numbers of tokens can be true, under the limits of now."""
     prompt, completion = turn["prompt_tokens"], turn["completion_tokens"]
-    room = min(rules.max_tokens, rules.window - prompt)
+    room = min(config.max_tokens, config.window - prompt)
     if turn["finish_reason"] == "context_overflow":
         return prompt > 0 and completion == 0 and room < 1
     if turn["finish_reason"] == "failed":
@@ -133,7 +133,7 @@ def is_whole(row: dict[str, Any]) -> bool:
 
 
 def all_reasons(
-    row: dict[str, Any], prompt: dict[str, Any] | str, validate: Validate, model: Model, rules: Rules
+    row: dict[str, Any], prompt: dict[str, Any] | str, validate: Validate, model: Model, config: RequestConfig
 ) -> Iterator[str]:
     """Every reason that a conversation gives."""
     if isinstance(prompt, str):
@@ -149,7 +149,7 @@ def all_reasons(
     if isinstance(prompt, dict):
         yield from order_reasons(row["turns"], prompt, row["status"], model.kind == "import")
         if model.kind != "import":
-            yield from request_reasons(row, prompt, model, rules)
+            yield from request_reasons(row, prompt, model, config)
 
 
 def unchecked(row: dict[str, Any], prompt: dict[str, Any] | str, validate: Validate, model: Model) -> Iterator[str]:
@@ -165,13 +165,13 @@ def unchecked(row: dict[str, Any], prompt: dict[str, Any] | str, validate: Valid
 
 
 def verdict(
-    row: dict[str, Any], prompt: dict[str, Any] | str, validate: Validate, model: Model, rules: Rules
+    row: dict[str, Any], prompt: dict[str, Any] | str, validate: Validate, model: Model, config: RequestConfig
 ) -> dict[str, Any]:
     """Judge one conversation: every reason that it gives, and whether one of them drops it.
 
     `prompt` is the row that it answers, or the reason why there is none.
     """
-    reasons = set(all_reasons(row, prompt, validate, model, rules))
+    reasons = set(all_reasons(row, prompt, validate, model, config))
     return {
         "conversation_hash": row["conversation_hash"] or "",
         "identity": row["identity"] or "",
@@ -280,15 +280,15 @@ class Shard:
 def main(dgm: str) -> None:
     """Judge every conversation of one DGM, and every shard."""
     model = load_model(dgm)
-    write(Path("data"), load("validate", Validate), model, to_rules(model, load("generate", Generate)))
+    write(Path("data"), load("validate", Validate), model, dgm_config(model, load("generate", Generate)))
 
 
-def write(data: Path, validate: Validate, model: Model, rules: Rules) -> None:
+def write(data: Path, validate: Validate, model: Model, config: RequestConfig) -> None:
     """Write data/verdicts/<dgm> on data/responses/<dgm>."""
     prompts, tally, shards = Prompts(data / "prompts"), Tally(), dict[str, Shard]()
 
     def judge(row: dict[str, Any]) -> dict[str, Any]:
-        found = verdict(row, prompts.of(row["conversation_hash"]), validate, model, rules)
+        found = verdict(row, prompts.of(row["conversation_hash"]), validate, model, config)
         tally.add(found)
         return found
 
@@ -301,7 +301,7 @@ def write(data: Path, validate: Validate, model: Model, rules: Rules) -> None:
             if shard.problem:
                 log_line(f"{model.id}: {file} is not as it should be: {shard.problem}")
         write_json(folder / "shards.json", {name: asdict(shard) for name, shard in shards.items()})
-        write_json(folder / SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, rules))
+        write_json(folder / SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, config))
 
 
 def summary(tally: Tally, shards: dict[str, Shard], missing: int) -> dict[str, Any]:
@@ -314,10 +314,10 @@ def summary(tally: Tally, shards: dict[str, Shard], missing: int) -> dict[str, A
     }
 
 
-def warnings(model: Model, rules: Rules) -> dict[str, bool]:
+def warnings(model: Model, config: RequestConfig) -> dict[str, bool]:
     """What App. F warns of, in the params."""
     low, high = TEMPERATURES
-    return {"temperature_outside": model.kind != "import" and not low <= rules.sampling.temperature <= high}
+    return {"temperature_outside": model.kind != "import" and not low <= config.sampling.temperature <= high}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ from numbers import Real
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
-from stages.lib.generation.reply_formats import IMPORTED, INSIDE, Said, pair, single, unfit
+from stages.lib.generation.reply_formats import (
+    IMPORTED,
+    MESSAGE_FIELDS,
+    ParsedTurn,
+    invalid_reason,
+    parse_messages,
+    parse_single_reply,
+)
 from stages.lib.records.hashing import content_hash
 from stages.lib.records.readers import Row, files_in, read_columns
 
@@ -28,7 +35,7 @@ ROLES = {  # what a column is for: the names that it may have, the first that is
 }
 FORMS = {"chat": (), "reply": ("user", "finish"), "turns": ("status",)}  # and the roles that only this form has
 JUDGE = "judge_"  # with it begin the columns of a judge's texts
-FIELDS = (*INSIDE, "user", "assistant")  # what is read of messages and turns
+FIELDS = (*MESSAGE_FIELDS, "user", "assistant")  # what is read of messages and turns
 
 
 def name_columns(names: list[str], file: Path, *, needs_model: bool) -> dict[str, str]:
@@ -72,26 +79,26 @@ def read_existing(source: Path) -> Iterator[Row]:
             yield row if "model" in row else {**row, "model": own}
 
 
-def to_said(row: Row) -> list[Said] | str:
+def to_said(row: Row) -> list[ParsedTurn] | str:
     """What a row of any form says, or why that is nothing."""
     if "chat" in row:
-        said = pair(row["chat"])
+        said = parse_messages(row["chat"])
     elif "reply" in row:
         known = {"user": "user"} if row.get("user") is not None else {}
-        said = single(row, {"response": "reply", "finish_reason": "finish", **known})
+        said = parse_single_reply(row, {"response": "reply", "finish_reason": "finish", **known})
     else:
         said = of_turns(row["turns"], row.get("status"))
     return said if isinstance(said, str) else [{**turn, "finish": plain(turn.get("finish"))} for turn in said]
 
 
-def of_turns(turns: object, status: object) -> list[Said] | str:
+def of_turns(turns: object, status: object) -> list[ParsedTurn] | str:
     """What turns as in RESPONSE say."""
     if status == "not_imported":
         return status
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         return "no_messages"
     for turn in turns:
-        if problem := unfit(turn.get("assistant")) or unfit(turn.get("user") or ""):
+        if problem := invalid_reason(turn.get("assistant")) or invalid_reason(turn.get("user") or ""):
             return problem
     return [
         {"user": turn.get("user") or "", "reply": turn["assistant"], "finish": turn.get("finish_reason") or IMPORTED}
@@ -104,7 +111,7 @@ def plain(value: object) -> str:
     return "" if value is None else str(value).strip().encode(errors="replace").decode()
 
 
-def to_key(row: Row, said: list[Said]) -> str:
+def to_key(row: Row, said: list[ParsedTurn]) -> str:
     """What names the prompt: the file's own key; where it has none, the hash of what the user says."""
     if "key" in row:
         return plain(row["key"])

@@ -31,7 +31,7 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
-from stages.lib.engines.request import Generate, to_rules
+from stages.lib.engines.request import Generate, dgm_config
 from stages.lib.judging.judge import count_statuses
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.judgments import JUDGMENT
@@ -153,13 +153,13 @@ def write_responses(read: Read, out: Path, settings: Settings) -> None:
     """Write every DGM's replies to all prompts, `not_imported` where it has none."""
     for dgm, model in progress(read.models.items(), desc="responses", unit="DGMs"):
         prompts = read_rows(out / "prompts")
-        write_imported(prompts, model, to_rules(model, settings.generate), read.taken[dgm].replies(), out)
+        write_imported(prompts, model, dgm_config(model, settings.generate), read.taken[dgm].replies(), out)
 
 
 def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]:
     """Validate every DGM's replies; the counts by DGM, as `gate` has them."""
     for model in read.models.values():
-        validate.write(out, settings.validate, model, to_rules(model, settings.generate))
+        validate.write(out, settings.validate, model, dgm_config(model, settings.generate))
     return {dgm: count(read_json(out / "verdicts" / dgm / SUMMARY)) for dgm in read.models}
 
 

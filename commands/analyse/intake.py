@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from commands.analyse.columns import plain, to_judgment, to_key, to_said
 from stages.lib.console.errors import UserError
-from stages.lib.generation.imports import PACKED, Replies
-from stages.lib.generation.reply_formats import BATCH, Said
+from stages.lib.generation.imports import PACKED, ImportedReplies
+from stages.lib.generation.reply_formats import ROWS_PER_BATCH, ParsedTurn
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.readers import Row
@@ -40,10 +40,10 @@ class Taken:
         """How many replies it has."""
         return self.rows - self.left_out.total()
 
-    def add(self, key: str, said: list[Said], judgment: Row) -> None:
+    def add(self, key: str, said: list[ParsedTurn], judgment: Row) -> None:
         """Take a row."""
         self.keys.add(key)
-        self.waiting.append({"conversation_hash": key, "said": said, **judgment})
+        self.waiting.append({"conversation_hash": key, "turns": said, **judgment})
         if len(self.waiting) == WAITING:
             self.write()
 
@@ -59,9 +59,9 @@ class Taken:
         if self.writer:
             self.writer.close()
 
-    def replies(self) -> Replies:
+    def replies(self) -> ImportedReplies:
         """All of it, for an import; memory holds the texts of this one model."""
-        found = Replies()
+        found = ImportedReplies()
         found.rows, found.left_out = self.rows, Counter(self.left_out)
         for batch in self._batches(PACKED.names):
             found.add(batch.to_pylist())
@@ -76,11 +76,11 @@ class Taken:
         for batch in self._batches(TAKEN.names):
             for row in batch.to_pylist():
                 if row["judged"]:
-                    yield {**row, "chars": sum(len(turn["reply"]) for turn in row["said"])}
+                    yield {**row, "chars": sum(len(turn["reply"]) for turn in row["turns"])}
 
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self.file) as file:
-            yield from file.iter_batches(BATCH, columns=columns)
+            yield from file.iter_batches(ROWS_PER_BATCH, columns=columns)
 
 
 class Intake:
@@ -92,7 +92,7 @@ class Intake:
         self.left_out = Counter[str]()  # of rows that name no model, and of models without a reply
         self.silent: list[str] = []  # the models without a reply
         self.models: dict[str, Taken] = {}
-        self._asked = Replies()  # what the users say; of a prompt that was told several times the last counts
+        self._asked = ImportedReplies()  # what the users say; of a prompt that was told several times the last counts
         self._told: dict[str, tuple[bool, int]] = {}  # of each prompt: whether its texts are known, and its turns
         self._waiting: list[Row] = []
         self._about: dict[str, tuple[str, bool]] = {}  # of prompts of which it is told: language, and whether toxic
@@ -123,14 +123,14 @@ class Intake:
         found = self.models[name] = Taken(self._folder / f"{len(self.models)}.parquet")
         return found
 
-    def _ask(self, key: str, said: list[Said]) -> None:
+    def _ask(self, key: str, said: list[ParsedTurn]) -> None:
         """Keep what the users say, if more is told than before."""
         told = all(turn["user"] for turn in said), len(said)
         if told > self._told.get(key, (False, 0)):
             self._told[key] = told
             users = [{"user": turn["user"] or "", "reply": None, "finish": None} for turn in said]
-            self._waiting.append({"conversation_hash": key, "said": users})
-        if len(self._waiting) == BATCH:
+            self._waiting.append({"conversation_hash": key, "turns": users})
+        if len(self._waiting) == ROWS_PER_BATCH:
             self._flush()
 
     def _describe(self, key: str, row: Row) -> None:

@@ -33,7 +33,7 @@ from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.text import visible
 from stages.lib.engines.base import Engine
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import EngineName, Generate, Rules, identity, to_rules
+from stages.lib.engines.request import EngineName, Generate, RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import COST, gpu_hours, money
 from stages.lib.generation.store import Store, read_segment, store_folder
 from stages.lib.models.catalogue import Model, load_model
@@ -68,7 +68,7 @@ class Job:
     """One DGM, how it is asked and judged, and where its conversations are kept."""
 
     model: Model
-    rules: Rules
+    config: RequestConfig
     settings: Settings
     store: Store
     turns: Counter[int]  # all prompts, by how many turns they ask
@@ -91,12 +91,12 @@ def ask(prompts: list[Row], job: Job) -> tuple[pa.Table, Stopwatch | None]:
     """The conversations of these prompts, from the store or answered now, and the watch on the engine that did it."""
     watches: list[Stopwatch] = []
 
-    def start(engine: EngineName, model: Model, rules: Rules, runtime: Runtime) -> Engine:
-        watches.append(Stopwatch(make_engine(engine, model, rules, runtime)))
+    def start(engine: EngineName, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:
+        watches.append(Stopwatch(make_engine(engine, model, config, runtime)))
         return watches[0]
 
     with job.store.held():
-        table = next(answer(job.model, job.rules, job.settings.generate, job.store, lambda: iter(prompts), start))
+        table = next(answer(job.model, job.config, job.settings.generate, job.store, lambda: iter(prompts), start))
     return table, watches[0] if watches else None
 
 
@@ -118,8 +118,8 @@ def pace_of(job: Job, watch: Stopwatch | None) -> tuple[Pace, str]:
 
 def what_is_timed(job: Job) -> list[object]:
     """What besides the hardware a speed depends on, as JSON holds it."""
-    model, rules = job.model, job.rules
-    asked = [rules.max_tokens, rules.window, rules.sampling.model_dump(), job.settings.runtime.max_concurrent]
+    model, config = job.model, job.config
+    asked = [config.max_tokens, config.window, config.sampling.model_dump(), job.settings.runtime.max_concurrent]
     return [model.commit, model.quantization, model.dtype, *asked]
 
 
@@ -145,8 +145,8 @@ def stored(job: Job) -> tuple[pa.Table, Counter[int]]:
     tables = [read_segment(segment, ["conversation_hash"]) for segment in job.store.segments()]
     hashes = pa.concat_tables([table for table in tables if table is not None])["conversation_hash"].combine_chunks()
     engine = job.settings.generate.engine
-    turns = {identity(row, job.model, job.rules, engine): len(row["turns"]) for row in prompts_among(hashes)}
-    found = job.store.find(list(turns), job.rules.max_tokens, job.rules.window)
+    turns = {identity(row, job.model, job.config, engine): len(row["turns"]) for row in prompts_among(hashes)}
+    found = job.store.find(list(turns), job.config.max_tokens, job.config.window)
     return job.store.read(list(found.values()), [name for name, _ in COST]), Counter(turns[name] for name in found)
 
 
@@ -185,7 +185,7 @@ def predict(job: Job, table: pa.Table, sample: list[Sampled], paced: tuple[Pace,
     timed = costs.filter(pc.greater(costs["seconds"], 0))
     hardware = hardware or busiest(timed)
     same = timed.filter(pc.equal(timed["hardware"], hardware))
-    prompt, completion = (total(sample, todo, kind, job.rules) for kind in ("prompt_tokens", "completion_tokens"))
+    prompt, completion = (total(sample, todo, kind, job.config) for kind in ("prompt_tokens", "completion_tokens"))
     wall = seconds(prompt.tokens + completion.tokens, [pace.tokens_per_second, rate(same)])
     hours = gpu_hours(wall, job.model.tensor_parallel, hardware) if wall else None
     conversations = todo.total() + costs.num_rows
@@ -211,7 +211,7 @@ def judge(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, Tally
     """Hold every conversation against its prompt, as `validate` does, and count what the replies look like."""
     quality, tally = Quality(), Tally()
     for row, prompt in zip(rows, prompts, strict=True):
-        found = verdict(row, prompt, job.settings.validate, job.model, job.rules)
+        found = verdict(row, prompt, job.settings.validate, job.model, job.config)
         tally.add(found)
         quality.add(row["turns"], prompt, found["reasons"])
     return quality, tally
@@ -226,12 +226,12 @@ def gate_says(job: Job, tally: Tally) -> str:
 
 def warnings(job: Job, quality: Quality, tally: Tally) -> Iterator[str]:
     """What is plainly wrong with a pilot, in words."""
-    rules, failed = job.rules, tally.found["failed"]
+    config, failed = job.config, tally.found["failed"]
     if failed > job.settings.generate.max_failed_share * tally.conversations:
         yield f"{failed} of {tally.conversations} conversations failed: the engine could not answer them"
     if (cut := quality.share(quality.cut)) > MAX_CUT:
         yield (
-            f"{cut:.0%} of the replies were cut at the limit: max_tokens {rules.max_tokens} is too low, or the model "
+            f"{cut:.0%} of the replies were cut at the limit: max_tokens {config.max_tokens} is too low, or the model "
             "does not end its turns"
         )
     if quality.leaked > MAX_LEAKED * quality.conversations:
@@ -242,8 +242,8 @@ def warnings(job: Job, quality: Quality, tally: Tally) -> Iterator[str]:
     if why := gate_says(job, tally):
         yield f"`gate` would stop the pipeline: {why}"
     low, high = TEMPERATURES
-    if not low <= rules.sampling.temperature <= high:
-        yield f"temperature {rules.sampling.temperature} is outside {low} to {high}, where App. F warns of bad answers"
+    if not low <= config.sampling.temperature <= high:
+        yield f"temperature {config.sampling.temperature} is outside {low} to {high}, where App. F warns of bad answers"
     for name, told in quality.told.items():
         if told >= MIN_TOLD and quality.elsewhere[name] > MAX_ELSEWHERE * told:
             yield f"{quality.elsewhere[name]} of {told} replies to messages in {name} are in another language"
@@ -292,7 +292,7 @@ def try_pilot(dgm: str, number: int, settings: Settings, turns: Counter[int]) ->
     if model.kind == "import":
         print(f"{dgm}: {model.name}\n  imported: its replies exist already, so there is nothing to predict\n")
         return None
-    job = Job(model, to_rules(model, settings.generate), settings, Store(store_folder(), dgm), turns)
+    job = Job(model, dgm_config(model, settings.generate), settings, Store(store_folder(), dgm), turns)
     found = pilot(job, number)
     print("\n".join(block(found)), end="\n\n", flush=True)
     return found

@@ -9,7 +9,7 @@ from statistics import fmean, variance
 from typing import NamedTuple
 
 from commands.pilot.throughput_sample import Pace
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import Range
 from stages.lib.records.responses import Turn
 
@@ -56,7 +56,7 @@ def by_turns(sample: Sequence[Sampled]) -> dict[int, list[Sampled]]:
     return {turns: rows for turns, rows in strata.items() if len(rows) >= MIN_ROWS}
 
 
-def total(sample: Sequence[Sampled], todo: Counter[int], kind: str, rules: Rules) -> Total:
+def total(sample: Sequence[Sampled], todo: Counter[int], kind: str, config: RequestConfig) -> Total:
     """Tokens of `todo` (conversations by number of turns): each stratum's mean times its count, summed.
 
     The error is that of stratified sampling, sum of N^2 s^2 / n (Cochran 1977, eq. 5.7). A stratum with fewer than
@@ -70,7 +70,7 @@ def total(sample: Sequence[Sampled], todo: Counter[int], kind: str, rules: Rules
             tokens += count * fmean(found)
             squares += count**2 * variance(found) / len(found)
         else:
-            tokens += count * grown(turns, shape, rules)[kind]
+            tokens += count * grown(turns, shape, config)[kind]
     return Total(tokens, 2 * sqrt(squares))
 
 
@@ -94,17 +94,17 @@ def mean(values: Sequence[float]) -> float:
     return fmean(values) if values else 0.0
 
 
-def grown(turns: int, shape: Shape, rules: Rules) -> dict[str, float]:
+def grown(turns: int, shape: Shape, config: RequestConfig) -> dict[str, float]:
     """The tokens of a conversation of so many turns, turn by turn up to the model's window."""
     prompt = completion = 0.0
     for number in range(turns):
         asked = shape.first + number * shape.step
-        if rules.trim == "oldest":
-            asked = min(asked, max(rules.window - rules.max_tokens, shape.first))
-        if asked >= rules.window:
+        if config.trim == "oldest":
+            asked = min(asked, max(config.window - config.max_tokens, shape.first))
+        if asked >= config.window:
             break
         prompt += asked
-        completion += min(shape.reply, rules.window - asked)
+        completion += min(shape.reply, config.window - asked)
     return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 

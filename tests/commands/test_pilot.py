@@ -20,7 +20,7 @@ from stages.generate import read_prompts
 from stages.lib.console.formats import between, columns, count, duration, size
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.text import visible
-from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import SEGMENT, Store
 from stages.lib.models.catalogue import load_model
@@ -28,7 +28,7 @@ from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
 from stages.lib.settings.sections import Runtime, load
 from stages.validate import Tally, Validate
-from tests.support.conversations import MODEL, RULES, stored_row
+from tests.support.conversations import CONFIG, MODEL, stored_row
 from tests.support.project import ROOT, Project, make_project
 
 
@@ -41,9 +41,9 @@ def one(prompt: int, reply: int) -> Sampled:
     return Sampled(1, [turn(prompt, reply)])
 
 
-def predicted(sample: list[Sampled], todo: dict[int, int], rules: Rules = RULES) -> tuple[float, float]:
+def predicted(sample: list[Sampled], todo: dict[int, int], config: RequestConfig = CONFIG) -> tuple[float, float]:
     kinds = ("prompt_tokens", "completion_tokens")
-    prompt, completion = (total(sample, Counter(todo), kind, rules).tokens for kind in kinds)
+    prompt, completion = (total(sample, Counter(todo), kind, config).tokens for kind in kinds)
     return prompt, completion
 
 
@@ -58,7 +58,7 @@ class TestTokens:
         assert num_grown(sample, Counter({1: 100, 2: 7})) == 0
 
     def test_come_with_two_standard_errors_of_stratified_sampling(self) -> None:
-        found = total([one(10, 1), one(20, 2), one(60, 3), *TWOS], Counter({1: 100, 2: 7}), "completion_tokens", RULES)
+        found = total([one(10, 1), one(20, 2), one(60, 3), *TWOS], Counter({1: 100, 2: 7}), "completion_tokens", CONFIG)
         assert found.error == approx(2 * (100**2 * 1.0 / 3) ** 0.5)
         assert found.percent == approx(100 * found.error / 270)
 
@@ -74,9 +74,12 @@ class TestTokens:
         assert predicted(ONES, {2: 1}) == (10 + 25, 10)
 
     def test_end_where_the_window_is_full(self) -> None:
-        small = Rules(RULES.sampling, max_tokens=20, window=60, seed=1)
+        small = RequestConfig(CONFIG.sampling, max_tokens=20, window=60, seed=1)
         assert predicted(ONES + TWOS, {9: 1}, small) == (10 + 40, 10)
-        assert predicted(ONES + TWOS, {3: 1}, Rules(RULES.sampling, 20, 60, 1, trim="oldest")) == (10 + 40 + 40, 15)
+        assert predicted(ONES + TWOS, {3: 1}, RequestConfig(CONFIG.sampling, 20, 60, 1, trim="oldest")) == (
+            10 + 40 + 40,
+            15,
+        )
 
 
 def test_the_busy_part_ends_when_fewer_than_half_of_the_requests_are_under_way() -> None:
@@ -111,7 +114,7 @@ def settings(price: float = 0.0, **changes: Any) -> Settings:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job(MODEL, RULES, settings(), Store(tmp_path, "m"), Counter())
+    return Job(MODEL, CONFIG, settings(), Store(tmp_path, "m"), Counter())
 
 
 def asked(name: str, user: str = "Hi?", language: str = "English") -> dict[str, Any]:
@@ -121,7 +124,7 @@ def asked(name: str, user: str = "Hi?", language: str = "English") -> dict[str, 
 def answered(prompt: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The echo's answer to a prompt, with changes to its turn."""
     user = prompt["turns"][0]["user"]
-    row = stored_row(identity(prompt, MODEL, RULES, "echo"), user)
+    row = stored_row(identity(prompt, MODEL, CONFIG, "echo"), user)
     row["conversation_hash"] = prompt["conversation_hash"]
     row["turns"] = [row["turns"][0] | changes]
     return row
@@ -162,7 +165,7 @@ def test_cut_replies_failures_and_temperature_are_warnings(job: Job) -> None:
     [said] = warnings(job, cut, tally)
     assert said.startswith("20% of the replies were cut at the limit: max_tokens 100 is too low")
     tally.found["failed"] = 1
-    hot = replace(job, rules=replace(RULES, sampling=RULES.sampling.model_copy(update={"temperature": 1.3})))
+    hot = replace(job, config=replace(CONFIG, sampling=CONFIG.sampling.model_copy(update={"temperature": 1.3})))
     found = list(warnings(hot, Quality(conversations=10, replies=10), tally))
     assert [line.split(":")[0].split(" is ")[0] for line in found] == [
         "1 of 10 conversations failed",
@@ -269,7 +272,7 @@ def test_the_busy_part_of_a_larger_pilot_is_remembered_on_the_same_hardware(job:
     assert pace_of(job, watch("A100 x1", 2)) == (Pace(2, 20, 10), "A100 x1")
     other = replace(job, model=MODEL.model_copy(update={"commit": "d"}))
     assert pace_of(other, None) == (Pace(0, 0, 0), "")
-    assert pace_of(replace(job, rules=replace(RULES, max_tokens=99)), None) == (Pace(0, 0, 0), "")
+    assert pace_of(replace(job, config=replace(CONFIG, max_tokens=99)), None) == (Pace(0, 0, 0), "")
     assert pace_of(replace(job, settings=settings(max_concurrent=9)), watch("A100 x1", 1))[0].at_once == 1
 
 
@@ -307,9 +310,9 @@ def test_the_pilot_answers_as_generate_does(fresh: Project, monkeypatch: pytest.
     monkeypatch.chdir(fresh.root)
     generate = load("generate", Generate)
     model = load_model("plain")
-    rules = to_rules(model, generate)
-    names = [identity(prompt, model, rules, "echo") for prompt in read_prompts()]
-    found = Store(fresh.root / ".dvc" / "store", "plain").find(names, rules.max_tokens, rules.window)
+    config = dgm_config(model, generate)
+    names = [identity(prompt, model, config, "echo") for prompt in read_prompts()]
+    found = Store(fresh.root / ".dvc" / "store", "plain").find(names, config.max_tokens, config.window)
     assert set(found) == set(names[:5])
 
 

@@ -20,10 +20,10 @@ import pytest
 from stages.lib.console.errors import UserError
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.openai import OpenAIEngine, is_too_long
-from stages.lib.engines.request import Rules, engine_of
+from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.vllm import ON_CPU
 from stages.lib.generation.cached import batches, to_row
-from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.api_keys import key_for
@@ -35,7 +35,7 @@ from stages.lib.settings.sections import Runtime, Server
 from tests.support.project import ROOT, make_project
 from tests.support.server import FakeServer
 
-RULES = Rules(sampling=Sampling(temperature=0.5), max_tokens=10, window=40, seed=1)
+CONFIG = RequestConfig(sampling=Sampling(temperature=0.5), max_tokens=10, window=40, seed=1)
 LIMITS = Server(retry_seconds=20, timeout_seconds=20)
 SECRET = "-".join(["planted", "key", "0815"])  # in parts, for this file is in clones that are searched for it
 
@@ -56,40 +56,40 @@ def model_at(address: str, name: str = "wise") -> Model:
 
 
 def connect(
-    server: FakeServer, rules: Rules = RULES, max_concurrent: int = 8, **limits: Any
+    server: FakeServer, config: RequestConfig = CONFIG, max_concurrent: int = 8, **limits: Any
 ) -> "closing[OpenAIEngine]":
     runtime = Runtime(max_concurrent=max_concurrent, server=LIMITS.model_copy(update=limits))
-    return closing(OpenAIEngine(model_at(server.address), rules, runtime))
+    return closing(OpenAIEngine(model_at(server.address), config, runtime))
 
 
-def talk(server: FakeServer, *users: str, rules: Rules = RULES, **limits: Any) -> Chain:
-    with connect(server, rules, **limits) as engine:
-        return next(converse(engine, [Chain("h", list(users))], rules, 8))
+def talk(server: FakeServer, *users: str, config: RequestConfig = CONFIG, **limits: Any) -> Conversation:
+    with connect(server, config, **limits) as engine:
+        return next(run_conversations(engine, [Conversation("h", list(users))], config, 8))
 
 
 def test_a_model_on_a_server_is_asked_there_whatever_the_params_say(server: FakeServer) -> None:
     model = model_at(server.address)
-    with closing(make_engine("vllm", model, RULES, Runtime(server=LIMITS))) as engine:
+    with closing(make_engine("vllm", model, CONFIG, Runtime(server=LIMITS))) as engine:
         assert engine.description == f"openai {openai.__version__}"
-    assert engine_of(model, "vllm") == engine.description.split()[0]
-    assert engine_of(model.model_copy(update={"kind": "local"}), "vllm") == "vllm"
+    assert choose_engine(model, "vllm") == engine.description.split()[0]
+    assert choose_engine(model.model_copy(update={"kind": "local"}), "vllm") == "vllm"
 
 
 def test_a_later_turn_sees_the_own_reply_and_every_turn_its_tokens(server: FakeServer) -> None:
-    chain = talk(server, "One two?", "Three?")
-    assert [turn["assistant"] for turn in chain.turns] == ["You said: One two?", "You said: Three?"]
+    conversation = talk(server, "One two?", "Three?")
+    assert [turn["assistant"] for turn in conversation.turns] == ["You said: One two?", "You said: Three?"]
     assert [message["content"] for message in server.asked[2]["messages"]] == [
         "One two?", "You said: One two?", "Three?"
     ]  # fmt: skip
-    assert [(turn["prompt_tokens"], turn["completion_tokens"]) for turn in chain.turns] == [(2, 5), (7, 4)]
-    assert (chain.cached_tokens, chain.turns[0]["finish_reason"]) == (4, "stop")
+    assert [(turn["prompt_tokens"], turn["completion_tokens"]) for turn in conversation.turns] == [(2, 5), (7, 4)]
+    assert (conversation.cached_tokens, conversation.turns[0]["finish_reason"]) == (4, "stop")
 
 
 def test_a_request_holds_the_rules_and_nothing_that_a_server_may_not_know(server: FakeServer) -> None:
-    rules = replace(RULES, system_prompt="Be kind.", stop=("###",))
-    chain = Chain("h", ["Hi?"])
-    seed = chain.request(rules).seed
-    talk(server, "Hi?", rules=rules)
+    config = replace(CONFIG, system_prompt="Be kind.", stop=("###",))
+    conversation = Conversation("h", ["Hi?"])
+    seed = conversation.next_request(config).seed
+    talk(server, "Hi?", config=config)
     assert server.asked[1] == {
         "model": "wise", "temperature": 0.5, "top_p": 1.0, "max_tokens": 10, "seed": seed, "stop": ["###"],
         "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi?"}],
@@ -101,7 +101,7 @@ def test_sampling_that_not_every_server_knows_is_sent_when_it_is_asked_for(serve
         top_k: int = 0
         min_p: float = 0.0
 
-    talk(server, "Hi?", rules=replace(RULES, sampling=More(temperature=0.5, top_k=40)))
+    talk(server, "Hi?", config=replace(CONFIG, sampling=More(temperature=0.5, top_k=40)))
     assert (server.asked[1]["top_k"], server.asked[1]["temperature"]) == (40, 0.5)
     assert "min_p" not in server.asked[1] and "extra_body" not in server.asked[1]
 
@@ -109,8 +109,8 @@ def test_sampling_that_not_every_server_knows_is_sent_when_it_is_asked_for(serve
 @pytest.mark.parametrize("fault", [500, 503, 429, "reset"])
 def test_what_fails_twice_is_asked_a_third_time(server: FakeServer, fault: Any) -> None:
     server.faults = [fault, fault]
-    chain = talk(server, "Hi?")
-    assert (chain.status, chain.turns[0]["assistant"], len(server.asked)) == ("ok", "You said: Hi?", 4)
+    conversation = talk(server, "Hi?")
+    assert (conversation.status, conversation.turns[0]["assistant"], len(server.asked)) == ("ok", "You said: Hi?", 4)
 
 
 def test_retry_after_is_honoured(server: FakeServer) -> None:
@@ -128,14 +128,14 @@ def test_an_answer_that_takes_too_long_is_asked_again(server: FakeServer) -> Non
 def test_no_more_requests_are_under_way_than_asked_and_as_many_as_that(server: FakeServer) -> None:
     server.seconds = 0.1
     with connect(server, max_concurrent=3) as engine:
-        chains = [Chain(str(number), ["Hi?", "So?"]) for number in range(9)]
-        assert len(list(converse(engine, chains, RULES, 3))) == 9
+        conversations = [Conversation(str(number), ["Hi?", "So?"]) for number in range(9)]
+        assert len(list(run_conversations(engine, conversations, CONFIG, 3))) == 9
     assert server.most == 3
 
 
 def test_requests_keep_to_their_number_per_minute(server: FakeServer) -> None:
     with connect(server, requests_per_minute=300) as engine:
-        list(converse(engine, [Chain(str(number), ["Hi?"]) for number in range(6)], RULES, 8))
+        list(run_conversations(engine, [Conversation(str(number), ["Hi?"]) for number in range(6)], CONFIG, 8))
     gaps = [after - before for before, after in zip(server.moments, server.moments[1:], strict=False)]
     assert len(gaps) == 6 and server.moments[-1] - server.moments[0] > 6 * 0.2 - 0.05
 
@@ -143,8 +143,8 @@ def test_requests_keep_to_their_number_per_minute(server: FakeServer) -> None:
 def test_waiting_for_its_moment_does_not_count_as_time_of_repeating(server: FakeServer) -> None:
     server.faults = [500] * 16
     with connect(server, requests_per_minute=240, retry_seconds=1.5) as engine:
-        chains = [Chain(str(number), ["Hi?"]) for number in range(8)]
-        assert {chain.status for chain in converse(engine, chains, RULES, 8)} == {"ok"}
+        conversations = [Conversation(str(number), ["Hi?"]) for number in range(8)]
+        assert {conversation.status for conversation in run_conversations(engine, conversations, CONFIG, 8)} == {"ok"}
 
 
 class TestWindow:
@@ -159,9 +159,9 @@ class TestWindow:
     @pytest.mark.parametrize("refuses", [True, False])
     def test_a_prompt_that_leaves_no_room_overflows(self, server: FakeServer, refuses: bool) -> None:
         server.refuses_more_than_the_window = refuses
-        chain = talk(server, "word " * 40, "never asked")
-        assert (chain.status, len(chain.turns)) == ("context_overflow", 1)
-        assert (chain.turns[0]["prompt_tokens"], chain.turns[0]["completion_tokens"]) == (40, 0)
+        conversation = talk(server, "word " * 40, "never asked")
+        assert (conversation.status, len(conversation.turns)) == ("context_overflow", 1)
+        assert (conversation.turns[0]["prompt_tokens"], conversation.turns[0]["completion_tokens"]) == (40, 0)
 
     @pytest.mark.parametrize(
         ("words", "finish", "tokens"), [(36, "length", (36, 4)), (41, "context_overflow", (41, 0))]
@@ -177,10 +177,10 @@ class TestWindow:
     def test_the_oldest_turns_are_left_out_until_a_whole_reply_has_room(self, server: FakeServer, window: int) -> None:
         server.window = window
         users = ["one " * 6, "two " * 6, "three " * 6]  # turns of 14 words with their replies: 14 + 14 + 6 + 10 > 40
-        chain = talk(server, *users, rules=replace(RULES, trim="oldest"))
-        assert [turn["trimmed_turns"] for turn in chain.turns] == [0, 0, 1]
+        conversation = talk(server, *users, config=replace(CONFIG, trim="oldest"))
+        assert [turn["trimmed_turns"] for turn in conversation.turns] == [0, 0, 1]
         assert server.asked[-1]["messages"][0]["content"] == users[1]
-        assert chain.turns[2]["prompt_tokens"] == 20
+        assert conversation.turns[2]["prompt_tokens"] == 20
 
     def test_a_server_with_a_smaller_one_is_refused(self, server: FakeServer) -> None:
         server.window = 30
@@ -211,7 +211,7 @@ def to_error(message: str) -> openai.APIStatusError:
 def test_thoughts_that_a_server_takes_out_are_put_back_for_the_rules_to_decide(server: FakeServer) -> None:
     server.more = {"reasoning_content": "Hm."}
     assert talk(server, "Hi?").turns[0]["assistant"] == "<think>Hm.</think>You said: Hi?"
-    [turn] = talk(server, "Hi?", rules=replace(RULES, thinking="strip")).turns
+    [turn] = talk(server, "Hi?", config=replace(CONFIG, thinking="strip")).turns
     assert (turn["assistant"], turn["raw"]) == ("You said: Hi?", "<think>Hm.</think>You said: Hi?")
     server.more = {"reasoning": "Hm.", "content": None}  # cut off in its thoughts
     assert talk(server, "Hi?").turns[0]["assistant"] == "<think>Hm."
@@ -230,8 +230,15 @@ def test_a_refused_request_fails_alone_and_says_why_without_its_text(
 ) -> None:
     server.faults = [fault]
     with connect(server, max_concurrent=1) as engine:
-        done = list(converse(engine, [Chain("a", ["private words", "never asked"]), Chain("b", ["Hi?"])], RULES, 1))
-    assert [(chain.status, chain.reason, len(chain.turns)) for chain in done] == [("failed", reason, 1), ("ok", "", 1)]
+        done = list(
+            run_conversations(
+                engine, [Conversation("a", ["private words", "never asked"]), Conversation("b", ["Hi?"])], CONFIG, 1
+            )
+        )
+    assert [(conversation.status, conversation.reason, len(conversation.turns)) for conversation in done] == [
+        ("failed", reason, 1),
+        ("ok", "", 1),
+    ]
 
 
 def test_a_filtered_reply_fails(server: FakeServer) -> None:
@@ -263,14 +270,14 @@ class TestStart:
 
     def test_an_unknown_model(self, server: FakeServer) -> None:
         with pytest.raises(UserError, match="has no model 'other'; it has: wise"):
-            OpenAIEngine(model_at(server.address, "other"), RULES, Runtime(server=LIMITS))
+            OpenAIEngine(model_at(server.address, "other"), CONFIG, Runtime(server=LIMITS))
 
     def test_no_server(self) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
             address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
             with pytest.raises(UserError, match="is not there: start it, or correct the catalogue's address"):
-                OpenAIEngine(model_at(address), RULES, Runtime(server=LIMITS))
+                OpenAIEngine(model_at(address), CONFIG, Runtime(server=LIMITS))
 
     def test_settings_that_it_does_not_take(self, server: FakeServer) -> None:
         server.faults = [422]
@@ -290,14 +297,16 @@ class TestDeath:
 
     def test_one_that_comes_back_costs_nothing(self, server: FakeServer) -> None:
         with connect(server, max_concurrent=2) as engine:
-            finished = converse(engine, [Chain(str(number), ["Hi?", "So?"]) for number in range(4)], RULES, 2)
-            names = {next(finished).name}
+            finished = run_conversations(
+                engine, [Conversation(str(number), ["Hi?", "So?"]) for number in range(4)], CONFIG, 2
+            )
+            names = {next(finished).key}
             server.stop()
             port = server.server_address[1]
             back: list[FakeServer] = []
             timer = threading.Timer(2, lambda: back.append(FakeServer(port).start()))
             timer.start()
-            names |= {chain.name for chain in finished if chain.status == "ok"}
+            names |= {conversation.key for conversation in finished if conversation.status == "ok"}
             timer.join()
             back[0].stop()
         assert names == {"0", "1", "2", "3"}
@@ -305,13 +314,13 @@ class TestDeath:
     def test_one_that_stays_away_ends_the_run_and_what_was_finished_is_kept(self, server: FakeServer) -> None:
         runtime = Runtime(max_concurrent=2, flush_conversations=1000, flush_seconds=1000)
         with connect(server, max_concurrent=2, retry_seconds=1) as engine:
-            chains = [Chain(str(number), ["Hi?"]) for number in range(50)]
+            conversations = [Conversation(str(number), ["Hi?"]) for number in range(50)]
 
             def rows() -> Iterator[dict[str, Any]]:
-                for number, chain in enumerate(converse(engine, chains, RULES, 2)):
+                for number, conversation in enumerate(run_conversations(engine, conversations, CONFIG, 2)):
                     if number == 5:
                         server.stop()
-                    yield to_row(chain, chain.name, "m", RULES, engine.description)
+                    yield to_row(conversation, conversation.key, "m", CONFIG, engine.description)
 
             flushed = batches(rows(), engine, runtime)
             kept = next(flushed)
@@ -324,29 +333,37 @@ class TestDeath:
             server.faults = [503] * 1000
             done = []
             with pytest.raises(UserError, match=r"has not answered for 0.5 s \(HTTP 503\)"):
-                for chain in converse(engine, [Chain(str(number), ["Hi?"]) for number in range(50)], RULES, 1):
-                    done.append(chain.reason)
+                for conversation in run_conversations(
+                    engine, [Conversation(str(number), ["Hi?"]) for number in range(50)], CONFIG, 1
+                ):
+                    done.append(conversation.reason)
         assert done == ["the server did not answer it, however often it was asked (HTTP 503)"] * 2
 
     def test_single_requests_that_fail_for_good_do_not_end_it(self, server: FakeServer) -> None:
         server.faults = [503, 503, None] * 3
         with connect(server, max_concurrent=1, retry_seconds=0.5) as engine:
-            done = list(converse(engine, [Chain(str(number), ["Hi?"]) for number in range(6)], RULES, 1))
-        assert [chain.status for chain in done] == ["failed", "ok"] * 3
+            done = list(
+                run_conversations(engine, [Conversation(str(number), ["Hi?"]) for number in range(6)], CONFIG, 1)
+            )
+        assert [conversation.status for conversation in done] == ["failed", "ok"] * 3
 
     def test_nothing_more_is_asked_once_it_is_clear_that_nothing_will_help(self, server: FakeServer) -> None:
         server.seconds = 0.2
         with connect(server) as engine:
             server.faults = [404]
             with pytest.raises(UserError, match="has no model"):
-                list(converse(engine, [Chain("a", ["Hi?"] * 3), Chain("b", ["Hi?"] * 3)], RULES, 8))
+                list(
+                    run_conversations(
+                        engine, [Conversation("a", ["Hi?"] * 3), Conversation("b", ["Hi?"] * 3)], CONFIG, 8
+                    )
+                )
         assert len(server.asked) <= 3  # the start's, the one that fails, the one under way beside it
 
     def test_a_key_that_is_withdrawn_ends_it_at_once(self, server: FakeServer) -> None:
         with connect(server) as engine:
             server.key = "another"
             with pytest.raises(UserError, match="refuses the key"):
-                list(converse(engine, [Chain("a", ["Hi?"])], RULES, 8))
+                list(run_conversations(engine, [Conversation("a", ["Hi?"])], CONFIG, 8))
         assert len(server.asked) == 2
 
 
@@ -358,8 +375,10 @@ class TestBudget:
         with connect(server, max_requests=5) as engine:
             message = r"the budget of this run is spent: 5 requests, \d+ tokens .*max_requests 5.*a new run goes on"
             with pytest.raises(UserError, match=message):
-                for chain in converse(engine, [Chain(str(number), ["Hi?"]) for number in range(50)], RULES, 8):
-                    done.append(chain.status)
+                for conversation in run_conversations(
+                    engine, [Conversation(str(number), ["Hi?"]) for number in range(50)], CONFIG, 8
+                ):
+                    done.append(conversation.status)
         assert (len(server.asked), done) == (5, ["ok"] * 4)  # what was paid for was given
 
     def test_repeats_count(self, server: FakeServer) -> None:
@@ -372,7 +391,7 @@ class TestBudget:
         server.seconds = 0.02
         with connect(server, max_concurrent=2, max_tokens=30) as engine:
             with pytest.raises(UserError, match="the budget of this run is spent"):
-                list(converse(engine, [Chain(str(number), ["Hi?"]) for number in range(50)], RULES, 2))
+                list(run_conversations(engine, [Conversation(str(number), ["Hi?"]) for number in range(50)], CONFIG, 2))
             assert 30 <= engine.budget.tokens < 30 + 2 * 5
 
 
@@ -382,8 +401,10 @@ def test_the_ledger_has_the_tokens_and_no_hardware(server: FakeServer) -> None:
     from stages.lib.generation.costs import COST
 
     with connect(server) as engine:
-        chains = converse(engine, [Chain("a", ["Hi?"])], RULES, 8)
-        rows = (to_row(chain, chain.name, "m", RULES, engine.description) for chain in chains)
+        conversations = run_conversations(engine, [Conversation("a", ["Hi?"])], CONFIG, 8)
+        rows = (
+            to_row(conversation, conversation.key, "m", CONFIG, engine.description) for conversation in conversations
+        )
         [row] = next(batches(rows, engine, Runtime()))
     found = summarize(pa.Table.from_pylist([row], schema=pa.schema(COST)))
     assert (found["prompt_tokens"], found["completion_tokens"], found["hardware"]) == (1, 4, [])
@@ -420,7 +441,7 @@ def test_a_stage_goes_on_from_the_store_after_its_budget_and_validate_finds_all_
 # ---- vLLM's own server ----
 
 RICH = ROOT / "demo" / "models" / "demo-rich"
-GREEDY = Rules(sampling=Sampling(temperature=0.0), max_tokens=200, window=2048, seed=11)
+GREEDY = RequestConfig(sampling=Sampling(temperature=0.0), max_tokens=200, window=2048, seed=11)
 TALKS = {
     "tin": ["What is tin?", "Why does it matter?"],
     "chowder": ["Tell me about chowder.", "And its history?"],
@@ -475,9 +496,12 @@ def rich(**changes: Any) -> Model:
     )  # fmt: skip
 
 
-def replies(model: Model, talks: dict[str, list[str]] = TALKS) -> dict[str, Chain]:
+def replies(model: Model, talks: dict[str, list[str]] = TALKS) -> dict[str, Conversation]:
     with closing(make_engine("vllm", model, GREEDY, Runtime(max_concurrent=4, server=LIMITS))) as engine:
-        return {chain.name: chain for chain in converse(engine, [Chain(*talk) for talk in talks.items()], GREEDY, 4)}
+        return {
+            conversation.key: conversation
+            for conversation in run_conversations(engine, [Conversation(*talk) for talk in talks.items()], GREEDY, 4)
+        }
 
 
 @pytest.mark.pipeline
@@ -486,9 +510,9 @@ def test_vllms_server_says_what_vllm_says(vllm_address: str) -> None:
     there = rich(kind="server", location=vllm_address, served_name="rich")
     asked = replies(there)
     template = Template(load_tokenizer(here), here)
-    for chain in asked.values():
-        assert [turn["finish_reason"] for turn in chain.turns] == ["stop", "stop"]
-        first, second = chain.turns
+    for conversation in asked.values():
+        assert [turn["finish_reason"] for turn in conversation.turns] == ["stop", "stop"]
+        first, second = conversation.turns
         messages: list[Message] = [
             {"role": "user", "content": first["user"]},
             {"role": "assistant", "content": first["assistant"]},
@@ -496,8 +520,8 @@ def test_vllms_server_says_what_vllm_says(vllm_address: str) -> None:
         ]
         assert first["prompt_tokens"] == len(template.encode(messages[:1]))
         assert second["prompt_tokens"] == len(template.encode(messages))
-    assert {name: chain.turns for name, chain in asked.items()} == {
-        name: chain.turns for name, chain in replies(here).items()
+    assert {name: conversation.turns for name, conversation in asked.items()} == {
+        name: conversation.turns for name, conversation in replies(here).items()
     }
 
 

@@ -16,18 +16,18 @@ import pytest
 from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Engine
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import Rules
-from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.request import RequestConfig
+from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
-from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.sections import Runtime
-from tests.support.conversations import RULES
+from tests.support.conversations import CONFIG
 from tests.support.faulty import Hungry, Picky, Poisoned, SlowEcho, Stillborn, Unlucky
 from tests.support.project import ROOT
 
-MANY = [Chain(str(number), ["One?", "Two?", "Three?"]) for number in range(40)]
+MANY = [Conversation(str(number), ["One?", "Two?", "Three?"]) for number in range(40)]
 
 
 @pytest.fixture(autouse=True)
@@ -36,25 +36,27 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def supervised(start: Callable[..., Engine], **runtime: float) -> Iterator[Supervised]:
+def supervised(start: Callable[..., Engine], **runtime: float) -> Iterator[SupervisedEngine]:
     settings = Runtime(max_concurrent=16).model_copy(update=runtime)
-    with closing(Supervised(partial(start, RULES), settings, "m")) as engine:
+    with closing(SupervisedEngine(partial(start, CONFIG), settings, "m")) as engine:
         yield engine
 
 
-def answers(engine: Engine, chains: list[Chain]) -> dict[str, Chain]:
+def answers(engine: Engine, conversations: list[Conversation]) -> dict[str, Conversation]:
     """Every conversation by its name, each ended once."""
-    copies = [Chain(chain.name, chain.users) for chain in chains]
-    ended = list(converse(engine, copies, RULES, 16))
-    assert sorted(chain.name for chain in ended) == sorted(chain.name for chain in chains)
-    return {chain.name: chain for chain in ended}
+    copies = [Conversation(conversation.key, conversation.user_messages) for conversation in conversations]
+    ended = list(run_conversations(engine, copies, CONFIG, 16))
+    assert sorted(conversation.key for conversation in ended) == sorted(
+        conversation.key for conversation in conversations
+    )
+    return {conversation.key: conversation for conversation in ended}
 
 
-def told(chains: dict[str, Chain]) -> dict[str, list[str]]:
-    return {name: [turn["assistant"] for turn in chain.turns] for name, chain in chains.items()}
+def told(conversations: dict[str, Conversation]) -> dict[str, list[str]]:
+    return {name: [turn["assistant"] for turn in conversation.turns] for name, conversation in conversations.items()}
 
 
-UNDISTURBED = told(answers(EchoEngine(RULES), MANY))
+UNDISTURBED = told(answers(EchoEngine(CONFIG), MANY))
 
 
 def test_it_says_the_same_as_without_a_process_of_its_own() -> None:
@@ -64,39 +66,43 @@ def test_it_says_the_same_as_without_a_process_of_its_own() -> None:
 
 
 def test_twenty_kills_of_the_engine_at_random_moments_change_no_reply(capsys: pytest.CaptureFixture[str]) -> None:
-    chains = [Chain(str(number), ["One?", "Two?"]) for number in range(400)]
-    expected = told(answers(EchoEngine(RULES), chains))
+    conversations = [Conversation(str(number), ["One?", "Two?"]) for number in range(400)]
+    expected = told(answers(EchoEngine(CONFIG), conversations))
     moments = set(random.Random(5).sample(range(380), 20))
     with supervised(SlowEcho) as engine:
         found = {}
-        for number, chain in enumerate(converse(engine, chains, RULES, 16)):
-            found[chain.name] = chain
+        for number, conversation in enumerate(run_conversations(engine, conversations, CONFIG, 16)):
+            found[conversation.key] = conversation
             if number in moments:
                 os.kill(engine.pid, signal.SIGKILL)
         restarts = engine.usage().restarts
-    assert told(found) == expected and {chain.status for chain in found.values()} == {"ok"}
+    assert told(found) == expected and {conversation.status for conversation in found.values()} == {"ok"}
     assert 10 <= restarts <= 20  # several may meet one engine
     assert capsys.readouterr().err.count("the engine died") == restarts
 
 
-def converse_with_kills(kill_at: set[int], victim: Callable[[Supervised], int]) -> int:
+def converse_with_kills(kill_at: set[int], victim: Callable[[SupervisedEngine], int]) -> int:
     """80 conversations with demo-rich, all of which must be answered; the restarts that the kills led to."""
-    rules = Rules(Sampling(temperature=0.7), max_tokens=128, window=2048, seed=11)
+    config = RequestConfig(Sampling(temperature=0.7), max_tokens=128, window=2048, seed=11)
     model = Model(
         id="m", name="M", location=str(ROOT / "demo/models/demo-rich"), kind="local", commit="c",
         parameters_billions=0.0012, context_window=2048, dtype="float32",
     )  # fmt: skip
     things = ("tin", "tea", "a kite", "a harbour")
-    chains = [Chain(f"{thing} {n}", [f"What is {thing}?", "Tell me more."]) for thing in things for n in range(20)]
-    found = list[Chain]()
-    with closing(Supervised(partial(VllmEngine, model, rules), Runtime(max_concurrent=8), "m")) as engine:
-        for number, chain in enumerate(converse(engine, chains, rules, 8)):
-            found.append(chain)
+    conversations = [
+        Conversation(f"{thing} {n}", [f"What is {thing}?", "Tell me more."]) for thing in things for n in range(20)
+    ]
+    found = list[Conversation]()
+    with closing(SupervisedEngine(partial(VllmEngine, model, config), Runtime(max_concurrent=8), "m")) as engine:
+        for number, conversation in enumerate(run_conversations(engine, conversations, config, 8)):
+            found.append(conversation)
             if number in kill_at:
                 os.kill(victim(engine), signal.SIGKILL)
         restarts = engine.usage().restarts
-    assert sorted(chain.name for chain in found) == sorted(chain.name for chain in chains)
-    assert {(chain.status, len(chain.turns)) for chain in found} == {("ok", 2)}
+    assert sorted(conversation.key for conversation in found) == sorted(
+        conversation.key for conversation in conversations
+    )
+    assert {(conversation.status, len(conversation.turns)) for conversation in found} == {("ok", 2)}
     return restarts
 
 
@@ -106,7 +112,7 @@ def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.Capt
     assert capsys.readouterr().err.count("the engine died") == 3
 
 
-def engine_core(engine: Supervised) -> int:
+def engine_core(engine: SupervisedEngine) -> int:
     """The process that vLLM has started for itself, as it does on GPUs."""
     text = Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text(encoding="utf-8")
     [core] = [pid for pid in map(int, text.split()) if "EngineCor" in Path(f"/proc/{pid}/comm").read_text()]
@@ -140,9 +146,9 @@ def test_out_of_memory_is_met_with_a_smaller_cache(capsys: pytest.CaptureFixture
 
 
 def test_a_conversation_that_kills_the_engine_fails_alone_and_the_others_are_answered() -> None:
-    chains = [*MANY, Chain("bad", ["Fine?", "poison", "Never asked"])]
+    conversations = [*MANY, Conversation("bad", ["Fine?", "poison", "Never asked"])]
     with supervised(Poisoned) as engine:
-        found = answers(engine, chains)
+        found = answers(engine, conversations)
     bad = found.pop("bad")
     assert told(found) == UNDISTURBED
     assert (bad.status, bad.reason) == ("failed", "the engine died each time that it was asked")
@@ -151,27 +157,27 @@ def test_a_conversation_that_kills_the_engine_fails_alone_and_the_others_are_ans
 
 def test_a_conversation_that_the_engine_refuses_fails_with_its_reason_and_no_restart() -> None:
     with supervised(Picky) as engine:
-        found = answers(engine, [*MANY, Chain("bad", ["refuse this"])])
+        found = answers(engine, [*MANY, Conversation("bad", ["refuse this"])])
         assert engine.usage().restarts == 0
     assert found["bad"].reason == "ValueError: the chat template says: no"
-    assert sum(chain.status == "ok" for chain in found.values()) == len(MANY)
+    assert sum(conversation.status == "ok" for conversation in found.values()) == len(MANY)
 
 
 def test_an_engine_that_dies_of_everything_is_given_up_in_one_line() -> None:
     with supervised(Poisoned) as engine, pytest.raises(UserError) as error:
-        answers(engine, [Chain(str(number), ["poison"]) for number in range(9)])
-    assert "the engine died, whatever it is asked. Its own words: .dvc/tmp/engines/m.log" in str(error.value)
+        answers(engine, [Conversation(str(number), ["poison"]) for number in range(9)])
+    assert "the engine died, whatever it is asked. log: .dvc/tmp/engines/m.log" in str(error.value)
 
 
 def test_an_engine_that_cannot_start_says_why_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"m: the engine did not start \(OSError: no such weights\). Its own words"):
-        Supervised(partial(Stillborn, RULES), Runtime(), "m")
+    with pytest.raises(UserError, match=r"m: the engine did not start \(OSError: no such weights\). log:"):
+        SupervisedEngine(partial(Stillborn, CONFIG), Runtime(), "m")
     assert "no such weights" in Path(".dvc/tmp/engines/m.log").read_text(encoding="utf-8")
 
 
 def test_one_that_has_run_before_is_given_more_tries_to_start(tmp_path: Path) -> None:
-    start = partial(Unlucky, tmp_path / "tries", RULES)
-    with closing(Supervised(start, Runtime(max_concurrent=16), "m")) as engine:
+    start = partial(Unlucky, tmp_path / "tries", CONFIG)
+    with closing(SupervisedEngine(start, Runtime(max_concurrent=16), "m")) as engine:
         os.kill(engine.pid, signal.SIGKILL)
         assert told(answers(engine, MANY)) == UNDISTURBED
     assert (tmp_path / "tries").read_text(encoding="utf-8") == "xxx"
@@ -180,10 +186,10 @@ def test_one_that_has_run_before_is_given_more_tries_to_start(tmp_path: Path) ->
 def test_when_the_stage_is_killed_its_engine_ends_too(tmp_path: Path) -> None:
     script = (
         "import sys, time; from functools import partial\n"
-        "from stages.lib.settings.sections import Runtime; from stages.lib.engines.supervisor import Supervised\n"
-        "from tests.support.faulty import SlowEcho; from tests.support.conversations import RULES\n"
+        "from stages.lib.settings.sections import Runtime; from stages.lib.engines.supervisor import SupervisedEngine\n"
+        "from tests.support.faulty import SlowEcho; from tests.support.conversations import CONFIG\n"
         "if __name__ == '__main__':\n"
-        "    print(Supervised(partial(SlowEcho, RULES), Runtime(), 'm').pid, flush=True); time.sleep(60)"
+        "    print(SupervisedEngine(partial(SlowEcho, CONFIG), Runtime(), 'm').pid, flush=True); time.sleep(60)"
     )
     (tmp_path / "stage.py").write_text(script, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

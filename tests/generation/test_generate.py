@@ -14,73 +14,80 @@ import pytest
 from stages.generate import write_responses
 from stages.lib.engines.base import Reply
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
-from stages.lib.generation.conversations import Chain, converse
-from stages.lib.generation.store import SEGMENT, Store, still_holds
+from stages.lib.generation.conversations import Conversation, run_conversations
+from stages.lib.generation.store import SEGMENT, Store, matches_limits
 from stages.lib.models.sampling import ModelSampling, Sampling
 from stages.lib.records.chats import chat
 from stages.lib.records.hashing import chat_sha
-from tests.support.conversations import MODEL, RULES, Recorder, stored_row, talk
+from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT
 
 PROMPT = {"conversation_hash": "h", "turns": [{"user": "Hi?", "reference": "Yes."}]}
 
 
 def test_a_later_turn_sees_the_models_own_earlier_replies() -> None:
-    engine = Recorder(RULES)
-    chain = next(converse(engine, [Chain("h", ["One?", "Two?"], ["Ref."])], RULES, 8))
-    assert [message["content"] for message in engine.chats[1]] == ["One?", chain.turns[0]["assistant"], "Two?"]
+    engine = Recorder(CONFIG)
+    conversation = next(run_conversations(engine, [Conversation("h", ["One?", "Two?"], ["Ref."])], CONFIG, 8))
+    assert [message["content"] for message in engine.chats[1]] == ["One?", conversation.turns[0]["assistant"], "Two?"]
 
 
 def test_reference_history_sees_the_original_replies_and_a_system_prompt_comes_first() -> None:
-    rules = replace(RULES, history="reference", system_prompt="Be kind.")
-    engine = Recorder(rules)
-    next(converse(engine, [Chain("h", ["One?", "Two?"], ["Ref.", ""])], rules, 8))
+    config = replace(CONFIG, history="reference", system_prompt="Be kind.")
+    engine = Recorder(config)
+    next(run_conversations(engine, [Conversation("h", ["One?", "Two?"], ["Ref.", ""])], config, 8))
     assert [m["content"] for m in engine.chats[1]] == ["Be kind.", "One?", "Ref.", "Two?"]
 
 
 def test_a_turn_that_does_not_fit_ends_its_conversation_and_no_other() -> None:
-    chains = [Chain("long", ["x" * 500, "never asked"]), Chain("short", ["Hi?"])]
-    done = {chain.name: chain for chain in converse(EchoEngine(RULES), chains, RULES, 8)}
+    conversations = [Conversation("long", ["x" * 500, "never asked"]), Conversation("short", ["Hi?"])]
+    done = {
+        conversation.key: conversation
+        for conversation in run_conversations(EchoEngine(CONFIG), conversations, CONFIG, 8)
+    }
     assert (done["long"].status, len(done["long"].turns)) == ("context_overflow", 1)
     assert done["long"].turns[0]["finish_reason"] == "context_overflow"
     assert done["short"].status == "ok"
 
 
 def test_a_reply_at_the_limit_is_length_and_the_seed_depends_on_the_turn() -> None:
-    chain = talk("Hi?", "Hi?", rules=Rules(RULES.sampling, 10, 400, 1))
-    assert chain.turns[0]["finish_reason"] == "length" and chain.turns[0]["completion_tokens"] == 10
-    assert chain.turns[0]["assistant"] != chain.turns[1]["assistant"]
+    conversation = talk("Hi?", "Hi?", config=RequestConfig(CONFIG.sampling, 10, 400, 1))
+    assert conversation.turns[0]["finish_reason"] == "length" and conversation.turns[0]["completion_tokens"] == 10
+    assert conversation.turns[0]["assistant"] != conversation.turns[1]["assistant"]
 
 
 def test_equal_prompts_are_separate_conversations() -> None:
-    done = list(converse(EchoEngine(RULES), [Chain("a", ["Hi?"]), Chain("b", ["Hi?"])], RULES, 8))
+    done = list(
+        run_conversations(EchoEngine(CONFIG), [Conversation("a", ["Hi?"]), Conversation("b", ["Hi?"])], CONFIG, 8)
+    )
     assert done[0].turns[0]["assistant"] != done[1].turns[0]["assistant"]
 
 
 def test_admission_is_bounded() -> None:
-    engine = Recorder(RULES)
-    assert len(list(converse(engine, [Chain(str(n), ["Hi?", "So?"]) for n in range(9)], RULES, 3))) == 9
+    engine = Recorder(CONFIG)
+    assert (
+        len(list(run_conversations(engine, [Conversation(str(n), ["Hi?", "So?"]) for n in range(9)], CONFIG, 3))) == 9
+    )
     assert engine.most == 3
 
 
 def test_the_identity_covers_what_decides_the_text_and_nothing_else() -> None:
-    name = identity(PROMPT, MODEL, RULES, "vllm")
+    name = identity(PROMPT, MODEL, CONFIG, "vllm")
     turns = [{"user": "Hi!", "reference": "Yes."}]
     others = [
-        identity({**PROMPT, "turns": turns}, MODEL, RULES, "vllm"),
-        identity({**PROMPT, "conversation_hash": "g"}, MODEL, RULES, "vllm"),
-        identity(PROMPT, MODEL.model_copy(update={"commit": "d"}), RULES, "vllm"),
-        identity(PROMPT, MODEL.model_copy(update={"quantization": "fp8"}), RULES, "vllm"),
-        identity(PROMPT, MODEL, Rules(Sampling(temperature=0.8), 100, 400, 1), "vllm"),
-        identity(PROMPT, MODEL, Rules(RULES.sampling, 100, 400, 2), "vllm"),
-        identity(PROMPT, MODEL, Rules(RULES.sampling, 100, 400, 1, "reference"), "vllm"),
+        identity({**PROMPT, "turns": turns}, MODEL, CONFIG, "vllm"),
+        identity({**PROMPT, "conversation_hash": "g"}, MODEL, CONFIG, "vllm"),
+        identity(PROMPT, MODEL.model_copy(update={"commit": "d"}), CONFIG, "vllm"),
+        identity(PROMPT, MODEL.model_copy(update={"quantization": "fp8"}), CONFIG, "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(Sampling(temperature=0.8), 100, 400, 1), "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 2), "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 1, "reference"), "vllm"),
     ]
     assert len({name, *others}) == 8
     reference = [{"user": "Hi?", "reference": "No."}]
-    assert identity({**PROMPT, "turns": reference}, MODEL, RULES, "vllm") == name
-    assert identity(PROMPT, MODEL, Rules(RULES.sampling, 50, 300, 1), "vllm") == name
+    assert identity({**PROMPT, "turns": reference}, MODEL, CONFIG, "vllm") == name
+    assert identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 50, 300, 1), "vllm") == name
 
 
 def test_a_models_own_sampling_goes_over_the_profiles() -> None:
@@ -88,8 +95,8 @@ def test_a_models_own_sampling_goes_over_the_profiles() -> None:
         engine="echo", history="own", trim="never", max_tokens=5, max_failed_share=0, seed=1,
         sampling=Sampling(temperature=0.7, top_p=0.9),
     )  # fmt: skip
-    rules = to_rules(MODEL.model_copy(update={"sampling": ModelSampling(temperature=0.2)}), generate)
-    assert rules.sampling == Sampling(temperature=0.2, top_p=0.9)
+    config = dgm_config(MODEL.model_copy(update={"sampling": ModelSampling(temperature=0.2)}), generate)
+    assert config.sampling == Sampling(temperature=0.2, top_p=0.9)
 
 
 def turn(finish: str = "stop", completion: int = 50, prompt: int = 100) -> dict[str, Any]:
@@ -118,7 +125,7 @@ def test_new_limits_regenerate_only_what_they_could_alter(
 ) -> None:
     short = turn(completion=1)
     turns = pa.array([[short], [short, stored], [short]])
-    assert still_holds(turns, max_tokens, window).tolist() == [True, holds, True]
+    assert matches_limits(turns, max_tokens, window).tolist() == [True, holds, True]
 
 
 def test_the_store_finds_rows_by_identity_and_sets_a_torn_segment_aside(
@@ -202,25 +209,25 @@ def test_a_native_checkpoint_is_quantized_at_load_and_a_quantized_one_is_left_to
     ],
 )
 def test_thinking_is_taken_away_and_the_whole_text_kept_beside(said: str, kept: str) -> None:
-    chain = Chain("h", ["One?", "Two?"])
-    chain.take(Reply(said, "stop", 5, 5), replace(RULES, thinking="strip"))
-    assert (chain.turns[0]["assistant"], chain.turns[0]["raw"]) == (kept, said if said != kept else "")
-    assert chain.messages(RULES)[1]["content"] == kept  # a later turn does not see it
+    conversation = Conversation("h", ["One?", "Two?"])
+    conversation.add_reply(Reply(said, "stop", 5, 5), replace(CONFIG, thinking="strip"))
+    assert (conversation.turns[0]["assistant"], conversation.turns[0]["raw"]) == (kept, said if said != kept else "")
+    assert conversation.messages(CONFIG)[1]["content"] == kept  # a later turn does not see it
 
 
 def test_the_oldest_turns_make_room_when_they_may_and_the_newest_question_is_never_cut() -> None:
-    rules = replace(RULES, trim="oldest", max_tokens=60, window=200, system_prompt="Be.")
-    chain = talk("a" * 40, "b" * 40, "c" * 40, rules=rules)
-    assert [turn["trimmed_turns"] for turn in chain.turns] == [0, 1, 2]
+    config = replace(CONFIG, trim="oldest", max_tokens=60, window=200, system_prompt="Be.")
+    conversation = talk("a" * 40, "b" * 40, "c" * 40, config=config)
+    assert [turn["trimmed_turns"] for turn in conversation.turns] == [0, 1, 2]
     asked = chat(["c" * 40], [], "Be.")
-    assert chain.turns[2]["prompt_sha"] == chat_sha(asked) and chain.status == "ok"
-    assert talk("x" * 500, rules=rules).status == "context_overflow"
+    assert conversation.turns[2]["prompt_sha"] == chat_sha(asked) and conversation.status == "ok"
+    assert talk("x" * 500, config=config).status == "context_overflow"
 
 
 def test_the_ledger_says_in_plain_values_how_a_model_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rules = replace(RULES, system_prompt="Be kind.", stop=("END",))
-    write_responses(MODEL, rules, [pa.Table.from_pylist([stored_row("a", "Hi?")], schema=SEGMENT)])
+    config = replace(CONFIG, system_prompt="Be kind.", stop=("END",))
+    write_responses(MODEL, config, [pa.Table.from_pylist([stored_row("a", "Hi?")], schema=SEGMENT)])
     assert json.loads((tmp_path / "data/ledger/m/summary.json").read_text())["asked"] == {
         "sampling": {"temperature": 0.7, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         "max_tokens": 100, "window": 400, "seed": 1, "history": "own", "trim": "never",

@@ -12,8 +12,8 @@ import pytest
 from stages.generate import main
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
-from stages.lib.generation.imports import Replies, import_responses, read_replies
-from stages.lib.generation.reply_formats import INSIDE
+from stages.lib.generation.imports import ImportedReplies, import_conversations, read_replies
+from stages.lib.generation.reply_formats import MESSAGE_FIELDS
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.readers import leaves
@@ -52,21 +52,23 @@ def write(file: Path, rows: list[Row]) -> Path:
     return file
 
 
-def take(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Any], Replies]:
+def take(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Any], ImportedReplies]:
     replies = read_replies(model(source, **keys), {row["conversation_hash"] for row in prompts})
-    return [chain for _, chain in import_responses(prompts, replies)], replies
+    return [conversation for _, conversation in import_conversations(prompts, replies)], replies
 
 
-def texts(chain: Any) -> list[tuple[str, str, str]]:
-    return [(turn["user"], turn["assistant"], turn["finish_reason"]) for turn in chain.turns]
+def texts(conversation: Any) -> list[tuple[str, str, str]]:
+    return [(turn["user"], turn["assistant"], turn["finish_reason"]) for turn in conversation.turns]
 
 
 PROMPTS = [prompt("a", "Hi?"), prompt("b", "One?", "Two?"), prompt("c", "So?")]
 
 
 def test_the_original_replies_are_the_reference_and_a_missing_one_is_not_imported() -> None:
-    chains = [chain for _, chain in import_responses([PROMPTS[0], prompt("g", "Hi?", reference="")], None)]
-    assert [(chain.status, texts(chain)[0]) for chain in chains] == [
+    conversations = [
+        conversation for _, conversation in import_conversations([PROMPTS[0], prompt("g", "Hi?", reference="")], None)
+    ]
+    assert [(conversation.status, texts(conversation)[0]) for conversation in conversations] == [
         ("ok", ("Hi?", "Ref.", "imported")),
         ("not_imported", ("Hi?", "", "imported")),
     ]
@@ -79,11 +81,11 @@ def test_wildchats_schema_is_joined_by_hash_and_what_is_lacking_is_not_imported(
         for message in row["conversation"]:
             del message["finish_reason"]
             message["header"] = {"role": "decoy"}
-    chains, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
-    assert [chain.status for chain in chains] == ["ok", "ok", "not_imported"]
-    assert texts(chains[0]) == [("Hi?", "Hello.", "imported")]
-    assert texts(chains[1]) == [("One?", "1.", "imported"), ("Two?", "", "imported")]
-    assert texts(chains[2]) == [("So?", "", "imported")]
+    conversations, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    assert [conversation.status for conversation in conversations] == ["ok", "ok", "not_imported"]
+    assert texts(conversations[0]) == [("Hi?", "Hello.", "imported")]
+    assert texts(conversations[1]) == [("One?", "1.", "imported"), ("Two?", "", "imported")]
+    assert texts(conversations[2]) == [("So?", "", "imported")]
     assert replies.summary() == {"rows": 2, "imported": 2, "left_out": {}}
 
 
@@ -93,15 +95,20 @@ def test_a_published_set_keeps_how_each_reply_ended(tmp_path: Path) -> None:
         wildchat("b", talk("One?", "1.", "Two?", "", finish="no response")),
     ]
     rows[1]["conversation"][1]["finish_reason"] = "length"
-    chains, _ = take(PROMPTS, write(tmp_path / "x.parquet", rows))
-    assert [turn[2] for chain in chains for turn in texts(chain)] == ["stop", "length", "no response", "imported"]
+    conversations, _ = take(PROMPTS, write(tmp_path / "x.parquet", rows))
+    assert [turn[2] for conversation in conversations for turn in texts(conversation)] == [
+        "stop",
+        "length",
+        "no response",
+        "imported",
+    ]
 
 
 def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
     row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
     row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
     schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
-    read = leaves(schema, ["conversation_hash", "conversation"], INSIDE)
+    read = leaves(schema, ["conversation_hash", "conversation"], MESSAGE_FIELDS)
     assert {(path.split(".")[0], path.split(".")[-1]) for path in read} == {
         ("conversation_hash", "conversation_hash"), ("conversation", "role"), ("conversation", "content"),
         ("conversation", "finish_reason"),
@@ -115,25 +122,25 @@ def test_one_file_of_many_models_gives_the_replies_of_the_one_that_where_names(t
         pq.read_table(file).set_column(0, "dgm", pa.array([r["dgm"] for r in rows]).dictionary_encode()), file
     )
     columns = {"conversation_hash": "session", "response": "text"}
-    chains, replies = take(PROMPTS, file, columns=columns, where={"dgm": "y"})
-    assert texts(chains[0]) == [("Hi?", "y a", "imported")]
+    conversations, replies = take(PROMPTS, file, columns=columns, where={"dgm": "y"})
+    assert texts(conversations[0]) == [("Hi?", "y a", "imported")]
     assert replies.summary() == {
         "rows": 6, "imported": 1, "left_out": {"not_a_prompt": 1, "not_in_where": 3, "one_reply_for_many_turns": 1}
     }  # fmt: skip
-    assert (chains[1].status, chains[2].status) == ("not_imported", "not_imported")
+    assert (conversations[1].status, conversations[2].status) == ("not_imported", "not_imported")
     with pytest.raises(UserError, match=r"no row is \{'dgm': 'z'\}; there are: x, y"):
         take(PROMPTS, file, columns=columns, where={"dgm": "z"})
 
 
 def test_a_flat_form_may_say_the_users_text_and_how_the_reply_ended(tmp_path: Path) -> None:
     rows = [{"conversation_hash": "a", "asked": "Hey?", "response": "Hello.", "finish_reason": "length"}]
-    chains, _ = take(PROMPTS, write(tmp_path / "x.jsonl", rows), columns={"user": "asked"})
-    assert texts(chains[0]) == [("Hey?", "Hello.", "length")]
+    conversations, _ = take(PROMPTS, write(tmp_path / "x.jsonl", rows), columns={"user": "asked"})
+    assert texts(conversations[0]) == [("Hey?", "Hello.", "length")]
 
 
 def test_the_imported_users_text_is_kept_so_that_validation_sees_the_difference(tmp_path: Path) -> None:
-    chains, _ = take(PROMPTS, write(tmp_path / "x.parquet", [wildchat("b", talk("Other?", "1."))]))
-    assert (chains[1].status, texts(chains[1])) == ("ok", [("Other?", "1.", "imported")])
+    conversations, _ = take(PROMPTS, write(tmp_path / "x.parquet", [wildchat("b", talk("Other?", "1."))]))
+    assert (conversations[1].status, texts(conversations[1])) == ("ok", [("Other?", "1.", "imported")])
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
@@ -152,9 +159,9 @@ def test_the_imported_users_text_is_kept_so_that_validation_sees_the_difference(
 )
 def test_a_row_that_is_left_out_is_counted(tmp_path: Path, suffix: str, row: Row, reason: str) -> None:
     rows = [wildchat("a", talk("Hi?", "Hello.")), row]
-    chains, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    conversations, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
     assert replies.summary() == {"rows": 2, "imported": 1, "left_out": {reason: 1}}
-    assert (texts(chains[0])[0][1], chains[1].status) == ("Hello.", "not_imported")
+    assert (texts(conversations[0])[0][1], conversations[1].status) == ("Hello.", "not_imported")
 
 
 def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:

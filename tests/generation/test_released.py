@@ -20,12 +20,12 @@ import pytest
 from stages.generate import answer, write_responses
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import SUMMARY, read_json
-from stages.lib.engines.base import Reply, Request, fit
+from stages.lib.engines.base import Reply, Request, fit_to_window
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Generate, Rules, identity, to_rules
+from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine
-from stages.lib.generation.conversations import Chain, converse
+from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
 from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import Model
@@ -36,11 +36,11 @@ from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Runtime
 from stages.prompts import Prompts, read_source, select
 from stages.validate import Validate, verdict
-from tests.support.conversations import MODEL, RULES, Recorder, stored_row, talk
+from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT, conversation, small_params
 
 GENERATE = Generate(
-    engine="echo", history="own", trim="never", max_tokens=100, max_failed_share=0, seed=1, sampling=RULES.sampling
+    engine="echo", history="own", trim="never", max_tokens=100, max_failed_share=0, seed=1, sampling=CONFIG.sampling
 )
 PROMPTS = Prompts(source="x.parquet", max_prompts=99, max_turns=9, languages=[], exclude_toxic=False, seed=1)
 
@@ -74,7 +74,7 @@ def respond(
 ) -> list[dict[str, Any]]:
     """Run `generate` with this engine; the rows of data/responses/m."""
     store = store or Store(Path("store"), "m")
-    write_responses(MODEL, RULES, answer(MODEL, RULES, generate, store, lambda: iter(prompts), lambda *_: engine))
+    write_responses(MODEL, CONFIG, answer(MODEL, CONFIG, generate, store, lambda: iter(prompts), lambda *_: engine))
     return list(read_rows(Path("data/responses/m")))
 
 
@@ -82,9 +82,9 @@ def respond(
 
 
 def test_a_turn_is_asked_after_the_models_own_replies_and_what_is_stored_is_what_was_asked() -> None:
-    engine = Recorder(RULES)
-    chain = next(converse(engine, [Chain("h", ["One?", "Two?"], ["GPT's."])], RULES, 8))
-    stored = [text for turn in chain.turns for text in (turn["user"], turn["assistant"])]
+    engine = Recorder(CONFIG)
+    conversation = next(run_conversations(engine, [Conversation("h", ["One?", "Two?"], ["GPT's."])], CONFIG, 8))
+    stored = [text for turn in conversation.turns for text in (turn["user"], turn["assistant"])]
     assert [message["content"] for message in engine.chats[1]] == stored[:3]
     assert [message["role"] for message in engine.chats[1]] == ["user", "assistant", "user"]
 
@@ -107,8 +107,8 @@ def tokenizer() -> Any:
 class Tokens(Recorder):
     """An echo whose prompts are encoded as a real model's."""
 
-    def __init__(self, tokenizer: Any, rules: Rules) -> None:
-        super().__init__(rules)
+    def __init__(self, tokenizer: Any, config: RequestConfig) -> None:
+        super().__init__(config)
         self.tokenizer, self.template = tokenizer, Template(tokenizer, MODEL)
         self.ids: list[list[int]] = []
 
@@ -121,15 +121,15 @@ USER_TEXT = "  Q1\r\n<|begin_of_text|>\u200b e\u0301 \U0001f600 \t"
 
 
 def test_a_prompt_has_one_start_token_however_many_messages_it_has(tokenizer: Any) -> None:
-    engine = Tokens(tokenizer, RULES)
-    next(converse(engine, [Chain("h", ["Q1", "Q2", USER_TEXT])], RULES, 8))
+    engine = Tokens(tokenizer, CONFIG)
+    next(run_conversations(engine, [Conversation("h", ["Q1", "Q2", USER_TEXT])], CONFIG, 8))
     assert [ids.count(tokenizer.bos_token_id) for ids in engine.ids] == [1, 1, 1]
     assert {ids[0] for ids in engine.ids} == {tokenizer.bos_token_id}
 
 
 def test_user_text_is_asked_and_stored_byte_for_byte(tokenizer: Any, folder: Path) -> None:
     [prompt], _ = source(said(("user", USER_TEXT), ("assistant", "Ref."), ("user", "Q2")))
-    engine = Tokens(tokenizer, RULES)
+    engine = Tokens(tokenizer, CONFIG)
     [row] = respond([prompt], engine)
     assert [turn["user"].encode() for turn in row["turns"]] == [USER_TEXT.encode(), b"Q2"]
     assert all(USER_TEXT in tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in engine.ids)
@@ -150,8 +150,8 @@ def test_a_control_string_of_the_user_does_not_end_the_turn(tokenizer: Any) -> N
 class Sampled(Recorder):
     """An echo that remembers which replies it sampled."""
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
+    def __init__(self, config: RequestConfig) -> None:
+        super().__init__(config)
         self.sampled: list[str] = []
 
     def step(self) -> Any:
@@ -161,19 +161,19 @@ class Sampled(Recorder):
 
 
 def test_a_prompt_that_is_too_long_is_neither_cut_nor_answered_but_counted(folder: Path) -> None:
-    engine, question = Sampled(RULES), "x" * 500 + " and the last word?"
+    engine, question = Sampled(CONFIG), "x" * 500 + " and the last word?"
     rows = respond([asked("long", question, "Next?"), asked("short", "Hi?")], engine)
     assert [message["content"] for message in engine.chats[0]] == [question]
     assert engine.sampled == ["short"]
     [turn] = rows[0]["turns"]
     assert (turn["user"], turn["assistant"], turn["completion_tokens"]) == (question, "", 0)
-    assert turn["prompt_tokens"] == len(EchoEngine(RULES).encode([{"role": "user", "content": question}])) > 500
+    assert turn["prompt_tokens"] == len(EchoEngine(CONFIG).encode([{"role": "user", "content": question}])) > 500
     assert read_json(Path("data/responses/m") / SUMMARY)["status"] == {"context_overflow": 1, "ok": 1}
 
 
 def test_vllm_is_not_asked_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = object.__new__(VllmEngine)
-    engine.rules, engine._early = RULES, []
+    engine.config, engine._early = CONFIG, []
     engine._engine = type("Idle", (), {"has_unfinished_requests": lambda _: False})()
     monkeypatch.setattr(engine, "encode", lambda messages: list(messages[-1]["content"].encode()), raising=False)
     engine.submit("long", Request([{"role": "user", "content": "x" * 400}], 1))
@@ -182,21 +182,21 @@ def test_vllm_is_not_asked_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_reply_limit_depends_neither_on_the_window_nor_on_the_number_of_turns() -> None:
     def room(window: int, num_turns: int) -> int:
-        rules = replace(RULES, window=window)
-        chain = Chain("h", ["Hi?"] * 9, turns=talk(*["Hi?"] * 9, rules=rules).turns[:num_turns])
-        return fit(EchoEngine(rules), chain.messages(rules), rules).room
+        config = replace(CONFIG, window=window)
+        conversation = Conversation("h", ["Hi?"] * 9, turns=talk(*["Hi?"] * 9, config=config).turns[:num_turns])
+        return fit_to_window(EchoEngine(config), conversation.messages(config), config).room
 
     assert [room(window, turns) for window, turns in [(2048, 0), (20_000, 0), (2048, 7)]] == [100, 100, 100]
     small, large = (MODEL.model_copy(update={"context_window": window}) for window in (2048, 20_000))
-    assert to_rules(small, GENERATE).max_tokens == to_rules(large, GENERATE).max_tokens == GENERATE.max_tokens
+    assert dgm_config(small, GENERATE).max_tokens == dgm_config(large, GENERATE).max_tokens == GENERATE.max_tokens
 
 
 def test_a_reply_that_the_limit_cut_is_named_so_and_dropped() -> None:
-    rules = replace(to_rules(MODEL, GENERATE), max_tokens=12)
+    config = replace(dgm_config(MODEL, GENERATE), max_tokens=12)
     prompt = asked("h", "Tell me of tin, at length.")
-    name = identity(prompt, MODEL, rules, "echo")
-    row = stored_row(name, "Tell me of tin, at length.", rules=rules)
-    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, rules)
+    name = identity(prompt, MODEL, config, "echo")
+    row = stored_row(name, "Tell me of tin, at length.", config=config)
+    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, config)
     assert row["turns"][0]["finish_reason"] == "length" and not found["keep"]
     assert "finish_length" in found["reasons"]
 
@@ -210,7 +210,7 @@ def test_a_conversation_that_ends_with_the_user_is_answered_and_does_no_harm_to_
         said(("user", "One?"), ("assistant", "Ref."), ("user", "Two?")),
         said(("user", "Whole?"), ("assistant", "Ref.")),
     )
-    rows = respond(prompts, EchoEngine(RULES))
+    rows = respond(prompts, EchoEngine(CONFIG))
     answered = sorted([turn["user"] for turn in row["turns"] if turn["assistant"]] for row in rows)
     assert (answered, left_out) == ([["Alone?"], ["One?", "Two?"], ["Whole?"]], {})
 
@@ -224,7 +224,7 @@ def test_roles_are_read_and_a_conversation_in_another_order_is_left_out_under_a_
         said(("user", "Hi?"), ("assistant", "Ref.")),
     )
     assert left_out == {"roles_do_not_alternate": 4}
-    [row] = respond(prompts, EchoEngine(RULES))
+    [row] = respond(prompts, EchoEngine(CONFIG))
     assert [turn["user"] for turn in row["turns"]] == ["Hi?"] and "Ref." not in json.dumps(row)
 
 
@@ -238,7 +238,7 @@ def test_a_message_without_content_is_no_error_but_counted() -> None:
 
 
 def test_conversations_with_equal_prompts_each_have_a_reply_of_their_own(folder: Path) -> None:
-    rows = respond([asked(name, "Hi?", "So?") for name in "abc"], EchoEngine(RULES))
+    rows = respond([asked(name, "Hi?", "So?") for name in "abc"], EchoEngine(CONFIG))
     assert [row["conversation_hash"] for row in rows] == ["a", "b", "c"]
     assert len({row["identity"] for row in rows}) == 3
     assert len({turn["assistant"] for row in rows for turn in row["turns"]}) == 6
@@ -260,9 +260,9 @@ class Refusing(EchoEngine):
 def test_a_reply_that_did_not_come_is_failed_with_its_reason_never_just_empty(folder: Path) -> None:
     prompts = [asked(name, "Hi?", "So?") for name in "abc"]
     with pytest.raises(UserError, match=r"m: 1 of 3 conversations failed .* because no, as b"):
-        respond(prompts, Refusing(RULES))
+        respond(prompts, Refusing(CONFIG))
     assert not Path("data/responses/m").exists()
-    rows = respond(prompts, Refusing(RULES), generate=GENERATE.model_copy(update={"max_failed_share": 0.5}))
+    rows = respond(prompts, Refusing(CONFIG), generate=GENERATE.model_copy(update={"max_failed_share": 0.5}))
     assert [(row["status"], row["reason"], len(row["turns"])) for row in rows] == [
         ("ok", "", 2), ("failed", "no", 1), ("ok", "", 2)
     ]  # fmt: skip
@@ -277,26 +277,26 @@ class Forgetful(Store):
 
 def test_a_conversation_that_is_lost_on_its_way_is_an_error(folder: Path) -> None:
     with pytest.raises(UserError, match="m: 1 conversations did not come back"):
-        respond([asked(name, "Hi?") for name in "abc"], EchoEngine(RULES), Forgetful(Path("store"), "m"))
+        respond([asked(name, "Hi?") for name in "abc"], EchoEngine(CONFIG), Forgetful(Path("store"), "m"))
     assert not Path("data/responses/m").exists()
 
 
 def test_an_empty_reply_is_dropped_as_empty() -> None:
-    prompt, rules = asked("h", "Hi?"), to_rules(MODEL, GENERATE)
-    row = stored_row(identity(prompt, MODEL, rules, "echo"), "Hi?", rules=rules)
+    prompt, config = asked("h", "Hi?"), dgm_config(MODEL, GENERATE)
+    row = stored_row(identity(prompt, MODEL, config, "echo"), "Hi?", config=config)
     row["turns"][0]["assistant"] = ""
-    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, rules)
+    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, config)
     assert (found["keep"], found["reasons"]) == (False, ["empty"])
 
 
 def test_sampling_is_what_the_model_and_the_profile_say_in_the_request_and_in_the_name_of_the_reply() -> None:
     own = MODEL.model_copy(update={"sampling": ModelSampling(temperature=0.2, top_k=40)})
-    rules = to_rules(own, GENERATE.model_copy(update={"sampling": Sampling(temperature=0.7, top_p=0.9)}))
+    config = dgm_config(own, GENERATE.model_copy(update={"sampling": Sampling(temperature=0.7, top_p=0.9)}))
     engine = object.__new__(VllmEngine)
-    engine.rules, engine._stop_ids, engine._final_only = rules, [7], None
+    engine.config, engine._stop_ids, engine._final_only = config, [7], None
     given = engine.sampling("h", Request([], 5), 100)
     assert (given["temperature"], given["top_p"], given["top_k"], given["seed"]) == (0.2, 0.9, 40, 5)
-    names = [identity(asked("h", "Hi?"), own, each, "echo") for each in (rules, to_rules(own, GENERATE))]
+    names = [identity(asked("h", "Hi?"), own, each, "echo") for each in (config, dgm_config(own, GENERATE))]
     assert names[0] != names[1]  # top_p 0.9 and 1.0
 
 
@@ -304,7 +304,7 @@ def test_the_models_name_is_the_dgms_and_not_that_of_the_source(folder: Path) ->
     rows = [conversation(1, 2, model="gpt-4-0314")]
     pq.write_table(pa.Table.from_pylist(rows), folder / "x.parquet")
     prompts, _ = select(read_source(folder / "x.parquet").to_pylist(), PROMPTS)
-    [row] = respond(prompts, EchoEngine(RULES))
+    [row] = respond(prompts, EchoEngine(CONFIG))
     assert row["dgm"] == "m" and "gpt-4" not in json.dumps([row, prompts])
 
 
@@ -328,7 +328,7 @@ class Watched(Store):
 
 def test_each_conversation_is_written_once_so_bytes_grow_with_the_rows(folder: Path) -> None:
     store = Watched()
-    respond([asked(f"{n:02}", f"Question {n:02}?") for n in range(40)], EchoEngine(RULES), store)
+    respond([asked(f"{n:02}", f"Question {n:02}?") for n in range(40)], EchoEngine(CONFIG), store)
     flushes = [size for size in store.written if size]
     assert len(flushes) == 20 and max(flushes) < 1.1 * min(flushes)
     assert sum(pq.read_metadata(segment).num_rows for segment in store.segments()) == 40
@@ -378,7 +378,7 @@ def test_a_read_error_costs_the_rows_of_one_segment_and_overwrites_nothing(
     fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts, store = [asked(name, "Hi?") for name in "abcdef"], Store(Path("store"), "m")
-    first, before = respond(prompts, EchoEngine(RULES), store), segments(store)
+    first, before = respond(prompts, EchoEngine(CONFIG), store), segments(store)
     damaged = list(before)[1]
     if fault == "torn":
         before[damaged] = before[damaged][:-9]
@@ -386,7 +386,7 @@ def test_a_read_error_costs_the_rows_of_one_segment_and_overwrites_nothing(
     with monkeypatch.context() as patch:
         if fault != "torn":
             unreadable(damaged, patch)
-        engine = Sampled(RULES)
+        engine = Sampled(CONFIG)
         assert respond(prompts, engine, store) == first
     assert engine.sampled == ["c", "d"]
     assert before.items() <= segments(store).items()
@@ -396,25 +396,25 @@ def test_a_read_error_costs_the_rows_of_one_segment_and_overwrites_nothing(
 
 
 def test_no_conversation_begins_while_as_many_as_allowed_are_unfinished() -> None:
-    begun: list[Chain] = []
+    begun: list[Conversation] = []
     unfinished: list[int] = []
 
-    def chains() -> Iterator[Chain]:
+    def conversations() -> Iterator[Conversation]:
         for number in range(9):
-            unfinished.append(sum(not chain.is_finished for chain in begun))
-            begun.append(Chain(str(number), ["Hi?"] * 4))
+            unfinished.append(sum(not conversation.is_finished for conversation in begun))
+            begun.append(Conversation(str(number), ["Hi?"] * 4))
             yield begun[-1]
 
-    ended = list(converse(Recorder(RULES), chains(), RULES, 3))
+    ended = list(run_conversations(Recorder(CONFIG), conversations(), CONFIG, 3))
     assert unfinished == [0, 1, 2, 2, 2, 2, 2, 2, 2]
-    assert [len(chain.turns) for chain in ended] == [4] * 9
+    assert [len(conversation.turns) for conversation in ended] == [4] * 9
 
 
 class Slow(EchoEngine):
     """An echo that takes ten steps for the first turn of one conversation and one for every other."""
 
-    def __init__(self, rules: Rules) -> None:
-        super().__init__(rules)
+    def __init__(self, config: RequestConfig) -> None:
+        super().__init__(config)
         self.steps, self.order = 0, list[str]()
 
     def step(self) -> Any:
@@ -426,8 +426,15 @@ class Slow(EchoEngine):
 
 
 def test_a_turn_waits_for_its_own_conversation_only() -> None:
-    engine = Slow(RULES)
-    list(converse(engine, [Chain("slow", ["Hi?"] * 2), *(Chain(str(n), ["Hi?"] * 3) for n in range(3))], RULES, 2))
+    engine = Slow(CONFIG)
+    list(
+        run_conversations(
+            engine,
+            [Conversation("slow", ["Hi?"] * 2), *(Conversation(str(n), ["Hi?"] * 3) for n in range(3))],
+            CONFIG,
+            2,
+        )
+    )
     assert engine.order == [*"000111222", "slow", "slow"]
 
 
@@ -439,11 +446,11 @@ RICH = Model(
 
 @pytest.mark.pipeline
 def test_a_later_turn_finds_its_own_history_in_the_prefix_cache_and_the_ledger_adds_it_up(folder: Path) -> None:
-    rules = Rules(Sampling(temperature=0.0), 400, 2048, 1)
+    config = RequestConfig(Sampling(temperature=0.0), 400, 2048, 1)
     prompts = [asked(name, f"Tell me about {name}. " * 13, "Why?") for name in ("tin", "bees")]
     store = Store(Path("store"), "rich")
-    with closing(make_engine("vllm", RICH, rules, Runtime(max_concurrent=4))) as engine:
-        table = pa.concat_tables(answer(RICH, rules, GENERATE, store, lambda: iter(prompts), lambda *_: engine))
+    with closing(make_engine("vllm", RICH, config, Runtime(max_concurrent=4))) as engine:
+        table = pa.concat_tables(answer(RICH, config, GENERATE, store, lambda: iter(prompts), lambda *_: engine))
     rows = table.to_pylist()
     for row in rows:
         first, second = row["turns"]

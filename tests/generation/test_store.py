@@ -11,7 +11,7 @@ from commands.store import main
 from stages.generate import Failures, write_responses
 from stages.lib.console.errors import UserError
 from stages.lib.generation.store import SEGMENT, Store
-from tests.support.conversations import MODEL, RULES, stored_row
+from tests.support.conversations import CONFIG, MODEL, stored_row
 
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def responses(*names: str) -> None:
-    write_responses(MODEL, RULES, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
+    write_responses(MODEL, CONFIG, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -16,7 +16,7 @@ from stages.judge import score, to_judge, to_row
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.engines.budget import Estimate, estimate
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.judging.judge import Prompts, Verdict, check_prompts, read_score, standing
 from stages.lib.judging.questions import read_questions
@@ -177,10 +177,10 @@ def test_up_to_one_in_a_hundred_verdicts_may_be_missing_and_up_to_five_with_a_wo
 
 def test_a_request_is_estimated_with_all_that_was_said_before_it() -> None:
     prompts = [{"turns": [{"user": "a" * 40, "reference": "r" * 8}, {"user": "é" * 20, "reference": ""}]}]
-    rules = Rules(sampling=Sampling(), max_tokens=100, window=1000, seed=1, system_prompt="s" * 20)
+    config = RequestConfig(sampling=Sampling(), max_tokens=100, window=1000, seed=1, system_prompt="s" * 20)
     # four bytes a token: 5 + 10, then 100 of a whole reply and 10 more
-    assert estimate(prompts, rules) == Estimate(2, 15 + 125, 200)
-    assert estimate(prompts, replace(rules, history="reference")) == Estimate(2, 15 + 27, 200)
+    assert estimate(prompts, config) == Estimate(2, 15 + 125, 200)
+    assert estimate(prompts, replace(config, history="reference")) == Estimate(2, 15 + 27, 200)
 
 
 def test_an_estimate_tells_the_money_and_whether_the_budget_will_do() -> None:

@@ -11,8 +11,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.request import Rules
-from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.request import RequestConfig
+from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
@@ -276,9 +276,9 @@ def test_the_refusal_comes_before_vllm_is_imported_or_a_weight_is_read(
     make().save_pretrained("model")
     Path("model", "config.json").write_text(json.dumps({"model_type": "llama"}))
     model = MODEL.model_copy(update={"location": "model", "system_prompt": system_prompt})
-    rules = Rules(sampling=Sampling(), max_tokens=10, window=400, seed=1)
+    config = RequestConfig(sampling=Sampling(), max_tokens=10, window=400, seed=1)
     with pytest.raises(UserError) as refusal:
-        Supervised(partial(VllmEngine, model, rules), Runtime(start_seconds=60), "m")
+        SupervisedEngine(partial(VllmEngine, model, config), Runtime(start_seconds=60), "m")
     assert str(refusal.value).startswith(says)
 
 

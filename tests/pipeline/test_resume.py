@@ -196,19 +196,19 @@ from pathlib import Path
 from stages.generate import answer, write_responses
 from stages.lib.models.catalogue import load_model
 from stages.lib.settings.sections import load
-from stages.lib.engines.request import Generate, to_rules
+from stages.lib.engines.request import Generate, dgm_config
 from stages.lib.generation.store import Store, store_folder
-from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.supervisor import SupervisedEngine
 from tests.support.faulty import Noted
 
-def start(_name, model, rules, runtime):
-    return Supervised(partial(Noted, Path("asked"), rules), runtime, model.id)
+def start(_name, model, config, runtime):
+    return SupervisedEngine(partial(Noted, Path("asked"), config), runtime, model.id)
 
 if __name__ == "__main__":
     model, generate, store = load_model("rich"), load("generate", Generate), Store(store_folder(), "rich")
-    rules = to_rules(model, generate)
+    config = dgm_config(model, generate)
     with store.held():
-        write_responses(model, rules, answer(model, rules, generate, store, start=start))
+        write_responses(model, config, answer(model, config, generate, store, start=start))
 """
 
 

@@ -12,7 +12,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.files import new_folder, sha256_folder
 from stages.lib.core.sections import parse
 from stages.lib.engines.base import Usage
-from stages.lib.generation.costs import COST, charge, summarize
+from stages.lib.generation.costs import COST, attribute_cost, summarize
 from stages.lib.records.shards import read_table, write_table
 from stages.prompts import Prompts, read_source, select
 from stages.recipes import Amount, Mix, Run, recipe, split, wanted
@@ -149,7 +149,7 @@ def test_time_is_shared_by_tokens_and_throughput_adds_it_up() -> None:
         {"prompt_tokens": 30, "cached_tokens": 0, "completion_tokens": 10},
         {"prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 10},
     ]
-    charge(rows, 2.0, Usage("H200 x1", kv_share=0.5, vram_gib=70.0, preemptions=3, restarts=1))
+    attribute_cost(rows, 2.0, Usage("H200 x1", kv_share=0.5, vram_gib=70.0, preemptions=3, restarts=1))
     assert [row["seconds"] for row in rows] == [0.8, 1.2]
     rows[1] |= {"kv_share": 0.7}
     assert summarize(pa.Table.from_pylist(rows, schema=pa.schema(COST))) == {

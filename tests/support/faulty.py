@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stages.lib.engines.base import Reply, Request
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.settings.sections import Runtime
 
 
@@ -24,8 +24,8 @@ class SlowEcho(EchoEngine):
 class Noted(EchoEngine):
     """Notes in a file, for each request, which conversation was asked; a kill -9 does not undo it."""
 
-    def __init__(self, notes: Path, rules: Rules, _runtime: Runtime) -> None:
-        super().__init__(rules)
+    def __init__(self, notes: Path, config: RequestConfig, _runtime: Runtime) -> None:
+        super().__init__(config)
         self._notes = notes
 
     def submit(self, key: str, request: Request) -> None:
@@ -48,8 +48,8 @@ class Poisoned(SlowEcho):
 class Hungry(SlowEcho):
     """Runs out of memory while its share of the GPU is too large, as an engine beside another would."""
 
-    def __init__(self, rules: Rules, runtime: Runtime) -> None:
-        super().__init__(rules)
+    def __init__(self, config: RequestConfig, runtime: Runtime) -> None:
+        super().__init__(config)
         self._share = runtime.gpu_memory_utilization
 
     def step(self) -> list[tuple[str, Reply]]:
@@ -72,16 +72,16 @@ class Picky(SlowEcho):
 class Stillborn(SlowEcho):
     """Never starts."""
 
-    def __init__(self, rules: Rules, _runtime: Runtime) -> None:
-        super().__init__(rules)
+    def __init__(self, config: RequestConfig, _runtime: Runtime) -> None:
+        super().__init__(config)
         raise OSError("no such weights")
 
 
 class Unlucky(SlowEcho):
     """Does not start the second time that it is asked to, as when the memory of the dead one is not free yet."""
 
-    def __init__(self, tries: Path, rules: Rules, _runtime: Runtime) -> None:
-        super().__init__(rules)
+    def __init__(self, tries: Path, config: RequestConfig, _runtime: Runtime) -> None:
+        super().__init__(config)
         with tries.open("a", encoding="utf-8") as file:
             file.write("x")
         if tries.read_text(encoding="utf-8") == "xx":

@@ -16,11 +16,11 @@ from stages.generate import write_responses
 from stages.lib.core.files import read_json, sha256_file
 from stages.lib.engines.base import Usage
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import Rules, identity
+from stages.lib.engines.request import RequestConfig, identity
 from stages.lib.generation.cached import to_row
-from stages.lib.generation.conversations import Chain, converse
-from stages.lib.generation.costs import charge
-from stages.lib.generation.imports import import_responses
+from stages.lib.generation.conversations import Conversation, run_conversations
+from stages.lib.generation.costs import attribute_cost
+from stages.lib.generation.imports import import_conversations
 from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import Model
 from stages.lib.records.chats import chat
@@ -29,7 +29,7 @@ from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_rows, read_shard, write_rows, write_table
 from stages.lib.validation.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
 from stages.validate import NEED_A_REQUEST, NEED_THE_PROMPT, NEED_THE_USER, Prompts, Validate, verdict
-from tests.support.conversations import MODEL, RULES, stored_row
+from tests.support.conversations import CONFIG, MODEL, stored_row
 
 CHECKS = Validate(
     finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compression=0.09, topic_letters=0,
@@ -44,11 +44,11 @@ def prompt(*users: str) -> dict[str, Any]:
 
 def asked(*users: str) -> dict[str, Any]:
     """A conversation as `generate` makes it."""
-    return stored_row(identity(prompt(*users), MODEL, RULES, "echo"), *users)
+    return stored_row(identity(prompt(*users), MODEL, CONFIG, "echo"), *users)
 
 
 def reasons(row: dict[str, Any], *users: str) -> list[str]:
-    found: list[str] = verdict(row, prompt(*users), CHECKS, MODEL, RULES)["reasons"]
+    found: list[str] = verdict(row, prompt(*users), CHECKS, MODEL, CONFIG)["reasons"]
     return found
 
 
@@ -56,7 +56,9 @@ def answered(reply: str, user: str = "Hi?") -> list[str]:
     """The reasons that one reply gives, of which nothing but the text is known."""
     row = asked(user)
     row["turns"][0] |= {"assistant": reply, "finish_reason": "imported"}
-    found: list[str] = verdict(row, prompt(user), CHECKS, MODEL.model_copy(update={"kind": "import"}), RULES)["reasons"]
+    found: list[str] = verdict(row, prompt(user), CHECKS, MODEL.model_copy(update={"kind": "import"}), CONFIG)[
+        "reasons"
+    ]
     return found
 
 
@@ -207,7 +209,7 @@ def test_a_reply_that_falls_into_another_language_is_reported() -> None:
 def test_a_reason_that_is_only_reported_drops_nothing() -> None:
     row = asked("Hi?")
     row["turns"][0]["assistant"] = "Sorry, I cannot help with that."
-    found = verdict(row, prompt("Hi?"), CHECKS, MODEL, RULES)
+    found = verdict(row, prompt("Hi?"), CHECKS, MODEL, CONFIG)
     assert (found["keep"], found["reasons"]) == (True, ["refusal"])
 
 
@@ -277,14 +279,14 @@ def test_checks_that_lack_what_they_need_are_named_and_give_no_reason() -> None:
     with_topics = CHECKS.model_copy(update={"topic_letters": 4})
     row = asked("One?") | {"identity": "other", "status": "ok"}
     row["turns"][0] |= {"user": "", "finish_reason": "imported"}
-    found = verdict(row, prompt("One?"), with_topics, imported, RULES)
+    found = verdict(row, prompt("One?"), with_topics, imported, CONFIG)
     assert (found["keep"], found["reasons"]) == (True, [])
     assert found["not_checked"] == sorted({*NEED_A_REQUEST, *NEED_THE_USER})
     row["turns"][0]["user"] = "One?"
-    assert verdict(row, prompt("One?"), with_topics, imported, RULES)["not_checked"] == sorted(NEED_A_REQUEST)
-    assert verdict(asked("One?"), prompt("One?"), with_topics, MODEL, RULES)["not_checked"] == []
-    assert verdict(asked("One?"), prompt("One?"), CHECKS, MODEL, RULES)["not_checked"] == ["off_topic"]
-    assert verdict(asked("One?"), "unknown_conversation", with_topics, MODEL, RULES)["not_checked"] == sorted(
+    assert verdict(row, prompt("One?"), with_topics, imported, CONFIG)["not_checked"] == sorted(NEED_A_REQUEST)
+    assert verdict(asked("One?"), prompt("One?"), with_topics, MODEL, CONFIG)["not_checked"] == []
+    assert verdict(asked("One?"), prompt("One?"), CHECKS, MODEL, CONFIG)["not_checked"] == ["off_topic"]
+    assert verdict(asked("One?"), "unknown_conversation", with_topics, MODEL, CONFIG)["not_checked"] == sorted(
         NEED_THE_PROMPT
     )
 
@@ -342,17 +344,17 @@ def test_help_is_no_refusal() -> None:
     assert not is_refusal("Sorry to hear that! Here is what I would do.")
 
 
-def made(name: str, *users: str, rules: Rules = RULES) -> dict[str, Any]:
+def made(name: str, *users: str, config: RequestConfig = CONFIG) -> dict[str, Any]:
     """A conversation of that name as `generate` makes it."""
-    chain = Chain(name, list(users))
+    conversation = Conversation(name, list(users))
     asked = prompt(*users) | {"conversation_hash": name}
-    done = next(converse(EchoEngine(rules), [chain], rules, 8))
-    row = to_row(done, identity(asked, MODEL, rules, "echo"), "m", rules, "echo")
-    return charge([row], 0.0, Usage())[0]
+    done = next(run_conversations(EchoEngine(config), [conversation], config, 8))
+    row = to_row(done, identity(asked, MODEL, config, "echo"), "m", config, "echo")
+    return attribute_cost([row], 0.0, Usage())[0]
 
 
 def place(
-    monkeypatch: pytest.MonkeyPatch, prompts: dict[str, list[str]], model: Model = MODEL, rules: Rules = RULES
+    monkeypatch: pytest.MonkeyPatch, prompts: dict[str, list[str]], model: Model = MODEL, config: RequestConfig = CONFIG
 ) -> None:
     """Put prompts where the stage looks for them, and the params that it would load."""
     more = {"source": "s", "language": "English", "toxic": False}
@@ -361,7 +363,7 @@ def place(
     write_table(Path("data/prompts"), pa.Table.from_pylist(rows, schema=PROMPT))
     monkeypatch.setattr(validate, "load_model", lambda _: model)
     monkeypatch.setattr(validate, "load", lambda *_: CHECKS)
-    monkeypatch.setattr(validate, "to_rules", lambda *_: rules)
+    monkeypatch.setattr(validate, "dgm_config", lambda *_: config)
 
 
 @pytest.fixture
@@ -373,7 +375,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
 
 def judge(*tables: list[dict[str, Any]]) -> dict[str, Any]:
-    write_responses(MODEL, RULES, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
+    write_responses(MODEL, CONFIG, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
     validate.main("m")
     summary: dict[str, Any] = read_json(Path("data/verdicts/m/summary.json"))
     return summary
@@ -403,7 +405,7 @@ def say_instead(reply: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return turn(assistant=reply, completion_tokens=50)
 
 
-ROOMY = replace(RULES, max_tokens=1_000, window=4_000)
+ROOMY = replace(CONFIG, max_tokens=1_000, window=4_000)
 EACH_FAULT_ONCE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     **{reason: say_instead(reply) for reason, reply in BAD.items()},
     "echo": say_instead(ENGLISH),
@@ -430,10 +432,10 @@ def test_of_a_set_with_each_fault_once_every_fault_is_found_under_its_name_and_n
 ) -> None:
     monkeypatch.chdir(tmp_path)
     users = {name: ["A?", ENGLISH] for name in [*EACH_FAULT_ONCE, *"xyz"]}
-    place(monkeypatch, users, rules=ROOMY)
-    rows = [change(made(name, *users[name], rules=ROOMY)) for name, change in EACH_FAULT_ONCE.items()]
-    x, y, z = (made(name, *users[name], rules=ROOMY) for name in "xyz")
-    judge(rows, [x, x, z, y, made("stranger", "A?", rules=ROOMY)])
+    place(monkeypatch, users, config=ROOMY)
+    rows = [change(made(name, *users[name], config=ROOMY)) for name, change in EACH_FAULT_ONCE.items()]
+    x, y, z = (made(name, *users[name], config=ROOMY) for name in "xyz")
+    judge(rows, [x, x, z, y, made("stranger", "A?", config=ROOMY)])
     found = [(row["conversation_hash"], row["reasons"]) for row in read_rows(Path("data/verdicts/m"))]
     assert found == [
         *[(name, [name]) for name in EACH_FAULT_ONCE],
@@ -459,9 +461,12 @@ def test_of_a_clean_imported_set_nothing_is_flagged(tmp_path: Path, monkeypatch:
 
 def as_imported(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The prompts with the replies of their source, as rows."""
-    chains = import_responses(asked, None)
-    rows = [to_row(chain, prompt["conversation_hash"], "m", RULES, "import") for prompt, chain in chains]
-    return charge(rows, 0.0, Usage())
+    conversations = import_conversations(asked, None)
+    rows = [
+        to_row(conversation, prompt["conversation_hash"], "m", CONFIG, "import")
+        for prompt, conversation in conversations
+    ]
+    return attribute_cost(rows, 0.0, Usage())
 
 
 def shards() -> list[dict[str, Any]]:
@@ -550,7 +555,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.chdir(folder)
         asked = [prompt("Hi?") | {"conversation_hash": str(n)} for n in range(number)]
         place(monkeypatch, {str(n): ["Hi?"] for n in range(number)}, imported)
-        write_responses(MODEL, RULES, [pa.Table.from_pylist(as_imported(asked), schema=SEGMENT)])
+        write_responses(MODEL, CONFIG, [pa.Table.from_pylist(as_imported(asked), schema=SEGMENT)])
         tracemalloc.start()
         validate.main("m")
         most = tracemalloc.get_traced_memory()[1]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.records.chats import Message, without_oldest
 
 
@@ -63,7 +63,7 @@ class Engine(Protocol):
         """End it."""
 
 
-class Fitted(NamedTuple):
+class FittedPrompt(NamedTuple):
     """A chat as token ids, and how it was made to fit the window."""
 
     ids: list[int]
@@ -71,18 +71,18 @@ class Fitted(NamedTuple):
     room: int  # tokens for the reply; under 1 when there is none
 
 
-def fit(engine: "Encoder", messages: list[Message], rules: Rules) -> Fitted:
-    """Encode a chat, without as many of its oldest turns as `rules.trim` takes to make room for a whole reply."""
-    for turns in range(num_droppable(messages, rules) + 1):
+def fit_to_window(engine: "Encoder", messages: list[Message], config: RequestConfig) -> FittedPrompt:
+    """Encode a chat, without as many of its oldest turns as `config.trim` takes to make room for a whole reply."""
+    for turns in range(num_droppable_turns(messages, config) + 1):
         ids = engine.encode(without_oldest(messages, turns))
-        if len(ids) + rules.max_tokens <= rules.window:
+        if len(ids) + config.max_tokens <= config.window:
             break
-    return Fitted(ids, turns, min(rules.max_tokens, rules.window - len(ids)))
+    return FittedPrompt(ids, turns, min(config.max_tokens, config.window - len(ids)))
 
 
-def num_droppable(messages: list[Message], rules: Rules) -> int:
+def num_droppable_turns(messages: list[Message], config: RequestConfig) -> int:
     """How many of a chat's oldest turns may be left out."""
-    return sum(message["role"] == "assistant" for message in messages) if rules.trim == "oldest" else 0
+    return sum(message["role"] == "assistant" for message in messages) if config.trim == "oldest" else 0
 
 
 class Encoder(Protocol):
@@ -92,6 +92,6 @@ class Encoder(Protocol):
         """The token ids of a chat up to and including the header of the reply."""
 
 
-def overflow(fitted: Fitted) -> Reply:
+def overflow_reply(fitted: FittedPrompt) -> Reply:
     """The reply to a chat that leaves no room for one."""
     return Reply("", "context_overflow", len(fitted.ids), 0, trimmed_turns=fitted.trimmed_turns)

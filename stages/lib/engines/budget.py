@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.settings.sections import Server
 
 MILLION = 1e6
@@ -86,20 +86,20 @@ class Estimate:
         return said
 
 
-def estimate(prompts: Iterable[dict[str, Any]], rules: Rules) -> Estimate:
+def estimate(prompts: Iterable[dict[str, Any]], config: RequestConfig) -> Estimate:
     """What these prompts (rows of PROMPT) will take, at four bytes a token, every reply as long as it may be.
 
     A turn is asked with all that was said before: the user's turns, and the model's replies or the reference ones.
     """
     requests = prompt_tokens = 0
     for prompt in prompts:
-        said = num_tokens(rules.system_prompt)
+        said = num_tokens(config.system_prompt)
         for turn in prompt["turns"]:
             said += num_tokens(turn["user"])
             prompt_tokens += round(said)
             requests += 1
-            said += rules.max_tokens if rules.history == "own" else num_tokens(turn["reference"])
-    return Estimate(requests, prompt_tokens, requests * rules.max_tokens)
+            said += config.max_tokens if config.history == "own" else num_tokens(turn["reference"])
+    return Estimate(requests, prompt_tokens, requests * config.max_tokens)
 
 
 def num_tokens(text: str) -> float:

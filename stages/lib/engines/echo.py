@@ -2,8 +2,8 @@
 
 import hashlib
 
-from stages.lib.engines.base import Reply, Request, Usage, fit, overflow
-from stages.lib.engines.request import Rules
+from stages.lib.engines.base import Reply, Request, Usage, fit_to_window, overflow_reply
+from stages.lib.engines.request import RequestConfig
 from stages.lib.records.chats import Message
 from stages.lib.settings.sections import Runtime
 
@@ -13,8 +13,8 @@ class EchoEngine:
 
     description = "echo"
 
-    def __init__(self, rules: Rules, _runtime: Runtime | None = None) -> None:
-        self.rules = rules
+    def __init__(self, config: RequestConfig, _runtime: Runtime | None = None) -> None:
+        self.config = config
         self._ended: list[tuple[str, Reply]] = []
 
     def encode(self, messages: list[Message]) -> list[int]:
@@ -24,11 +24,11 @@ class EchoEngine:
 
     def submit(self, key: str, request: Request) -> None:
         """Reply at once, at most max_tokens bytes."""
-        fitted = fit(self, request.messages, self.rules)
+        fitted = fit_to_window(self, request.messages, self.config)
         if fitted.room < 1:
-            self._ended.append((key, overflow(fitted)))
+            self._ended.append((key, overflow_reply(fitted)))
             return
-        word = hashlib.blake2b(f"{request.seed} {self.rules.sampling}".encode(), digest_size=4).hexdigest()
+        word = hashlib.blake2b(f"{request.seed} {self.config.sampling}".encode(), digest_size=4).hexdigest()
         reply = f"**{word}** {request.messages[-1]['content']}".encode("utf-8", "surrogatepass")
         reason = "stop" if len(reply) < fitted.room else "length"
         text = reply[: fitted.room].decode("utf-8", "ignore")

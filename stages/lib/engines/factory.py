@@ -4,18 +4,18 @@ from functools import partial
 
 from stages.lib.engines.base import Engine
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import EngineName, Rules, engine_of
-from stages.lib.engines.supervisor import Supervised
+from stages.lib.engines.request import EngineName, RequestConfig, choose_engine
+from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.models.catalogue import Model
 from stages.lib.settings.sections import Runtime
 
 
-def make_engine(name: EngineName, model: Model, rules: Rules, runtime: Runtime) -> Engine:
+def make_engine(name: EngineName, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:
     """Start an engine for a model in a process of its own, or connect to the server that has the model."""
-    if engine_of(model, name) == "openai":
+    if choose_engine(model, name) == "openai":
         from stages.lib.engines.openai import OpenAIEngine  # the client takes half a second to import
 
-        return OpenAIEngine(model, rules, runtime)
-    start = partial(EchoEngine, rules) if name == "echo" else partial(VllmEngine, model, rules)
-    return Supervised(start, runtime, model.id)
+        return OpenAIEngine(model, config, runtime)
+    start = partial(EchoEngine, config) if name == "echo" else partial(VllmEngine, model, config)
+    return SupervisedEngine(start, runtime, model.id)

@@ -15,16 +15,18 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.base import Reply, Request, Usage, num_droppable
+from stages.lib.engines.base import Reply, Request, Usage, num_droppable_turns
 from stages.lib.engines.budget import Budget, Rate
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.models.api_keys import KEYS, key_for
 from stages.lib.models.catalogue import Model
 from stages.lib.records.chats import Message, without_oldest
 from stages.lib.settings.sections import Runtime
 
-LOST_CAUSE = 3  # requests in a row that went unanswered for all of retry_seconds, until the server is given up
-NO_LIMIT = 1000  # repeats, for the client: the time that they take is limited here
+MAX_CONSECUTIVE_FAILURES = (
+    3  # requests in a row that went unanswered for all of retry_seconds, until the server is given up
+)
+CLIENT_RETRIES = 1000  # repeats, for the client: the time that they take is limited here
 CONNECT_SECONDS = 5.0
 PROBE_SECONDS = 30.0
 POLL_SECONDS = 1.0
@@ -61,8 +63,8 @@ class OpenAIEngine:
     Retry-After. Every single request, repeated ones too, passes `_admit`.
     """
 
-    def __init__(self, model: Model, rules: Rules, runtime: Runtime) -> None:
-        self.rules, self._model, self._server = rules, model, runtime.server
+    def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
+        self.config, self._model, self._server = config, model, runtime.server
         self.description = f"openai {openai.__version__}"
         self.budget, self._rate = Budget(runtime.server), Rate(runtime.server.requests_per_minute)
         self._ended: queue.SimpleQueue[tuple[str, Reply | None]] = queue.SimpleQueue()
@@ -92,7 +94,7 @@ class OpenAIEngine:
             base_url=self._model.location,
             api_key=key_for(self._model.location),
             timeout=openai.Timeout(self._server.timeout_seconds, connect=CONNECT_SECONDS),
-            max_retries=NO_LIMIT,
+            max_retries=CLIENT_RETRIES,
             http_client=http,
         )
 
@@ -120,13 +122,13 @@ class OpenAIEngine:
         self._check_window(await self._models())
         TROUBLE.set(Trouble())
         try:
-            await self._ask([Message(role="user", content="Hi")], self.rules.seed, 1)
+            await self._ask([Message(role="user", content="Hi")], self.config.seed, 1)
         except Unanswered as error:
             raise UserError(f"{self._where} does not answer ({error})") from None
         except openai.APIStatusError as error:
             self._raise_if_hopeless(error)
             raise UserError(
-                f"{self._where} refuses a plain question ({refusal(error)}): does it know this sampling, and does "
+                f"{self._where} refuses a plain question ({error_code(error)}): does it know this sampling, and does "
                 f"the key allow it?"
             ) from None
         except ValueError as error:
@@ -154,10 +156,10 @@ class OpenAIEngine:
         """Raise UserError when the server says that its window is smaller than the catalogue's."""
         self._known = [model.id for model in models]
         [window] = [getattr(model, "max_model_len", 0) or 0 for model in models if model.id == self._name] or [0]
-        if 0 < window < self.rules.window:
+        if 0 < window < self.config.window:
             raise UserError(
                 f"{self._where} has a window of {window} tokens, the catalogue says context_window: "
-                f"{self.rules.window}; correct one of them"
+                f"{self.config.window}; correct one of them"
             )
 
     @property
@@ -168,7 +170,7 @@ class OpenAIEngine:
     def _raise_if_hopeless(self, error: openai.APIStatusError) -> None:
         """Raise UserError for a wrong key and an unknown model: no other request would fare better."""
         if error.status_code in (401, 403):
-            raise UserError(f"{self._where} refuses the key ({refusal(error)}): set {KEYS[0]}") from None
+            raise UserError(f"{self._where} refuses the key ({error_code(error)}): set {KEYS[0]}") from None
         if error.status_code == 404:
             known = f"; it has: {', '.join(self._known[:5])}" if self._known else ""
             raise UserError(f"{self._where} has no model {self._name!r}{known}") from None
@@ -210,24 +212,24 @@ class OpenAIEngine:
             return await self._unanswered(str(error))
         except openai.APIStatusError as error:
             if error.status_code == 429 or error.status_code >= 500:  # the server says that repeating is no use
-                return await self._unanswered(refusal(error))
+                return await self._unanswered(error_code(error))
             if error.status_code != 403:  # the key was good before: it is this text that a vendor forbids
                 self._raise_if_hopeless(error)
-            return failed(f"the server refuses it ({refusal(error)})")
+            return failed_reply(f"the server refuses it ({error_code(error)})")
         except (ValueError, TypeError) as error:  # of what cannot be sent, or is no answer
-            return failed(f"it cannot be asked, or what comes back cannot be read ({type(error).__name__})")
+            return failed_reply(f"it cannot be asked, or what comes back cannot be read ({type(error).__name__})")
         self._num_unanswered = 0
         return reply
 
     async def _unanswered(self, why: str) -> Reply:
         """A request given up; raise UserError when the server is gone, or as good as gone."""
         self._num_unanswered += 1
-        if self._num_unanswered >= LOST_CAUSE or not await self._is_there():
+        if self._num_unanswered >= MAX_CONSECUTIVE_FAILURES or not await self._is_there():
             raise UserError(
                 f"{self._where} has not answered for {self._server.retry_seconds:g} s ({why}); what is finished is "
                 f"in the store: see to the server, and run again to go on"
             )
-        return failed(f"the server did not answer it, however often it was asked ({why})")
+        return failed_reply(f"the server did not answer it, however often it was asked ({why})")
 
     async def _is_there(self) -> bool:
         """Whether the server answers anything at all."""
@@ -242,12 +244,12 @@ class OpenAIEngine:
         return True
 
     async def _fitted(self, request: Request) -> Reply:
-        """Ask without as many of the oldest turns as `rules.trim` takes to make room for a whole reply."""
-        rules = self.rules
-        for turns in range(num_droppable(request.messages, rules) + 1):
+        """Ask without as many of the oldest turns as `config.trim` takes to make room for a whole reply."""
+        config = self.config
+        for turns in range(num_droppable_turns(request.messages, config) + 1):
             messages = without_oldest(request.messages, turns)
-            reply = await self._ask(messages, request.seed, rules.max_tokens)
-            if reply and reply.prompt_tokens + rules.max_tokens <= rules.window:
+            reply = await self._ask(messages, request.seed, config.max_tokens)
+            if reply and reply.prompt_tokens + config.max_tokens <= config.window:
                 break
         else:
             reply = await self._squeezed(messages, request.seed, reply)
@@ -261,8 +263,8 @@ class OpenAIEngine:
         """
         reply = reply or await self._ask(messages, seed, None)
         if reply is None:  # the prompt has at least so many tokens; no one says how many
-            return Reply("", "context_overflow", self.rules.window, 0)
-        room = self.rules.window - reply.prompt_tokens
+            return Reply("", "context_overflow", self.config.window, 0)
+        room = self.config.window - reply.prompt_tokens
         if room < 1:
             return Reply("", "context_overflow", reply.prompt_tokens, 0)
         if reply.completion_tokens > room:  # the server's window is larger than the catalogue's
@@ -286,10 +288,10 @@ class OpenAIEngine:
 
     def _options(self, seed: int) -> dict[str, Any]:
         """The sampling of a request. What not every server knows is sent only when it is asked for."""
-        sampling = self.rules.sampling
+        sampling = self.config.sampling
         more = sampling.model_dump(exclude_defaults=True, exclude={"temperature", "top_p"})
         options = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed, "extra_body": more}
-        return options | ({"stop": list(self.rules.stop)} if self.rules.stop else {})
+        return options | ({"stop": list(self.config.stop)} if self.config.stop else {})
 
     def usage(self) -> Usage:
         """Nothing is known of the server's machine."""
@@ -319,13 +321,13 @@ def is_too_long(error: openai.APIStatusError) -> bool:
     return error.code == "context_length_exceeded" or bool(TOO_LONG.search(error.message))
 
 
-def refusal(error: openai.APIStatusError) -> str:
+def error_code(error: openai.APIStatusError) -> str:
     """A refusal by its number and code: the server's own words may repeat the prompt, or a part of the key."""
     code = error.code or ""
     return f"HTTP {error.status_code}" + (f" {code}" if re.fullmatch(r"[a-z_]{3,40}", code) else "")
 
 
-def failed(reason: str) -> Reply:
+def failed_reply(reason: str) -> Reply:
     """The reply to a request that cannot be answered."""
     return Reply("", "failed", 0, 0, reason=reason)
 
@@ -337,7 +339,7 @@ def to_reply(found: ChatCompletion) -> Reply:
     choice, usage = found.choices[0], found.usage
     details = usage.prompt_tokens_details if usage else None
     if choice.finish_reason not in ("stop", "length"):
-        return failed(f"the server ended it with {choice.finish_reason!r}")
+        return failed_reply(f"the server ended it with {choice.finish_reason!r}")
     return Reply(
         text=with_thinking(choice.message.content, choice.message.model_extra or {}),
         finish_reason=choice.finish_reason,

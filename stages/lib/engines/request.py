@@ -34,7 +34,7 @@ class Generate(Asking):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RequestConfig:
     """How a model is asked; the same for all of its conversations."""
 
     sampling: Sampling
@@ -48,16 +48,16 @@ class Rules:
     thinking: Literal["keep", "strip"] = "keep"
 
 
-def to_rules(model: Model, generate: Generate) -> Rules:
+def dgm_config(model: Model, generate: Generate) -> RequestConfig:
     """How a DGM is asked: the profile's sampling, over it the model's own."""
     own = model.sampling.model_dump(exclude_none=True)
     sampling = Sampling(**{**generate.sampling.model_dump(), **own})
-    return replace(plain_rules(model, generate), sampling=sampling, history=generate.history, trim=generate.trim)
+    return replace(comparison_config(model, generate), sampling=sampling, history=generate.history, trim=generate.trim)
 
 
-def plain_rules(model: Model, asking: Asking) -> Rules:
+def comparison_config(model: Model, asking: Asking) -> RequestConfig:
     """How any model is asked when all are to be compared: with the same sampling."""
-    return Rules(
+    return RequestConfig(
         sampling=asking.sampling,
         max_tokens=asking.max_tokens,
         window=model.context_window,
@@ -68,24 +68,24 @@ def plain_rules(model: Model, asking: Asking) -> Rules:
     )
 
 
-def engine_of(model: Model, asked: str) -> str:
+def choose_engine(model: Model, asked: str) -> str:
     """The engine that answers for a model: where a server has it, that is not for the params to choose."""
     return "openai" if model.kind == "server" else asked
 
 
-def identity(prompt: dict[str, Any], model: Model, rules: Rules, engine: str) -> str:
+def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine: str) -> str:
     """Name a finished conversation by all that decides its text: 32 hex digits.
 
     The reply limit and the window are not in it: the store compares them with what each reply took (unless they
     decide which turns are left out). The engine's version is not in it either: an upgrade regenerates nothing. Nor is
     a position or a file name.
     """
-    said = [[turn["user"], turn["reference"] if rules.history == "reference" else ""] for turn in prompt["turns"]]
+    said = [[turn["user"], turn["reference"] if config.history == "reference" else ""] for turn in prompt["turns"]]
     decides = [
         prompt["conversation_hash"],
         said,
         [model.commit, model.served_name, model.quantization, model.dtype, model.chat_template, engine],
-        [rules.system_prompt, rules.stop, rules.thinking, rules.history, rules.sampling.model_dump(), rules.seed],
-        [rules.max_tokens, rules.window] if rules.trim == "oldest" else [],
+        [config.system_prompt, config.stop, config.thinking, config.history, config.sampling.model_dump(), config.seed],
+        [config.max_tokens, config.window] if config.trim == "oldest" else [],
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]

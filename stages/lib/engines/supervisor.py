@@ -21,12 +21,12 @@ from stages.lib.engines.base import Engine, Reply, Request, Usage
 from stages.lib.settings.sections import Runtime
 
 LOGS = Path(".dvc/tmp/engines")
-SMALLER = 0.9  # of the cache, after a death: too little memory is what kills most
-FEWER = 4  # times fewer requests at once after a death, so that one that kills the engine is soon alone
-DEATHS_ALONE = 3  # of the engine with one request, until that request is given up
-LOST_CAUSE = 3  # requests given up one after the other, until the engine is
-STARTS = 3  # tries to start an engine that has run before
-BEAT_SECONDS = 1.0
+CACHE_SHRINK = 0.9  # of the cache, after a death: too little memory is what kills most
+CONCURRENCY_CUT = 4  # times fewer requests at once after a death, so that one that kills the engine is soon alone
+MAX_CRASHES_PER_REQUEST = 3  # of the engine with one request, until that request is given up
+MAX_CONSECUTIVE_FAILURES = 3  # requests given up one after the other, until the engine is
+MAX_STARTS = 3  # tries to start an engine that has run before
+HEARTBEAT_SECONDS = 1.0
 USAGE_SECONDS = 10.0
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 3.0  # for an engine to say itself what its process died of
@@ -34,7 +34,7 @@ GRACE_SECONDS = 3.0  # for an engine to say itself what its process died of
 Start = Callable[[Runtime], Engine]
 
 
-class Supervised:
+class SupervisedEngine:
     """Hands requests to an engine in another process; the same interface.
 
     A request that was under way when the engine died or stalled is asked again. After a death fewer are under way at
@@ -49,8 +49,8 @@ class Supervised:
         self._sent = dict[str, Request]()
         self._ended: list[tuple[str, Reply]] = []
         self._limit = runtime.max_concurrent
-        self._calm = self._lone_deaths = self._given_up = 0
-        self._heard = 0.0
+        self._completed_since_restart = self._crashes_of_request = self._consecutive_failures = 0
+        self._last_heartbeat = 0.0
         self._usage = Usage()
         self._launch()
 
@@ -73,10 +73,10 @@ class Supervised:
             return []
         kind, content = self._message()
         if kind == "silence":
-            if time.monotonic() - self._heard > self._runtime.stall_seconds:
+            if time.monotonic() - self._last_heartbeat > self._runtime.stall_seconds:
                 self._restart(f"gave no sign of life for {self._runtime.stall_seconds:.0f} s")
             return []
-        self._heard = time.monotonic()
+        self._last_heartbeat = time.monotonic()
         if kind == "died":
             self._restart(f"died ({content})" if content else "died")
         elif kind == "usage":
@@ -120,10 +120,10 @@ class Supervised:
     def _take(self, key: str, reply: Reply) -> tuple[str, Reply]:
         """Note that a request has ended."""
         del self._sent[key]
-        self._calm += 1
-        self._lone_deaths = self._given_up = 0
-        if self._calm >= self._limit:
-            self._limit, self._calm = min(2 * self._limit, self._runtime.max_concurrent), 0
+        self._completed_since_restart += 1
+        self._crashes_of_request = self._consecutive_failures = 0
+        if self._completed_since_restart >= self._limit:
+            self._limit, self._completed_since_restart = min(2 * self._limit, self._runtime.max_concurrent), 0
         return key, reply
 
     def _restart(self, why: str) -> None:
@@ -132,25 +132,25 @@ class Supervised:
         self._usage.restarts += 1
         lost, self._sent = list(self._sent.items()), {}
         if len(lost) == 1:
-            self._lone_deaths += 1
-        if self._lone_deaths >= DEATHS_ALONE:
+            self._crashes_of_request += 1
+        if self._crashes_of_request >= MAX_CRASHES_PER_REQUEST:
             self._give_up(lost.pop()[0], why)
         self._waiting.extendleft(reversed(lost))
-        self._limit, self._calm = max(1, len(lost) // FEWER), 0
+        self._limit, self._completed_since_restart = max(1, len(lost) // CONCURRENCY_CUT), 0
         if why.startswith("died"):
-            self._runtime = smaller(self._runtime)
+            self._runtime = with_smaller_cache(self._runtime)
         log_line(
             f"{self._name}: the engine {why}; it starts anew with {self._limit} conversations at once at first, "
-            f"{len(lost)} replies are asked again. Its own words: {self._log}"
+            f"{len(lost)} replies are asked again. log: {self._log}"
         )
-        self._launch(tries=STARTS)
+        self._launch(tries=MAX_STARTS)
 
     def _give_up(self, key: str, why: str) -> None:
         """End a request with which alone the engine dies; raise UserError when that is so for any request."""
-        self._lone_deaths = 0
-        self._given_up += 1
-        if self._given_up >= LOST_CAUSE:
-            raise UserError(f"{self._name}: the engine {why}, whatever it is asked. Its own words: {self._log}")
+        self._crashes_of_request = 0
+        self._consecutive_failures += 1
+        if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
+            raise UserError(f"{self._name}: the engine {why}, whatever it is asked. log: {self._log}")
         self._ended.append((key, Reply("", "failed", 0, 0, reason=f"the engine {why} each time that it was asked")))
 
     def _launch(self, tries: int = 1) -> None:
@@ -160,15 +160,15 @@ class Supervised:
             kind, content = self._first_message()
             if kind == "ready":
                 self.description = content
-                self._heard = time.monotonic()
+                self._last_heartbeat = time.monotonic()
                 return
             self._kill()
             if kind == "refused":
                 raise UserError(content)
             if not left:
-                raise UserError(f"{self._name}: the engine did not start ({content}). Its own words: {self._log}")
+                raise UserError(f"{self._name}: the engine did not start ({content}). log: {self._log}")
             log_line(f"{self._name}: the engine did not start ({content}); trying again")
-            self._runtime = smaller(self._runtime)
+            self._runtime = with_smaller_cache(self._runtime)
             time.sleep(POLL_SECONDS)
 
     def _spawn(self) -> None:
@@ -200,12 +200,12 @@ class Supervised:
         self._pipe.close()
 
 
-def smaller(runtime: Runtime) -> Runtime:
+def with_smaller_cache(runtime: Runtime) -> Runtime:
     """The same with a smaller cache."""
     return runtime.model_copy(
         update={
-            "gpu_memory_utilization": round(runtime.gpu_memory_utilization * SMALLER, 3),
-            "kv_cache_gib": max(1, int(runtime.kv_cache_gib * SMALLER)),
+            "gpu_memory_utilization": round(runtime.gpu_memory_utilization * CACHE_SHRINK, 3),
+            "kv_cache_gib": max(1, int(runtime.kv_cache_gib * CACHE_SHRINK)),
         }
     )
 
@@ -217,22 +217,22 @@ def serve(pipe: Connection, start: Start, runtime: Runtime, log: str) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     inbox: queue.SimpleQueue[tuple[str, Request] | None] = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(pipe, inbox), daemon=True).start()
+    threading.Thread(target=receive_requests, args=(pipe, inbox), daemon=True).start()
     try:
         engine = start(runtime)
-        threading.Thread(target=end_with, args=(multiprocessing.active_children(),), daemon=True).start()
+        threading.Thread(target=exit_if_child_dies, args=(multiprocessing.active_children(),), daemon=True).start()
         pipe.send(("ready", engine.description))
-        Server(pipe, inbox, engine).work()
+        Worker(pipe, inbox, engine).run()
     except UserError as error:
         pipe.send(("refused", str(error)))
     except Exception as error:
         traceback.print_exc()  # first: with the message, the stage ends this process
         with contextlib.suppress(OSError):
-            pipe.send(("died", last_line(error)))
+            pipe.send(("died", first_error_line(error)))
         raise SystemExit(1) from None
 
 
-def end_with(children: list[BaseProcess]) -> None:
+def exit_if_child_dies(children: list[BaseProcess]) -> None:
     """End this process when one that the engine has started ends: the engine may wait for it for ever, as vLLM does."""
     if not children:
         return
@@ -242,13 +242,13 @@ def end_with(children: list[BaseProcess]) -> None:
     os._exit(1)
 
 
-def last_line(error: Exception) -> str:
+def first_error_line(error: Exception) -> str:
     """The kind and the first line of an error."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-def listen(pipe: Connection, inbox: "queue.SimpleQueue[tuple[str, Request] | None]") -> None:
+def receive_requests(pipe: Connection, inbox: "queue.SimpleQueue[tuple[str, Request] | None]") -> None:
     """Take in requests. When the stage is gone, even by kill -9, end this process and all that it has started."""
     with contextlib.suppress(EOFError, OSError):
         while (request := pipe.recv()) is not None:
@@ -258,7 +258,7 @@ def listen(pipe: Connection, inbox: "queue.SimpleQueue[tuple[str, Request] | Non
     os.killpg(0, signal.SIGKILL)
 
 
-class Server:
+class Worker:
     """The loop around an engine: requests from the inbox, replies and signs of life into the pipe."""
 
     def __init__(
@@ -266,9 +266,9 @@ class Server:
     ) -> None:
         self._pipe, self._inbox, self._engine = pipe, inbox, engine
         self._open = 0
-        self._beat = self._told = 0.0
+        self._last_sent = self._last_usage = 0.0
 
-    def work(self) -> None:
+    def run(self) -> None:
         """Serve until the stage says that it is enough."""
         while self._submit_all():
             replies = self._engine.step()
@@ -276,13 +276,13 @@ class Server:
             now = time.monotonic()
             if replies:
                 self._pipe.send(("replies", replies))
-                self._beat = now
-            if not self._open or now - self._told > USAGE_SECONDS:
+                self._last_sent = now
+            if not self._open or now - self._last_usage > USAGE_SECONDS:
                 self._pipe.send(("usage", self._engine.usage()))
-                self._told = self._beat = now
-            elif now - self._beat > BEAT_SECONDS:
-                self._pipe.send(("beat", None))
-                self._beat = now
+                self._last_usage = self._last_sent = now
+            elif now - self._last_sent > HEARTBEAT_SECONDS:
+                self._pipe.send(("heartbeat", None))
+                self._last_sent = now
 
     def _submit_all(self) -> bool:
         """Hand all that waits to the engine; wait when there is nothing to do. False: it is enough."""
@@ -294,7 +294,7 @@ class Server:
             try:
                 self._engine.submit(key, request)
             except (ValueError, TypeError) as error:  # of this chat: a template or a limit that refuses it
-                self._pipe.send(("replies", [(key, Reply("", "failed", 0, 0, reason=last_line(error)))]))
+                self._pipe.send(("replies", [(key, Reply("", "failed", 0, 0, reason=first_error_line(error)))]))
             else:
                 self._open += 1
         return True

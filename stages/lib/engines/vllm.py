@@ -9,8 +9,8 @@ import subprocess
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.base import Reply, Request, Usage, fit, overflow
-from stages.lib.engines.request import Rules
+from stages.lib.engines.base import Reply, Request, Usage, fit_to_window, overflow_reply
+from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer, revision
 from stages.lib.records.chats import Message
@@ -20,9 +20,9 @@ from stages.lib.settings.sections import Runtime
 class VllmEngine:
     """vLLM's synchronous engine. On CPU it runs in this process: starting others would cost 40 s."""
 
-    def __init__(self, model: Model, rules: Rules, runtime: Runtime) -> None:
+    def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
         set_environment(runtime, offline=model.kind == "local")
-        self.rules = rules
+        self.config = config
         self._tokenizer = load_tokenizer(model)
         self._template = Template(self._tokenizer, model)
         self._template.check()
@@ -67,9 +67,9 @@ class VllmEngine:
 
     def submit(self, key: str, request: Request) -> None:
         """Queue a request; raise ValueError if vLLM refuses it."""
-        fitted = fit(self, request.messages, self.rules)
+        fitted = fit_to_window(self, request.messages, self.config)
         if fitted.room < 1:
-            self._early.append((key, overflow(fitted)))
+            self._early.append((key, overflow_reply(fitted)))
             return
         try:
             params = self._sampling_params(**self.sampling(key, request, fitted.room))
@@ -80,14 +80,14 @@ class VllmEngine:
     def sampling(self, key: str, request: Request, max_tokens: int) -> dict[str, Any]:
         """The sampling of one request, in vLLM's words; everything that its defaults would decide is named."""
         del key
-        sampling = self.rules.sampling
+        sampling = self.config.sampling
         return {
             **sampling.model_dump(),
             "max_tokens": max_tokens,
             "seed": request.seed if sampling.temperature else None,
-            "stop": list(self.rules.stop),
+            "stop": list(self.config.stop),
             "stop_token_ids": self._stop_ids,
-            "detokenize": bool(self.rules.stop),  # else once, at the end: vLLM would do it token by token
+            "detokenize": bool(self.config.stop),  # else once, at the end: vLLM would do it token by token
             "output_kind": self._final_only,
         }
 
@@ -108,7 +108,7 @@ class VllmEngine:
         if said.finish_reason not in ("stop", "length"):
             return Reply("", "failed", 0, 0, reason=f"vLLM ended it with {said.finish_reason!r}")
         return Reply(
-            text=said.text if self.rules.stop else self._decode(list(said.token_ids)),
+            text=said.text if self.config.stop else self._decode(list(said.token_ids)),
             finish_reason=said.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
             completion_tokens=len(said.token_ids),

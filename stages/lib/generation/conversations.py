@@ -1,11 +1,11 @@
-"""Conversations as chains on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
+"""Conversations as conversations on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from stages.lib.engines.base import Engine, Reply, Request
-from stages.lib.engines.request import Rules
+from stages.lib.engines.request import RequestConfig
 from stages.lib.records.chats import Message, chat, without_oldest
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import UNANSWERED, Turn
@@ -14,12 +14,12 @@ THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<th
 
 
 @dataclass(slots=True)
-class Chain:
+class Conversation:
     """One conversation on its way: its user turns and the replies so far."""
 
-    name: str
-    users: list[str]
-    references: list[str] = field(default_factory=list)
+    key: str
+    user_messages: list[str]
+    reference_replies: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     status: str = "ok"
     reason: str = ""
@@ -28,23 +28,23 @@ class Chain:
     @property
     def is_finished(self) -> bool:
         """Whether no turn is left to ask."""
-        return self.status != "ok" or len(self.turns) == len(self.users)
+        return self.status != "ok" or len(self.turns) == len(self.user_messages)
 
-    def messages(self, rules: Rules) -> list[Message]:
+    def messages(self, config: RequestConfig) -> list[Message]:
         """The chat up to the next user turn, with the model's own replies or the reference ones as history."""
-        replies = [turn["assistant"] for turn in self.turns] if rules.history == "own" else self.references
-        return chat(self.users[: len(self.turns) + 1], replies, rules.system_prompt)
+        replies = [turn["assistant"] for turn in self.turns] if config.history == "own" else self.reference_replies
+        return chat(self.user_messages[: len(self.turns) + 1], replies, config.system_prompt)
 
-    def request(self, rules: Rules) -> Request:
+    def next_request(self, config: RequestConfig) -> Request:
         """What is asked of an engine next."""
-        return Request(self.messages(rules), keyed_hash(rules.seed, self.name, str(len(self.turns))) >> 32)
+        return Request(self.messages(config), keyed_hash(config.seed, self.key, str(len(self.turns))) >> 32)
 
-    def take(self, reply: Reply, rules: Rules) -> None:
+    def add_reply(self, reply: Reply, config: RequestConfig) -> None:
         """Add the reply to the turn that was asked; one that is no answer ends the conversation."""
-        asked = without_oldest(self.messages(rules), reply.trimmed_turns)
-        said = THINKING.sub("", reply.text, count=1) if rules.thinking == "strip" else reply.text
+        asked = without_oldest(self.messages(config), reply.trimmed_turns)
+        said = THINKING.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
         turn = Turn(
-            user=self.users[len(self.turns)],
+            user=self.user_messages[len(self.turns)],
             assistant=said,
             raw=reply.text if said != reply.text else "",
             finish_reason=reply.finish_reason,
@@ -59,25 +59,27 @@ class Chain:
             self.status, self.reason = reply.finish_reason, reply.reason
 
 
-def converse(engine: Engine, chains: Iterable[Chain], rules: Rules, max_concurrent: int) -> Iterator[Chain]:
-    """Run every chain to its end and yield each as it ends. Conversations begun are finished before others begin.
+def run_conversations(
+    engine: Engine, conversations: Iterable[Conversation], config: RequestConfig, max_concurrent: int
+) -> Iterator[Conversation]:
+    """Run every conversation to its end and yield each as it ends; those begun are finished before others begin.
 
     A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one that the
     engine cannot answer, as `failed`.
     """
-    waiting, running = iter(chains), dict[str, Chain]()
+    waiting, running = iter(conversations), dict[str, Conversation]()
     while True:
-        while len(running) < max_concurrent and (chain := next(waiting, None)) is not None:
-            running[chain.name] = chain
-            engine.submit(chain.name, chain.request(rules))
+        while len(running) < max_concurrent and (conversation := next(waiting, None)) is not None:
+            running[conversation.key] = conversation
+            engine.submit(conversation.key, conversation.next_request(config))
         if not running:
             return
         ended = []
         for name, reply in engine.step():
-            chain = running[name]
-            chain.take(reply, rules)
-            if chain.is_finished:
+            conversation = running[name]
+            conversation.add_reply(reply, config)
+            if conversation.is_finished:
                 ended.append(running.pop(name))
             else:
-                engine.submit(name, chain.request(rules))
+                engine.submit(name, conversation.next_request(config))
         yield from ended  # last: the engine works on while they are written

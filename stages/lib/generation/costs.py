@@ -25,7 +25,7 @@ TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 Range = tuple[float, float]  # the least and the most
 
 
-def charge(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> list[dict[str, Any]]:
+def attribute_cost(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> list[dict[str, Any]]:
     """Charge the wall time and the machine's usage since the last flush to the rows that have ended in it."""
     tokens = [row["prompt_tokens"] + row["completion_tokens"] for row in rows]
     for number, (row, count) in enumerate(zip(rows, tokens, strict=True)):

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import progress
-from stages.lib.generation.conversations import Chain
-from stages.lib.generation.reply_formats import BATCH, IMPORTED, READERS, Said, key_column, to_said
+from stages.lib.generation.conversations import Conversation
+from stages.lib.generation.reply_formats import IMPORTED, READERS, ROWS_PER_BATCH, ParsedTurn, key_column, parse_reply
 from stages.lib.models.catalogue import HUB, Model, import_digest
 from stages.lib.models.hub import hub_data
 from stages.lib.records.readers import Row, files_in
@@ -19,11 +19,11 @@ from stages.lib.records.responses import UNANSWERED, Turn
 
 PACKED = pa.schema([
     ("conversation_hash", pa.string()),
-    ("said", pa.list_(pa.struct([("user", pa.string()), ("reply", pa.string()), ("finish", pa.string())]))),
+    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reply", pa.string()), ("finish", pa.string())]))),
 ])
 
 
-class Replies:
+class ImportedReplies:
     """The replies that the prompts ask for, packed as Arrow: a million conversations take what their UTF-8 takes."""
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class Replies:
         self._place |= {row["conversation_hash"]: (len(self._batches), at) for at, row in enumerate(rows)}
         self._batches.append(pa.RecordBatch.from_pylist(rows, schema=PACKED))
 
-    def of(self, name: str) -> list[Said]:
+    def of(self, name: str) -> list[ParsedTurn]:
         """What a conversation holds; nothing when the set lacks it."""
         if name not in self._place:
             return []
         batch, row = self._place[name]
-        said: list[Said] = self._batches[batch]["said"][row].as_py()
+        said: list[ParsedTurn] = self._batches[batch]["turns"][row].as_py()
         return said
 
     def summary(self) -> dict[str, Any]:
@@ -53,10 +53,10 @@ class Replies:
         return {"rows": self.rows, "imported": self.rows - self.left_out.total(), "left_out": dict(self.left_out)}
 
 
-class Choice:
+class RowFilter:
     """Which rows of a set are wanted; the others are counted under the reason."""
 
-    def __init__(self, model: Model, asked: set[str], replies: Replies) -> None:
+    def __init__(self, model: Model, asked: set[str], replies: ImportedReplies) -> None:
         self.key = key_column(model)
         self.where = model.where
         self.others: dict[str, None] = {}  # what stands where `where` wants something else, in order
@@ -87,7 +87,7 @@ class Choice:
         return ""
 
 
-def data_files(model: Model) -> list[Path]:
+def find_data_files(model: Model) -> list[Path]:
     """The files that a model's replies are in: of the hub at its commit, or here and still as model.json names them."""
     if model.location.startswith(HUB):
         patterns = [model.files] if model.files else [f"*{suffix}" for suffix in READERS]
@@ -99,13 +99,13 @@ def data_files(model: Model) -> list[Path]:
     return files_in(source, model.files, READERS)
 
 
-def read_replies(model: Model, asked: set[str]) -> Replies:
+def read_replies(model: Model, asked: set[str]) -> ImportedReplies:
     """Read the replies to the prompts of these hashes; raise UserError when there are none."""
-    replies = Replies()
-    wanted = Choice(model, asked, replies)
-    rows = (row for file in data_files(model) for row in READERS[file.suffix](file, model, wanted))
-    taken = packed(progress(rows, desc=model.id, unit="replies"), wanted.key, model, replies)
-    while batch := list(islice(taken, BATCH)):
+    replies = ImportedReplies()
+    wanted = RowFilter(model, asked, replies)
+    rows = (row for file in find_data_files(model) for row in READERS[file.suffix](file, model, wanted))
+    taken = pack_rows(progress(rows, desc=model.id, unit="replies"), wanted.key, model, replies)
+    while batch := list(islice(taken, ROWS_PER_BATCH)):
         replies.add(batch)
     if replies.rows and replies.left_out["not_in_where"] == replies.rows:
         raise UserError(f"{model.location}: no row is {model.where}; there are: {', '.join(wanted.others)}")
@@ -117,17 +117,17 @@ def read_replies(model: Model, asked: set[str]) -> Replies:
     return replies
 
 
-def packed(rows: Iterable[tuple[Row, list[str]]], key: str, model: Model, replies: Replies) -> Iterator[Row]:
+def pack_rows(rows: Iterable[tuple[Row, list[str]]], key: str, model: Model, replies: ImportedReplies) -> Iterator[Row]:
     """Rows of PACKED; those that say nothing usable are counted."""
     for row, texts in rows:
-        said = to_said(row, texts, model)
+        said = parse_reply(row, texts, model)
         if isinstance(said, str):
             replies.left_out[said] += 1
         else:
-            yield {"conversation_hash": str(row[key]), "said": said}
+            yield {"conversation_hash": str(row[key]), "turns": said}
 
 
-def imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
+def to_imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
     """A turn of which nothing but its text, and perhaps how it ended, is known."""
     return Turn(
         user=user,
@@ -141,7 +141,7 @@ def imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
     )
 
 
-def to_chain(prompt: Row, said: list[Said]) -> Chain:
+def to_conversation(prompt: Row, said: list[ParsedTurn]) -> Conversation:
     """A prompt and what was said, as a finished conversation.
 
     The user's texts are the imported ones, so that validation sees where they are not the prompt's; where they are not
@@ -150,32 +150,32 @@ def to_chain(prompt: Row, said: list[Said]) -> Chain:
     """
     users = [turn["user"] for turn in prompt["turns"]]
     absent = not said or (said[0]["user"] is None and len(said) != len(users))
-    known: list[Said] = [{"user": None, "reply": "", "finish": IMPORTED}] * len(users) if absent else said
+    known: list[ParsedTurn] = [{"user": None, "reply": "", "finish": IMPORTED}] * len(users) if absent else said
     finish = str(known[-1]["finish"])
     status = "not_imported" if absent else finish if finish in UNANSWERED else "ok"
-    chain = Chain(prompt["conversation_hash"], users, status=status)
+    conversation = Conversation(prompt["conversation_hash"], users, status=status)
     for number, turn in enumerate(known):
         user = users[number] if turn["user"] is None else turn["user"]
-        chain.turns.append(imported_turn(user, turn["reply"] or "", turn["finish"] or IMPORTED))
-    return chain
+        conversation.turns.append(to_imported_turn(user, turn["reply"] or "", turn["finish"] or IMPORTED))
+    return conversation
 
 
-def reference_chain(prompt: Row) -> Chain:
+def reference_conversation(prompt: Row) -> Conversation:
     """A prompt with the replies of its source; where one is missing, `not_imported`."""
-    turns = [imported_turn(turn["user"], turn["reference"]) for turn in prompt["turns"]]
+    turns = [to_imported_turn(turn["user"], turn["reference"]) for turn in prompt["turns"]]
     complete = all(turn["assistant"] for turn in turns)
     users = [turn["user"] for turn in turns]
-    return Chain(prompt["conversation_hash"], users, turns=turns, status="ok" if complete else "not_imported")
+    return Conversation(prompt["conversation_hash"], users, turns=turns, status="ok" if complete else "not_imported")
 
 
-def import_responses(prompts: Iterable[Row], replies: Replies | None) -> Iterator[tuple[Row, Chain]]:
+def import_conversations(prompts: Iterable[Row], replies: ImportedReplies | None) -> Iterator[tuple[Row, Conversation]]:
     """Every prompt with its conversation; without replies, with those that its source has."""
     for prompt in prompts:
         if replies is None:
-            yield prompt, reference_chain(prompt)
+            yield prompt, reference_conversation(prompt)
             continue
         said = replies.of(prompt["conversation_hash"])
-        chain = to_chain(prompt, said)
-        if said and chain.status != "ok":
+        conversation = to_conversation(prompt, said)
+        if said and conversation.status != "ok":
             replies.left_out["one_reply_for_many_turns"] += 1
-        yield prompt, chain
+        yield prompt, conversation

@@ -15,11 +15,11 @@ from stages.lib.console.errors import UserError
 from stages.lib.models.catalogue import Model
 from stages.lib.records.readers import Row, json_lines, leaves, readable
 
-Said = dict[str, str | None]  # user (None: not known), reply, finish
+ParsedTurn = dict[str, str | None]  # user (None: not known), reply, finish
 
-BATCH = 1000
+ROWS_PER_BATCH = 1000
 IMPORTED = "imported"  # the finish reason of a reply that has none
-INSIDE = ("role", "content", "finish_reason")  # what is read of a message
+MESSAGE_FIELDS = ("role", "content", "finish_reason")  # what is read of a message
 
 
 def key_column(model: Model) -> str:
@@ -27,17 +27,17 @@ def key_column(model: Model) -> str:
     return model.columns.get("conversation_hash", "conversation_hash")
 
 
-def pair(messages: object) -> list[Said] | str:
+def parse_messages(messages: object) -> list[ParsedTurn] | str:
     """User messages with the replies to them, or why they are none."""
     if not isinstance(messages, list) or not messages:
         return "no_messages"
-    said: list[Said] = []
+    said: list[ParsedTurn] = []
     for number, message in enumerate(messages):
         is_user = number % 2 == 0
         if not isinstance(message, dict) or message.get("role") != ("user" if is_user else "assistant"):
             return "roles_do_not_alternate"
         content = message.get("content")
-        if problem := unfit(content):
+        if problem := invalid_reason(content):
             return problem
         if is_user:
             said.append({"user": content})
@@ -46,7 +46,7 @@ def pair(messages: object) -> list[Said] | str:
     return said if "reply" in said[-1] else "last_reply_missing"
 
 
-def unfit(text: object) -> str:
+def invalid_reason(text: object) -> str:
     """Why a text cannot be stored; empty when it can."""
     if not isinstance(text, str):
         return "null_content" if text is None else "content_is_no_text"
@@ -57,11 +57,11 @@ def unfit(text: object) -> str:
     return ""
 
 
-def single(row: Row, columns: dict[Any, str]) -> list[Said] | str:
+def parse_single_reply(row: Row, columns: dict[Any, str]) -> list[ParsedTurn] | str:
     """The one reply of a row of the flat form, or why it is none."""
     reply = row.get(columns.get("response", "response"))
     user = row.get(columns["user"]) if "user" in columns else None
-    if problem := unfit(reply) or ("user" in columns and unfit(user)):
+    if problem := invalid_reason(reply) or ("user" in columns and invalid_reason(user)):
         return problem
     finish = row.get(columns.get("finish_reason", "finish_reason"))
     return [{"user": user, "reply": reply, "finish": str(finish or IMPORTED)}]
@@ -85,11 +85,11 @@ def text_columns(names: Iterable[str], model: Model, file: Path) -> list[str]:
     )
 
 
-def to_said(row: Row, texts: list[str], model: Model) -> list[Said] | str:
+def parse_reply(row: Row, texts: list[str], model: Model) -> list[ParsedTurn] | str:
     """What a row of either form says."""
     if texts == [model.columns.get("conversation", "conversation")]:
-        return pair(row.get(texts[0]))
-    return single(row, model.columns)
+        return parse_messages(row.get(texts[0]))
+    return parse_single_reply(row, model.columns)
 
 
 def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
@@ -97,7 +97,9 @@ def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Ite
     with readable(file), pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
         texts = text_columns(source.schema_arrow.names, model, file)
         keys = list(dict.fromkeys([key_column(model), *model.where]))
-        for batch in source.iter_batches(BATCH, columns=leaves(source.schema, [*keys, *texts], INSIDE)):
+        for batch in source.iter_batches(
+            ROWS_PER_BATCH, columns=leaves(source.schema, [*keys, *texts], MESSAGE_FIELDS)
+        ):
             chosen = [at for at, row in enumerate(batch.select(keys).to_pylist()) if wanted(row)]
             yield from ((row, texts) for row in batch.take(pa.array(chosen, pa.int64())).to_pylist())
 

@@ -28,7 +28,7 @@ SEGMENT = pa.schema([*RESPONSE, *COST])
 LENGTHS = [f"turns.list.element.{name}" for name in ("finish_reason", "prompt_tokens", "completion_tokens")]
 
 
-class Place(NamedTuple):
+class RowLocation(NamedTuple):
     """Where a conversation stands."""
 
     segment: Path
@@ -43,7 +43,7 @@ def store_folder() -> Path:
     return Path(found.stdout.strip()).parent / "store"
 
 
-def still_holds(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndarray:
+def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndarray:
     """Whether each stored conversation is what these limits would give: one boolean per conversation.
 
     A reply may take at most what both limits leave to it. One that ended by itself must not be longer; one that was
@@ -88,29 +88,31 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f".{uuid.uuid4().hex}"
         draft.write_bytes(content)
-        draft.rename(self.folder / f"{time.time_ns():020d}-{name_of(content)}.parquet")
+        draft.rename(self.folder / f"{time.time_ns():020d}-{segment_digest(content)}.parquet")
 
-    def find(self, wanted: Collection[str], max_tokens: int, window: int, *, failed: bool = True) -> dict[str, Place]:
+    def find(
+        self, wanted: Collection[str], max_tokens: int, window: int, *, failed: bool = True
+    ) -> dict[str, RowLocation]:
         """Where the conversations of these identities stand that the limits leave as they are.
 
         Of equals the oldest, and one that failed only if there is no other, or not at all.
         """
         names = pa.array(wanted, pa.string())
-        found: dict[str, Place] = {}
-        lost: dict[str, Place] = {}
+        found: dict[str, RowLocation] = {}
+        lost: dict[str, RowLocation] = {}
         for segment in self.segments():
             table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
                 continue
-            hits = np.asarray(pc.is_in(table["identity"], names)) & still_holds(
+            hits = np.asarray(pc.is_in(table["identity"], names)) & matches_limits(
                 table["turns"].combine_chunks(), max_tokens, window
             )
             for row in np.flatnonzero(hits).tolist():
                 kind = lost if table["status"][row].as_py() == "failed" else found
-                kind.setdefault(table["identity"][row].as_py(), Place(segment, row))
+                kind.setdefault(table["identity"][row].as_py(), RowLocation(segment, row))
         return (lost if failed else {}) | found
 
-    def read(self, places: Sequence[Place], columns: list[str] | None = None) -> pa.Table:
+    def read(self, places: Sequence[RowLocation], columns: list[str] | None = None) -> pa.Table:
         """The rows at these places, in this order, as SEGMENT or these columns of it."""
         positions: dict[Path, list[int]] = defaultdict(list)
         for position, place in enumerate(places):
@@ -138,7 +140,7 @@ class Store:
             lock.release()
 
 
-def name_of(content: pa.Buffer) -> str:
+def segment_digest(content: pa.Buffer) -> str:
     """The part of a segment's name that says what it holds: 32 hex digits of sha256."""
     return hashlib.sha256(content).hexdigest()[:32]
 
@@ -147,7 +149,7 @@ def read_segment(segment: Path, columns: list[str] | None = None) -> pa.Table | 
     """Read a segment; say so and return None when it is torn or foreign: not the bytes that its name promises."""
     try:
         content = pa.py_buffer(segment.read_bytes())
-        if segment.stem.partition("-")[2] != name_of(content):
+        if segment.stem.partition("-")[2] != segment_digest(content):
             raise pa.ArrowInvalid("its bytes are not those that it was written with")
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             if not file.schema_arrow.equals(SEGMENT):

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
-from stages.lib.engines.request import Asking, plain_rules
+from stages.lib.engines.request import Asking, comparison_config
 from stages.lib.evaluation.results import Status, status_by_missing
 from stages.lib.generation.cached import ask
 from stages.lib.generation.store import Store, store_folder
@@ -96,8 +96,8 @@ def hear(prompts: Sequence[str], judge: Judge) -> list[Verdict]:
     ]
     store = Store(store_folder(), judge.model + VERDICTS)
     with store.held():
-        rules = plain_rules(model, judge)
-        places = ask(lambda: iter(rows), model, rules, judge.engine, store, unit="verdicts", again=True)
+        config = comparison_config(model, judge)
+        places = ask(lambda: iter(rows), model, config, judge.engine, store, unit="verdicts", again=True)
         found = store.read(list(places.values()), ["turns", "reason"]).to_pylist()
     said = {name: to_verdict(row["turns"][0], row["reason"]) for name, row in zip(places, found, strict=True)}
     return [said[name] for name in names]
