@@ -43,7 +43,7 @@ from stages.lib.generation.imports import to_imported_turn
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
-from stages.lib.records.chats import chat
+from stages.lib.records.chats import build_chat
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_table
 from stages.lib.settings.sections import Runtime
@@ -207,9 +207,9 @@ class Planned(VllmEngine):
     def _pieces(self, users: list[str]) -> list[list[int]]:
         """What a chat adds to its prompt with each turn, besides the reply."""
         first, rest = users[0], users[1:]
-        word = self.encode(chat([users[0]], []))
+        word = self.encode(build_chat([users[0]], []))
         said = self._tokenizer.encode("w5", add_special_tokens=False)
-        later = [self.encode(chat([first, user], ["w5"]))[len(word) + len(said) :] for user in rest]
+        later = [self.encode(build_chat([first, user], ["w5"]))[len(word) + len(said) :] for user in rest]
         return [word, *later]
 
 

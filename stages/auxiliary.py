@@ -22,11 +22,12 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress, run
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.core.sections import Section
+from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import invalid_reason, parse_messages
-from stages.lib.records.chats import CHAT, Message, num_turns
-from stages.lib.records.external_sort import RANK, Reading, in_order
+from stages.lib.records.chats import CHAT, Message, count_turns
+from stages.lib.records.external_sort import RANK, RowSelection, read_by_rank
 from stages.lib.records.hashing import content_hash
-from stages.lib.records.readers import Row, files_in, read_columns
+from stages.lib.records.readers import list_data_files, read_columns
 from stages.lib.records.shards import ROWS_PER_SHARD, chunks, read_table, write_rows, write_shard
 from stages.lib.settings.sections import load_entry
 
@@ -190,7 +191,7 @@ def plain_messages(messages: object, columns: dict[str, str]) -> object:
 
 def read(auxiliary: Auxiliary) -> Iterator[Row]:
     """The rows of a set under our names, one after the other; raise UserError for a file that will not do."""
-    for file in files_in(Path(auxiliary.source), auxiliary.files):
+    for file in list_data_files(Path(auxiliary.source), auxiliary.files):
         for row in read_columns(file, partial(name_columns, auxiliary=auxiliary, file=file)):
             if "messages" in row:
                 row["messages"] = plain_messages(row["messages"], auxiliary.columns)
@@ -226,9 +227,9 @@ def write_sorted(chats: Iterable[Row], folder: Path, tally: Tally) -> None:
         if not tally.chats:
             return
         places = distinct(read_table(Path(draft), ["conversation_hash"])["conversation_hash"])
-        reading = Reading(Path(draft), CHAT.names, pa.Table.take, places, np.arange(len(places)))
-        for number, table in enumerate(in_order([reading], ROWS_PER_SHARD)):
-            tally.turns.update(map(str, num_turns(table["messages"]).to_pylist()))
+        reading = RowSelection(Path(draft), CHAT.names, pa.Table.take, places, np.arange(len(places)))
+        for number, table in enumerate(read_by_rank([reading], ROWS_PER_SHARD)):
+            tally.turns.update(map(str, count_turns(table["messages"]).to_pylist()))
             write_shard(folder, number, table.drop([RANK]))
 
 

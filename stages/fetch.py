@@ -14,7 +14,7 @@ from stages.lib.console.shell import run
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.sections import Section
 from stages.lib.models.hub import commit_of
-from stages.lib.records.readers import unwrapped
+from stages.lib.records.readers import unnest
 from stages.lib.records.shards import write_table
 from stages.lib.settings.sections import load_entry
 
@@ -43,7 +43,7 @@ def download(hub: Hub, commit: str) -> pa.Table:
         found = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=revision)
     except (OSError, ValueError) as error:  # of the hub, the network, and a split or config that is not there
         raise UserError(f"{hub.repository} at {commit}: {' '.join(str(error).split())}") from None
-    table: pa.Table = unwrapped(found.with_format("arrow")[:])
+    table: pa.Table = unnest(found.with_format("arrow")[:])
     missing = set(hub.columns) - set(table.column_names)
     if missing:
         raise UserError(

@@ -36,7 +36,16 @@ from stages.lib.mixing.selection import (
 from stages.lib.mixing.token_lengths import Lengths, cut_to_reference
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.chats import CHAT
-from stages.lib.records.external_sort import RANK, ROWS_PER_PART, WORKERS, Part, Reading, ahead, in_order, scattered
+from stages.lib.records.external_sort import (
+    RANK,
+    ROWS_PER_PARTITION,
+    WORKERS,
+    Partition,
+    RowSelection,
+    partitioned,
+    prefetch,
+    read_by_rank,
+)
 from stages.lib.records.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
 
 Finish = Callable[[pa.Table], tuple[pa.Table, int]]  # rows as they were chosen -> as they are written, replies cut
@@ -101,7 +110,7 @@ def up_to_tokens(source: Source, places: np.ndarray, on_shortage: str, lengths: 
     All if they have fewer, unless that is an error.
     """
     tokens, counted = source.take["tokens"], np.zeros(0, np.int64)
-    for table in in_order([source.reading(places, np.arange(len(places)))]):
+    for table in read_by_rank([source.reading(places, np.arange(len(places)))]):
         counted = np.append(counted, lengths.of_chats(table["messages"]))
         if counted.sum() >= tokens:
             break
@@ -136,7 +145,7 @@ def arrange(sources: dict[str, Source], places: dict[str, np.ndarray], seed: int
     return [Chosen(source, places[key], ranks[key]) for key, source in sources.items()]
 
 
-def readings(chosen: list[Chosen], reference: Source | None) -> list[Reading]:
+def readings(chosen: list[Chosen], reference: Source | None) -> list[RowSelection]:
     """The chosen rows; with a reference, their ranks doubled, and its own conversations right after them."""
     if not reference:
         return [part.source.reading(part.places, part.ranks) for part in chosen]
@@ -151,29 +160,29 @@ def readings(chosen: list[Chosen], reference: Source | None) -> list[Reading]:
 def write_mix(mix: Path, chosen: list[Chosen], reference: Source | None, lengths: Lengths) -> Manifest:
     """Write the shards of a mix, and count what they hold."""
     manifest = Manifest(by_rank(chosen, "names"), by_rank(chosen, "languages"))
-    rows_per_part = (2 if reference else 1) * ROWS_PER_PART
+    rows_per_part = (2 if reference else 1) * ROWS_PER_PARTITION
     finish = partial(cut_to_reference, lengths=lengths) if reference else lambda table: (table, 0)
     with (
         new_folder(mix) as folder,
         ThreadPoolExecutor(WORKERS) as pool,
-        scattered(readings(chosen, reference), rows_per_part, pool) as parts,
+        partitioned(readings(chosen, reference), rows_per_part, pool) as parts,
     ):
-        shards = list(enumerate(chunks(parts, ROWS_PER_SHARD // ROWS_PER_PART)))
+        shards = list(enumerate(chunks(parts, ROWS_PER_SHARD // ROWS_PER_PARTITION)))
         tasks = (partial(write_parts, folder, *shard, finish, lengths, manifest) for shard in shards)
-        for _ in progress(ahead(pool, tasks), desc=mix.name, unit="shards", total=len(shards)):
+        for _ in progress(prefetch(pool, tasks), desc=mix.name, unit="shards", total=len(shards)):
             pass
     return manifest
 
 
 def write_parts(
-    folder: Path, number: int, parts: list[Part], finish: Finish, lengths: Lengths, manifest: Manifest
+    folder: Path, number: int, parts: list[Partition], finish: Finish, lengths: Lengths, manifest: Manifest
 ) -> None:
     """Write a few parts as one shard."""
     with pq.ParquetWriter(shard_path(folder, number), CHAT, compression="zstd") as writer:
         for place, part in enumerate(parts):
             table, num_cut = finish(part.sorted())
             table = table.drop([RANK])
-            first = number * ROWS_PER_SHARD + place * ROWS_PER_PART
+            first = number * ROWS_PER_SHARD + place * ROWS_PER_PARTITION
             manifest.add(first, table, lengths.of_chats(table["messages"]), num_cut)
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
 

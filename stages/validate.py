@@ -22,7 +22,7 @@ from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
 from stages.lib.core.sections import Section
 from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
 from stages.lib.models.catalogue import Model, load_model
-from stages.lib.records.chats import chat, without_oldest
+from stages.lib.records.chats import build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import RESPONSE, UNANSWERED, Turn
 from stages.lib.records.shards import read_rows, read_shard, write_rows
@@ -105,8 +105,8 @@ def request_reasons(row: dict[str, Any], prompt: dict[str, Any], model: Model, c
     replies = references if config.history == "reference" else [turn["assistant"] for turn in turns]
     users = [turn["user"] for turn in turns]
     for number, turn in enumerate(turns):
-        asked = chat(users[: number + 1], replies, config.system_prompt)
-        if turn["prompt_sha"] != chat_sha(without_oldest(asked, turn["trimmed_turns"])):
+        asked = build_chat(users[: number + 1], replies, config.system_prompt)
+        if turn["prompt_sha"] != chat_sha(drop_oldest_turns(asked, turn["trimmed_turns"])):
             yield "history_broken"
         if not counts_fit(turn, config):
             yield "token_counts"

@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import (
     IMPORTED,
     MESSAGE_FIELDS,
@@ -18,7 +19,7 @@ from stages.lib.generation.reply_formats import (
     parse_single_reply,
 )
 from stages.lib.records.hashing import content_hash
-from stages.lib.records.readers import Row, files_in, read_columns
+from stages.lib.records.readers import list_data_files, read_columns
 
 ROLES = {  # what a column is for: the names that it may have, the first that is there is taken
     "model": ("dgm", "model", "generator"),
@@ -68,7 +69,7 @@ def listed(roles: Iterable[str]) -> str:
 
 def read_existing(source: Path) -> Iterator[Row]:
     """The rows of a file or folder by role. Where a folder's file names no model, its folder does, or else its name."""
-    for file in files_in(source):
+    for file in list_data_files(source):
         below = file.relative_to(source).parts if source.is_dir() else ()
         own = Path(below[0]).stem if below else None
 

@@ -19,7 +19,7 @@ from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.store import SEGMENT, Store, matches_limits
 from stages.lib.models.sampling import ModelSampling, Sampling
-from stages.lib.records.chats import chat
+from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT
@@ -219,7 +219,7 @@ def test_the_oldest_turns_make_room_when_they_may_and_the_newest_question_is_nev
     config = replace(CONFIG, trim="oldest", max_tokens=60, window=200, system_prompt="Be.")
     conversation = talk("a" * 40, "b" * 40, "c" * 40, config=config)
     assert [turn["trimmed_turns"] for turn in conversation.turns] == [0, 1, 2]
-    asked = chat(["c" * 40], [], "Be.")
+    asked = build_chat(["c" * 40], [], "Be.")
     assert conversation.turns[2]["prompt_sha"] == chat_sha(asked) and conversation.status == "ok"
     assert talk("x" * 500, config=config).status == "context_overflow"
 

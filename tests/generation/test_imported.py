@@ -16,7 +16,7 @@ from stages.lib.generation.imports import ImportedReplies, import_conversations,
 from stages.lib.generation.reply_formats import MESSAGE_FIELDS
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.prompts import PROMPT
-from stages.lib.records.readers import leaves
+from stages.lib.records.readers import leaf_columns
 from stages.lib.records.shards import read_table
 from tests.support.hub import COMMIT, serve
 from tests.support.project import small_params
@@ -108,7 +108,7 @@ def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
     row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
     row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
     schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
-    read = leaves(schema, ["conversation_hash", "conversation"], MESSAGE_FIELDS)
+    read = leaf_columns(schema, ["conversation_hash", "conversation"], MESSAGE_FIELDS)
     assert {(path.split(".")[0], path.split(".")[-1]) for path in read} == {
         ("conversation_hash", "conversation_hash"), ("conversation", "role"), ("conversation", "content"),
         ("conversation", "finish_reason"),
@@ -205,7 +205,7 @@ def test_a_file_that_fits_no_form_names_its_columns(
             lambda folder: (folder / "y.jsonl").write_text('{"conversation_hash": "a", "response": "x"}\n{'),
             "line 2 is not",
         ),
-        (lambda folder: (folder / "y.jsonl").write_text("[1]\n"), r"line 1 is no object"),
+        (lambda folder: (folder / "y.jsonl").write_text("[1]\n"), r"line 1 is not an object"),
         (lambda folder: (folder / "note.txt").write_text("x"), r"no file there ends in .parquet or .jsonl"),
     ],
 )

@@ -192,7 +192,7 @@ def test_an_unknown_column_is_named_with_its_file_and_the_columns_that_there_are
     ("name", "content", "message"),
     [
         ("x.jsonl", '{"question": 1', r"x.jsonl: line 1 is not JSON"),
-        ("x.json", "[1]", r"x.json: line 1 is no object"),
+        ("x.json", "[1]", r"x.json: line 1 is not an object"),
         ("x.parquet", "hello", r"x.parquet is not readable as parquet"),
         ("x.csv", "question,answer", r"x.csv: no file there ends in .parquet or .jsonl or .json"),
         ("y.jsonl", "{}", r"x.jsonl is not there"),

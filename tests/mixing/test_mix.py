@@ -16,7 +16,7 @@ from stages.lib.mixing.selection import hashes, repeats
 from stages.lib.mixing.token_lengths import Lengths
 from stages.lib.models.catalogue import Model, save_model, weights_digest
 from stages.lib.records.chats import CHAT
-from stages.lib.records.external_sort import Reading, in_order
+from stages.lib.records.external_sort import RowSelection, read_by_rank
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import read_rows, write_table
@@ -144,8 +144,8 @@ def test_rows_come_out_in_any_order_in_parts_with_repeats() -> None:
     pq.write_table(table, "rows/0.parquet", row_group_size=50)
     places = np.concatenate([np.arange(1000), [7, 7]])
     ranks = np.random.default_rng(0).permutation(1002)
-    reading = Reading(Path("rows"), ["n"], pa.Table.take, places, ranks)
-    parts = list(in_order([reading], rows_per_part=100))
+    reading = RowSelection(Path("rows"), ["n"], pa.Table.take, places, ranks)
+    parts = list(read_by_rank([reading], rows_per_partition=100))
     assert [len(part) for part in parts] == [100] * 10 + [2]
     found = pa.concat_tables(parts)["n"].to_numpy()
     assert (found[ranks] == places).all()

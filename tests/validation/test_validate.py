@@ -23,7 +23,7 @@ from stages.lib.generation.costs import attribute_cost
 from stages.lib.generation.imports import import_conversations
 from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import Model
-from stages.lib.records.chats import chat
+from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_rows, read_shard, write_rows, write_table
@@ -270,7 +270,7 @@ def test_a_turn_asked_without_the_oldest_ones_has_their_chat_left_out_of_its_nam
     row = asked("One?", "Two?")
     row["turns"][1]["trimmed_turns"] = 1
     assert reasons(row, "One?", "Two?") == ["history_broken"]
-    row["turns"][1]["prompt_sha"] = chat_sha(chat(["Two?"], []))
+    row["turns"][1]["prompt_sha"] = chat_sha(build_chat(["Two?"], []))
     assert reasons(row, "One?", "Two?") == []
 
 
@@ -414,7 +414,7 @@ EACH_FAULT_ONCE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "finish_abort": turn(finish_reason="abort"),
     "no_end_of_turn": turn(finish_reason=""),
     "failed": lambda row: turn(finish_reason="failed", completion_tokens=0)(row) | {"status": "failed"},
-    "prompt_altered": lambda row: turn(user="B?", prompt_sha=chat_sha(chat(["A?", "B?"], replies(row))))(row),
+    "prompt_altered": lambda row: turn(user="B?", prompt_sha=chat_sha(build_chat(["A?", "B?"], replies(row))))(row),
     "turns_missing": lambda row: row | {"turns": row["turns"][:1]},
     "history_broken": turn(prompt_sha="0" * 32),
     "token_counts": turn(completion_tokens=0),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from stages.lib.engines.request import RequestConfig
-from stages.lib.records.chats import Message, without_oldest
+from stages.lib.records.chats import Message, drop_oldest_turns
 
 
 class Request(NamedTuple):
@@ -74,7 +74,7 @@ class FittedPrompt(NamedTuple):
 def fit_to_window(engine: "Encoder", messages: list[Message], config: RequestConfig) -> FittedPrompt:
     """Encode a chat, without as many of its oldest turns as `config.trim` takes to make room for a whole reply."""
     for turns in range(num_droppable_turns(messages, config) + 1):
-        ids = engine.encode(without_oldest(messages, turns))
+        ids = engine.encode(drop_oldest_turns(messages, turns))
         if len(ids) + config.max_tokens <= config.window:
             break
     return FittedPrompt(ids, turns, min(config.max_tokens, config.window - len(ids)))

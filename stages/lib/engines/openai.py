@@ -20,7 +20,7 @@ from stages.lib.engines.budget import Budget, Rate
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.api_keys import KEYS, key_for
 from stages.lib.models.catalogue import Model
-from stages.lib.records.chats import Message, without_oldest
+from stages.lib.records.chats import Message, drop_oldest_turns
 from stages.lib.settings.sections import Runtime
 
 MAX_CONSECUTIVE_FAILURES = (
@@ -247,7 +247,7 @@ class OpenAIEngine:
         """Ask without as many of the oldest turns as `config.trim` takes to make room for a whole reply."""
         config = self.config
         for turns in range(num_droppable_turns(request.messages, config) + 1):
-            messages = without_oldest(request.messages, turns)
+            messages = drop_oldest_turns(request.messages, turns)
             reply = await self._ask(messages, request.seed, config.max_tokens)
             if reply and reply.prompt_tokens + config.max_tokens <= config.window:
                 break

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
-from stages.lib.records.chats import Message, chat, without_oldest
+from stages.lib.records.chats import Message, build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import UNANSWERED, Turn
 
@@ -33,7 +33,7 @@ class Conversation:
     def messages(self, config: RequestConfig) -> list[Message]:
         """The chat up to the next user turn, with the model's own replies or the reference ones as history."""
         replies = [turn["assistant"] for turn in self.turns] if config.history == "own" else self.reference_replies
-        return chat(self.user_messages[: len(self.turns) + 1], replies, config.system_prompt)
+        return build_chat(self.user_messages[: len(self.turns) + 1], replies, config.system_prompt)
 
     def next_request(self, config: RequestConfig) -> Request:
         """What is asked of an engine next."""
@@ -41,7 +41,7 @@ class Conversation:
 
     def add_reply(self, reply: Reply, config: RequestConfig) -> None:
         """Add the reply to the turn that was asked; one that is no answer ends the conversation."""
-        asked = without_oldest(self.messages(config), reply.trimmed_turns)
+        asked = drop_oldest_turns(self.messages(config), reply.trimmed_turns)
         said = THINKING.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
         turn = Turn(
             user=self.user_messages[len(self.turns)],

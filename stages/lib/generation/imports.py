@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import progress
+from stages.lib.core.types import Row
 from stages.lib.generation.conversations import Conversation
 from stages.lib.generation.reply_formats import IMPORTED, READERS, ROWS_PER_BATCH, ParsedTurn, key_column, parse_reply
 from stages.lib.models.catalogue import HUB, Model, import_digest
 from stages.lib.models.hub import hub_data
-from stages.lib.records.readers import Row, files_in
+from stages.lib.records.readers import list_data_files
 from stages.lib.records.responses import UNANSWERED, Turn
 
 PACKED = pa.schema([
@@ -96,7 +97,7 @@ def find_data_files(model: Model) -> list[Path]:
         source = Path(model.location)
         if import_digest(source) != model.commit:
             raise UserError(f"{source} is not what models/{model.id}/model.json names; `make pin ID={model.id}`")
-    return files_in(source, model.files, READERS)
+    return list_data_files(source, model.files, READERS)
 
 
 def read_replies(model: Model, asked: set[str]) -> ImportedReplies:

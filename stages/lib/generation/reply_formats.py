@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.types import Row
 from stages.lib.models.catalogue import Model
-from stages.lib.records.readers import Row, json_lines, leaves, readable
+from stages.lib.records.readers import leaf_columns, parquet_errors, read_json_lines
 
 ParsedTurn = dict[str, str | None]  # user (None: not known), reply, finish
 
@@ -94,11 +95,11 @@ def parse_reply(row: Row, texts: list[str], model: Model) -> list[ParsedTurn] | 
 
 def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
     """The wanted rows of a parquet file; of the others only the key is ever read into Python."""
-    with readable(file), pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
+    with parquet_errors(file), pq.ParquetFile(file, pre_buffer=False) as source:  # a buffer would hold the whole file
         texts = text_columns(source.schema_arrow.names, model, file)
         keys = list(dict.fromkeys([key_column(model), *model.where]))
         for batch in source.iter_batches(
-            ROWS_PER_BATCH, columns=leaves(source.schema, [*keys, *texts], MESSAGE_FIELDS)
+            ROWS_PER_BATCH, columns=leaf_columns(source.schema, [*keys, *texts], MESSAGE_FIELDS)
         ):
             chosen = [at for at, row in enumerate(batch.select(keys).to_pylist()) if wanted(row)]
             yield from ((row, texts) for row in batch.take(pa.array(chosen, pa.int64())).to_pylist())
@@ -107,7 +108,7 @@ def parquet_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Ite
 def jsonl_rows(file: Path, model: Model, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, list[str]]]:
     """The wanted rows of a file of JSON lines."""
     texts: list[str] = []
-    for row in json_lines(file):
+    for row in read_json_lines(file):
         texts = texts or text_columns(row, model, file)
         if wanted(row):
             yield row, texts

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.records.chats import num_turns
+from stages.lib.records.chats import count_turns
 
 LONGER_THAN = (512, 1024, 2048, 4096, 8192, 16384)  # tokens
 
@@ -33,7 +33,7 @@ class Manifest:
         if not rows["conversation_hash"].combine_chunks().equals(self._names[here]):
             raise UserError("responses and verdicts of a DGM are of different runs: `dvc repro` makes them anew")
         columns = {"source": rows["source"], "name": self._names[here], "language": self._languages[here]}
-        turns = num_turns(rows["messages"])
+        turns = count_turns(rows["messages"])
         self._rows.append(pa.table(columns | {"turns": turns, "tokens": pa.array(tokens)}))
         with self._lock:
             self._cut_replies += cut_replies

@@ -14,7 +14,7 @@ from stages.lib.core.artifacts import require
 from stages.lib.mixing.contamination import Overlap
 from stages.lib.mixing.duplicates import Duplicates
 from stages.lib.mixing.selection import Source
-from stages.lib.records.external_sort import RANK, in_order
+from stages.lib.records.external_sort import RANK, read_by_rank
 from stages.lib.records.shards import read_rows
 
 FOUND = pa.schema([
@@ -59,7 +59,7 @@ class Screening:
 
     def _reasons(self, source: Source, places: np.ndarray, seen: Duplicates | None) -> Iterator[str]:
         """Why each of these rows is dropped; empty for those that stay."""
-        tables = in_order([source.reading(places, np.arange(len(places)))])
+        tables = read_by_rank([source.reading(places, np.arange(len(places)))])
         rows = (row for table in tables for row in table.drop([RANK]).to_pylist())
         for row in progress(rows, desc=f"{source.name}: duplicates, contamination", unit="rows", total=len(places)):
             yield self._reason(row, seen)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.records.chats import CHAT
-from stages.lib.records.external_sort import Reading, bounds
+from stages.lib.records.external_sort import RowSelection, run_bounds
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
 
@@ -90,10 +90,10 @@ class Source:
         """Its id."""
         return self.candidates.source
 
-    def reading(self, places: np.ndarray, ranks: np.ndarray) -> Reading:
+    def reading(self, places: np.ndarray, ranks: np.ndarray) -> RowSelection:
         """Rows of the source as rows of CHAT."""
         convert = partial(to_chats, source=self.name) if self.is_dgm else pa.Table.take
-        return Reading(self.folder, TURNS if self.is_dgm else CHAT.names, convert, places, ranks)
+        return RowSelection(self.folder, TURNS if self.is_dgm else CHAT.names, convert, places, ranks)
 
 
 def to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
@@ -150,7 +150,7 @@ def repeated(places: np.ndarray, rows: int) -> np.ndarray:
 def repeats(places: np.ndarray) -> np.ndarray:
     """Of each place, how often it came before."""
     order = np.argsort(places, kind="stable")
-    starts, stops = bounds(places[order])
+    starts, stops = run_bounds(places[order])
     found = np.empty(len(places), np.int64)
     found[order] = np.arange(len(places)) - np.repeat(starts, stops - starts)
     return found

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 from typing import Any
 
-from stages.lib.records.chats import Message, chat
+from stages.lib.records.chats import Message, build_chat
 from stages.lib.models.control_tokens import Controls, unused_mark
 from stages.lib.console.errors import UserError
 from stages.lib.models.catalogue import Model
@@ -57,7 +57,7 @@ class Template:
     def _problem(self, texts: list[str], system_prompt: str) -> str:
         """What goes wrong when a chat of two turns is rendered; empty when all of it is there."""
         try:
-            found = self.render(chat([texts[0], texts[2]], [texts[1]], system_prompt))
+            found = self.render(build_chat([texts[0], texts[2]], [texts[1]], system_prompt))
         except ValueError as error:
             return str(error)
         absent = [text for text in [*texts, system_prompt] if text.strip() not in found]

@@ -1,4 +1,8 @@
-"""Rows of many files in an order of their own, a part at a time: a worker holds one part in memory, not the data."""
+"""Sort the rows of many files by rank without holding them in memory: an external distribution sort.
+
+Each row is appended to the file of its partition, a range of ranks; the partitions are then sorted one by one. A worker
+holds one partition in memory, never the data.
+"""
 
 import os
 import threading
@@ -19,52 +23,56 @@ from stages.lib.records.shards import parquet_files
 
 T = TypeVar("T")
 RANK = "rank"
-ROWS_PER_PART = 5_000  # in memory at once, in each worker
-ROWS_AT_ONCE = 8_000  # that a worker gathers before it hands them on
+ROWS_PER_PARTITION = 5_000  # in memory at once, in each worker
+ROWS_PER_BATCH = 8_000  # a worker collects this many rows before it distributes them
 WORKERS = min(4, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Which rows of a folder to read, and where each of them goes."""
+class RowSelection:
+    """The rows to read from the parquet files of a folder, and the rank of each."""
 
     folder: Path
     columns: list[str]
-    convert: Callable[[pa.Table, np.ndarray], pa.Table]  # rows as they were read, in an order, as what is wanted
-    places: np.ndarray  # of the rows, counted through the folder's files; a row can be wanted twice
-    ranks: np.ndarray  # beside `places`; no rank twice
+    convert: Callable[[pa.Table, np.ndarray], pa.Table]  # (rows as read, an order of them) -> rows as wanted, in it
+    row_indices: np.ndarray  # counted through all files of the folder; a row may be selected twice
+    ranks: np.ndarray  # one per row index; no rank twice
 
-    def in_order_of_files(self) -> "Reading":
-        """The same, with ascending places."""
-        order = np.argsort(self.places, kind="stable")
-        return Reading(self.folder, self.columns, self.convert, self.places[order], self.ranks[order])
+    def sorted_by_row(self) -> "RowSelection":
+        """Sort the selection by row index."""
+        order = np.argsort(self.row_indices, kind="stable")
+        return RowSelection(self.folder, self.columns, self.convert, self.row_indices[order], self.ranks[order])
 
 
-def in_order(readings: list[Reading], rows_per_part: int = ROWS_PER_PART) -> Iterator[pa.Table]:
-    """The rows of all readings by rank, so many ranks in each table; the ranks stand in the column `rank`."""
-    with ThreadPoolExecutor(WORKERS) as pool, scattered(readings, rows_per_part, pool) as parts:
-        yield from ahead(pool, (part.sorted for part in parts))
+def read_by_rank(selections: list[RowSelection], rows_per_partition: int = ROWS_PER_PARTITION) -> Iterator[pa.Table]:
+    """Yield the rows of all selections by rank, `rows_per_partition` ranks in each table, with a column `rank`."""
+    with ThreadPoolExecutor(WORKERS) as pool, partitioned(selections, rows_per_partition, pool) as partitions:
+        yield from prefetch(pool, (partition.sorted for partition in partitions))
 
 
 @contextmanager
-def scattered(readings: list[Reading], rows_per_part: int, pool: ThreadPoolExecutor) -> Iterator[list["Part"]]:
-    """Put each row of the readings into the file of its part; what the parts hold depends on nothing but the ranks."""
-    num_ranks = max((int(reading.ranks.max(initial=-1)) for reading in readings), default=-1) + 1
-    with TemporaryDirectory(dir=scratch()) as folder:
-        parts = [Part(Path(folder) / str(number)) for number in range(-(-num_ranks // rows_per_part))]
-        scatter([reading.in_order_of_files() for reading in readings], parts, rows_per_part, pool)
-        yield parts
+def partitioned(
+    selections: list[RowSelection], rows_per_partition: int, pool: ThreadPoolExecutor
+) -> Iterator[list["Partition"]]:
+    """Distribute the selected rows over partitions by rank; their content depends on the ranks alone."""
+    num_ranks = max((int(selection.ranks.max(initial=-1)) for selection in selections), default=-1) + 1
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        num_partitions = -(-num_ranks // rows_per_partition)
+        partitions = [Partition(Path(folder) / str(number)) for number in range(num_partitions)]
+        by_row = [selection.sorted_by_row() for selection in selections]
+        partition_rows(by_row, partitions, rows_per_partition, pool)
+        yield partitions
 
 
-def scratch() -> Path:
-    """Where parts are written meanwhile: beside the data, not in a /tmp that may be memory."""
+def scratch_folder() -> Path:
+    """Create the folder for partitions: beside the data, because /tmp may be memory."""
     folder = Path(".dvc/tmp/rewild")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the tasks give, in their order, as many under way as there are workers."""
+def prefetch(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Yield the results of tasks in order, while the pool works on the next WORKERS of them."""
     running = deque[Future[T]]()
     for task in tasks:
         running.append(pool.submit(task))
@@ -74,8 +82,8 @@ def ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]]) -> Iterato
         yield running.popleft().result()
 
 
-class Part:
-    """The rows of one part, in a file, as they come."""
+class Partition:
+    """A file of the rows of one range of ranks, in the order in which they arrive."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,7 +91,7 @@ class Part:
         self._open: ExitStack | None = None
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows; threads may do so at once."""
+        """Append rows; may be called by several threads at once."""
         with self._lock:
             if self._open is None:
                 self._open = ExitStack()
@@ -92,8 +100,8 @@ class Part:
             self._writer.write_table(rows)
 
     def sorted(self) -> pa.Table:
-        """All its rows by rank. The file is gone afterwards."""
-        assert self._open, "there must be a row for some rank of every part"
+        """Read all rows, sort them by rank and delete the file."""
+        assert self._open, "there must be a row for some rank of every partition"
         self._open.close()
         with pa.OSFile(str(self._path)) as file, pa.ipc.open_stream(file) as reader:
             rows = reader.read_all()
@@ -101,58 +109,64 @@ class Part:
         return rows.take(np.argsort(rows[RANK].to_numpy()))
 
 
-def scatter(readings: list[Reading], parts: list[Part], rows_per_part: int, pool: ThreadPoolExecutor) -> None:
-    """Put each row of the readings into its part."""
+def partition_rows(
+    selections: list[RowSelection], partitions: list[Partition], rows_per_partition: int, pool: ThreadPoolExecutor
+) -> None:
+    """Append every selected row to its partition; the selections must be sorted by row."""
     tasks = []
-    for reading in readings:
-        first = 0
-        for file in parquet_files(reading.folder):
-            rows = pq.read_metadata(file).num_rows
-            low, high = np.searchsorted(reading.places, [first, first + rows])
+    for selection in selections:
+        first_row = 0
+        for file in parquet_files(selection.folder):
+            num_rows = pq.read_metadata(file).num_rows
+            low, high = np.searchsorted(selection.row_indices, [first_row, first_row + num_rows])
             if high > low:
-                tasks.append(pool.submit(scatter_file, file, first, reading, parts, rows_per_part))
-            first += rows
+                tasks.append(pool.submit(partition_file, file, first_row, selection, partitions, rows_per_partition))
+            first_row += num_rows
     for task in tasks:
         task.result()
 
 
-def scatter_file(file: Path, first: int, reading: Reading, parts: list[Part], rows_per_part: int) -> None:
-    """Put the rows of one file into their parts; its first row has the place `first`."""
-    for rows, ranks in gathered(taken_rows(file, first, reading)):
-        order = np.argsort(ranks)
-        ranks, rows = ranks[order], reading.convert(rows, order).append_column(RANK, pa.array(ranks[order]))
-        numbers = ranks // rows_per_part
-        for start, stop in zip(*bounds(numbers), strict=True):
-            parts[numbers[start]].add(rows.slice(start, stop - start))
+def partition_file(
+    file: Path, first_row: int, selection: RowSelection, partitions: list[Partition], rows_per_partition: int
+) -> None:
+    """Append the selected rows of one file to their partitions; its first row has the index `first_row`."""
+    for table, unsorted in rebatched(read_selected(file, first_row, selection)):
+        order = np.argsort(unsorted)
+        ranks = unsorted[order]
+        rows = selection.convert(table, order).append_column(RANK, pa.array(ranks))
+        numbers = ranks // rows_per_partition
+        for start, stop in zip(*run_bounds(numbers), strict=True):
+            partitions[numbers[start]].add(rows.slice(start, stop - start))
 
 
-def taken_rows(file: Path, first: int, reading: Reading) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The wanted rows of a file and their ranks, from one row group after the other."""
+def read_selected(file: Path, first_row: int, selection: RowSelection) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Yield the selected rows of a file with their ranks, one row group at a time."""
+    indices = selection.row_indices
     with pq.ParquetFile(file) as shard:
         for number in range(shard.num_row_groups):
-            rows = shard.metadata.row_group(number).num_rows
-            low, high = np.searchsorted(reading.places, [first, first + rows])
+            num_rows = shard.metadata.row_group(number).num_rows
+            low, high = np.searchsorted(indices, [first_row, first_row + num_rows])
             if high > low:
-                table = shard.read_row_group(number, columns=reading.columns, use_threads=False)
-                yield table.take(reading.places[low:high] - first), reading.ranks[low:high]
-            first += rows
+                table = shard.read_row_group(number, columns=selection.columns, use_threads=False)
+                yield table.take(indices[low:high] - first_row), selection.ranks[low:high]
+            first_row += num_rows
 
 
-def gathered(found: Iterator[tuple[pa.Table, np.ndarray]]) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The same rows in larger tables."""
+def rebatched(batches: Iterator[tuple[pa.Table, np.ndarray]]) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Join small batches of rows and ranks into batches of at least ROWS_PER_BATCH rows, except the last."""
     tables: list[pa.Table] = []
     ranks: list[np.ndarray] = []
-    for table, more in found:
+    for table, table_ranks in batches:
         tables.append(table)
-        ranks.append(more)
-        if sum(map(len, ranks)) >= ROWS_AT_ONCE:
+        ranks.append(table_ranks)
+        if sum(map(len, ranks)) >= ROWS_PER_BATCH:
             yield pa.concat_tables(tables), np.concatenate(ranks)
             tables, ranks = [], []
     if tables:
         yield pa.concat_tables(tables), np.concatenate(ranks)
 
 
-def bounds(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where runs of equal numbers start and stop."""
+def run_bounds(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the starts and stops (exclusive) of runs of equal, non-negative numbers."""
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     return starts, np.append(starts[1:], len(numbers))

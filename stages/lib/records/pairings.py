@@ -9,7 +9,7 @@ PAIRING = pa.schema([  # a judge's choice between two models' replies to one tur
     ("category", pa.string()),
     ("turn", pa.int64()),
     ("first", pa.string()),  # the model whose reply was shown first: `one` or `other`
-    ("winner", pa.string()),  # a model, or `tie`; null without a verdict
+    ("winner", pa.string()),  # a model, or `tie`; null if the judge chose none
     ("text", pa.string()),
     ("status", pa.string()),  # as in JUDGMENT
     ("reason", pa.string()),

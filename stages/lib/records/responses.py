@@ -7,14 +7,14 @@ import pyarrow as pa
 TURN = pa.struct([
     ("user", pa.string()),
     ("assistant", pa.string()),
-    ("raw", pa.string()),  # the reply with its thinking, when that was taken away; else empty
+    ("raw", pa.string()),  # the reply with its thinking, if that was removed; else empty
     ("finish_reason", pa.string()),  # stop, length, one of UNANSWERED
     ("prompt_tokens", pa.int64()),
     ("completion_tokens", pa.int64()),
-    ("trimmed_turns", pa.int64()),  # how many of the oldest turns the prompt left out
+    ("trimmed_turns", pa.int64()),  # number of oldest turns that the prompt left out
     ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
 ])
-UNANSWERED = ("context_overflow", "failed")  # finishes of turns without a reply; the status is then the same
+UNANSWERED = ("context_overflow", "failed")  # finish reasons of turns without a reply; also the conversation's status
 
 
 RESPONSE = pa.schema([
@@ -31,7 +31,7 @@ RESPONSE = pa.schema([
 
 
 class Turn(TypedDict):
-    """One user turn and the reply to it, as in RESPONSE."""
+    """A user message and the reply to it, as in RESPONSE."""
 
     user: str
     assistant: str

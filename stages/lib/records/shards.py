@@ -12,12 +12,12 @@ from stages.lib.console.errors import UserError
 
 T = TypeVar("T")
 ROWS_PER_SHARD = 20_000
-ROWS_PER_GROUP = 1_000  # of a shard: what is in memory at a time where rows are read or written one after the other
-READ_BUFFER = 1 << 16  # bytes; without a buffer a row group is read whole, however many rows its writer put in
+ROWS_PER_GROUP = 1_000  # per row group of a shard: in memory at a time when rows are read or written one by one
+READ_BUFFER = 1 << 16  # bytes; without a buffer pyarrow reads a row group whole, however large its writer made it
 
 
 def write_table(folder: Path, table: pa.Table, rows_per_shard: int = ROWS_PER_SHARD) -> None:
-    """Write a table as shard-00000.parquet and so on: equal tables give equal bytes."""
+    """Write a table as shard-00000.parquet, shard-00001.parquet …; equal tables give equal bytes."""
     for number, start in enumerate(range(0, max(table.num_rows, 1), rows_per_shard)):
         write_shard(folder, number, table.slice(start, rows_per_shard))
 
@@ -28,26 +28,26 @@ def write_shard(folder: Path, number: int, table: pa.Table) -> None:
 
 
 def write_rows(folder: Path, number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write one shard of a folder from rows as they come: equal rows give equal bytes."""
+    """Write one shard of a folder from a stream of rows; equal rows give equal bytes."""
     with pq.ParquetWriter(shard_path(folder, number), schema, compression="zstd") as writer:
         for chunk in chunks(rows, ROWS_PER_GROUP):
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where a folder keeps its shard of that number."""
+    """Return the path of a folder's shard with this number."""
     return folder / f"shard-{number:05d}.parquet"
 
 
 def chunks(items: Iterable[T], length: int = ROWS_PER_SHARD) -> Iterator[list[T]]:
-    """Cut items into lists of so many, the last one shorter."""
+    """Yield the items in lists of `length`; the last may be shorter."""
     iterator = iter(items)
     while chunk := list(islice(iterator, length)):
         yield chunk
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """A parquet file, or those of a folder in the order of their names; raise UserError if there is none."""
+    """List the parquet files of a folder by name, or the one file given; raise UserError if there is none."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise UserError(f"{path}: no parquet file there")
@@ -55,7 +55,7 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file, or every parquet file of a folder in the order of their names."""
+    """Read a parquet file, or all parquet files of a folder by name, into one table."""
     files = parquet_files(path)
     try:
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
@@ -64,13 +64,13 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Read the rows of a folder's parquet files one after the other, a thousand at a time in memory."""
+    """Yield the rows of a folder's parquet files by name, with a thousand rows in memory at a time."""
     for file in sorted(path.glob("*.parquet")):
         yield from read_shard(file, columns)
 
 
 def read_shard(file: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Read the rows of one parquet file, a thousand at a time in memory."""
+    """Yield the rows of one parquet file, with a thousand rows in memory at a time."""
     with pq.ParquetFile(file, buffer_size=READ_BUFFER) as shard:
         for batch in shard.iter_batches(ROWS_PER_GROUP, columns=columns):
             yield from batch.to_pylist()

@@ -7,7 +7,7 @@ VERDICT = pa.schema([
     ("identity", pa.string()),
     ("keep", pa.bool_()),
     ("reasons", pa.list_(pa.string())),
-    ("language", pa.string()),  # of the prompt, as it was told
+    ("language", pa.string()),  # of the prompt, as its source names it
     ("toxic", pa.bool_()),
     ("turns", pa.int64()),
 ])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from stages.lib.console.errors import UserError
 from stages.lib.models.chat_template import Template
 from stages.lib.models.control_tokens import control_strings
-from stages.lib.records.chats import Message, chat
+from stages.lib.records.chats import Message, build_chat
 from stages.lib.training.label_masks import Example
 
 EACH = 8  # examples with one reply, and as many with several
@@ -23,7 +23,7 @@ HINT = "write another one to a file and name it as `chat_template` in the catalo
 
 def end_of_turn(template: Template) -> str:
     """The first control token after a reply in a rendered chat; raise UserError when there is none."""
-    rendered = template.render(chat(["first-question", "second-question"], ["the-reply"]))
+    rendered = template.render(build_chat(["first-question", "second-question"], ["the-reply"]))
     found = re.search(any_of(control_strings(template.tokenizer)), rendered.partition("the-reply")[2])
     if not found:
         raise UserError(f"{template.model.id}: its chat template ends no reply with a control token: {HINT}")
