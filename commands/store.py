@@ -20,7 +20,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, attribute_cost
 from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
-from stages.lib.judging.judge import VERDICTS
+from stages.lib.judging.judge import STORE_SUFFIX
 from stages.lib.records.shards import read_table
 
 RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
@@ -97,7 +97,7 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
         kept = first_rows(table)
         if failed:
             kept = kept.filter(pc.not_equal(kept["status"], "failed"))
-        if unused and store.dgm.endswith(VERDICTS):
+        if unused and store.dgm.endswith(STORE_SUFFIX):
             log_line(f"{store.dgm}: a judge's verdicts are all kept")
         elif unused:
             used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()

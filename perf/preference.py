@@ -19,11 +19,11 @@ import pandas as pd
 import pyarrow as pa
 
 from stages.lib.core.bootstrap import Bootstrap
-from stages.lib.judging.preference import by_score, mean_scores, pairs_of, preference_rates, side_by_side
-from stages.lib.judging.significant_words import label
+from stages.lib.judging.preference import align_judgments, by_score, mean_scores, pairs_of, preference_rates
+from stages.lib.judging.significant_words import word_label
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
-from stages.preference import Preference, compare, measure, word_tables
+from stages.preference import Preference, compare_pairs, measure_preference, word_tables
 
 SETTINGS = Preference(seed=13, resamples=2000, min_judgments=20, num_words=12)
 DRAWS = 5  # of the plain bootstrap, which is measured in part
@@ -124,7 +124,7 @@ def plain_words(rows: pd.DataFrame) -> int:
 def ours(rows: pd.DataFrame, times: dict[str, float]) -> None:
     """Time each part of the stage."""
     with clock("judgments side by side", times):
-        judged = side_by_side(tables(rows))
+        judged = align_judgments(tables(rows))
     pairs = pairs_of(judged.models)
     with clock("wins, ties, losses of all pairs", times):
         outcomes = by_score(judged, pairs)
@@ -135,7 +135,7 @@ def ours(rows: pd.DataFrame, times: dict[str, float]) -> None:
     with clock(f"rates of {len(pairs)} pairs with intervals and tests", times):
         preference_rates(outcomes, bootstrap)
     with clock("the same, and at equal length", times):
-        compare(pairs, outcomes, judged, bootstrap)
+        compare_pairs(pairs, outcomes, judged, bootstrap)
     with clock(f"words of {len(pairs)} pairs by model and by winner, with tests", times):
         word_tables(judged, pairs, outcomes, SETTINGS)
 
@@ -152,7 +152,7 @@ def peer(rows: pd.DataFrame, times: dict[str, float]) -> None:
 
 def report(rows: pd.DataFrame) -> None:
     """Print what is found."""
-    found, words = measure(tables(rows), PAIRING.empty_table(), {}, SETTINGS)
+    found, words = measure_preference(tables(rows), PAIRING.empty_table(), {}, SETTINGS)
     for model, row in sorted(found["models"].items(), key=lambda item: -item[1]["mean"]):
         print(f"{model:28} {row['mean']:5} {row['ci95']} of {row['scored']}, absent {row['absent']}")
     print(
@@ -169,7 +169,7 @@ def report(rows: pd.DataFrame) -> None:
     print("all pairs, one per session:", found["words"]["of_all"])
     for row in words["words_by_winner_of_all"].to_pylist()[:60]:
         shown = "only_winner", "only_loser", "both", "pairs_only_winner", "pairs_only_loser", "pairs_both", "p", "q"
-        print(f"{label(row):24}", *(f"{row[part]:.3g}" for part in shown))
+        print(f"{word_label(row):24}", *(f"{row[part]:.3g}" for part in shown))
 
 
 def main() -> None:

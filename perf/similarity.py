@@ -25,11 +25,11 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib.console.shell import exit_on_user_error
 from stages.lib.core.files import read_json
-from stages.lib.similarity.aggregates import SHOWN
+from stages.lib.similarity.aggregates import REPORTED_METRICS
 from stages.lib.similarity.meteor import meteor, words
 from stages.lib.similarity.rouge import rouge, tokens
 from stages.lib.similarity.stems import stem
-from stages.lib.similarity.wordnet import reader, synonyms
+from stages.lib.similarity.wordnet import open_wordnet, synonyms
 from stages.similarity import Similarity, write
 
 Pairs = list[tuple[str, str]]
@@ -74,7 +74,7 @@ def theirs_rouge(pairs: Pairs) -> list[tuple[float, float]]:
 
 
 def theirs_meteor(pairs: Pairs) -> list[float]:
-    return [meteor_score([other.split()], one.split(), wordnet=reader()) for one, other in pairs]
+    return [meteor_score([other.split()], one.split(), wordnet=open_wordnet()) for one, other in pairs]
 
 
 def ours_rouge(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -89,13 +89,13 @@ def forget() -> None:
     """Nothing is known of any word, as in a new process; nltk's reader too remembers what it has read."""
     stem.cache_clear()
     synonyms.cache_clear()
-    reader()._synset_offset_cache.clear()
+    open_wordnet()._synset_offset_cache.clear()
 
 
 def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -> None:
     """Time the packages and ours on one core, and check that the numbers are the same."""
     start = time.process_time()
-    reader()
+    open_wordnet()
     print(f"WordNet was read in {time.process_time() - start:.1f} s of a core\n")
     apart = [list(pair) for pair in pairs]
     forget()
@@ -139,12 +139,13 @@ def whole(sessions: dict[str, dict[str, str]]) -> None:
         summary, pairs = (read_json(Path(folder) / f"{name}.json") for name in ("summary", "pairs"))
     print(f"\n{took:.1f} s by the clock for the whole stage, {summary['pairs']} pairs on {summary['prompts']} prompts")
     print(f"not scored: {summary['unscorable']}")
-    print(f"{', '.join(SHOWN)}: mean with all others | with 4 references; ± standard error")
+    print(f"{', '.join(REPORTED_METRICS)}: mean with all others | with 4 references; ± standard error")
     some = summary["against_references"]["dgms"]
     for dgm, found in sorted(summary["dgms"].items(), key=lambda item: -item[1]["rouge1"]["mean"]):
-        cells = [f"{of[key]['mean']:.3f} ± {of[key]['stderr']:.3f}" for of in (found, some[dgm]) for key in SHOWN]
+        both = [of[key] for of in (found, some[dgm]) for key in REPORTED_METRICS]
+        cells = [f"{score['mean']:.3f} ± {score['stderr']:.3f}" for score in both]
         print(f"{dgm:30}", *cells[:3], "|", *cells[3:])
-    for key in SHOWN:
+    for key in REPORTED_METRICS:
         means = {pair: found[key]["mean"] for pair, found in pairs.items()}
         least, most = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
         print(f"{key}: pairs from {means[least]} ({least}) to {means[most]} ({most}); prompts {summary['spread'][key]}")

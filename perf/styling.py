@@ -17,10 +17,10 @@ from types import ModuleType
 import pyarrow.parquet as pq
 from markdown_it import MarkdownIt
 
-from stages.lib.style.markup import BESIDES, TAGS, count_commonmark, count_paper
+from stages.lib.style.markup import EXTRA_TAGS, TAGS, count_commonmark, count_paper
 
 ROUNDS = 3
-ELEMENTS = (*TAGS, *BESIDES.values())  # what all of them can count
+ELEMENTS = (*TAGS, *EXTRA_TAGS.values())  # what all of them can count
 Found = tuple[int, ...] | None
 PAPER = "paper's way: markdown2, BeautifulSoup"
 

@@ -16,7 +16,7 @@ from stages.lib.comparison.beside_paper import (
     printed_of,
     stated_beside,
 )
-from stages.lib.comparison.comparisons import Tuned, agreement, benchmarks_of, blends, names_of, on_policy, scaling
+from stages.lib.comparison.comparisons import FineTune, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.comparison.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
 from stages.lib.console.shell import run
 from stages.lib.core.artifacts import compared
@@ -32,21 +32,21 @@ METRICS = Path("metrics")
 AVERAGES = {"nine": NINE, "seven": SEVEN}
 
 
-def tuned(name: str, entry: Run, recipe: Json, mix: Json) -> Tuned:
+def tuned(name: str, entry: Run, recipe: Json, mix: Json) -> FineTune:
     """A run as the comparisons see it."""
     whole = sum(entry.dgms.values())
     weights = {dgm: round(weight / whole, 9) for dgm, weight in sorted(entry.dgms.items()) if weight}
-    return Tuned(
+    return FineTune(
         id=name,
         base=entry.base,
         weights=weights,
-        besides=besides(entry),
+        extras=extras_text(entry),
         take=sum(recipe["sources"][dgm]["take"]["rows"] for dgm in weights),
         rows=sum(mix["sources"].get(dgm, {}).get("rows", 0) for dgm in weights),
     )
 
 
-def besides(entry: Run) -> str:
+def extras_text(entry: Run) -> str:
     """What a run takes besides its DGMs' conversations, in words that are equal when it is; empty: nothing."""
     amounts = {
         name: " ".join(f"{key} {value}" for key, value in amount.model_dump(exclude_none=True).items())
@@ -136,7 +136,7 @@ def differences(found: Json) -> dict[str, float | None]:
     return {name: cell["difference"]["value"] for name, cell in found["cells"].items()}
 
 
-def make_tables(results: dict[str, Json], preference: Json, runs: list[Tuned], families: dict[str, str]) -> Json:
+def build_tables(results: dict[str, Json], preference: Json, runs: list[FineTune], families: dict[str, str]) -> Json:
     """All comparisons; `preference` is what the stage of that name found."""
     scores = {model: read_scores(found) for model, found in results.items()}
     compared = [run for run in runs if run.id in scores]
@@ -153,7 +153,7 @@ def make_tables(results: dict[str, Json], preference: Json, runs: list[Tuned], f
     }
 
 
-def read_runs(params: Json) -> list[Tuned]:
+def read_runs(params: Json) -> list[FineTune]:
     """Every run of the profile, with the rows that its recipe takes and that its mix has."""
     recipes = read_json(METRICS / "recipes.json")["runs"]
     return [
@@ -169,7 +169,7 @@ def main() -> None:
     results = {model: read_json(compared(model, "evaluations") / "results.json") for model in params["compare"]}
     models = {model for found in runs for model in (found.base, *found.weights)}
     families = {model: read_entry(model).family for model in sorted(models)}
-    tables = make_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
+    tables = build_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", decimals(tables))
         write_json(folder / SUMMARY, decimals(summarize(tables)))

@@ -35,10 +35,10 @@ from stages.lib.engines.request import Generate
 from stages.lib.evaluation.evalchemy import check_tasks
 from stages.lib.evaluation.tasks import Evaluate
 from stages.lib.judging.judge import Judge, check_prompts
-from stages.lib.judging.pairwise import TIE
 from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
+from stages.lib.records.pairings import TIE
 from stages.lib.settings.sections import Runtime
-from stages.lib.similarity.wordnet import fingerprint
+from stages.lib.similarity.wordnet import wordnet_sha256
 from stages.lib.training.axolotl import check_keys, find_python
 
 SECTIONS: dict[str, type[Section]] = {
@@ -225,7 +225,7 @@ def main() -> None:
     if find_python():  # else `train` checks them, where it runs
         check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
-        fingerprint()
+        wordnet_sha256()
     write_json(Path("data/checked/templates.json"), template_digests())
     code = Code()
     for path in sorted(Path("stages").glob("[!_]*.py")):

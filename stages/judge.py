@@ -17,13 +17,13 @@ from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import entry, measure
 from stages.lib.judging.judge import (
     Judge,
-    Prompts,
-    Verdict,
+    JudgePrompts,
+    JudgeReply,
     count_statuses,
-    hear_rows,
     is_answered,
+    judge_rows,
+    judging_status,
     read_score,
-    standing,
 )
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import load_model
@@ -32,7 +32,9 @@ from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.sections import load
 
 
-def to_judge(answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:
+def to_judge(
+    answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: JudgePrompts
+) -> list[dict[str, Any]]:
     """One row for every turn of every question: its prompt, or none where the model gave no reply."""
     replies = {row["question_id"]: row["turns"] for row in answers}
     return [
@@ -49,7 +51,7 @@ def to_judge(answers: list[dict[str, Any]], questions: list[dict[str, Any]], pro
     ]
 
 
-def to_row(asked: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+def to_row(asked: dict[str, Any], verdict: JudgeReply | None) -> dict[str, Any]:
     """A row of JUDGMENT."""
     row = {key: value for key, value in asked.items() if key != "prompt"}
     if verdict is None:
@@ -79,9 +81,9 @@ def main(model: str) -> None:
     judge = load("judge", Judge)
     questions = read_questions(Path(read_yaml(PARAMS)["answers"]["questions"]))
     answers = read_table(Path("data/answers") / model).to_pylist()
-    asked = to_judge(answers, questions, Prompts(Path(judge.prompts)))
-    rows = [to_row(row, verdict) for row, verdict in zip(asked, hear_rows(asked, judge), strict=True)]
-    status, reason = standing(rows, f"judge@{model}")
+    asked = to_judge(answers, questions, JudgePrompts(Path(judge.prompts)))
+    rows = [to_row(row, verdict) for row, verdict in zip(asked, judge_rows(asked, judge), strict=True)]
+    status, reason = judging_status(rows, f"judge@{model}")
     metrics = score(rows) if status != "failed" else {}
     judged_by = load_model(judge.model)
     counts = count_statuses(rows)

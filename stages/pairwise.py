@@ -17,16 +17,16 @@ from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.judging.judge import (
     Judge,
-    Prompts,
-    Verdict,
+    JudgePrompts,
+    JudgeReply,
     count_statuses,
-    hear_rows,
     is_answered,
+    judge_rows,
+    judging_status,
     read_choice,
-    standing,
 )
 from stages.lib.judging.questions import read_questions
-from stages.lib.records.pairings import PAIRING
+from stages.lib.records.pairings import PAIRING, TIE
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.sections import load
@@ -48,7 +48,7 @@ def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[
 
 
 def to_judge(
-    pair: tuple[str, str], answers: dict[str, Answers], questions: list[dict[str, Any]], prompts: Prompts
+    pair: tuple[str, str], answers: dict[str, Answers], questions: list[dict[str, Any]], prompts: JudgePrompts
 ) -> list[dict[str, Any]]:
     """Two rows for every turn of every question, one for each order: its prompt, or none where a reply is missing."""
     rows = []
@@ -69,14 +69,14 @@ def to_judge(
     return rows
 
 
-def to_row(asked: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+def to_row(asked: dict[str, Any], verdict: JudgeReply | None) -> dict[str, Any]:
     """A row of PAIRING."""
     row = {key: value for key, value in asked.items() if key != "prompt"}
     if verdict is None:
         return row | {"winner": None, "text": "", "status": "unanswered", "reason": "a model gave no reply"}
     choice, reason = read_choice(verdict)
     second = row["other"] if row["first"] == row["one"] else row["one"]
-    winner = {"A": row["first"], "B": second, "C": "tie"}.get(choice or "")
+    winner = {"A": row["first"], "B": second, "C": TIE}.get(choice or "")
     return row | {"winner": winner, "text": verdict.text, "status": "failed" if reason else "ok", "reason": reason}
 
 
@@ -92,10 +92,10 @@ def main() -> None:
     pairs = choose_pairs(load("pairwise", Pairwise).pairs, params["compare"])
     questions = read_questions(Path(params["answers"]["questions"]))
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
-    prompts = Prompts(Path(judge.prompts))
+    prompts = JudgePrompts(Path(judge.prompts))
     asked = [row for pair in pairs for row in to_judge(pair, answers, questions, prompts)]
-    rows = [to_row(row, verdict) for row, verdict in zip(asked, hear_rows(asked, judge), strict=True)]
-    status, reason = standing(rows, "pairwise")
+    rows = [to_row(row, verdict) for row, verdict in zip(asked, judge_rows(asked, judge), strict=True)]
+    status, reason = judging_status(rows, "pairwise")
     counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))

@@ -23,8 +23,9 @@ from stages.lib.judging.length_control import rate_at_equal_length
 from stages.lib.judging.pairwise import all_orders, order_effects, read_verdicts
 from stages.lib.judging.preference import (
     COLUMNS,
-    Judged,
+    JudgmentGrid,
     Pair,
+    align_judgments,
     by_score,
     extra_chars,
     fine_tunes,
@@ -32,9 +33,8 @@ from stages.lib.judging.preference import (
     mean_scores,
     pairs_of,
     preference_rates,
-    side_by_side,
 )
-from stages.lib.judging.significant_words import label, leaning
+from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.judging.word_tests import (
     Counts,
     Presence,
@@ -66,7 +66,7 @@ def name(pair: Pair) -> str:
     return " ".join(pair)
 
 
-def compare(pairs: list[Pair], outcomes: Floats, judged: Judged, bootstrap: Bootstrap) -> dict[str, Json]:
+def compare_pairs(pairs: list[Pair], outcomes: Floats, judged: JudgmentGrid, bootstrap: Bootstrap) -> dict[str, Json]:
     """The rates of every pair, as they are and at equal length."""
     extra = extra_chars(judged, pairs)
     return {
@@ -78,10 +78,10 @@ def compare(pairs: list[Pair], outcomes: Floats, judged: Judged, bootstrap: Boot
     }
 
 
-def pairwise(pairings: pa.Table, judged: Judged, bootstrap: Bootstrap) -> Json:
+def pairwise(pairings: pa.Table, judged: JudgmentGrid, bootstrap: Bootstrap) -> Json:
     """The rates of every pair that was judged side by side, and what the order of the replies does."""
     verdicts = read_verdicts(pairings, judged)
-    rates = compare(verdicts.pairs, verdicts.outcomes, judged, bootstrap)
+    rates = compare_pairs(verdicts.pairs, verdicts.outcomes, judged, bootstrap)
     effects = order_effects(verdicts)
     return {
         "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
@@ -90,7 +90,7 @@ def pairwise(pairings: pa.Table, judged: Judged, bootstrap: Bootstrap) -> Json:
     }
 
 
-def all_flips(judged: Judged, runs: dict[str, Json]) -> Json:
+def all_flips(judged: JudgmentGrid, runs: dict[str, Json]) -> Json:
     """Flips of every compared DGM with every compared fine-tune on it alone, against every other compared model."""
     found: dict[str, Json] = {}
     absent = []
@@ -104,7 +104,7 @@ def all_flips(judged: Judged, runs: dict[str, Json]) -> Json:
 
 
 def word_tables(
-    judged: Judged, pairs: list[Pair], outcomes: Floats, preference: Preference
+    judged: JudgmentGrid, pairs: list[Pair], outcomes: Floats, preference: Preference
 ) -> tuple[dict[str, pa.Table], Json]:
     """Every tested word, by model and by winner of each pair and by winner of all, and a summary."""
     present = presence(judged.texts)
@@ -136,13 +136,13 @@ def word_tables(
 
 def named(words: pa.Table, sides: Pair, num_words: int) -> Json:
     """How many words were tested, how many differ, and the surest of these on each side."""
-    one, other = leaning(words.to_pylist(), "only_one", "only_other")
+    one, other = split_by_side(words.to_pylist(), "only_one", "only_other")
     return {
         "tested": words.num_rows,
         "different": len(one) + len(other),
         "negated": sum(row["negated"] for row in [*one, *other]),
         "words": {
-            side: [label(row) for row in rows[:num_words]] for side, rows in zip(sides, (one, other), strict=True)
+            side: [word_label(row) for row in rows[:num_words]] for side, rows in zip(sides, (one, other), strict=True)
         },
     }
 
@@ -162,23 +162,23 @@ def _columns(words: pa.Table, names: dict[str, str]) -> dict[str, pa.ChunkedArra
 def _with_totals(words: pa.Table, present: Presence, total: Counts) -> pa.Table:
     """The words that were tested on one pair of judgments per question, with their counts over all pairs."""
     places = {term: place for place, term in enumerate(present.terms)}
-    rows = np.array([places[label(row)] for row in words.to_pylist()], dtype=np.int64)
+    rows = np.array([places[word_label(row)] for row in words.to_pylist()], dtype=np.int64)
     parts = {"only_winner": total.only_one, "only_loser": total.only_other, "both": total.both}
     return pa.table({**_columns(words, WINNERS), **{f"pairs_{key}": part[rows] for key, part in parts.items()}})
 
 
-def measure(
+def measure_preference(
     judgments: dict[str, pa.Table], pairings: pa.Table, runs: dict[str, Json], preference: Preference
 ) -> tuple[Json, dict[str, pa.Table]]:
     """All numbers, and the tables of words."""
-    judged = side_by_side(judgments)
+    judged = align_judgments(judgments)
     bootstrap = Bootstrap(judged.questions, preference.resamples, preference.seed)
     pairs = pairs_of(judged.models)
     outcomes = by_score(judged, pairs)
     tables, words = word_tables(judged, pairs, outcomes, preference)
     return significant({
         "models": mean_scores(judged, bootstrap),
-        "by_score": compare(pairs, outcomes, judged, bootstrap),
+        "by_score": compare_pairs(pairs, outcomes, judged, bootstrap),
         "side_by_side": pairwise(pairings, judged, bootstrap),
         "flips": all_flips(judged, runs),
         "words": words,
@@ -214,7 +214,7 @@ def main() -> None:
         folder = compared(model, "judgments")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
-    write(Path("data"), *measure(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference))
+    write(Path("data"), *measure_preference(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference))
 
 
 def write(data: Path, found: Json, words: dict[str, pa.Table]) -> None:

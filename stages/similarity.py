@@ -24,15 +24,15 @@ from stages.lib.similarity.aggregates import against_references, by_prompt, coun
 from stages.lib.similarity.pair_scores import (
     BATCH,
     METRICS,
-    PAIRS,
+    PAIRS_FILE,
     REASONS,
-    Asked,
     Scores,
+    TurnReplies,
+    align_replies,
     processes_for,
     score_all,
-    side_by_side,
 )
-from stages.lib.similarity.wordnet import fingerprint
+from stages.lib.similarity.wordnet import wordnet_sha256
 
 ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each group
 COLUMNS = ["conversation_hash", "turns.list.element.assistant"]
@@ -62,7 +62,7 @@ def pairs_of(dgms: Sequence[str]) -> int:
     return len(dgms) * (len(dgms) - 1) // 2
 
 
-def to_table(dgms: Sequence[str], asked: Sequence[Asked], scores: Sequence[Scores]) -> pa.Table:
+def to_table(dgms: Sequence[str], asked: Sequence[TurnReplies], scores: Sequence[Scores]) -> pa.Table:
     """One row of SCORE for each turn and pair."""
     one, other = np.triu_indices(len(dgms), 1)
     turns, pairs = len(asked), len(one)
@@ -97,7 +97,7 @@ def summarize(
         "pairs": num_pairs,
         "unscorable": counted(reasons),
         "synonyms": similarity.synonyms,
-        "wordnet_sha256": fingerprint() if similarity.synonyms else None,
+        "wordnet_sha256": wordnet_sha256() if similarity.synonyms else None,
         "dgms": model_table(dgms, values),
         "spread": spread(values),
     }
@@ -122,12 +122,12 @@ def write(folder: Path, rows: dict[str, Iterable[Json]], similarity: Similarity,
     dgms = list(rows)
     if len(dgms) < 2:
         write_json(folder / SUMMARY, {})
-        write_json(folder / PAIRS, {})
+        write_json(folder / PAIRS_FILE, {})
         return
     if similarity.synonyms:
-        fingerprint()  # is WordNet there?
+        wordnet_sha256()  # is WordNet there?
     all_turns = similarity.turns == "all"
-    asked = side_by_side(rows, similarity.num_prompts, all_turns)
+    asked = align_replies(rows, similarity.num_prompts, all_turns)
     scored = score_all(asked, similarity.synonyms, processes or processes_for(similarity.num_prompts * pairs_of(dgms)))
     total = None if all_turns else similarity.num_prompts
     names, scores = [], []
@@ -138,7 +138,7 @@ def write(folder: Path, rows: dict[str, Iterable[Json]], similarity: Similarity,
         scores += [found for _, found in batch]
     summary, pairs = summarize(dgms, names, scores, similarity)
     write_json(folder / SUMMARY, summary)
-    write_json(folder / PAIRS, pairs)
+    write_json(folder / PAIRS_FILE, pairs)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import load
-from stages.lib.style.features import Counted, count_answers, describe, fine_tunes, pairs, side_by_side
+from stages.lib.style.features import FeatureCounts, align_answers, count_answers, describe, fine_tunes, pairs
 from stages.lib.style.markup import FEATURES, Parser
 
 MOST_RESPONSES = 20_000  # of each DGM; the bootstrap holds a weight for each in each of its draws
@@ -35,14 +35,17 @@ class Styling(Section):
     resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 
 
-def measure(
-    answers: Mapping[str, Counted], responses: Iterable[tuple[str, Counted]], runs: Mapping[str, Any], styling: Styling
+def measure_style(
+    answers: Mapping[str, FeatureCounts],
+    responses: Iterable[tuple[str, FeatureCounts]],
+    runs: Mapping[str, Any],
+    styling: Styling,
 ) -> Json:
     """All numbers: of compared models on the same questions, and of DGMs on the first of their conversations.
 
     `responses` are taken one DGM at a time, so that no more is in memory.
     """
-    grid = side_by_side(answers)
+    grid = align_answers(answers)
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
     of_responses = {dgm: describe_alone(found, styling) for dgm, found in responses}
     return {
@@ -57,9 +60,9 @@ def measure(
     }
 
 
-def describe_alone(counted: Counted, styling: Styling) -> Json:
+def describe_alone(counted: FeatureCounts, styling: Styling) -> Json:
     """The style of one model on its own conversations."""
-    grid = side_by_side({"": counted})
+    grid = align_answers({"": counted})
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
     return describe(grid.values[""], grid.questions, counted.left_out, bootstrap)
 
@@ -84,14 +87,14 @@ def per_answer(style: Json) -> Json:
     return {**means, "num_answers": style["answers"], "left_out": style["left_out"]}
 
 
-def read_responses(folders: Mapping[str, Path], styling: Styling) -> Iterator[tuple[str, Counted]]:
+def read_responses(folders: Mapping[str, Path], styling: Styling) -> Iterator[tuple[str, FeatureCounts]]:
     """Every DGM, by its folder of responses, with the features of its first conversations."""
     for dgm, folder in progress(folders.items(), desc="styling", unit="DGMs"):
         rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
         yield dgm, count_answers(rows, "conversation_hash", styling.parser)
 
 
-def read_answers(model: str, styling: Styling) -> Counted:
+def read_answers(model: str, styling: Styling) -> FeatureCounts:
     """The features of a compared model's answers."""
     return count_answers(read_rows(compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser)
 
@@ -105,7 +108,7 @@ def main() -> None:
         dgm: require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
         for dgm, digests in recipes["dgms"].items()
     }
-    write(Path("data"), measure(answers, read_responses(folders, styling), recipes["runs"], styling))
+    write(Path("data"), measure_style(answers, read_responses(folders, styling), recipes["runs"], styling))
 
 
 def write(data: Path, tables: Json) -> None:

@@ -39,8 +39,8 @@ from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_rows, write_table
 from stages.lib.report import index
 from stages.lib.settings.sections import load
-from stages.lib.similarity.pair_scores import PAIRS
-from stages.lib.similarity.wordnet import reader
+from stages.lib.similarity.pair_scores import PAIRS_FILE
+from stages.lib.similarity.wordnet import open_wordnet
 
 MOST_READ = 5_000  # conversations of each DGM, on the page to read them
 
@@ -106,7 +106,7 @@ def fit(settings: Settings, prompts: int, *, synonyms: bool) -> Settings:
 def has_wordnet() -> bool:
     """Whether WordNet is there; where not, METEOR counts no synonyms, and that is said."""
     try:
-        reader()
+        open_wordnet()
     except UserError:
         log_line(
             "WordNet is not there, so METEOR counts no synonyms and is about .008 lower; `make wordnet` fetches it"
@@ -172,7 +172,7 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         similarity.write(folder, rows, settings.similarity)
     if len(read.models) < 2:
         return "there is one DGM only"
-    if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS).values()):
+    if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS_FILE).values()):
         return ""
     why = listed(sum_counts([read_json(out / "similarity" / SUMMARY)["unscorable"]]))
     return f"no two replies to the same prompt can be scored ({why})"
@@ -182,7 +182,7 @@ def write_styling(read: Read, out: Path, settings: Settings) -> None:
     """Measure the style of every DGM, alone and beside every other on the prompts that both answered."""
     folders = {dgm: out / "responses" / dgm for dgm in read.models}
     counted = dict(styling.read_responses(folders, settings.styling))
-    styling.write(out, styling.measure(counted, counted.items(), {}, settings.styling))
+    styling.write(out, styling.measure_style(counted, counted.items(), {}, settings.styling))
 
 
 def write_preference(read: Read, out: Path, settings: Settings) -> str:
@@ -201,7 +201,7 @@ def write_preference(read: Read, out: Path, settings: Settings) -> str:
         )
     if not any(table["status"].to_pylist().count("ok") for table in tables.values()):
         return "no row has a number in judge_score"
-    preference.write(out, *preference.measure(tables, PAIRING.empty_table(), {}, settings.preference))
+    preference.write(out, *preference.measure_preference(tables, PAIRING.empty_table(), {}, settings.preference))
     return ""
 
 

@@ -9,7 +9,7 @@ from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.report.browser import Collection, scored
 from stages.lib.report.inputs import Inputs, Reader, most_alike_first, responses
-from stages.lib.similarity.pair_scores import PAIRS
+from stages.lib.similarity.pair_scores import PAIRS_FILE
 
 NOT_HERE = {  # sections of the page, and why an analysis has none
     "benchmarks": "replies were read, no model was evaluated",
@@ -37,7 +37,7 @@ def to_inputs(
         found["words"] = files.rows(out / "preference" / "words_by_winner_of_all")
     if "similarity" not in skipped:
         found["similarity"] = files.json(out / "similarity" / SUMMARY)
-        found["pairs"] = most_alike_first(files.json(out / "similarity" / PAIRS))
+        found["pairs"] = most_alike_first(files.json(out / "similarity" / PAIRS_FILE))
     digests = {dgm: {name: sha256_folder(out / name / dgm) for name in ("responses", "verdicts")} for dgm in dgms}
     sources = {Path(path).relative_to(out).as_posix(): digest for path, digest in files.sources.items()}
     sources |= {f"{name}/{dgm}": digest for dgm, both in digests.items() for name, digest in both.items()}

@@ -8,7 +8,7 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import SUMMARY, read_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
-from stages.lib.similarity.pair_scores import PAIRS
+from stages.lib.similarity.pair_scores import PAIRS_FILE
 
 
 def extremes(pairs: Json) -> Iterator[str]:
@@ -39,7 +39,7 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     absent = len(gate) * found["prompts"] - replies
     log_line(f"kept by validation: {kept} of {replies}")
     log_line(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
-    for line in extremes(read_json(out / "similarity" / PAIRS)):
+    for line in extremes(read_json(out / "similarity" / PAIRS_FILE)):
         log_line(line)
     judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
     if judged:

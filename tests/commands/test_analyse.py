@@ -341,7 +341,7 @@ class TestTheWhole:
         def absent() -> None:
             raise UserError("not there")
 
-        monkeypatch.setattr("commands.analyse.command.reader", absent)
+        monkeypatch.setattr("commands.analyse.command.open_wordnet", absent)
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
         assert "METEOR counts no synonyms" in capsys.readouterr().err
         assert read_json(tmp_path / "out/similarity/summary.json")["synonyms"] is False

@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
-from stages.agreement import (
-    beside_paper,
-    main,
-    make_tables,
-    published_averages,
-    stated_averages,
-    summarize,
-    tuned,
-)
+from stages.agreement import beside_paper, build_tables, main, published_averages, stated_averages, summarize, tuned
 from stages.lib.comparison import beside_paper as beside
-from stages.lib.comparison.comparisons import Tuned, agreement, blends, on_policy, scaling, tally
+from stages.lib.comparison.comparisons import FineTune, agreement, blends, on_policy, scaling, tally
 from stages.lib.comparison.paper import NINE, Column, Paper, published, read_paper
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import decimals
@@ -110,7 +102,7 @@ def test_more_than_noise_is_a_difference_whose_interval_excludes_zero_on_both_si
     [
         ([tune("on-rich", 100, rich=1.0), tune("on-plain", 90, plain=1.0)], {"rich", "plain"}),
         ([tune("on-rich", rich=1.0), tune("on-plain", base="other", plain=1.0)], {"rich", "plain"}),
-        ([tune("on-rich", rich=1.0), tune("on-plain", besides="math (5)", plain=1.0)], {"rich"}),
+        ([tune("on-rich", rich=1.0), tune("on-plain", extras="math (5)", plain=1.0)], {"rich"}),
         ([tune("on-rich", rich=1.0), tune("on-plain", rich=0.5, plain=0.5)], {"rich"}),
         ([tune("on-rich", rich=1.0), tune("on-plain", other=1.0)], {"rich", "other"}),
     ],
@@ -171,7 +163,7 @@ def test_a_size_without_a_score_has_no_point_in_the_slope():
 
 
 def test_runs_that_differ_in_more_than_size_are_no_family():
-    runs = [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, besides="math (5)", rich=1.0)]
+    runs = [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, extras="math (5)", rich=1.0)]
     assert scaling(ONE, runs) == []
     assert scaling(ONE, [tune("on-rich", 100, a=0.5, b=0.5), tune("on-plain", 200, a=0.75, b=0.25)]) == []
     assert scaling(ONE, [tune("on-rich", 100, rich=1.0), tune("on-plain", 100, rich=1.0)]) == [], "one size only"
@@ -207,7 +199,7 @@ def test_the_mean_of_parts_is_by_the_blends_weights():
     ("blend", "lacks"),
     [
         (tune("both", 200, rich=0.5, plain=0.5), "plain or rich"),
-        (tune("both", besides="math (5)", rich=0.5, plain=0.5), "plain or rich"),
+        (tune("both", extras="math (5)", rich=0.5, plain=0.5), "plain or rich"),
         (tune("both", rich=0.5, other=0.5), "other"),
     ],
     ids=["another total", "an auxiliary set", "a part that has no run"],
@@ -307,7 +299,7 @@ def test_a_run_is_what_its_recipe_takes_and_its_mix_holds():
     )
     recipe = {"sources": {"a": {"take": {"rows": 30}}, "b": {"take": {"rows": 10}}, "m": {"take": {"rows": 5}}}}
     found = tuned("x", entry, recipe, {"sources": {"a": {"rows": 29}, "b": {"rows": 10}, "m": {"rows": 5}}})
-    assert found == Tuned("x", "base", {"a": 0.75, "b": 0.25}, "m (5), n (share 0.1), no longer than r", 40, 39)
+    assert found == FineTune("x", "base", {"a": 0.75, "b": 0.25}, "m (5), n (share 0.1), no longer than r", 40, 39)
 
 
 # --- beside the paper
@@ -390,7 +382,7 @@ def test_what_the_paper_printed_of_a_run_has_our_names_and_units(tmp_path, monke
 
 
 def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
-    found = make_tables({"l8i": paper_results()}, {}, [], {})
+    found = build_tables({"l8i": paper_results()}, {}, [], {})
     assert [row["table"] for row in found["paper"]] == [2, 6]
     measured = summarize(found)["paper"]
     assert measured["cells"] == 6

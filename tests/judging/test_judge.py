@@ -18,7 +18,7 @@ from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.engines.budget import Estimate, estimate
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.store import Store, read_segment
-from stages.lib.judging.judge import Prompts, Verdict, check_prompts, read_score, standing
+from stages.lib.judging.judge import JudgePrompts, JudgeReply, check_prompts, judging_status, read_score
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, save_model
 from stages.lib.models.sampling import Sampling
@@ -31,7 +31,7 @@ from tests.support.project import ROOT, Project, make_project
 from tests.support.server import FakeServer
 
 SECRET = b"-".join([b"planted", b"key", b"0816"])
-REAL = ROOT / "stages" / "lib" / "judge"
+REAL = ROOT / "stages/lib/judging/prompts"
 
 
 def turn(user: str, assistant: str, finish_reason: str = "stop") -> Any:
@@ -43,16 +43,16 @@ QUESTIONS = [{"question_id": 1, "category": "c", "turns": ["What is tin?", "Why?
 
 class TestWhatAJudgeIsShown:
     def test_the_conversation_up_to_the_judged_reply_and_the_good_reply_to_it(self) -> None:
-        text = Prompts(REAL).single([turn("What is tin?", "A metal, {{ 1 + 1 }}.")], "A chemical element.")
+        text = JudgePrompts(REAL).single([turn("What is tin?", "A metal, {{ 1 + 1 }}.")], "A chemical element.")
         assert text.index("What is tin?") < text.index("A metal, {{ 1 + 1 }}.") < text.index("A chemical element.")
 
     def test_a_good_reply_is_not_spoken_of_where_there_is_none(self) -> None:
-        assert "expert" not in Prompts(REAL).single([turn("Hi", "Hello")], "")
-        assert "expert" in Prompts(REAL).pair([turn("Hi", "Hello")], [turn("Hi", "Hey")], "Good day")
+        assert "expert" not in JudgePrompts(REAL).single([turn("Hi", "Hello")], "")
+        assert "expert" in JudgePrompts(REAL).pair([turn("Hi", "Hello")], [turn("Hi", "Hey")], "Good day")
 
     def test_both_replies_of_a_pair_under_their_letters_to_the_same_users_turns(self) -> None:
         first, second = [turn("One?", "a1"), turn("Two?", "a2")], [turn("One?", "b1"), turn("Two?", "b2")]
-        text = Prompts(REAL).pair(first, second, "")
+        text = JudgePrompts(REAL).pair(first, second, "")
         places = [
             text.index(part) for part in ("## Conversation with assistant A", "a1", "a2", "assistant B\n", "b1", "b2")
         ]
@@ -84,12 +84,14 @@ class TestWhatAJudgeIsShown:
         answers = [
             {"question_id": 1, "turns": [turn("What is tin?", "A metal."), turn("Why?", "", "context_overflow")]}
         ]
-        first, second = to_judge(answers, QUESTIONS, Prompts(REAL))
+        first, second = to_judge(answers, QUESTIONS, JudgePrompts(REAL))
         assert (first["turn"], first["chars"], second["prompt"]) == (1, 8, None)
         assert to_row(second, None)["status"] == "unanswered"
 
     def test_a_conversation_that_ended_early_has_no_second_turn_to_show(self) -> None:
-        rows = to_judge([{"question_id": 1, "turns": [turn("What is tin?", "A metal.")]}], QUESTIONS, Prompts(REAL))
+        rows = to_judge(
+            [{"question_id": 1, "turns": [turn("What is tin?", "A metal.")]}], QUESTIONS, JudgePrompts(REAL)
+        )
         assert [row["prompt"] is None for row in rows] == [False, True]
 
     def test_every_pair_is_shown_in_both_orders_or_not_at_all(self) -> None:
@@ -97,7 +99,7 @@ class TestWhatAJudgeIsShown:
             "a": {1: [turn("What is tin?", "from a"), turn("Why?", "", "failed")]},
             "b": {1: [turn("What is tin?", "from b"), turn("Why?", "more of b")]},
         }
-        rows = to_judge_pairs(("a", "b"), answers, QUESTIONS, Prompts(REAL))
+        rows = to_judge_pairs(("a", "b"), answers, QUESTIONS, JudgePrompts(REAL))
         assert [(row["turn"], row["first"], row["prompt"] is None) for row in rows] == [
             (1, "a", False), (1, "b", False), (2, "a", True), (2, "b", True)
         ]  # fmt: skip
@@ -120,17 +122,17 @@ class TestReadingAVerdict:
         ],
     )
     def test_a_score_is_the_last_number_in_double_brackets(self, text: str, score: float | None) -> None:
-        found, reason = read_score(Verdict(text, ""))
+        found, reason = read_score(JudgeReply(text, ""))
         assert found == score and (reason == "") == (score is not None)
 
     def test_a_judge_that_was_not_asked_gave_no_score_whatever_is_there(self) -> None:
-        assert read_score(Verdict("[[7]]", "HTTP 500")) == (None, "HTTP 500")
+        assert read_score(JudgeReply("[[7]]", "HTTP 500")) == (None, "HTTP 500")
 
     @pytest.mark.parametrize(
         ("text", "winner"), [("[[A]]", "b"), ("[[A]] or [[B]]", "a"), ("[[C]]", "tie"), ("A", None)]
     )
     def test_a_choice_names_the_model_that_was_shown_under_the_letter(self, text: str, winner: str | None) -> None:
-        row = to_row_of_pair({"one": "a", "other": "b", "first": "b", "prompt": ""}, Verdict(text, ""))
+        row = to_row_of_pair({"one": "a", "other": "b", "first": "b", "prompt": ""}, JudgeReply(text, ""))
         assert row["winner"] == winner and row["status"] == ("ok" if winner else "failed")
 
     def test_scores_of_one_question_are_a_cluster(self) -> None:
@@ -172,7 +174,7 @@ def verdicts(ok: int, failed: int, unanswered: int = 0) -> list[dict[str, Any]]:
 def test_up_to_one_in_a_hundred_verdicts_may_be_missing_and_up_to_five_with_a_word(
     rows: list[dict[str, Any]], status: str
 ) -> None:
-    assert standing(rows, "m")[0] == status
+    assert judging_status(rows, "m")[0] == status
 
 
 def test_a_request_is_estimated_with_all_that_was_said_before_it() -> None:

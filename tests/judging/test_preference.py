@@ -20,6 +20,7 @@ from stages.lib.judging.negation import terms
 from stages.lib.judging.pairwise import all_orders, order_effects, position, read_verdicts
 from stages.lib.judging.preference import (
     adjusted,
+    align_judgments,
     by_score,
     extra_chars,
     fine_tunes,
@@ -27,14 +28,13 @@ from stages.lib.judging.preference import (
     mean_scores,
     pairs_of,
     preference_rates,
-    side_by_side,
     sign_test,
 )
 from stages.lib.judging.word_tests import by_model, by_winner, exact_tests, presence, sampled_winners
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_table, write_table
-from stages.preference import Preference, main, measure
+from stages.preference import Preference, main, measure_preference
 
 SETTINGS = parse(Preference, {"seed": 1, "resamples": 200, "min_judgments": 1, "num_words": 5}, "preference")
 # Four questions of two turns.   1a 1b  2a 2b  3a 3b  4a 4b
@@ -100,7 +100,7 @@ def pairings(*rows):
 def test_models_are_compared_on_the_same_turn_whatever_the_order_of_the_rows():
     there = judgments()
     turned = {model: part.take(list(reversed(range(part.num_rows)))) for model, part in there.items()}
-    for judged in (side_by_side(there), side_by_side(turned)):
+    for judged in (align_judgments(there), align_judgments(turned)):
         assert judged.questions.tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
         assert judged.turns.tolist() == [1, 2, 1, 2, 1, 2, 1, 2]
         assert judged.scores.T.tolist() == list(SCORES.values())
@@ -109,11 +109,11 @@ def test_models_are_compared_on_the_same_turn_whatever_the_order_of_the_rows():
 def test_a_turn_that_is_there_twice_is_an_error_that_names_it():
     there = judgments() | {TUNED: table([judgment(3, 5), judgment(2, 5), judgment(3, 6)])}
     with pytest.raises(UserError, match="judgments of tuned: question 2, turn 2 is there twice"):
-        side_by_side(there)
+        align_judgments(there)
 
 
 def test_no_judgments_at_all_give_no_numbers():
-    summary, tables = measure({DGM: table([]), TUNED: table([])}, pairings(), {}, SETTINGS)
+    summary, tables = measure_preference({DGM: table([]), TUNED: table([])}, pairings(), {}, SETTINGS)
     assert summary["by_score"]["dgm tuned"]["turns"] == 0
     assert summary["by_score"]["dgm tuned"]["rate"] is None
     assert summary["models"][DGM]["mean"] is None
@@ -124,7 +124,7 @@ def test_no_judgments_at_all_give_no_numbers():
 
 
 def test_mean_scores_over_all_turns_and_over_the_first_and_the_second():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     found = mean_scores(judged, draws(judged))[DGM]
     assert (found["mean"], found["scored"]) == (57 / 8, 8)
     assert (found["turns"]["1"]["mean"], found["turns"]["2"]["mean"]) == (31 / 4, 26 / 4)
@@ -133,7 +133,7 @@ def test_mean_scores_over_all_turns_and_over_the_first_and_the_second():
 
 def test_what_has_no_score_is_counted_under_its_name():
     rows = [judgment(0, 8), failed(1), failed(2), failed(3, "unanswered"), judgment(4, 6)]
-    judged = side_by_side(judgments() | {TUNED: table(rows)})
+    judged = align_judgments(judgments() | {TUNED: table(rows)})
     found = mean_scores(judged, draws(judged))[TUNED]
     assert {key: found[key] for key in ("mean", "scored", "failed", "unanswered", "absent")} == {
         "mean": 7,
@@ -147,7 +147,7 @@ def test_what_has_no_score_is_counted_under_its_name():
 
 
 def test_an_interval_is_the_one_that_scipy_draws_over_whole_questions():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     questions = judged.scores[:, 0].reshape(4, 2)
 
     def mean_of(places, axis):
@@ -187,7 +187,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not():
 
 def test_a_rate_counts_ties_among_the_turns_and_shows_them():
     # DGM over tuned: 2, 3, 0, 0, 0, 6, 4, 0 points ahead: four wins, four ties.
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     found = preference_rates(by_score(judged, pairs_of(judged.models)), draws(judged))
     wanted = {"turns": 8, "wins": 4, "ties": 4, "losses": 0, "rate": 0.5, "rate_other": 0.0, "rate_without_ties": 1.0}
     assert {key: found[0][key] for key in wanted} == wanted
@@ -196,7 +196,7 @@ def test_a_rate_counts_ties_among_the_turns_and_shows_them():
 
 
 def test_p_is_the_sign_tests_and_q_that_of_benjamini_and_hochberg():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     found = preference_rates(by_score(judged, pairs_of(judged.models)), draws(judged))
     p = [2 / 2**4, 2 * (1 + 6 + 15) / 2**6, 2 * (1 + 6) / 2**6]  # by hand: 4:0, 4:2, 1:5
     assert [row["p"] for row in found] == pytest.approx(p)
@@ -216,7 +216,7 @@ def test_the_sign_test_is_scipys_exact_binomial_test():
 
 
 def test_the_other_way_round_wins_are_losses():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     (one,), (other,) = (
         preference_rates(by_score(judged, [pair]), draws(judged)) for pair in [(DGM, RIVAL), (RIVAL, DGM)]
     )
@@ -229,13 +229,13 @@ def test_the_other_way_round_wins_are_losses():
 def test_a_flip_is_a_lost_turn_that_the_dgm_wins_and_a_broken_tie_is_none():
     # The rival is above the tuned on 1a, 1b, 3a, 3b, 4b; the DGM above the rival there on 1a and 3b (1b: level).
     # Rival and tuned are level on 2b and 4a; the DGM is above on 4a.
-    found = flips(side_by_side(judgments()), DGM, TUNED, RIVAL)
+    found = flips(align_judgments(judgments()), DGM, TUNED, RIVAL)
     assert found == {"turns": 8, "behind": 5, "flips": 2, "level": 2, "ties_broken": 1}
 
 
 def test_flips_count_only_turns_that_all_three_have():
     there = judgments() | {RIVAL: table([judgment(number, score) for number, score in enumerate([8, 8, 4])])}
-    assert flips(side_by_side(there), DGM, TUNED, RIVAL)["turns"] == 3
+    assert flips(align_judgments(there), DGM, TUNED, RIVAL)["turns"] == 3
 
 
 def test_a_dgm_has_as_fine_tunes_the_runs_on_it_alone():
@@ -317,7 +317,7 @@ def test_ties_alone_are_a_half():
 
 def test_the_length_is_that_of_the_judged_replies():
     there = {DGM: table([judgment(0, 8, chars=300)]), TUNED: table([judgment(0, 5, chars=120), judgment(1, 5)])}
-    extra = extra_chars(side_by_side(there), [(DGM, TUNED)])[:, 0]
+    extra = extra_chars(align_judgments(there), [(DGM, TUNED)])[:, 0]
     assert extra[0] == 180
     assert np.isnan(extra[1])
 
@@ -339,7 +339,7 @@ INCOMPLETE = [
 
 
 def test_verdicts_that_change_with_the_order_are_a_tie_and_counted_as_split():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     verdicts = read_verdicts(pairings(*ORDERS, *INCOMPLETE), judged)
     rates, orders = preference_rates(verdicts.outcomes, draws(judged))[0], order_effects(verdicts)[0]
     assert verdicts.pairs == [(DGM, TUNED)]
@@ -351,26 +351,26 @@ def test_verdicts_that_change_with_the_order_are_a_tie_and_counted_as_split():
 def test_kappa_is_the_one_computed_by_hand():
     # Agreement 3/5. DGM first says 2 wins, 2 ties, 1 loss; tuned first 2 wins, 1 tie, 2 losses.
     # By chance (2 * 2 + 2 * 1 + 1 * 2) / 25 = 8/25; kappa = (15/25 - 8/25) / (17/25).
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     assert order_effects(read_verdicts(pairings(*ORDERS), judged))[0]["kappa"] == pytest.approx(7 / 17)
 
 
 def test_kappa_of_a_judge_that_says_the_same_of_all_is_not_defined():
     rows = [pairing(number, first, "tie") for number in range(3) for first in (DGM, TUNED)]
-    orders = order_effects(read_verdicts(pairings(*rows), side_by_side(judgments())))[0]
+    orders = order_effects(read_verdicts(pairings(*rows), align_judgments(judgments())))[0]
     assert orders["agreement"] == 1
     assert np.isnan([orders["kappa"], orders["first_rate"], orders["first_p"]]).all()
 
 
 def test_how_often_the_reply_shown_first_wins():
     # Shown first and preferred: DGM on 0 and 3, tuned on 2 and 3; shown second: DGM on 0 and 4, tuned on 2.
-    found = all_orders(read_verdicts(pairings(*ORDERS), side_by_side(judgments())))
+    found = all_orders(read_verdicts(pairings(*ORDERS), align_judgments(judgments())))
     assert (found["first_wins"], found["second_wins"], found["first_rate"]) == (4, 3, 4 / 7)
 
 
 def test_only_turns_that_split_say_whether_the_place_decides():
     # On 3 both orders prefer the first; on 4 a tie and a win of the second.
-    found = all_orders(read_verdicts(pairings(*ORDERS), side_by_side(judgments())))
+    found = all_orders(read_verdicts(pairings(*ORDERS), align_judgments(judgments())))
     assert (found["split_to_first"], found["split_to_second"], found["first_p"]) == (1, 1, 1)
     always = position(np.ones(4), -np.ones(4))
     assert (always["first_rate"], always["split_to_first"], always["first_p"]) == (1, 4, pytest.approx(2 / 2**4))
@@ -379,7 +379,7 @@ def test_only_turns_that_split_say_whether_the_place_decides():
 
 
 def test_a_pair_that_is_written_the_other_way_round_is_the_same_pair():
-    judged = side_by_side(judgments())
+    judged = align_judgments(judgments())
     turned = [row | {"one": row["other"], "other": row["one"]} for row in reversed(ORDERS)]
     first, second = (read_verdicts(pairings(*rows), judged) for rows in (ORDERS, turned))
     assert np.array_equal(first.outcomes, second.outcomes, equal_nan=True)
@@ -388,7 +388,7 @@ def test_a_pair_that_is_written_the_other_way_round_is_the_same_pair():
 
 def test_verdicts_on_models_that_are_not_compared_are_left_out():
     stranger = pairing(0, "stranger", "stranger", one="stranger", other=TUNED)
-    verdicts = read_verdicts(pairings(*ORDERS, stranger), side_by_side(judgments()))
+    verdicts = read_verdicts(pairings(*ORDERS, stranger), align_judgments(judgments()))
     assert verdicts.pairs == [(DGM, TUNED)]
     assert verdicts.not_compared == 1
 
@@ -402,7 +402,7 @@ def test_verdicts_on_models_that_are_not_compared_are_left_out():
 )
 def test_verdicts_that_fit_no_judgment_are_an_error(row, message):
     with pytest.raises(UserError, match=message):
-        read_verdicts(pairings(*ORDERS, row), side_by_side(judgments()))
+        read_verdicts(pairings(*ORDERS, row), align_judgments(judgments()))
 
 
 # Words
@@ -442,7 +442,7 @@ WORDS = {
 
 
 def worded(words=WORDS):
-    judged = side_by_side({
+    judged = align_judgments({
         model: table([judgment(number, *row) for number, row in enumerate(rows)]) for model, rows in words.items()
     })
     pairs = pairs_of(judged.models)
@@ -514,7 +514,7 @@ def test_the_summary_names_what_differs_and_the_table_counts_it_over_all_pairs()
         RIVAL: [(9 if number % 2 else 1, "not clear" if number % 2 == 0 else "") for number in range(20)],
     }
     texts = {model: table([judgment(number, *row) for number, row in enumerate(rows)]) for model, rows in there.items()}
-    summary, tables = measure(texts, pairings(), {}, SETTINGS)
+    summary, tables = measure_preference(texts, pairings(), {}, SETTINGS)
     assert summary["words"]["of_all"] == {
         "turns": 10,
         "tested": 3,

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser
 
-from stages.agreement import make_tables
-from stages.lib.comparison.comparisons import Tuned
+from stages.agreement import build_tables
+from stages.lib.comparison.comparisons import FineTune
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import decimals
 from stages.lib.records.answers import ANSWER
@@ -31,12 +31,11 @@ from stages.lib.report.page import render_markdown
 from stages.lib.report.section_charts import in_spider, seen_on_spider, telling
 from stages.lib.report.sections import shortages
 from stages.lib.report.svg import intervals, sizes, spider
-from stages.lib.style.features import Counted
+from stages.lib.style.features import FeatureCounts
 from stages.lib.style.markup import FEATURES
-from stages.preference import Preference, measure
+from stages.preference import Preference, measure_preference
 from stages.report import main
-from stages.styling import Styling
-from stages.styling import measure as measure_style
+from stages.styling import Styling, measure_style
 from tests.support.chromium import visit
 from tests.support.results import paper_results, results, tune
 
@@ -62,7 +61,7 @@ def turn(user: str, assistant: str, finish_reason: str = "stop") -> dict[str, An
 def styles(models: list[str], dgms: list[str], **counts: int) -> dict[str, Any]:
     """Models and responses that all have two of everything on three questions, but for the features that are named."""
     answer = tuple(counts.get(name, 2) for name in FEATURES)
-    counted = Counted({(number, 1): answer for number in range(3)})
+    counted = FeatureCounts({(number, 1): answer for number in range(3)})
     runs = {"tuned": {"base": "base", "sources": {"rich": {"kind": "dgm"}}}}
     return measure_style(dict.fromkeys(models, counted), dict.fromkeys(dgms, counted).items(), runs, STYLING)
 
@@ -144,7 +143,7 @@ def judged(**scores: float) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     choices = [choice(one, other, number, first) for number in range(20) for one, other, first in both]
     sources = {model: {"sources": {pair[0]: {"kind": "dgm"}}} for model in pair[1:]}
     settings = Preference(seed=1, resamples=50, min_judgments=5, num_words=3)
-    return measure(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)
+    return measure_preference(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)
 
 
 def judgment(number: int, score: float, text: str) -> dict[str, Any]:
@@ -215,7 +214,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_model("tuned", "**Because.**", quiz=0.9)
     write_json(Path("data/styling/tables.json"), styles(["base", "tuned"], ["rich", "plain"]))
     write_similarity()
-    write_json(Path("data/agreement/tables.json"), make_tables({}, {}, [], {}))
+    write_json(Path("data/agreement/tables.json"), build_tables({}, {}, [], {}))
     write_preference(base=4.0, tuned=8.0)
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     cost = {**tokens, "hours": 0.0, "gpu_hours": None, "money": None, "hardware": "", "engines": ["import"]}
@@ -499,7 +498,7 @@ def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() 
     ]
 
 
-def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
+def compared(scores: dict[str, dict[str, Any]], runs: list[FineTune]) -> str:
     """What a reader sees of a page on which these models are compared."""
     Path("params.yaml").write_text(PARAMS.replace("[base, tuned]", f"[{', '.join(scores)}]"), encoding="utf-8")
     write_preference(**dict.fromkeys(scores, 5.0))
@@ -507,7 +506,7 @@ def compared(scores: dict[str, dict[str, Any]], runs: list[Tuned]) -> str:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
-    write_json(Path("data/agreement/tables.json"), decimals(make_tables(scores, {}, runs, families)))
+    write_json(Path("data/agreement/tables.json"), decimals(build_tables(scores, {}, runs, families)))
     return text_of(report())
 
 

@@ -22,9 +22,9 @@ from stages.lib.similarity import pair_scores as likeness
 from stages.lib.similarity.aggregates import by_prompt, draw, moments
 from stages.lib.similarity.meteor import meteor, no_synonyms, words
 from stages.lib.similarity.meteor import score as meteor_formula
-from stages.lib.similarity.pair_scores import Asked, processes_for, score_all
+from stages.lib.similarity.pair_scores import TurnReplies, processes_for, score_all
 from stages.lib.similarity.rouge import rouge, tokens
-from stages.lib.similarity.wordnet import fingerprint, reader, synonyms
+from stages.lib.similarity.wordnet import open_wordnet, synonyms, wordnet_sha256
 from stages.similarity import Similarity, main, write
 
 SETTINGS = parse(
@@ -118,7 +118,7 @@ def check_meteor(texts: list[str], source: Any, ours: Callable[[str], frozenset[
 
 def has_wordnet() -> bool:
     try:
-        reader()
+        open_wordnet()
     except UserError:
         return False
     return True
@@ -156,9 +156,9 @@ def test_meteor_is_that_of_nltk_to_the_last_bit(source: Any, ours: Callable[[str
 
 @needs_wordnet
 def test_meteor_with_wordnet_is_that_of_nltk_to_the_last_bit() -> None:
-    check_meteor([*LITERAL, ""], reader(), synonyms)
+    check_meteor([*LITERAL, ""], open_wordnet(), synonyms)
     for start in range(0, 100, 10):
-        check_meteor(random_texts(100)[start : start + 10], reader(), synonyms)
+        check_meteor(random_texts(100)[start : start + 10], open_wordnet(), synonyms)
 
 
 @needs_wordnet
@@ -168,7 +168,7 @@ def test_the_example_of_nltks_documentation_gives_its_number() -> None:
     [found], _ = meteor([words(hypothesis), words(reference)], synonyms)
     assert round(float(found), 4) == 0.6944
     assert "movie" in synonyms("film") and not any("_" in name for name in synonyms("film"))
-    assert len(fingerprint()) == 64
+    assert len(wordnet_sha256()) == 64
 
 
 def test_rouge_by_hand() -> None:
@@ -336,10 +336,10 @@ def test_two_processes_give_the_bytes_of_one_over_several_batches(
 
 def test_a_killed_process_is_an_error_in_one_line() -> None:
     def asked():
-        yield from (Asked(f"p{number}", 1, ["x", "y"]) for number in range(likeness.BATCH))
+        yield from (TurnReplies(f"p{number}", 1, ["x", "y"]) for number in range(likeness.BATCH))
         for child in multiprocessing.active_children():
             child.kill()
-        yield Asked("last", 1, ["x", "y"])
+        yield TurnReplies("last", 1, ["x", "y"])
 
     with pytest.raises(UserError, match="a process that scored replies was killed"):
         list(score_all(asked(), False, 2))
@@ -347,8 +347,8 @@ def test_a_killed_process_is_an_error_in_one_line() -> None:
 
 def test_without_wordnet_the_stage_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
-    fingerprint.cache_clear()
-    reader.cache_clear()
+    wordnet_sha256.cache_clear()
+    open_wordnet.cache_clear()
     with pytest.raises(UserError, match=r"WordNet is not there: run `make wordnet`, or put `synonyms: false`"):
         run_on(tmp_path, {"a": ["x"], "b": ["x"]}, synonyms=True)
 

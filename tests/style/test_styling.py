@@ -18,7 +18,7 @@ from stages.lib.core.sections import parse
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import write_table
-from stages.lib.style.features import Counted, count_answers, side_by_side
+from stages.lib.style.features import FeatureCounts, align_answers, count_answers
 from stages.lib.style.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
 from stages.lib.style.proportional_frequency import (
     compare_inheritance,
@@ -26,7 +26,7 @@ from stages.lib.style.proportional_frequency import (
     inherited,
     proportional_frequency,
 )
-from stages.styling import Styling, main, measure, summarize
+from stages.styling import Styling, main, measure_style, summarize
 
 SETTINGS = Styling(parser="commonmark", num_responses=10, seed=1, resamples=500)
 TABLE = "| a | b |\n|---|---|\n| 1 | **2** |\n"
@@ -271,7 +271,7 @@ def test_inheritance_is_the_share_of_the_way_from_base_to_dgm() -> None:
     assert np.isnan(inherited(dgm, base, base)["inheritance"]), "no way to go"
 
 
-def answers(*texts: str, first: int = 0) -> Counted:
+def answers(*texts: str, first: int = 0) -> FeatureCounts:
     """As many questions of two turns: the second turn's answer is the next question's first."""
     pairs = zip(texts, texts[1:] + texts[:1], strict=True)
     rows = [{"id": number, "turns": [said(one), said(other)]} for number, (one, other) in enumerate(pairs, first)]
@@ -292,7 +292,7 @@ def of(tables: dict[str, Any], run: str, dgm: str) -> dict[str, Any]:
 
 def test_a_fine_tune_that_writes_as_its_dgm_inherited_all_and_one_that_writes_as_its_base_nothing() -> None:
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*RICH), "mixed": answers(*PLAIN)}
-    tables = measure(models, [], RUNS, SETTINGS)
+    tables = measure_style(models, [], RUNS, SETTINGS)
     same, none = of(tables, "tuned", "rich"), of(tables, "mixed", "rich")
     assert same["inheritance"] == {"value": 1.0, "ci95": [1.0, 1.0]} == same["direction"]
     assert same["mean"]["value"] == same["median"]["value"] == same["factor"]["value"] == 1.0
@@ -304,27 +304,32 @@ def test_a_fine_tune_that_writes_as_its_dgm_inherited_all_and_one_that_writes_as
 def test_one_that_writes_half_as_its_dgm_went_part_of_the_way() -> None:
     half = (*RICH[:2], *PLAIN[2:])
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*half)}
-    found = of(measure(models, [], RUNS, SETTINGS), "tuned", "rich")["inheritance"]
+    found = of(measure_style(models, [], RUNS, SETTINGS), "tuned", "rich")["inheritance"]
     assert 0 < found["ci95"][0] <= found["value"] <= found["ci95"][1] <= 1.2
 
 
 def test_without_its_base_or_its_dgm_among_the_compared_there_is_a_reason_in_the_place_of_inheritance() -> None:
-    tables = measure(
+    tables = measure_style(
         {"rich": answers(*RICH), "tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}.items(), RUNS, SETTINGS
     )
     assert of(tables, "tuned", "rich")["why_not"] == "its base base is not compared"
     assert of(tables, "tuned", "rich")["mean"]["value"] == 1.0
     runs = {"tuned": {"base": "base", "sources": {"plain": {"kind": "dgm"}}}}
-    other = of(measure({"tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}.items(), runs, SETTINGS), "tuned", "plain")
+    other = of(
+        measure_style({"tuned": answers(*RICH)}, {"plain": answers(*PLAIN)}.items(), runs, SETTINGS), "tuned", "plain"
+    )
     assert other["why_not"] == "plain is not compared: it did not answer the questions"
     assert other["on"] == "responses" and other["inheritance"] is None and other["mean"]["ci95"] is None
     strangers = {"tuned": answers(*RICH), "rich": answers(*RICH, first=50), "base": answers(*PLAIN)}
-    assert of(measure(strangers, [], RUNS, SETTINGS), "tuned", "rich")["why_not"] == "they answered no common question"
+    assert (
+        of(measure_style(strangers, [], RUNS, SETTINGS), "tuned", "rich")["why_not"]
+        == "they answered no common question"
+    )
 
 
 def test_two_models_are_compared_on_the_turns_that_both_answered() -> None:
-    more = Counted({**answers(*RICH).answers, (99, 1): (50,) * len(FEATURES)})
-    tables = measure({"one": more, "other": answers(*RICH)}, [], {}, SETTINGS)
+    more = FeatureCounts({**answers(*RICH).answers, (99, 1): (50,) * len(FEATURES)})
+    tables = measure_style({"one": more, "other": answers(*RICH)}, [], {}, SETTINGS)
     assert set(tables["pairs"]) == {"one other", "other one"}
     assert tables["pairs"]["one other"]["turns"] == 10
     assert tables["pairs"]["one other"]["mean"] == 1.0
@@ -332,7 +337,7 @@ def test_two_models_are_compared_on_the_turns_that_both_answered() -> None:
 
 
 def test_means_totals_and_intervals_are_over_questions_as_scipy_draws_them() -> None:
-    found = measure({"rich": answers(*RICH)}, [], {}, SETTINGS)["answers"]["rich"]
+    found = measure_style({"rich": answers(*RICH)}, [], {}, SETTINGS)["answers"]["rich"]
     strong = found["features"]["strong"]
     per_question = np.array([[1, 1], [1, 0], [0, 1], [1, 1], [1, 1]], dtype=float)
     assert strong["total"] == per_question.sum() and strong["mean"] == 0.8
@@ -351,7 +356,7 @@ def test_means_totals_and_intervals_are_over_questions_as_scipy_draws_them() -> 
 
 
 def test_the_interval_of_inheritance_is_the_one_of_drawing_whole_questions() -> None:
-    grid = side_by_side({"b": answers(*PLAIN), "d": answers(*RICH), "t": answers(*RICH[:3], *PLAIN[3:])})
+    grid = align_answers({"b": answers(*PLAIN), "d": answers(*RICH), "t": answers(*RICH[:3], *PLAIN[3:])})
     tuned, dgm, base = (np.log1p(grid.values[name]) for name in "tdb")
     spread = np.concatenate([tuned, dgm, base]).std(axis=0)
     chosen = [values[:, spread > 0] / spread[spread > 0] for values in (tuned, dgm, base)]
@@ -368,13 +373,13 @@ def test_the_interval_of_inheritance_is_the_one_of_drawing_whole_questions() -> 
 
 def test_a_single_question_has_numbers_and_no_interval() -> None:
     one = count_answers([{"id": 1, "turns": [said("**a**")]}], "id", "commonmark")
-    strong = measure({"one": one}, [], {}, SETTINGS)["answers"]["one"]["features"]["strong"]
+    strong = measure_style({"one": one}, [], {}, SETTINGS)["answers"]["one"]["features"]["strong"]
     assert strong == {"mean": 1.0, "ci95": None, "total": 1, "total_ci95": None}
 
 
 def test_a_model_without_any_answer_is_null_and_not_zero() -> None:
     silent = count_answers([{"id": 1, "turns": [said("")]}], "id", "commonmark")
-    tables = measure({"silent": silent, "rich": answers(*RICH)}, {"silent": silent}.items(), RUNS, SETTINGS)
+    tables = measure_style({"silent": silent, "rich": answers(*RICH)}, {"silent": silent}.items(), RUNS, SETTINGS)
     for found in (tables["answers"]["silent"], tables["responses"]["silent"]):
         assert found["answers"] == 0 and found["left_out"] == {"empty": 1}
         assert found["features"]["p"]["mean"] is None
@@ -384,14 +389,17 @@ def test_a_model_without_any_answer_is_null_and_not_zero() -> None:
 def test_the_order_of_rows_and_of_models_changes_nothing() -> None:
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*RICH[:3], *PLAIN[3:])}
     turned = {
-        name: Counted(dict(reversed(found.answers.items())), found.left_out) for name, found in reversed(models.items())
+        name: FeatureCounts(dict(reversed(found.answers.items())), found.left_out)
+        for name, found in reversed(models.items())
     }
-    assert measure(models, models.items(), RUNS, SETTINGS) == measure(turned, turned.items(), RUNS, SETTINGS)
+    assert measure_style(models, models.items(), RUNS, SETTINGS) == measure_style(
+        turned, turned.items(), RUNS, SETTINGS
+    )
 
 
 def test_what_git_keeps_is_means_and_inheritance() -> None:
     models = {"base": answers(*PLAIN), "rich": answers(*RICH), "tuned": answers(*RICH)}
-    kept = summarize(measure(models, {"rich": answers(*RICH)}.items(), RUNS, SETTINGS))
+    kept = summarize(measure_style(models, {"rich": answers(*RICH)}.items(), RUNS, SETTINGS))
     assert kept["answers"]["rich"]["strong"] == 0.8 and kept["responses"]["rich"]["num_answers"] == 10
     assert kept["fine_tunes"]["tuned rich"]["inheritance"]["value"] == 1.0
 

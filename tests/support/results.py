@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from stages.lib.comparison.comparisons import Tuned
+from stages.lib.comparison.comparisons import FineTune
 
 
-def tune(name: str, take: int = 100, besides: str = "", base: str = "base", **weights: float) -> Tuned:
-    return Tuned(name, base, weights, besides, take, take)
+def tune(name: str, take: int = 100, extras: str = "", base: str = "base", **weights: float) -> FineTune:
+    return FineTune(name, base, weights, extras, take, take)
 
 
 def results(**values: float | None) -> dict[str, Any]:

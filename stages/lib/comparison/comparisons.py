@@ -16,18 +16,18 @@ from stages.lib.evaluation.scores import Scores, combine, difference, mean, show
 
 
 @dataclass(frozen=True)
-class Tuned:
+class FineTune:
     """A fine-tune, and what it learned from."""
 
     id: str
     base: str
     weights: dict[str, float]  # DGM: share of the conversations
-    besides: str  # auxiliary sets and the reference of its replies' length; empty: none
+    extras: str  # auxiliary sets and the reference of its replies' length; empty: none
     take: int  # DGM conversations that its recipe takes
     rows: int  # and that are in its mix, without those dropped as duplicates and the like
 
     @property
-    def teachers(self) -> str:
+    def dgms_text(self) -> str:
         """Its DGMs in words, with their shares where these are not equal."""
         equal = len(set(self.weights.values())) == 1
         return " + ".join(name if equal else f"{share:g} {name}" for name, share in sorted(self.weights.items()))
@@ -54,13 +54,13 @@ def label(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-def agreement(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
+def agreement(scores: dict[str, Scores], runs: list[FineTune]) -> Json:
     """Do fine-tunes inherit the strengths of their DGMs (sec. 3.2)? For each two DGMs with a fine-tune on them alone.
 
     Only fine-tunes of one base on as many conversations, with nothing besides, are compared. `left_out` says of the
     other DGMs why no pair has them.
     """
-    alone = sorted((run for run in runs if run.dgm and not run.besides), key=lambda run: (run.dgm, run.id))
+    alone = sorted((run for run in runs if run.dgm and not run.extras), key=lambda run: (run.dgm, run.id))
     pairs = [
         pair(one, other, scores)
         for one, other in combinations([run for run in alone if run.dgm in scores], 2)
@@ -76,7 +76,7 @@ def agreement(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
     return {"pairs": pairs, "left_out": left_out, **tally(cell for found in pairs for cell in found["cells"].values())}
 
 
-def pair(one: Tuned, other: Tuned, scores: dict[str, Scores]) -> Json:
+def pair(one: FineTune, other: FineTune, scores: dict[str, Scores]) -> Json:
     """Two DGMs and the fine-tunes on them, benchmark by benchmark."""
     models = (one.dgm, other.dgm, one.id, other.id)
     cells = {name: agree(name, models, scores) for name in benchmarks_of(scores[model] for model in models)}
@@ -135,11 +135,11 @@ def tally(cells: Iterable[Json]) -> Json:
     }
 
 
-def scaling(scores: dict[str, Scores], runs: list[Tuned]) -> list[Json]:
+def scaling(scores: dict[str, Scores], runs: list[FineTune]) -> list[Json]:
     """Runs that differ only in how many conversations of their DGMs they take, two numbers or more (Fig. 2)."""
 
-    def design(run: Tuned) -> tuple[str, list[tuple[str, float]], str]:
-        return run.base, sorted(run.weights.items()), run.besides
+    def design(run: FineTune) -> tuple[str, list[tuple[str, float]], str]:
+        return run.base, sorted(run.weights.items()), run.extras
 
     found = []
     for _, group in groupby(sorted(runs, key=lambda run: (design(run), run.rows, run.id)), key=design):
@@ -147,13 +147,13 @@ def scaling(scores: dict[str, Scores], runs: list[Tuned]) -> list[Json]:
         if len({run.rows for run in family}) > 1:
             points = {name: curve(name, family, scores) for name in names_of(scores.values())}
             first = family[0]
-            shared = {"base": first.base, "dgms": sorted(first.weights), "besides": first.besides}
-            name = label(f"{first.base} : {first.teachers}", first.besides)
+            shared = {"base": first.base, "dgms": sorted(first.weights), "besides": first.extras}
+            name = label(f"{first.base} : {first.dgms_text}", first.extras)
             found.append({"label": name, **shared, "runs": {run.id: run.rows for run in family}, "curves": points})
     return found
 
 
-def curve(name: str, family: list[Tuned], scores: dict[str, Scores]) -> Json:
+def curve(name: str, family: list[FineTune], scores: dict[str, Scores]) -> Json:
     """A score by number of conversations, and what a doubling of it adds: least squares, for three numbers or more.
 
     The interval of the slope is Student's, from the spread of the points about the line (scipy.stats.linregress).
@@ -168,13 +168,13 @@ def curve(name: str, family: list[Tuned], scores: dict[str, Scores]) -> Json:
     return {"points": {run: shown(score) for run, score in points.items()}, "per_doubling": slope}
 
 
-def blends(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
+def blends(scores: dict[str, Scores], runs: list[FineTune]) -> Json:
     """Runs on several DGMs beside the runs on each of them alone, all else and the total being equal (App. D)."""
-    alone = {(run.base, run.besides, run.take, run.dgm): run for run in sorted(runs, key=lambda r: r.id) if run.dgm}
+    alone = {(run.base, run.extras, run.take, run.dgm): run for run in sorted(runs, key=lambda r: r.id) if run.dgm}
     found, left_out = {}, {}
     for run in sorted(runs, key=lambda run: run.id):
         if len(run.weights) > 1:
-            parts = {dgm: alone.get((run.base, run.besides, run.take, dgm)) for dgm in sorted(run.weights)}
+            parts = {dgm: alone.get((run.base, run.extras, run.take, dgm)) for dgm in sorted(run.weights)}
             absent = [dgm for dgm, part in parts.items() if part is None]
             if absent:
                 left_out[run.id] = f"no compared run is alike but on {' or '.join(absent)} alone"
@@ -183,7 +183,7 @@ def blends(scores: dict[str, Scores], runs: list[Tuned]) -> Json:
     return {"runs": found, "left_out": left_out}
 
 
-def blend(run: Tuned, parts: dict[str, str], scores: dict[str, Scores]) -> Json:
+def blend(run: FineTune, parts: dict[str, str], scores: dict[str, Scores]) -> Json:
     """One blend: its score, the mean of its parts by the blend's weights, and the best of them (the highest)."""
     cells = {}
     for name in names_of(scores.values()):
@@ -199,17 +199,17 @@ def blend(run: Tuned, parts: dict[str, str], scores: dict[str, Scores]) -> Json:
             "best": {"run": best, **shown(known[best] if best else None)},
             "difference": shown(difference(own, middle) if own and middle else None),
         }
-    return {"base": run.base, "besides": run.besides, "rows": run.rows, "parts": parts, "cells": cells}
+    return {"base": run.base, "besides": run.extras, "rows": run.rows, "parts": parts, "cells": cells}
 
 
-def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, str]) -> Json:
+def on_policy(scores: dict[str, Scores], runs: list[FineTune], families: dict[str, str]) -> Json:
     """Fine-tunes on a DGM of their base's own family beside those on other DGMs, all else being equal (App. B).
 
     `families` has the family of each DGM and base of which it is known; the others are left out.
     """
 
-    def design(run: Tuned) -> tuple[str, str, int]:
-        return run.base, run.besides, run.take
+    def design(run: FineTune) -> tuple[str, str, int]:
+        return run.base, run.extras, run.take
 
     alone = sorted((run for run in runs if run.dgm), key=lambda run: (design(run), run.id))
     left_out = {
@@ -219,12 +219,12 @@ def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, 
         if not families.get(model)
     }
     groups = []
-    for (base, besides, take), group in groupby((run for run in alone if run.id not in left_out), key=design):
+    for (base, extras, take), group in groupby((run for run in alone if run.id not in left_out), key=design):
         members = list(group)
         own = [run for run in members if families[run.dgm] == families[base]]
         other = [run for run in members if run not in own]
         if own and other:
-            shared = {"label": label(base, f"{take:,} conversations", besides), "base": base, "besides": besides}
+            shared = {"label": label(base, f"{take:,} conversations", extras), "base": base, "besides": extras}
             groups.append({**shared, "family": families[base], **versus(own, other, scores)})
         else:
             lacking = "another family" if own else f"the family of {base}"
@@ -233,7 +233,7 @@ def on_policy(scores: dict[str, Scores], runs: list[Tuned], families: dict[str, 
     return {"groups": groups, "left_out": left_out}
 
 
-def versus(own: list[Tuned], other: list[Tuned], scores: dict[str, Scores]) -> Json:
+def versus(own: list[FineTune], other: list[FineTune], scores: dict[str, Scores]) -> Json:
     """Two sets of runs: every score of each, the means of both sets, and their difference."""
     cells = {}
     for name in names_of(scores.values()):

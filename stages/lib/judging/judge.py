@@ -24,7 +24,7 @@ SCORE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 CHOICE = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 LOWEST, HIGHEST = 1, 10
 EXAMPLE_CHARS = 80
-VERDICTS = ".verdicts"  # after a judge's id, which has no dot: its place in the store
+STORE_SUFFIX = ".verdicts"  # after a judge's id, which has no dot: its place in the store
 
 Kind = Literal["single", "pair"]
 
@@ -36,14 +36,14 @@ class Judge(Asking):
     prompts: str = Field(min_length=1)  # a folder with single.txt and pair.txt
 
 
-class Verdict(NamedTuple):
+class JudgeReply(NamedTuple):
     """What the judge said to one prompt."""
 
     text: str
     reason: str  # why there is no verdict, as far as the engine knows; else empty
 
 
-class Prompts:
+class JudgePrompts:
     """The judge's prompts: Jinja templates that can do nothing but print what they are given."""
 
     def __init__(self, folder: Path) -> None:
@@ -73,13 +73,13 @@ class Prompts:
 def check_prompts(folder: Path) -> None:
     """Raise UserError unless a folder has both prompts, and each shows what it is about."""
     turns = [Turn(user=f"user {number}", assistant=f"reply {number}") for number in (1, 2)]  # type: ignore[typeddict-item]
-    prompts = Prompts(folder)
+    prompts = JudgePrompts(folder)
     for kind, text in (("single", prompts.single(turns, "")), ("pair", prompts.pair(turns, turns, ""))):
         if missing := [said for said in ("user 2", "reply 2") if said not in text]:
             raise UserError(f"judge.prompts: {folder / kind}.txt does not show the last turn ({', '.join(missing)})")
 
 
-def hear(prompts: Sequence[str], judge: Judge) -> list[Verdict]:
+def ask_judge(prompts: Sequence[str], judge: Judge) -> list[JudgeReply]:
     """What the judge says to each prompt; equal ones are asked once, and what it said before is in the store.
 
     What it could not be asked before is asked again.
@@ -94,25 +94,25 @@ def hear(prompts: Sequence[str], judge: Judge) -> list[Verdict]:
         {"conversation_hash": name, "turns": [{"user": prompt, "reference": ""}]}
         for name, prompt in dict(zip(names, prompts, strict=True)).items()
     ]
-    store = Store(store_folder(), judge.model + VERDICTS)
+    store = Store(store_folder(), judge.model + STORE_SUFFIX)
     with store.held():
         config = comparison_config(model, judge)
         places = ask(lambda: iter(rows), model, config, judge.engine, store, unit="verdicts", again=True)
         found = store.read(list(places.values()), ["turns", "reason"]).to_pylist()
-    said = {name: to_verdict(row["turns"][0], row["reason"]) for name, row in zip(places, found, strict=True)}
+    said = {name: to_judge_reply(row["turns"][0], row["reason"]) for name, row in zip(places, found, strict=True)}
     return [said[name] for name in names]
 
 
-def to_verdict(turn: Turn, reason: str) -> Verdict:
+def to_judge_reply(turn: Turn, reason: str) -> JudgeReply:
     """What the judge said in the one turn of a conversation."""
     why = {
         "failed": reason or "the judge could not be asked",
         "context_overflow": "the replies do not fit the judge's context window",
     }
-    return Verdict(turn["assistant"], why.get(turn["finish_reason"], ""))
+    return JudgeReply(turn["assistant"], why.get(turn["finish_reason"], ""))
 
 
-def read_score(verdict: Verdict) -> tuple[float | None, str]:
+def read_score(verdict: JudgeReply) -> tuple[float | None, str]:
     """The last score in double brackets, or why there is none."""
     found = SCORE.findall(verdict.text)
     if verdict.reason or not found:
@@ -123,7 +123,7 @@ def read_score(verdict: Verdict) -> tuple[float | None, str]:
     return score, ""
 
 
-def read_choice(verdict: Verdict) -> tuple[Literal["A", "B", "C"] | None, str]:
+def read_choice(verdict: JudgeReply) -> tuple[Literal["A", "B", "C"] | None, str]:
     """The last choice in double brackets (C: a tie), or why there is none."""
     found = CHOICE.findall(verdict.text)
     if verdict.reason or not found:
@@ -131,9 +131,9 @@ def read_choice(verdict: Verdict) -> tuple[Literal["A", "B", "C"] | None, str]:
     return found[-1], ""
 
 
-def hear_rows(rows: Sequence[dict[str, Any]], judge: Judge) -> list[Verdict | None]:
+def judge_rows(rows: Sequence[dict[str, Any]], judge: Judge) -> list[JudgeReply | None]:
     """What the judge says to the `prompt` of each row; None for a row that has none."""
-    verdicts = iter(hear([row["prompt"] for row in rows if row["prompt"] is not None], judge))
+    verdicts = iter(ask_judge([row["prompt"] for row in rows if row["prompt"] is not None], judge))
     return [None if row["prompt"] is None else next(verdicts) for row in rows]
 
 
@@ -147,7 +147,7 @@ def is_answered(turns: Sequence[Turn], number: int) -> bool:
     return len(turns) >= number and turns[number - 1]["finish_reason"] not in UNANSWERED
 
 
-def standing(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | None]:
+def judging_status(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | None]:
     """How far these verdicts (rows of JUDGMENT or PAIRING) can be trusted, and why no further; say what is missing.
 
     Raises UserError when none of them could be read.

@@ -10,10 +10,10 @@ from sklearn.metrics import cohen_kappa_score
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Floats, Json
-from stages.lib.judging.preference import Judged, Pair, pairs_of
+from stages.lib.judging.preference import JudgmentGrid, Pair, pairs_of
+from stages.lib.records.pairings import TIE
 
 COLUMNS = ["one", "other", "question_id", "turn", "first", "winner", "status"]  # of PAIRING, that are read
-TIE = "tie"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Verdicts:
         return found
 
 
-def read_verdicts(pairings: pa.Table, judged: Judged) -> Verdicts:
+def read_verdicts(pairings: pa.Table, judged: JudgmentGrid) -> Verdicts:
     """Put rows of PAIRING on the turns of `judged`, for the pairs of compared models that have any.
 
     Raises UserError for a turn that nobody's judgments have, and for one that a pair has twice in the same order.

@@ -19,7 +19,7 @@ NONE = JUDGMENT.empty_table().select(COLUMNS)  # a table where no model is compa
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgmentGrid:
     """The judgments of some models, side by side: a row per turn, in the order of questions, a column per model."""
 
     models: list[str]
@@ -36,7 +36,7 @@ class Judged:
         return self.models.index(model)
 
 
-def side_by_side(judgments: Mapping[str, pa.Table]) -> Judged:
+def align_judgments(judgments: Mapping[str, pa.Table]) -> JudgmentGrid:
     """Align tables of JUDGMENT by question and turn; the order of their rows changes nothing.
 
     Raises UserError when a model has a turn twice.
@@ -58,7 +58,7 @@ def side_by_side(judgments: Mapping[str, pa.Table]) -> Judged:
     scores = table["score"].to_numpy().astype(np.float64)
     scores[np.array([status != "ok" for status in statuses], dtype=bool)] = np.nan
     taken = {model: np.flatnonzero(owners == number) for number, model in enumerate(judgments)}
-    return Judged(
+    return JudgmentGrid(
         models=list(judgments),
         questions=grid[:, 0],
         turns=grid[:, 1],
@@ -75,7 +75,7 @@ def _spread(values: Floats, rows: Ints) -> Floats:
     return np.append(values, np.nan)[rows]
 
 
-def mean_scores(judged: Judged, bootstrap: Bootstrap) -> dict[str, Json]:
+def mean_scores(judged: JudgmentGrid, bootstrap: Bootstrap) -> dict[str, Json]:
     """Of each model: its mean score over all turns and over the first, second, … of each question, and what is missing.
 
     `absent` counts turns that other models have and this one has not.
@@ -108,20 +108,20 @@ def pairs_of(models: Iterable[str]) -> list[Pair]:
     return list(combinations(models, 2))
 
 
-def by_score(judged: Judged, pairs: Sequence[Pair]) -> Floats:
+def by_score(judged: JudgmentGrid, pairs: Sequence[Pair]) -> Floats:
     """Per turn and pair: 1 when the first of both has the higher score, 0 for a tie, -1; NaN when one has none."""
     ones, others = columns_of(judged, pairs)
     found: Floats = np.sign(judged.scores[:, ones] - judged.scores[:, others])
     return found
 
 
-def extra_chars(judged: Judged, pairs: Sequence[Pair]) -> Floats:
+def extra_chars(judged: JudgmentGrid, pairs: Sequence[Pair]) -> Floats:
     """Per turn and pair: by how many characters the reply of the first of both is longer."""
     ones, others = columns_of(judged, pairs)
     return judged.chars[:, ones] - judged.chars[:, others]
 
 
-def columns_of(judged: Judged, pairs: Sequence[Pair]) -> Ints:
+def columns_of(judged: JudgmentGrid, pairs: Sequence[Pair]) -> Ints:
     """The columns of the first and of the second models of pairs: two rows."""
     return np.array([[judged.column(model) for model in pair] for pair in pairs], dtype=np.int64).reshape(-1, 2).T
 
@@ -175,7 +175,7 @@ def adjusted(p: Floats) -> Floats:
     return q
 
 
-def flips(judged: Judged, dgm: str, tuned: str, rival: str) -> Json:
+def flips(judged: JudgmentGrid, dgm: str, tuned: str, rival: str) -> Json:
     """On how many turns a DGM turns the ranking round that its fine-tune loses (sec. 3.3; Tab. 4, FlipCt).
 
     `flips`: the rival scores above the fine-tune and the DGM above the rival. `ties_broken`: the rival scores as the

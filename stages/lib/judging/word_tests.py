@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from stages.lib.core.types import Floats, Ints
 from stages.lib.judging.negation import NOT, terms
-from stages.lib.judging.preference import Judged, Pair, adjusted, columns_of, sign_test
+from stages.lib.judging.preference import JudgmentGrid, Pair, adjusted, columns_of, sign_test
 from stages.lib.records.hashing import keyed_hash
 
 
@@ -74,14 +74,14 @@ def _totals(matrix: csr_matrix) -> Ints:
     return totals
 
 
-def by_model(judged: Judged, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
+def by_model(judged: JudgmentGrid, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
     """One model's judgments against the other's, of the turns on which the scores differ."""
     rows = judged.rows[np.abs(outcomes) == 1]
     one, other = map(judged.column, pair)
     return count(present, rows[:, one], rows[:, other])
 
 
-def by_winner(judged: Judged, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
+def by_winner(judged: JudgmentGrid, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
     """The judgment of the higher score against that of the lower, of the same turns."""
     one, other = map(judged.column, pair)
     won, lost = judged.rows[outcomes == 1], judged.rows[outcomes == -1]
@@ -90,7 +90,9 @@ def by_winner(judged: Judged, present: Presence, pair: Pair, outcomes: Floats) -
     return count(present, winners, losers)
 
 
-def sampled_winners(judged: Judged, present: Presence, pairs: Sequence[Pair], outcomes: Floats, seed: int) -> Counts:
+def sampled_winners(
+    judged: JudgmentGrid, present: Presence, pairs: Sequence[Pair], outcomes: Floats, seed: int
+) -> Counts:
     """Winner against loser, one pair of judgments per question, which are then independent of one another.
 
     Of all turns and pairs of models of a question whose scores differ, that with the smallest keyed hash.

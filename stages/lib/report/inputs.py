@@ -12,7 +12,7 @@ from stages.lib.core.files import read_json, sha256_file, sha256_folder
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.report.browser import Collection, of_answers, of_pairings, of_responses
-from stages.lib.similarity.pair_scores import PAIRS
+from stages.lib.similarity.pair_scores import PAIRS_FILE
 
 DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
 
@@ -110,7 +110,7 @@ def read_inputs(params: Mapping[str, Any], num_conversations: int) -> Inputs:
         **tables,
         words=read.rows(DATA / "preference" / "words_by_winner_of_all"),
         similarity=read.json(DATA / "similarity" / "summary.json"),
-        pairs=most_alike_first(read.json(DATA / "similarity" / PAIRS)),
+        pairs=most_alike_first(read.json(DATA / "similarity" / PAIRS_FILE)),
         models={key: read.json(path) for key, path in described.items() if path.exists()},
         prompts=read.json(DATA / "prompts" / "summary.json"),
         throughput=read.json(DATA / "throughput" / "summary.json"),

@@ -9,7 +9,7 @@ from comrak import render_markdown as to_html
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stages.lib.style.markup import ESCAPE, TABLES
+from stages.lib.style.markup import ESCAPE_HTML, EXTENSIONS
 
 TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
 ATTRIBUTES = {"ol": {"start"}}  # or a list that code interrupts would count from 1 again
@@ -23,7 +23,7 @@ def render_markdown(text: str) -> Markup:
     Raw HTML is seen as text, of a link its text and of an image its description. Text that blows up as HTML (quotes in
     one another by the hundred, a table of empty cells) is shown as it was written.
     """
-    html = to_html(text, extension_options=TABLES, render_options=ESCAPE)
+    html = to_html(text, extension_options=EXTENSIONS, render_options=ESCAPE_HTML)
     if len(html) > 8 * len(text) + 10_000 or html.count("<blockquote>") > MOST_QUOTES:
         return Markup("<pre>{}</pre>").format(text)
     html = _IMAGE.sub(r"\1", html)  # a description is escaped, so that it ends at the first quote

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.core.types import Json
-from stages.lib.judging.significant_words import label, leaning
+from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.benchmark_table import leaders
 from stages.lib.report.clustering import FEWEST, square
 from stages.lib.report.inputs import Inputs
@@ -85,8 +85,8 @@ def draw_judge(inputs: Inputs, models: list[str], colour: Mapping[str, str]) -> 
 def telling(words: list[Json]) -> list[tuple[str, int, int]]:
     """The surest words of either side, with how many judgments of the loser and of the winner alone have them."""
     return [
-        (label(word), word["only_loser"], word["only_winner"])
-        for side in leaning(words, "only_winner", "only_loser")
+        (word_label(word), word["only_loser"], word["only_winner"])
+        for side in split_by_side(words, "only_winner", "only_loser")
         for word in side[:NUM_WORDS]
     ]
 

@@ -16,7 +16,7 @@ from stages.lib.core.types import Floats, Json
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.similarity.pair_scores import METRICS, REASONS
 
-SHOWN = METRICS[:3]
+REPORTED_METRICS = METRICS[:3]
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
 
@@ -90,7 +90,7 @@ def model_table(models: Sequence[str], values: Floats) -> Json:
 
 def all_moments(values: Floats) -> Json:
     """Of [prompt, metric of SHOWN] each metric's moments."""
-    return {metric: moments(values[:, column]) for column, metric in enumerate(SHOWN)}
+    return {metric: moments(values[:, column]) for column, metric in enumerate(REPORTED_METRICS)}
 
 
 def draw(models: Sequence[str], k: int, seed: int) -> list[str]:

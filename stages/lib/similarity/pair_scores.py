@@ -21,7 +21,7 @@ from stages.lib.similarity.meteor import meteor, no_synonyms, words
 from stages.lib.similarity.rouge import rouge, tokens
 from stages.lib.similarity.wordnet import synonyms
 
-PAIRS = "pairs.json"  # the file of all pairs' scores
+PAIRS_FILE = "pairs.json"  # the file of all pairs' scores
 
 METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference
 REASONS = ("", "no_reply", "no_token")  # why a pair has no score: a reply is blank; it has no token of ROUGE's
@@ -30,7 +30,7 @@ TASK = 5  # turns that a process takes at a time
 WORTH_A_PROCESS = 5_000  # pairs of replies
 
 
-class Asked(NamedTuple):
+class TurnReplies(NamedTuple):
     """One turn and every model's reply to it."""
 
     conversation: str
@@ -45,7 +45,7 @@ class Scores(NamedTuple):
     reasons: NDArray[np.int8]  # [pair], of REASONS
 
 
-def side_by_side(rows: dict[str, Iterable[Json]], num_prompts: int, all_turns: bool) -> Iterator[Asked]:
+def align_replies(rows: dict[str, Iterable[Json]], num_prompts: int, all_turns: bool) -> Iterator[TurnReplies]:
     """Each turn of the first prompts, or only the first turn, with the replies of all models; "" where there is none.
 
     `rows` are the models' conversations, those of one prompt at the same place in each. Raises UserError where not.
@@ -59,10 +59,10 @@ def side_by_side(rows: dict[str, Iterable[Json]], num_prompts: int, all_turns: b
         turns = [row["turns"] for row in together]
         for number in range(max(map(len, turns)) if all_turns else 1):
             texts = [of[number]["assistant"] or "" if number < len(of) else "" for of in turns]
-            yield Asked(together[0]["conversation_hash"], number + 1, texts)
+            yield TurnReplies(together[0]["conversation_hash"], number + 1, texts)
 
 
-def score(asked: Asked, use_synonyms: bool) -> Scores:
+def score(asked: TurnReplies, use_synonyms: bool) -> Scores:
     """ROUGE-1, ROUGE-L and METEOR of all pairs of replies to one turn."""
     of_rouge, of_meteor = [tokens(text) for text in asked.texts], [words(text) for text in asked.texts]
     values = [*rouge(of_rouge), *meteor(of_meteor, synonyms if use_synonyms else no_synonyms)]
@@ -72,7 +72,9 @@ def score(asked: Asked, use_synonyms: bool) -> Scores:
     return Scores(np.array(values), reasons.astype(np.int8))
 
 
-def score_all(asked: Iterable[Asked], use_synonyms: bool, processes: int = 1) -> Iterator[tuple[Asked, Scores]]:
+def score_all(
+    asked: Iterable[TurnReplies], use_synonyms: bool, processes: int = 1
+) -> Iterator[tuple[TurnReplies, Scores]]:
     """Turns with their scores, in the order of `asked`, whatever the number of processes.
 
     Raises UserError when a process was killed.
@@ -90,7 +92,7 @@ def mapper(processes: int) -> Iterator[Callable[..., Iterable[Scores]]]:
         return
     executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
 
-    def in_order(task: Callable[[Asked], Scores], batch: list[Asked]) -> Iterable[Scores]:
+    def in_order(task: Callable[[TurnReplies], Scores], batch: list[TurnReplies]) -> Iterable[Scores]:
         with deaf_to_interrupts():
             return executor.map(task, batch, chunksize=TASK)
 

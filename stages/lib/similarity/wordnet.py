@@ -17,7 +17,7 @@ FILES = [*(f"{kind}.{part}" for kind in ("data", "index") for part in PARTS), *(
 LEXICOGRAPHER_FILES = 45
 
 
-class Reader(WordNetCorpusReader):  # type: ignore[misc]
+class WordNet(WordNetCorpusReader):  # type: ignore[misc]
     """nltk's reader without what synonyms do not need: Debian's package lacks it, and it takes seconds to read."""
 
     def map_wn(self, version: str = "wordnet") -> None:
@@ -31,9 +31,9 @@ class Reader(WordNetCorpusReader):  # type: ignore[misc]
 
 
 @cache
-def reader() -> Reader:
+def open_wordnet() -> WordNet:
     """The dictionary; raises UserError where there is none. Each process opens its own: to read moves the place."""
-    loader: Reader = LazyCorpusLoader("wordnet", Reader, False)  # False: no other languages, and no warning of it
+    loader: WordNet = LazyCorpusLoader("wordnet", WordNet, False)  # False: no other languages, and no warning of it
     try:
         loader.synsets("")
     except LookupError:
@@ -46,23 +46,23 @@ def reader() -> Reader:
 @lru_cache(maxsize=KEPT)
 def synonyms(word: str) -> frozenset[str]:
     """The single words of all senses of a word."""
-    names = (lemma.name() for sense in reader().synsets(word) for lemma in sense.lemmas())
+    names = (lemma.name() for sense in open_wordnet().synsets(word) for lemma in sense.lemmas())
     return frozenset(name for name in names if "_" not in name)
 
 
 @cache
-def fingerprint() -> str:
+def wordnet_sha256() -> str:
     """The sha256 over FILES, in hex: which WordNet it is, wherever it came from."""
     total = hashlib.sha256()
     for name in FILES:
-        with reader().open(name) as file:
+        with open_wordnet().open(name) as file:
             total.update(f"{name}\0{file.read()}\0".encode())
     return total.hexdigest()
 
 
 def main() -> None:
     """Say which WordNet is there."""
-    log_line(f"WordNet is there; sha256 {fingerprint()}")
+    log_line(f"WordNet is there; sha256 {wordnet_sha256()}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ COLUMNS = (*FEATURES, "markup")  # of what is described: the features, and the s
 
 
 @dataclass(frozen=True)
-class Counted:
+class FeatureCounts:
     """The features of a model's answers, by key, and how many turns were left out, by reason."""
 
     answers: dict[Key, tuple[int, ...]]
@@ -33,14 +33,14 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Grid:
+class StyleGrid:
     """Several models on the same turns: values are [turn, feature], NaN where a model has no answer."""
 
     questions: Ints  # of each turn
     values: dict[str, Floats]
 
 
-def count_answers(rows: Iterable[dict[str, Any]], name: str, parser: Parser) -> Counted:
+def count_answers(rows: Iterable[dict[str, Any]], name: str, parser: Parser) -> FeatureCounts:
     """Count the features of every turn of rows as in ANSWER or RESPONSE; `name` is the column that names a row.
 
     Left out are turns without a reply (`unanswered`), with white space only (`empty`), and what `parser` cannot parse
@@ -55,7 +55,7 @@ def count_answers(rows: Iterable[dict[str, Any]], name: str, parser: Parser) -> 
                 left_out["unparsable"] += 1
             else:
                 answers[row[name], number_of_turn] = counts
-    return Counted(answers, dict(left_out))
+    return FeatureCounts(answers, dict(left_out))
 
 
 def why_not(turn: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def why_not(turn: dict[str, Any]) -> str:
     return "" if (turn["assistant"] or "").strip() else "empty"
 
 
-def side_by_side(counted: Mapping[str, Counted]) -> Grid:
+def align_answers(counted: Mapping[str, FeatureCounts]) -> StyleGrid:
     """All models' answers on one grid of turns, sorted, so that the order of the rows makes no difference."""
     keys = sorted({key for model in counted.values() for key in model.answers})
     places = {key: place for place, key in enumerate(keys)}
@@ -75,7 +75,7 @@ def side_by_side(counted: Mapping[str, Counted]) -> Grid:
         values[model] = np.full((len(keys), len(FEATURES)), np.nan)
         if found.answers:
             values[model][[places[key] for key in found.answers]] = list(found.answers.values())
-    return Grid(np.array([names[question] for question, _ in keys], dtype=np.int64), values)
+    return StyleGrid(np.array([names[question] for question, _ in keys], dtype=np.int64), values)
 
 
 def describe(values: Floats, questions: Ints, left_out: dict[str, int], bootstrap: Bootstrap) -> Json:
@@ -115,7 +115,7 @@ def interval(ends: Floats) -> list[float | None] | None:
     return [significant(float(end)) for end in ends] if np.isfinite(ends).all() else None
 
 
-def pairs(grid: Grid) -> dict[str, Json]:
+def pairs(grid: StyleGrid) -> dict[str, Json]:
     """Proportional frequency, one / other, of any two models on the turns that both answered."""
     found = {}
     for one, other in permutations(grid.values, 2):
@@ -126,7 +126,9 @@ def pairs(grid: Grid) -> dict[str, Json]:
     return found
 
 
-def fine_tunes(grid: Grid, responses: Mapping[str, Json], runs: Mapping[str, Json], bootstrap: Bootstrap) -> list[Json]:
+def fine_tunes(
+    grid: StyleGrid, responses: Mapping[str, Json], runs: Mapping[str, Json], bootstrap: Bootstrap
+) -> list[Json]:
     """Every DGM with every compared run that learned from it; `runs` are those of metrics/recipes.json.
 
     A DGM that is not compared is held against its run by its `responses` to the prompts: other questions, so that
@@ -144,7 +146,7 @@ def fine_tunes(grid: Grid, responses: Mapping[str, Json], runs: Mapping[str, Jso
     return found
 
 
-def on_answers(grid: Grid, dgm: str, run: str, base: str, bootstrap: Bootstrap) -> Json:
+def on_answers(grid: StyleGrid, dgm: str, run: str, base: str, bootstrap: Bootstrap) -> Json:
     """A run beside its DGM, and beside what it was before, on the questions that they answered."""
     tuned, taught = grid.values[run], grid.values[dgm]
     turns = turns_of(tuned, taught)

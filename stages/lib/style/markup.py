@@ -10,13 +10,13 @@ from comrak import ExtensionOptions, RenderOptions, render_markdown
 
 TAGS = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p")
 TABLE_3 = (*TAGS, "chars")  # its columns, in its order
-BESIDES = {"code_blocks": "pre", "tables": "table", "links": "a"}  # features that Tab. 3 has not, and their tags
-FEATURES = (*TABLE_3, *BESIDES, "emoji")
+EXTRA_TAGS = {"code_blocks": "pre", "tables": "table", "links": "a"}  # features that Tab. 3 has not, and their tags
+FEATURES = (*TABLE_3, *EXTRA_TAGS, "emoji")
 MARKUP = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4")  # what plain prose has none of
 Parser = Literal["commonmark", "paper"]
 Counts = tuple[int, ...]  # of one answer, in the order of FEATURES
 
-_NAMES = (*TAGS, *BESIDES.values())
+_NAMES = (*TAGS, *EXTRA_TAGS.values())
 _COUNTED = re.compile(rf"<({'|'.join(_NAMES)})[ >]")
 _TAG = re.compile(r"<[^>]*>")
 _MARKS = bytes(ord(" ") if byte in b" \t\n\f\r" else ord("x") for byte in range(256))
@@ -39,7 +39,7 @@ def _escaping() -> RenderOptions:
     return options
 
 
-TABLES, ESCAPE = _with_tables(), _escaping()
+EXTENSIONS, ESCAPE_HTML = _with_tables(), _escaping()
 
 
 def count_commonmark(text: str) -> Counts:
@@ -48,7 +48,7 @@ def count_commonmark(text: str) -> Counts:
     Raw HTML is text, as chat programs show it: it makes no element. The renderer escapes every `<`, `>` and `"` that is
     not its own, so that its tags can be found by one expression.
     """
-    html = render_markdown(text, extension_options=TABLES, render_options=ESCAPE)
+    html = render_markdown(text, extension_options=EXTENSIONS, render_options=ESCAPE_HTML)
     shown = _TAG.sub("", html)
     if "&" in shown:
         for name, character in _ESCAPED:
