@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.settings.reading import run
 
 PROFILES = Path("profiles")
 METRICS = Path("metrics")

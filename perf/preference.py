@@ -23,7 +23,8 @@ from stages.lib.judging.preference import align_judgments, by_score, mean_scores
 from stages.lib.judging.significant_words import word_label
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
-from stages.preference import Preference, compare_pairs, measure_preference, word_tables
+from stages.lib.settings.sections import Preference
+from stages.preference import compare_pairs, measure_preference, word_tables
 
 SETTINGS = Preference(seed=13, resamples=2000, min_judgments=20, num_words=12)
 DRAWS = 5  # of the plain bootstrap, which is measured in part

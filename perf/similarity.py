@@ -25,12 +25,13 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib.console.shell import exit_on_user_error
 from stages.lib.core.files import read_json
+from stages.lib.settings.sections import Similarity
 from stages.lib.similarity.aggregates import REPORTED_METRICS
 from stages.lib.similarity.meteor import meteor, words
 from stages.lib.similarity.rouge import rouge, tokens
 from stages.lib.similarity.stems import stem
 from stages.lib.similarity.wordnet import open_wordnet, synonyms
-from stages.similarity import Similarity, write
+from stages.similarity import write
 
 Pairs = list[tuple[str, str]]
 SEED = 11

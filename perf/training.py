@@ -27,8 +27,9 @@ from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.chats import CHAT
 from stages.lib.records.shards import write_shard
+from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl import CONFIG, WORDS, prepare_work, read_log, steps_of
-from stages.train import Train, render, write_examples
+from stages.train import render, write_examples
 
 LENGTH, ACCUMULATION = 8192, 8
 NO_CHECKPOINTS = {"gradient_checkpointing": False, "gradient_checkpointing_kwargs": None}

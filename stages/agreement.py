@@ -18,17 +18,16 @@ from stages.lib.comparison.beside_paper import (
 )
 from stages.lib.comparison.comparisons import FineTune, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.comparison.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
-from stages.lib.console.shell import run
 from stages.lib.core.artifacts import compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import decimals
-from stages.lib.core.sections import PARAMS, parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.scores import read_scores
-from stages.lib.models.catalogue import read_entry
-from stages.recipes import Amount, Run
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Amount, Mix, Run
 
 METRICS = Path("metrics")
+FAMILIES = Path("data/checked/families.json")  # of each model of the profile, from the catalogue
 AVERAGES = {"nine": NINE, "seven": SEVEN}
 
 
@@ -153,22 +152,24 @@ def build_tables(results: dict[str, Json], preference: Json, runs: list[FineTune
     }
 
 
-def read_runs(params: Json) -> list[FineTune]:
+def read_runs(runs: dict[str, Run]) -> list[FineTune]:
     """Every run of the profile, with the rows that its recipe takes and that its mix has."""
     recipes = read_json(METRICS / "recipes.json")["runs"]
     return [
-        tuned(name, parse(Run, entry, f"mix.runs.{name}"), recipes[name], read_json(METRICS / "mix" / f"{name}.json"))
-        for name, entry in params["mix"]["runs"].items()
+        tuned(name, entry, recipes[name], read_json(METRICS / "mix" / f"{name}.json")) for name, entry in runs.items()
     ]
+
+
+READS = ("compare", "mix.runs")
 
 
 def main() -> None:
     """Compare all that was evaluated."""
-    params = read_yaml(PARAMS)
-    runs = read_runs(params)
-    results = {model: read_json(compared(model, "evaluations") / "results.json") for model in params["compare"]}
+    runs = read_runs(load(Mix).runs)
+    results = {model: read_json(compared(model, "evaluations") / "results.json") for model in load_value("compare")}
     models = {model for found in runs for model in (found.base, *found.weights)}
-    families = {model: read_entry(model).family for model in sorted(models)}
+    known = read_json(FAMILIES)
+    families = {model: known[model] for model in sorted(models)}
     tables = build_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", decimals(tables))

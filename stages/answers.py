@@ -11,22 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.console.shell import progress, run
+from stages.lib.console.shell import progress
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Asking, comparison_config
+from stages.lib.engines.request import comparison_config
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.shards import write_table
-from stages.lib.settings.sections import Runtime, load
-
-
-class Answers(Asking):
-    """The section `answers`."""
-
-    questions: str
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Answers, Runtime
 
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:
@@ -49,11 +44,14 @@ def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runt
     ]
 
 
+READS = ("answers", "runtime")
+
+
 def main(model: str) -> None:
     """Answer the questions with one compared model."""
-    answers = load("answers", Answers)
+    answers = load(Answers)
     questions = read_questions(Path(answers.questions))
-    rows = answer(questions, load_model(model), answers, load("runtime", Runtime))
+    rows = answer(questions, load_model(model), answers, load(Runtime))
     with new_folder(Path("data/answers") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=ANSWER))
         finishes = Counter(turn["finish_reason"] for row in rows for turn in row["turns"])

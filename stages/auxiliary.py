@@ -11,28 +11,27 @@ from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, progress, run
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
-from stages.lib.core.sections import Section
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import invalid_reason, parse_messages
+from stages.lib.records.auxiliary_formats import FORMAT_COLUMNS, MESSAGE_KEYS
 from stages.lib.records.chats import CHAT, Message, count_turns
 from stages.lib.records.external_sort import RANK, RowSelection, read_by_rank
 from stages.lib.records.hashing import content_hash
 from stages.lib.records.readers import list_data_files, read_columns
 from stages.lib.records.shards import ROWS_PER_SHARD, chunks, read_table, write_rows, write_shard
-from stages.lib.settings.sections import load_entry
+from stages.lib.settings.reading import load_entry, run
+from stages.lib.settings.sections import Auxiliary
 
 ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words for them
-OF_MESSAGES = ("role", "content")  # keys of a message, not columns
 
 
 def pick(choices: object, answer: object) -> int | str:
@@ -124,32 +123,11 @@ class Form(NamedTuple):
 
 
 FORMS = {
-    "multiple_choice": Form(render_multiple_choice, ("question", "choices", "answer")),
-    "messages": Form(render_messages, ("messages",), OF_MESSAGES),
-    "question_answer": Form(render_question_answer, ("question", "answer")),
-    "jeopardy": Form(render_jeopardy, ("question", "category", "answer"), ("choices",)),
+    "multiple_choice": Form(render_multiple_choice, *FORMAT_COLUMNS["multiple_choice"]),
+    "messages": Form(render_messages, *FORMAT_COLUMNS["messages"]),
+    "question_answer": Form(render_question_answer, *FORMAT_COLUMNS["question_answer"]),
+    "jeopardy": Form(render_jeopardy, *FORMAT_COLUMNS["jeopardy"]),
 }
-
-
-class Auxiliary(Section):
-    """An entry of `auxiliary`."""
-
-    source: str
-    format: Literal["multiple_choice", "messages", "question_answer", "jeopardy"]
-    license: str
-    columns: dict[str, str] = Field(
-        default_factory=dict
-    )  # what the source calls a column, or a message's role or content
-    files: str = ""  # of a folder, those that match, such as `data/train-*.parquet`; empty: all
-
-    @model_validator(mode="after")
-    def _names_what_it_has(self) -> "Auxiliary":
-        form = FORMS[self.format]
-        known = (*form.columns, *form.optional)
-        for name in self.columns:
-            if name not in known:
-                raise ValueError(f"`columns` has {name!r}; {self.format} has: {', '.join(known)}")
-        return self
 
 
 @dataclass
@@ -165,7 +143,7 @@ class Tally:
 def name_columns(there: list[str], auxiliary: Auxiliary, file: Path) -> dict[str, str]:
     """Which column of a file is which of ours; raise UserError for one that it lacks."""
     form = FORMS[auxiliary.format]
-    wanted = [name for name in (*form.columns, *auxiliary.columns) if name not in OF_MESSAGES]
+    wanted = [name for name in (*form.columns, *auxiliary.columns) if name not in MESSAGE_KEYS]
     names = {name: auxiliary.columns.get(name, name) for name in wanted}
     for name, theirs in names.items():
         if theirs not in there:
@@ -173,14 +151,14 @@ def name_columns(there: list[str], auxiliary: Auxiliary, file: Path) -> dict[str
                 f"{file} has no column {theirs!r}, which the format {auxiliary.format!r} needs; it has: "
                 f"{', '.join(there)}. Under another name: `columns: {{{name}: <its name>}}`"
             )
-    return names | {name: name for name in form.optional if name in there and name not in (*names, *OF_MESSAGES)}
+    return names | {name: name for name in form.optional if name in there and name not in (*names, *MESSAGE_KEYS)}
 
 
 def plain_messages(messages: object, columns: dict[str, str]) -> object:
     """Messages under the keys `role` and `content` and with our words for the roles; anything else as it is."""
     if not isinstance(messages, list):
         return messages
-    role, content = (columns.get(key, key) for key in OF_MESSAGES)
+    role, content = (columns.get(key, key) for key in MESSAGE_KEYS)
     return [
         {"role": ROLES.get(str(message.get(role)), message.get(role)), "content": message.get(content)}
         if isinstance(message, dict)
@@ -240,9 +218,12 @@ def origin(source: Path) -> dict[str, str]:
     return {name: summary[name] for name in ("repository", "commit") if name in summary}
 
 
+READS = ("auxiliary.*",)
+
+
 def main(key: str) -> None:
     """Render the set that `auxiliary.<key>` names."""
-    auxiliary = load_entry("auxiliary", key, Auxiliary)
+    auxiliary = load_entry(Auxiliary, key)
     tally = Tally()
     rows = progress(read(auxiliary), desc=key, unit="rows")
     with new_folder(Path("data/auxiliary") / key) as folder:

@@ -14,13 +14,14 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, progress, run
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import new_folder, write_json
-from stages.lib.core.sections import PARAMS, parse, read_yaml
 from stages.lib.evaluation.results import reason_of
-from stages.lib.evaluation.tasks import Evaluate, are_local, data_environment, find_tasks, load_task
+from stages.lib.evaluation.tasks import are_local, data_environment, find_tasks, load_task
 from stages.lib.judging.questions import read_questions
 from stages.lib.records.shards import write_table
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Answers, Evaluate, Mix
 
 SEED = 0
 QUESTIONS = "questions"  # the benchmark that answers.questions is
@@ -83,19 +84,22 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
     return {name: {"documents": documents[name], "texts": texts[name]} for name in texts}
 
 
-def read_all(params: dict[str, Any]) -> tuple[list[Row], dict[str, str]]:
+def read_all(settings: Evaluate, questions: Path) -> tuple[list[Row], dict[str, str]]:
     """The rows of TEXT of everything in use, and why a task has none."""
-    settings = parse(Evaluate, params["evaluate"], "evaluate")
     with TemporaryDirectory(prefix="rewild-benchmarks-") as scratch:
         os.environ.update(data_environment(f"{scratch}/cache", offline=are_local(settings)))
         rows, not_read = read_tasks(settings, Path(scratch))
-    return [*rows, *read_turns(Path(params["answers"]["questions"]))], not_read
+    return [*rows, *read_turns(questions)], not_read
+
+
+READS = ("evaluate.tasks", "evaluate.local", "evaluate.tasks_folder", "mix.contamination", "answers.questions")
 
 
 def main() -> None:
     """Write the texts of every evaluation set in use; of none when nothing is to be held against them."""
-    params = read_yaml(PARAMS)
-    rows, not_read = read_all(params) if params["mix"]["contamination"] != "off" else ([], {})
+    rows, not_read = list[Row](), dict[str, str]()
+    if load(Mix).contamination != "off":
+        rows, not_read = read_all(load(Evaluate), Path(load(Answers).questions))
     counts = count(rows)
     with new_folder(Path("data/benchmarks")) as out:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))

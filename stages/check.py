@@ -5,77 +5,31 @@ Out: data/checked/<stage>.json: the section and the code of each stage, on which
      data/checked/templates.json: the digest of each catalogue entry's chat template, on which only its own resolve does
 """
 
+import ast
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
 
-from stages import (
-    answers,
-    auxiliary,
-    fetch,
-    gate,
-    pairwise,
-    preference,
-    prompts,
-    recipes,
-    report,
-    similarity,
-    styling,
-    throughput,
-    train,
-    validate,
-)
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run
-from stages.lib.core.code import Code
+from stages.lib.core.code import Code, stage_names
 from stages.lib.core.files import sha256_folder, write_json
-from stages.lib.core.sections import ID, PARAMS, Section, parse, read_yaml
-from stages.lib.engines.request import Generate
+from stages.lib.core.names import TIE
+from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
+from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy import check_tasks
-from stages.lib.evaluation.tasks import Evaluate
-from stages.lib.judging.judge import Judge, check_prompts
+from stages.lib.judging.judge import check_prompts
 from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
 from stages.lib.records.pairings import TIE
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.reading import run, tracked_values
+from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS
 from stages.lib.similarity.wordnet import wordnet_sha256
 from stages.lib.training.axolotl import check_keys, find_python
 
-SECTIONS: dict[str, type[Section]] = {
-    "prompts": prompts.Prompts,
-    "generate": Generate,
-    "validate": validate.Validate,
-    "gate": gate.Gate,
-    "mix": recipes.Mix,
-    "train": train.Train,
-    "answers": answers.Answers,
-    "evaluate": Evaluate,
-    "judge": Judge,
-    "pairwise": pairwise.Pairwise,
-    "preference": preference.Preference,
-    "styling": styling.Styling,
-    "similarity": similarity.Similarity,
-    "throughput": throughput.Throughput,
-    "report": report.Report,
-    "runtime": Runtime,
-}
-ENTRIES: dict[str, type[Section]] = {"hub": fetch.Hub, "auxiliary": auxiliary.Auxiliary}
-LISTS = ("dgms", "bases", "compare")
-USES = {  # what a stage reads of params.yaml besides its own section
-    "agreement": ["compare", "mix.runs"],
-    "benchmarks": ["evaluate.tasks", "evaluate.local", "mix.contamination"],
-    "headlines": ["dgms", "compare", "mix.runs"],
-    "judge": ["answers.questions"],
-    "pairwise": ["judge", "answers.questions", "compare"],
-    "preference": ["compare"],
-    "recipes": ["dgms", "auxiliary", "mix"],
-    "report": ["profile", "dgms", "compare"],
-    "styling": ["compare"],
-    "validate": ["generate"],
-}
+STAGES = Path("stages")
+CHECKED = Path("data/checked")
 
 
-def check_params(params: dict[str, Any], where: str) -> None:
+def check_params(params: Json, where: str) -> None:
     """Raise UserError for the first thing in a whole params file that no stage could work with."""
     known = {"profile", *SECTIONS, *ENTRIES, *LISTS}
     for key in params:
@@ -106,7 +60,7 @@ def check_id(name: object, where: str) -> None:
         raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
 
 
-def check_lists(params: dict[str, Any], where: str) -> None:
+def check_lists(params: Json, where: str) -> None:
     """Raise UserError unless dgms, bases and compare name models that exist, each once."""
     for name in LISTS:
         values = params[name]
@@ -125,7 +79,7 @@ def check_lists(params: dict[str, Any], where: str) -> None:
     check_compared(params, where)
 
 
-def check_compared(params: dict[str, Any], where: str) -> None:
+def check_compared(params: Json, where: str) -> None:
     """Raise UserError unless everything that is compared is a run, or a model with weights."""
     runs = params["mix"]["runs"]
     for value in params["compare"]:
@@ -135,7 +89,7 @@ def check_compared(params: dict[str, Any], where: str) -> None:
             raise UserError(f"{where}: compare names {value!r}, which has no weights here to evaluate")
 
 
-def check_runs(params: dict[str, Any], where: str) -> None:
+def check_runs(params: Json, where: str) -> None:
     """Raise UserError unless every run is made of DGMs, auxiliary sets and a base that the profile has."""
     models = [*params["dgms"], *params["bases"]]
     for name, entry in params["mix"]["runs"].items():
@@ -160,7 +114,7 @@ def check_base(base: str, models: list[str], where: str) -> None:
         raise UserError(f"{where}.base: {base!r} has no weights to train: its file names no repository or path")
 
 
-def check_judge(params: dict[str, Any], where: str) -> None:
+def check_judge(params: Json, where: str) -> None:
     """Raise UserError unless the judge is a model that can be asked, with prompts, and pairs are of compared models."""
     judge, pairs = params["judge"]["model"], params["pairwise"]["pairs"]
     if judge not in (*params["dgms"], *params["bases"]):
@@ -192,20 +146,19 @@ def check_source(source: str, where: str) -> None:
         )
 
 
-def decided_by(params: dict[str, Any], stage: str, code: Code) -> dict[str, Any]:
-    """What decides a stage besides its data: its section, complete and typed, and its code."""
-    found: dict[str, Any] = {"code": code.digest(f"stages.{stage}")}
-    if stage in SECTIONS and stage != "mix":  # a mix depends on its recipe; `recipes` reads the section `mix`
-        found["params"] = parse(SECTIONS[stage], params[stage], stage).model_dump()
-    for name in USES.get(stage, []):
-        section, _, key = name.partition(".")
-        value = params[section][key] if key else params[section]
-        found[name] = sorted(value or {}) if name == "auxiliary" else value
-    if stage == "evaluate" and (folder := params["evaluate"]["alpaca_eval_data"]):
-        found["alpaca_eval_data"] = sha256_folder(Path(folder))
-    if stage == "agreement":
-        found["families"] = {model: read_entry(model).family for model in (*params["dgms"], *params["bases"])}
-    return found
+def declared_reads(stage: str) -> tuple[str, ...]:
+    """Return the READS of a stage's file: what it reads of params.yaml."""
+    body = ast.parse((STAGES / f"{stage}.py").read_text(encoding="utf-8")).body
+    for node in body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "READS":
+            reads: tuple[str, ...] = ast.literal_eval(node.value)
+            return reads
+    raise UserError(f"{STAGES}/{stage}.py does not declare what it reads of {PARAMS}: give it `READS = (...)`")
+
+
+def decided_by(params: Json, stage: str, code: Code) -> Json:
+    """Return what decides a stage besides its data: its code, and what it reads of params."""
+    return {"code": code.digest(f"stages.{stage}"), "params": tracked_values(params, declared_reads(stage))}
 
 
 def template_digests() -> dict[str, str]:
@@ -218,6 +171,9 @@ def template_digests() -> dict[str, str]:
     return found
 
 
+READS = ()
+
+
 def main() -> None:
     """Check the active params.yaml."""
     params = read_yaml(PARAMS)
@@ -226,11 +182,15 @@ def main() -> None:
         check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
         wordnet_sha256()
-    write_json(Path("data/checked/templates.json"), template_digests())
+    write_json(CHECKED / "templates.json", template_digests())
+    models = (*params["dgms"], *params["bases"])
+    write_json(CHECKED / "families.json", {model: read_entry(model).family for model in models})
+    folder = params["evaluate"]["alpaca_eval_data"]
+    write_json(CHECKED / "alpaca_eval.json", {"sha256": sha256_folder(Path(folder)) if folder else ""})
     code = Code()
-    for path in sorted(Path("stages").glob("[!_]*.py")):
-        if path.stem != "check":
-            write_json(Path("data/checked") / f"{path.stem}.json", decided_by(params, path.stem, code))
+    for stage in stage_names():
+        if stage != "check":
+            write_json(CHECKED / f"{stage}.json", decided_by(params, stage, code))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run
 from stages.lib.core.files import read_json, sha256_folder, write_json, write_text
+from stages.lib.settings.reading import run
 
 METRICS, DATA = Path("metrics"), Path("data")
 DIGESTS = METRICS / "digests"
@@ -48,6 +48,9 @@ def digest_comparison() -> None:
 
 
 KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "model": digest_model}
+
+
+READS = ()
 
 
 def main(kind: str, key: str) -> None:

@@ -10,15 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy import evaluate as run_evalchemy
 from stages.lib.evaluation.lm_eval_runner import evaluate, write_samples
 from stages.lib.evaluation.results import average, entry, main_metric, reason_of, summarize
-from stages.lib.evaluation.tasks import Evaluate, are_local, data_environment
+from stages.lib.evaluation.tasks import are_local, average_columns, data_environment
 from stages.lib.models.catalogue import Model, load_model
-from stages.lib.settings.sections import Runtime, load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Evaluate, Runtime
 
 OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step
@@ -107,17 +108,20 @@ def report(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> Non
         raise UserError(f"no task could be run on {model}; the reasons are above")
 
 
+READS = ("evaluate", "runtime")
+
+
 def main(model: str) -> None:
     """Evaluate one compared model."""
-    settings, resolved = load("evaluate", Evaluate), load_model(model)
+    settings, resolved = load(Evaluate), load_model(model)
     if not settings.apply_chat_template:  # there is no place for a system prompt then
         resolved = resolved.model_copy(update={"system_prompt": ""})
-    arguments = model_args(resolved, settings, load("runtime", Runtime))
+    arguments = model_args(resolved, settings, load(Runtime))
     with TemporaryDirectory(prefix="rewild-evaluate-") as name:
         work = Path(name)
         tasks, facts = evaluate(resolved, settings, arguments, environment(resolved, settings, f"{work}/cache"), work)
         tasks |= evaluate_by_evalchemy(resolved, settings, work / "evalchemy")
-        averages = {name: average(tasks, columns) for name, columns in settings.columns.items()}
+        averages = {name: average(tasks, columns) for name, columns in average_columns(settings).items()}
         results = {
             "schema": 2,
             "model": model,

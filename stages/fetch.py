@@ -7,26 +7,14 @@ Out: data/hub/<set>/
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import Field
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run
 from stages.lib.core.files import new_folder, write_json
-from stages.lib.core.sections import Section
 from stages.lib.models.hub import commit_of
 from stages.lib.records.readers import unnest
 from stages.lib.records.shards import write_table
-from stages.lib.settings.sections import load_entry
-
-
-class Hub(Section):
-    """An entry of `hub`."""
-
-    repository: str
-    config: str = ""
-    revision: str  # a commit is a pin; the commit that a branch named is written into summary.json
-    split: str = "train"
-    columns: list[str] = Field(default=[])  # empty: all
+from stages.lib.settings.reading import load_entry, run
+from stages.lib.settings.sections import Hub
 
 
 def pin(hub: Hub) -> str:
@@ -52,9 +40,12 @@ def download(hub: Hub, commit: str) -> pa.Table:
     return table.select(hub.columns or table.column_names)
 
 
+READS = ("hub.*",)
+
+
 def main(key: str) -> None:
     """Fetch the dataset that `hub.<key>` names."""
-    hub = load_entry("hub", key, Hub)
+    hub = load_entry(Hub, key)
     commit = pin(hub)
     table = download(hub, commit)
     with new_folder(Path("data/hub") / key) as folder:

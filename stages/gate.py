@@ -8,24 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import listed
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
-from stages.lib.core.sections import Section
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Gate
 
 COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
-
-
-class Gate(Section):
-    """The section `gate`."""
-
-    max_dropped_share: float = Field(ge=0, le=1)
-    max_share: dict[str, float]  # of conversations in which a single reason was found
 
 
 def count(summary: dict[str, Any]) -> dict[str, Any]:
@@ -85,11 +76,14 @@ def named(summary: dict[str, Any], reason: str) -> str:
     return ", ".join(name[:12] for name in summary["examples"].get(reason, []))
 
 
+READS = ("gate",)
+
+
 def main(dgm: str) -> None:
     """Write one DGM's counts and digests, or fail when more than the allowed share was dropped."""
     folders = {name: Path("data") / name / dgm for name in ("responses", "verdicts", "ledger")}
     summary = read_json(folders["verdicts"] / "summary.json")
-    if refusal := refuse(dgm, summary, load("gate", Gate)):
+    if refusal := refuse(dgm, summary, load(Gate)):
         raise UserError(refusal)
     if summary["temperature_outside"]:
         log_line(f"{dgm}: its temperature is outside 0.3 to 1.2, where App. F warns of bad answers")

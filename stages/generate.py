@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import SUMMARY, new_folder, write_json
 from stages.lib.engines.base import Usage
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.generation.cached import Reader, Start, ask, to_row
 from stages.lib.generation.costs import COST, attribute_cost, summarize
 from stages.lib.generation.imports import ImportedReplies, import_conversations, read_replies
@@ -27,7 +27,8 @@ from stages.lib.generation.store import SEGMENT, Store, store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import chunks, read_rows, write_shard
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Generate
 
 DATA = Path("data")
 LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])
@@ -141,9 +142,12 @@ class Failures:
         log_line(f"{what}. They are dropped by `validate`; `make retry DGM={self._dgm}` asks them again")
 
 
+READS = ("generate", "runtime")
+
+
 def main(dgm: str) -> None:
     """Write the responses of one DGM: imported, from the store, or generated now."""
-    generate = load("generate", Generate)
+    generate = load(Generate)
     model = load_model(dgm)
     config = dgm_config(model, generate)
     if model.kind == "import":

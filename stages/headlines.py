@@ -7,10 +7,10 @@ Out: metrics/headlines/<id>.json, metrics/comparisons.json, metrics/scores.csv, 
 from pathlib import Path
 from typing import Any
 
-from stages.lib.console.shell import run
 from stages.lib.core.files import new_folder, read_json, write_json, write_text
-from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.report.headlines import headlines, plotted, to_csv
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Mix
 
 METRICS = Path("metrics")
 
@@ -20,13 +20,15 @@ def read(kinds: tuple[str, ...], ids: list[str]) -> dict[str, dict[str, Any]]:
     return {id_: {kind: read_json(METRICS / kind / f"{id_}.json") for kind in kinds} for id_ in ids}
 
 
+READS = ("dgms", "compare", "mix.runs")
+
+
 def main() -> None:
     """Write the headlines and the tables of the plots."""
-    params = read_yaml(PARAMS)
     agreement, similarity, styling = (read_json(METRICS / f"{x}.json") for x in ("agreement", "similarity", "styling"))
-    dgms = {id_: found["gate"] for id_, found in read(("gate",), params["dgms"]).items()}
-    runs = read(("mix", "train"), list(params["mix"]["runs"]))
-    compared = read(("evaluate", "judge"), params["compare"])
+    dgms = {id_: found["gate"] for id_, found in read(("gate",), load_value("dgms")).items()}
+    runs = read(("mix", "train"), list(load(Mix).runs))
+    compared = read(("evaluate", "judge"), load_value("compare"))
     numbers = headlines(dgms, runs, compared, similarity, styling)
     with new_folder(METRICS / "headlines") as folder:
         for id_, found in numbers.items():

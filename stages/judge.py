@@ -9,14 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import new_folder, sha256_folder, write_json
-from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import entry, measure
 from stages.lib.judging.judge import (
-    Judge,
     JudgePrompts,
     JudgeReply,
     count_statuses,
@@ -29,7 +27,8 @@ from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Answers, Judge
 
 
 def to_judge(
@@ -76,10 +75,13 @@ def by_question(rows: list[dict[str, Any]]) -> list[list[float]]:
     return list(found.values())
 
 
+READS = ("judge", "answers.questions", "runtime")
+
+
 def main(model: str) -> None:
     """Judge the answers of one compared model."""
-    judge = load("judge", Judge)
-    questions = read_questions(Path(read_yaml(PARAMS)["answers"]["questions"]))
+    judge = load(Judge)
+    questions = read_questions(Path(load(Answers).questions))
     answers = read_table(Path("data/answers") / model).to_pylist()
     asked = to_judge(answers, questions, JudgePrompts(Path(judge.prompts)))
     rows = [to_row(row, verdict) for row, verdict in zip(asked, judge_rows(asked, judge), strict=True)]

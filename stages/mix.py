@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, progress, run
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.artifacts import require
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.mixing.manifest import Manifest
@@ -47,6 +47,7 @@ from stages.lib.records.external_sort import (
     read_by_rank,
 )
 from stages.lib.records.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
+from stages.lib.settings.reading import run
 
 Finish = Callable[[pa.Table], tuple[pa.Table, int]]  # rows as they were chosen -> as they are written, replies cut
 HINT = "ask for fewer, make more, or set mix.on_shortage to cap or upsample"
@@ -199,6 +200,9 @@ def of_sources(sources: dict[str, Source]) -> dict[str, Any]:
     sets = {name: read_json(source.folder / SUMMARY) for name, source in sources.items() if not source.is_dgm}
     licenses = {name: {key: found[key] for key in ("license", "origin")} for name, found in sets.items()}
     return {"left_out": {name: found for name, found in counts.items() if found}, "licenses": licenses}
+
+
+READS = ()
 
 
 def main(key: str) -> None:

@@ -11,12 +11,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import compared
 from stages.lib.core.files import new_folder, write_json
-from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.judging.judge import (
-    Judge,
     JudgePrompts,
     JudgeReply,
     count_statuses,
@@ -29,15 +27,10 @@ from stages.lib.judging.questions import read_questions
 from stages.lib.records.pairings import PAIRING, TIE
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Answers, Judge, Pairwise
 
-Answers = dict[int, list[Turn]]  # the turns of each question
-
-
-class Pairwise(Section):
-    """The section `pairwise`."""
-
-    pairs: Literal["all", "none"] | list[list[str]]  # all: every two of `compare`; else lists of two
+AnswerTurns = dict[int, list[Turn]]  # the turns of each question
 
 
 def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[str]) -> list[tuple[str, str]]:
@@ -48,7 +41,7 @@ def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[
 
 
 def to_judge(
-    pair: tuple[str, str], answers: dict[str, Answers], questions: list[dict[str, Any]], prompts: JudgePrompts
+    pair: tuple[str, str], answers: dict[str, AnswerTurns], questions: list[dict[str, Any]], prompts: JudgePrompts
 ) -> list[dict[str, Any]]:
     """Two rows for every turn of every question, one for each order: its prompt, or none where a reply is missing."""
     rows = []
@@ -80,17 +73,20 @@ def to_row(asked: dict[str, Any], verdict: JudgeReply | None) -> dict[str, Any]:
     return row | {"winner": winner, "text": verdict.text, "status": "failed" if reason else "ok", "reason": reason}
 
 
-def read_answers(model: str) -> Answers:
+def read_answers(model: str) -> AnswerTurns:
     """The answers of one compared model, by question."""
     rows = read_table(compared(model, "answers")).to_pylist()
     return {row["question_id"]: row["turns"] for row in rows}
 
 
+READS = ("pairwise", "judge", "answers.questions", "compare", "runtime")
+
+
 def main() -> None:
     """Judge every pair."""
-    params, judge = read_yaml(PARAMS), load("judge", Judge)
-    pairs = choose_pairs(load("pairwise", Pairwise).pairs, params["compare"])
-    questions = read_questions(Path(params["answers"]["questions"]))
+    judge = load(Judge)
+    pairs = choose_pairs(load(Pairwise).pairs, load_value("compare"))
+    questions = read_questions(Path(load(Answers).questions))
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
     asked = [row for pair in pairs for row in to_judge(pair, answers, questions, prompts)]

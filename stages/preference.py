@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from stages.lib.console.shell import run
 from stages.lib.core.artifacts import compared
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import significant
-from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.core.types import Floats, Json
 from stages.lib.judging.length_control import rate_at_equal_length
 from stages.lib.judging.pairwise import all_orders, order_effects, read_verdicts
@@ -46,19 +43,11 @@ from stages.lib.judging.word_tests import (
     sampled_winners,
 )
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Preference
 
 PAIRWISE = Path("data/pairwise")
 WINNERS = {"only_one": "only_winner", "only_other": "only_loser"}
-
-
-class Preference(Section):
-    """The section `preference`."""
-
-    seed: int
-    resamples: int = Field(gt=0)  # of the bootstrap
-    min_judgments: int = Field(gt=0)  # that a word must be in, to be tested
-    num_words: int = Field(ge=0)  # of each side, named in the summary
 
 
 def name(pair: Pair) -> str:
@@ -206,11 +195,14 @@ def trusted(table: pa.Table, folder: Path) -> pa.Table:
     return table.set_column(place, "status", pc.if_else(pc.equal(status, "ok"), "failed", status))
 
 
+READS = ("preference", "compare")
+
+
 def main() -> None:
     """Compare the judgments of all compared models."""
-    preference = load("preference", Preference)
+    preference = load(Preference)
     judgments = {}
-    for model in read_yaml(PARAMS)["compare"]:
+    for model in load_value("compare"):
         folder = compared(model, "judgments")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]

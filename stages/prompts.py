@@ -10,29 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, progress, run
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import new_folder, write_json
-from stages.lib.core.sections import Section
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Prompts
 
 COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]
-
-
-class Prompts(Section):
-    """The section `prompts`."""
-
-    source: str
-    max_prompts: int = Field(gt=0)
-    max_turns: int = Field(gt=0)
-    languages: list[str]
-    exclude_toxic: bool
-    seed: int
 
 
 def to_turns(conversation: list[dict[str, Any]] | None) -> list[dict[str, str]] | str:
@@ -111,9 +99,12 @@ def read_source(path: Path) -> pa.Table:
     return table.select([name for name in (*COLUMNS, "source") if name in table.column_names])
 
 
+READS = ("prompts",)
+
+
 def main() -> None:
     """Select the prompts and count what was left out."""
-    prompts = load("prompts", Prompts)
+    prompts = load(Prompts)
     table = read_source(Path(prompts.source))
     rows = (row for batch in table.to_batches(max_chunksize=1000) for row in batch.to_pylist())
     kept, left_out = select(progress(rows, desc="prompts", unit="rows", total=table.num_rows), prompts)

@@ -5,62 +5,21 @@ Out: metrics/recipes.json. `mix@run` depends on its own key of `runs` alone: a r
      and the rows it takes. What was asked for stands apart, in `asked`
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, sha256_folder, write_json
-from stages.lib.core.sections import PARAMS, Section, read_yaml
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_entries, load_value, run
+from stages.lib.settings.sections import Amount, Auxiliary, Mix, Run
 
 DIGESTS = Path("metrics/digests")
 BENCHMARKS = Path("data/benchmarks")
 PAPER_SIZE = 246_750  # Tab. 1: the conversations beside which 99,800 and 20,000 auxiliary rows stand
 Digests = dict[str, dict[str, Any]]
 Amounts = dict[str, dict[str, int]]  # {"rows": n} or {"tokens": n} by source
-
-
-class Amount(Section):
-    """How much of an auxiliary set a run takes."""
-
-    tokens: int | None = Field(default=None, gt=0)  # of the run's base model: as many rows as reach it
-    share: float | None = Field(default=None, gt=0, lt=1)  # of all rows of the mix
-
-    @model_validator(mode="after")
-    def _is_one(self) -> "Amount":
-        if (self.tokens is None) == (self.share is None):
-            raise ValueError("say either tokens or share; a plain number is rows")
-        return self
-
-
-class Run(Section):
-    """An entry of `mix.runs`."""
-
-    base: str
-    dgms: dict[str, float] = Field(default_factory=dict)  # weights, which need not add up to one
-    auxiliary: dict[str, int | Literal["all"] | Amount] = Field(default_factory=dict)  # rows, or another amount
-    rows: int | None = Field(default=None, gt=0)  # DGM conversations; mix.size where it is not given
-    reference: str = ""  # a DGM: no reply is longer than its reply to the same turn, in tokens of the base
-
-
-class Mix(Section):
-    """The section `mix`."""
-
-    seed: int
-    size: int = Field(gt=0)  # DGM conversations in every run that names none of its own
-    scale_auxiliary: bool  # the auxiliary rows and tokens belong to PAPER_SIZE conversations and grow with them
-    on_shortage: Literal["error", "cap", "upsample"]
-    min_turns: int = Field(ge=1)  # of a DGM's conversations
-    languages: list[str]  # of their prompts, as WildChat names them; empty: all
-    exclude_toxic: bool
-    duplicates: Literal["off", "flag", "drop"]  # rows that repeat another of their source
-    similarity: float = Field(ge=0.7, le=1)  # from which a row repeats another; 1: only equal texts
-    contamination: Literal["off", "flag", "drop"]  # rows that share an n-gram with a benchmark
-    ngram_words: int = Field(ge=8)
-    runs: dict[str, Run]
 
 
 def split(total: int, weights: dict[str, float]) -> dict[str, int]:
@@ -138,23 +97,26 @@ def of_data(digest: dict[str, Any]) -> dict[str, str]:
     return {name: digest[name] for name in ("responses", "verdicts", "rows") if name in digest}
 
 
-def read_digests(params: dict[str, Any]) -> Digests:
+def read_digests(dgm_ids: list[str], set_names: Iterable[str]) -> Digests:
     """The digests of the DGMs and auxiliary sets that params.yaml names; never those of another profile."""
-    dgms = {name: {**read_json(DIGESTS / "dgms" / f"{name}.json"), "kind": "dgm"} for name in params["dgms"]}
-    sets = {name: read_json(DIGESTS / "auxiliary" / f"{name}.json") for name in params["auxiliary"] or {}}
+    dgms = {name: {**read_json(DIGESTS / "dgms" / f"{name}.json"), "kind": "dgm"} for name in dgm_ids}
+    sets = {name: read_json(DIGESTS / "auxiliary" / f"{name}.json") for name in set_names}
     return dgms | {name: {**digest, "kind": "auxiliary"} for name, digest in sets.items()}
+
+
+READS = ("dgms", "auxiliary", "mix")
 
 
 def main() -> None:
     """Resolve every run."""
-    mix = load("mix", Mix)
-    params = read_yaml(PARAMS)
-    digests = read_digests(params)
-    ledgers = {name: digests[name]["ledger"] for name in params["dgms"]}
+    mix = load(Mix)
+    dgm_ids = load_value("dgms")
+    digests = read_digests(dgm_ids, load_entries(Auxiliary))
+    ledgers = {name: digests[name]["ledger"] for name in dgm_ids}
     benchmarks = sha256_folder(BENCHMARKS) if mix.contamination != "off" else ""
     asked = {name: wanted(name, entry, mix, digests) for name, entry in mix.runs.items()}
     runs = {name: recipe(name, amounts, mix, digests, benchmarks) for name, amounts in asked.items()}
-    dgms = {name: of_data(digests[name]) for name in params["dgms"]}
+    dgms = {name: of_data(digests[name]) for name in dgm_ids}
     write_json(Path("metrics/recipes.json"), {"asked": asked, "dgms": dgms, "ledgers": ledgers, "runs": runs})
 
 

@@ -6,27 +6,20 @@ Out: data/report/: index.html, conversations.html with conversations/ (what it l
      DVC plots), summary.json (the page's numbers)
 """
 
-from pydantic import Field
-
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import new_folder
-from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.report.index import write_report
 from stages.lib.report.inputs import DATA, read_inputs
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Report
 
-
-class Report(Section):
-    """The section `report`."""
-
-    num_examples: int = Field(ge=0)  # questions with all answers on the page
-    num_conversations: int = Field(ge=0)  # of each DGM, the first ones, on the page to read them
+READS = ("report", "profile", "dgms", "compare")
 
 
 def main() -> None:
     """Write the report of what the pipeline made."""
-    report = load("report", Report)
-    inputs = read_inputs(read_yaml(PARAMS), report.num_conversations)
+    report = load(Report)
+    inputs = read_inputs({name: load_value(name) for name in ("profile", "dgms", "compare")}, report.num_conversations)
     with new_folder(DATA / "report") as folder:
         write_report(folder, inputs, report.num_examples)
     log_line("data/report/index.html: open it in a browser")

@@ -7,7 +7,6 @@ Out: models/<id>/model.json
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import run
 from stages.lib.core.files import new_folder, read_json
 from stages.lib.core.sections import parse
 from stages.lib.models.catalogue import (
@@ -22,6 +21,7 @@ from stages.lib.models.catalogue import (
 )
 from stages.lib.models.hub import commit_of, hub_file
 from stages.lib.models.sampling import ModelSampling
+from stages.lib.settings.reading import run
 
 GENERATION_CONFIG = "generation_config.json"
 
@@ -81,6 +81,9 @@ def resolve(model: str, entry: Entry) -> Model:
         "chat_template": read_template(entry, f"dgms/{model}.yaml"),
     }
     return Model.model_validate({**shared, **place, **own})
+
+
+READS = ()
 
 
 def main(model: str) -> None:

@@ -6,20 +6,19 @@ Out: data/similarity/: summary.json, pairs.json (every pair), shards with the sc
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from stages.lib.console.shell import progress, run
+from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.core.sections import Section
 from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks, read_rows, shard_path
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Similarity
 from stages.lib.similarity.aggregates import against_references, by_prompt, counted, model_table, pair_table, spread
 from stages.lib.similarity.pair_scores import (
     BATCH,
@@ -45,16 +44,6 @@ SCORE = pa.schema([  # two DGMs' replies to one turn
     *((metric, pa.float64()) for metric in METRICS),  # null: no score
     ("reason", _NAME),  # why there is none
 ])
-
-
-class Similarity(Section):
-    """The section `similarity`."""
-
-    num_prompts: int = Field(gt=0)
-    turns: Literal["first", "all"]  # of a conversation; before a later one each DGM has seen other replies, its own
-    synonyms: bool  # METEOR's, from WordNet
-    references: int = Field(ge=0)  # the paper's way besides: each DGM against so many others; 0: not
-    seed: int  # of their draw
 
 
 def pairs_of(dgms: Sequence[str]) -> int:
@@ -106,9 +95,12 @@ def summarize(
     return found, pair_table(dgms, values, reasons)
 
 
+READS = ("similarity",)
+
+
 def main() -> None:
     """Compare every pair of DGMs."""
-    similarity = load("similarity", Similarity)
+    similarity = load(Similarity)
     rows: dict[str, Iterable[Json]] = {}
     for dgm, digests in read_json(Path("metrics/recipes.json"))["dgms"].items():
         folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")

@@ -9,30 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from stages.lib.console.shell import progress, run
+from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import compared, require
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Styling
 from stages.lib.style.features import FeatureCounts, align_answers, count_answers, describe, fine_tunes, pairs
-from stages.lib.style.markup import FEATURES, Parser
+from stages.lib.style.markup import FEATURES
 
-MOST_RESPONSES = 20_000  # of each DGM; the bootstrap holds a weight for each in each of its draws
 NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps
-
-
-class Styling(Section):
-    """The section `styling`."""
-
-    parser: Parser  # commonmark, or paper: markdown2 without extras, as its code had it
-    num_responses: int = Field(gt=0, le=MOST_RESPONSES)  # the first conversations of each DGM
-    seed: int
-    resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 
 
 def measure_style(
@@ -99,11 +87,14 @@ def read_answers(model: str, styling: Styling) -> FeatureCounts:
     return count_answers(read_rows(compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser)
 
 
+READS = ("styling", "compare")
+
+
 def main() -> None:
     """Measure the style of every compared model and every DGM."""
-    styling = load("styling", Styling)
+    styling = load(Styling)
     recipes = read_json(Path("metrics/recipes.json"))
-    answers = {model: read_answers(model, styling) for model in read_yaml(PARAMS)["compare"]}
+    answers = {model: read_answers(model, styling) for model in load_value("compare")}
     folders = {
         dgm: require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
         for dgm, digests in recipes["dgms"].items()

@@ -9,25 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 from scipy.stats import spearmanr
 
-from stages.lib.console.shell import run
 from stages.lib.core.artifacts import require
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.core.sections import Section
 from stages.lib.generation.costs import gpu_hours, money, summarize
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
-from stages.lib.settings.sections import load
-
-
-class Throughput(Section):
-    """The section `throughput`."""
-
-    num_conversations: int = Field(gt=0)
-    seed: int
-    price_per_gpu_hour: float = Field(ge=0)  # in any currency; 0: not said
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Throughput
 
 
 def sample(costs: pa.Table, throughput: Throughput) -> pa.Table:
@@ -71,9 +61,12 @@ def cost(ledger: dict[str, Any], price: float) -> dict[str, Any]:
     }
 
 
+READS = ("throughput",)
+
+
 def main() -> None:
     """Measure every DGM from its ledger."""
-    throughput = load("throughput", Throughput)
+    throughput = load(Throughput)
     found, costs = {}, {}
     for dgm, digest in read_json(Path("metrics/recipes.json"))["ledgers"].items():
         folder = require(Path("data/ledger") / dgm, digest, f"generate@{dgm}")

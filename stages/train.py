@@ -8,20 +8,19 @@ Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, mask.
 import shutil
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.parquet as pq
-from pydantic import Field, model_validator
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.core.process import call
-from stages.lib.core.sections import PARAMS, Section, read_yaml
 from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.shards import read_rows, read_table
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, load_entry, run
+from stages.lib.settings.sections import Run, Train
 from stages.lib.training.axolotl import (
     WORDS,
     check_keys,
@@ -38,37 +37,6 @@ from stages.lib.training.screen import Screen
 MIXES = Path("data/mixes")
 WORK = Path(".dvc/tmp/rewild/train")  # one folder per run, gone when the run is trained
 PLUGIN = "stages.lib.training.axolotl_plugin.Plugin"
-FIXED = (
-    *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
-    *("trust_remote_code", "plugins"),
-)
-
-
-class Train(Section):
-    """How a run is trained. What has no key of its own goes to `axolotl`."""
-
-    device: Literal["cpu", "gpu"]
-    sequence_length: int = Field(gt=0)  # tokens; longer conversations are dropped and counted
-    learning_rate: float = Field(gt=0)
-    num_epochs: int = Field(gt=0)
-    lr_scheduler: Literal["cosine", "linear", "constant_with_warmup"]
-    warmup_ratio: float = Field(ge=0, lt=1)
-    micro_batch_size: int = Field(gt=0)
-    gradient_accumulation_steps: int = Field(gt=0)
-    num_gpus: int = Field(ge=0)
-    min_steps: int = Field(ge=1)
-    seed: int
-    axolotl: dict[str, Any] = Field(
-        default_factory=dict
-    )  # further Axolotl keys, as they are; null takes one of ours away
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Train":
-        if (self.device == "gpu") != (self.num_gpus > 0):
-            raise ValueError("num_gpus must be 0 on cpu, and 1 or more on gpu")
-        if fixed := [key for key in self.axolotl if key in FIXED or key.startswith("rewild_")]:
-            raise ValueError(f"axolotl.{fixed[0]} is set by the stage")
-        return self
 
 
 CPU = {"bf16": False, "fp16": False, "tf32": False, "attn_implementation": "sdpa", "dataloader_pin_memory": False}
@@ -187,10 +155,7 @@ def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, r
 
 def load_base(key: str) -> Model:
     """The model that a run of `mix.runs` starts from."""
-    runs = read_yaml(PARAMS)["mix"]["runs"]
-    if key not in runs:
-        raise UserError(f"{PARAMS}: mix.runs has no {key!r}; it has: {', '.join(runs)}")
-    return load_model(runs[key]["base"])
+    return load_model(load_entry(Run, key).base)
 
 
 def describe(key: str, base: Model, folder: Path) -> Model:
@@ -237,9 +202,12 @@ def call_all(python: Path, key: str, work: Path, params: Train, *, offline: bool
         raise explain(code, WORK / key)
 
 
+READS = ("train", "mix.runs.*")
+
+
 def main(key: str) -> None:
     """Train one run of `mix.runs`."""
-    params, base = load("train", Train), load_base(key)
+    params, base = load(Train), load_base(key)
     check_keys(params.axolotl)
     python, mix, work = train_python(), sorted((MIXES / key).glob("*.parquet")), (WORK / key).absolute()
     template, files = load_template(base), [work / "data" / file.name for file in mix]

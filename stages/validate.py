@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from stages.lib.console.shell import log_line, progress, run
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
-from stages.lib.core.sections import Section
-from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.chats import build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import RESPONSE, UNANSWERED, Turn
 from stages.lib.records.shards import read_rows, read_shard, write_rows
 from stages.lib.records.verdicts import VERDICT
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load, run
+from stages.lib.settings.sections import Generate, Validate
 from stages.lib.validation.checks import compression, faults, is_cut, loop_chars, off_topic
 
 NUM_EXAMPLES = 3
@@ -38,17 +37,6 @@ TURN_VALUES = ("user", "assistant", "finish_reason", "prompt_tokens", "completio
 NEED_A_REQUEST = ("finish_length", "no_end_of_turn", "history_broken", "token_counts", "not_as_asked")
 NEED_THE_USER = ("echo", "other_language", "off_topic", "prompt_altered", "turns_swapped")
 NEED_THE_PROMPT = ("prompt_altered", "turns_swapped", "turns_missing", "history_broken", "token_counts", "not_as_asked")
-
-
-class Validate(Section):
-    """The section `validate`."""
-
-    finish_reasons: list[str]  # with which a reply may end
-    min_chars: int = Field(ge=0)
-    max_loop_chars: int = Field(gt=0)
-    min_compression: float = Field(ge=0, lt=1)  # share of its bytes that a reply of over 500 keeps under zlib
-    topic_letters: int = Field(ge=0)  # length from which a word counts for `off_topic`; 0: not checked
-    report_only: list[str]  # reasons that are counted and drop nothing
 
 
 def finish_reason(finish: str) -> str:
@@ -277,10 +265,13 @@ class Shard:
             self.problem = str(error).splitlines()[0]
 
 
+READS = ("validate", "generate")
+
+
 def main(dgm: str) -> None:
     """Judge every conversation of one DGM, and every shard."""
     model = load_model(dgm)
-    write(Path("data"), load("validate", Validate), model, dgm_config(model, load("generate", Generate)))
+    write(Path("data"), load(Validate), model, dgm_config(model, load(Generate)))
 
 
 def write(data: Path, validate: Validate, model: Model, config: RequestConfig) -> None:

@@ -22,7 +22,7 @@ from commands.analyse.folder import MARKER, begin, check_place, default_out, scr
 from commands.analyse.intake import Intake, Taken, ids_of, take_in, write_prompts
 from commands.analyse.page import to_inputs
 from commands.analyse.screen import tell
-from stages import preference, report, similarity, styling, validate
+from stages import preference, similarity, styling, validate
 from stages.gate import count
 from stages.generate import write_imported
 from stages.lib.console.errors import UserError
@@ -31,14 +31,15 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
-from stages.lib.engines.request import Generate, dgm_config
+from stages.lib.engines.request import dgm_config
 from stages.lib.judging.judge import count_statuses
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_rows, write_table
 from stages.lib.report import index
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import MOST_RESPONSES, Generate, Preference, Report, Similarity, Styling, Validate
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.similarity.wordnet import open_wordnet
 
@@ -50,11 +51,11 @@ class Settings:
     """The sections of params.yaml that say how replies are analysed."""
 
     generate: Generate
-    validate: validate.Validate
-    similarity: similarity.Similarity
-    styling: styling.Styling
-    preference: preference.Preference
-    report: report.Report
+    validate: Validate
+    similarity: Similarity
+    styling: Styling
+    preference: Preference
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,12 @@ class Watch:
 def read_settings() -> Settings:
     """The settings as params.yaml has them."""
     return Settings(
-        generate=load("generate", Generate),
-        validate=load("validate", validate.Validate),
-        similarity=load("similarity", similarity.Similarity),
-        styling=load("styling", styling.Styling),
-        preference=load("preference", preference.Preference),
-        report=load("report", report.Report),
+        generate=load(Generate),
+        validate=load(Validate),
+        similarity=load(Similarity),
+        styling=load(Styling),
+        preference=load(Preference),
+        report=load(Report),
     )
 
 
@@ -98,7 +99,7 @@ def fit(settings: Settings, prompts: int, *, synonyms: bool) -> Settings:
     return replace(
         settings,
         similarity=settings.similarity.model_copy(update={"num_prompts": prompts, "synonyms": synonyms}),
-        styling=settings.styling.model_copy(update={"num_responses": min(prompts, styling.MOST_RESPONSES)}),
+        styling=settings.styling.model_copy(update={"num_responses": min(prompts, MOST_RESPONSES)}),
         report=settings.report.model_copy(update={"num_conversations": min(prompts, MOST_READ)}),
     )
 
@@ -191,14 +192,12 @@ def write_preference(read: Read, out: Path, settings: Settings) -> str:
     tables, beyond = {}, 0
     for dgm, taken in read.taken.items():
         rows = [to_judgment(row, places[row["conversation_hash"]]) for row in taken.judgments()]
-        kept = [row for row in rows if row["question_id"] < styling.MOST_RESPONSES]
+        kept = [row for row in rows if row["question_id"] < MOST_RESPONSES]
         beyond += len(rows) - len(kept)
         if kept:
             tables[dgm] = write_judgments(out / "judgments" / dgm, kept)
     if beyond:
-        log_line(
-            f"preference: {beyond} judgments of other than the first {styling.MOST_RESPONSES} prompts are left out"
-        )
+        log_line(f"preference: {beyond} judgments of other than the first {MOST_RESPONSES} prompts are left out")
     if not any(table["status"].to_pylist().count("ok") for table in tables.values()):
         return "no row has a number in judge_score"
     preference.write(out, *preference.measure_preference(tables, PAIRING.empty_table(), {}, settings.preference))

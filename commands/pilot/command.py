@@ -24,7 +24,7 @@ from commands.pilot.forecast import Forecast, Sampled, num_grown, seconds, total
 from commands.pilot.quality import Quality
 from commands.pilot.screen import Piloted, block, compare, notes
 from commands.pilot.throughput_sample import Pace, Stopwatch, busy_part
-from stages.gate import Gate, refuse
+from stages.gate import refuse
 from stages.generate import LEDGER, answer
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
@@ -33,15 +33,15 @@ from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.text import visible
 from stages.lib.engines.base import Engine
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import EngineName, Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import COST, gpu_hours, money
 from stages.lib.generation.store import Store, read_segment, store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.responses import RESPONSE, Turn
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
-from stages.lib.settings.sections import Runtime, load
-from stages.throughput import Throughput
-from stages.validate import TEMPERATURES, Tally, Validate, verdict
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import EngineName, Gate, Generate, Runtime, Throughput, Validate
+from stages.validate import TEMPERATURES, Tally, verdict
 
 PROMPTS = Path("data/prompts")
 NUM_CONVERSATIONS = 200
@@ -324,11 +324,11 @@ def main(words: list[str] | None = None) -> None:
         raise UserError(f"{unknown[0]!r} is not in dgms of {PARAMS}, which has: {', '.join(known)}")
     bring(dgms)
     settings = Settings(
-        load("generate", Generate),
-        load("validate", Validate),
-        load("gate", Gate),
-        load("runtime", Runtime),
-        load("throughput", Throughput).price_per_gpu_hour,
+        load(Generate),
+        load(Validate),
+        load(Gate),
+        load(Runtime),
+        load(Throughput).price_per_gpu_hour,
     )
     turns, pilots, failed = count_turns(), list[Piloted](), list[str]()
     for dgm in dgms:

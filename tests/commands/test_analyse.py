@@ -26,8 +26,8 @@ from stages.lib.core.files import read_json, sha256_file, sha256_folder
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import read_rows, read_table
-from stages.lib.settings.sections import load
-from stages.similarity import Similarity
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Similarity
 from tests.support.project import ROOT
 
 Row = dict[str, Any]
@@ -331,7 +331,7 @@ class TestTheWhole:
         (root / "params.yaml").write_text(
             text.replace("dgms: [demo-rich, demo-plain]", "dgms: [nosuch]").replace("s: 100 ", "s: 1 ")
         )
-        assert load("similarity", Similarity).num_prompts == 1
+        assert load(Similarity).num_prompts == 1
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
         assert read_json(tmp_path / "out/similarity/summary.json")["prompts"] == 2
 

@@ -15,19 +15,19 @@ from commands.pilot.forecast import Sampled, num_grown, total
 from commands.pilot.quality import Quality, distinct
 from commands.pilot.screen import Piloted, block, compare, forecast_lines
 from commands.pilot.throughput_sample import Pace, Span, busy_part
-from stages.gate import Gate
 from stages.generate import read_prompts
 from stages.lib.console.formats import between, columns, count, duration, size
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.text import visible
-from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import SEGMENT, Store
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
-from stages.lib.settings.sections import Runtime, load
-from stages.validate import Tally, Validate
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Gate, Generate, Runtime, Validate
+from stages.validate import Tally
 from tests.support.conversations import CONFIG, MODEL, stored_row
 from tests.support.project import ROOT, Project, make_project
 
@@ -107,9 +107,9 @@ def test_money_and_gpu_hours_need_a_price_and_gpus() -> None:
 
 def settings(price: float = 0.0, **changes: Any) -> Settings:
     path = ROOT / PARAMS
-    runtime = load("runtime", Runtime, path).model_copy(update=changes)
-    generate = load("generate", Generate, path).model_copy(update={"engine": "echo"})
-    return Settings(generate, load("validate", Validate, path), load("gate", Gate, path), runtime, price)
+    runtime = load(Runtime, path).model_copy(update=changes)
+    generate = load(Generate, path).model_copy(update={"engine": "echo"})
+    return Settings(generate, load(Validate, path), load(Gate, path), runtime, price)
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_a_fresh_clone_is_piloted_and_nothing_is_asked_or_paid_twice(fresh: Proj
 def test_the_pilot_answers_as_generate_does(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.run("python", "-m", "commands.pilot", "plain", "-n", "5")
     monkeypatch.chdir(fresh.root)
-    generate = load("generate", Generate)
+    generate = load(Generate)
     model = load_model("plain")
     config = dgm_config(model, generate)
     names = [identity(prompt, model, config, "echo") for prompt in read_prompts()]

@@ -1,5 +1,6 @@
 """Runs and models held against one another: by hand-computed cases, whatever the order, nothing dropped unsaid."""
 
+import json
 from itertools import permutations
 from math import sqrt
 from pathlib import Path
@@ -17,8 +18,8 @@ from stages.lib.core.numbers import decimals
 from stages.lib.core.sections import parse, read_yaml
 from stages.lib.evaluation.scores import Score, Scores, combine, difference, mean, read_scores
 from stages.lib.models.catalogue import read_entry
-from stages.recipes import Run
-from tests.support.project import ROOT
+from stages.lib.settings.sections import Run
+from tests.support.project import ROOT, small_params
 from tests.support.results import paper_results, results, tune
 
 
@@ -427,13 +428,10 @@ def test_the_page_of_the_paper_has_the_averages_that_the_code_gives():
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two DGMs and a run on each, one benchmark of one run missing; nothing but what the stage reads."""
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(
-        "compare: [rich, plain, on-rich, on-plain]\n"
-        "mix: {runs: {on-rich: {base: rich, dgms: {rich: 1.0}}, on-plain: {base: rich, dgms: {plain: 2.0}}}}\n"
-    )
-    Path("dgms").mkdir()
-    for dgm in ("rich", "plain"):
-        Path(f"dgms/{dgm}.yaml").write_text(f"name: {dgm}\npath: x\ncontext_window: 9\nfamily: {dgm}\n")
+    runs = {"on-rich": {"base": "rich", "dgms": {"rich": 1.0}}, "on-plain": {"base": "rich", "dgms": {"plain": 2.0}}}
+    mix = small_params()["mix"] | {"runs": runs}
+    Path("params.yaml").write_text(f"compare: [rich, plain, on-rich, on-plain]\nmix: {json.dumps(mix)}\n")
+    write_json(Path("data/checked/families.json"), {dgm: dgm for dgm in ("rich", "plain")})
     sources = {run: {run.removeprefix("on-"): {"take": {"rows": 10}}} for run in ("on-rich", "on-plain")}
     write_json(Path("metrics/recipes.json"), {"runs": {run: {"sources": taken} for run, taken in sources.items()}})
     for run in sources:

@@ -31,10 +31,9 @@ from stages.lib.evaluation.evalchemy_results import (
 )
 from stages.lib.evaluation.evalchemy_setup import COMMIT, Judge, Place, check_judge, find_judge, find_place
 from stages.lib.evaluation.results import measure
-from stages.lib.evaluation.tasks import Evaluate
 from stages.lib.evaluation.transformers4 import check_same, config_for_4, difference, downgrade, tokenizer_for_4
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.sections import Evaluate, Runtime
 from tests.support import judge as stub
 from tests.support.project import ROOT
 

@@ -27,9 +27,9 @@ from stages.lib.evaluation.results import (
     said_of,
     summarize,
 )
-from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.evaluation.tasks import average_columns
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.sections import Evaluate, Runtime
 from tests.support.evaluation import QUIZ, SETTINGS, SUMS, make_evaluation, python, write_params
 from tests.support.project import ROOT
 
@@ -347,7 +347,7 @@ def printed(label):
 @pytest.mark.parametrize("label", ["Q72", "L8I", "L70", "Q7", "CRP", "JMB"])
 def test_the_profiles_averages_of_a_printed_row_are_those_of_the_paper(label):
     row, tasks = printed(label)
-    ours = {name: average(tasks, columns) for name, columns in PROFILE.columns.items()}
+    ours = {name: average(tasks, columns) for name, columns in average_columns(PROFILE).items()}
     assert list(ours) == ["average", "average_printed"]
     assert [len(found["columns"]) for found in ours.values()] == [9, 7]
     assert ours["average"]["value"] == pytest.approx(paper.average(row, paper.NINE))
@@ -357,8 +357,8 @@ def test_the_profiles_averages_of_a_printed_row_are_those_of_the_paper(label):
 def test_the_average_of_q72_is_the_one_computed_by_hand():
     # .686 + .41 + .48 + .29 + .06 + .40 + .37 + .30 + .65 = 3.646, of nine; without the first two 2.55, of seven.
     _, tasks = printed("Q72")
-    assert average(tasks, PROFILE.columns["average"])["value"] == pytest.approx(3.646 / 9)
-    assert average(tasks, PROFILE.columns["average_printed"])["value"] == pytest.approx(2.55 / 7)
+    assert average(tasks, average_columns(PROFILE)["average"])["value"] == pytest.approx(3.646 / 9)
+    assert average(tasks, average_columns(PROFILE)["average_printed"])["value"] == pytest.approx(2.55 / 7)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_a_skipped_task_takes_away_the_averages_that_it_is_a_column_of(skipped, 
     """MixEval, which Evalchemy runs, is one of the seven of the printed average too; MTBench and AlpacaEval are not."""
     _, tasks = printed("Q72")
     tasks |= {task: entry("skipped", "Evalchemy is not set up", {}, "x", **HARNESS) for task in skipped}
-    averages = {name: average(tasks, columns) for name, columns in PROFILE.columns.items()}
+    averages = {name: average(tasks, columns) for name, columns in average_columns(PROFILE).items()}
     assert {name: found["missing"] for name, found in averages.items()} == missing
     assert {name: found["value"] is None for name, found in averages.items()} == {
         name: bool(names) for name, names in missing.items()

@@ -11,8 +11,9 @@ import pytest
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.evaluation import tasks
-from stages.lib.evaluation.tasks import NEEDS_MATH, NEEDS_PUNKT, Evaluate, find_tasks
+from stages.lib.evaluation.tasks import NEEDS_MATH, NEEDS_PUNKT, find_tasks
 from stages.lib.models.catalogue import Model, save_model, weights_digest
+from stages.lib.settings.sections import Evaluate
 from tests.support.evaluation import SETTINGS, python, write_params
 from tests.support.leaderboard import ANSWERED, ANSWERS, FILES, LOCAL, TASKS, ifeval, write_files
 from tests.support.project import ROOT
@@ -35,9 +36,9 @@ nltk.download = lambda name: False  # as where there is no network
 
 from lm_eval.api.model import LM
 from stages.lib.evaluation.lm_eval_runner import harness, open_tasks, run_task
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load
 from stages.lib.evaluation.results import describe
-from stages.lib.evaluation.tasks import Evaluate
+from stages.lib.settings.sections import Evaluate
 
 class Scripted(LM):
     def generate_until(self, requests):
@@ -47,7 +48,7 @@ class Scripted(LM):
     def loglikelihood_rolling(self, requests): raise NotImplementedError
 
 ANSWERS = json.loads(Path("answers.json").read_text())
-settings = load("evaluate", Evaluate)
+settings = load(Evaluate)
 work = Path("work")
 work.mkdir()
 manager, opened = open_tasks(settings, list(settings.tasks), work)

@@ -14,13 +14,14 @@ import pytest
 from stages.generate import write_responses
 from stages.lib.engines.base import Reply
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.store import SEGMENT, Store, matches_limits
 from stages.lib.models.sampling import ModelSampling, Sampling
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
+from stages.lib.settings.sections import Generate
 from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT
 

@@ -23,7 +23,7 @@ from stages.lib.core.files import SUMMARY, read_json
 from stages.lib.engines.base import Reply, Request, fit_to_window
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import Generate, RequestConfig, dgm_config, identity
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
@@ -33,9 +33,9 @@ from stages.lib.models.chat_template import Template
 from stages.lib.models.sampling import ModelSampling, Sampling
 from stages.lib.records.chats import Message
 from stages.lib.records.shards import read_rows
-from stages.lib.settings.sections import Runtime
-from stages.prompts import Prompts, read_source, select
-from stages.validate import Validate, verdict
+from stages.lib.settings.sections import Generate, Prompts, Runtime, Validate
+from stages.prompts import read_source, select
+from stages.validate import verdict
 from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT, conversation, small_params
 

@@ -34,7 +34,8 @@ from stages.lib.judging.word_tests import by_model, by_winner, exact_tests, pres
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_table, write_table
-from stages.preference import Preference, main, measure_preference
+from stages.lib.settings.sections import Preference
+from stages.preference import main, measure_preference
 
 SETTINGS = parse(Preference, {"seed": 1, "resamples": 200, "min_judgments": 1, "num_words": 5}, "preference")
 # Four questions of two turns.   1a 1b  2a 2b  3a 3b  4a 4b

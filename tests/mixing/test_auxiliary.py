@@ -10,11 +10,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import auxiliary, fetch
-from stages.auxiliary import FORMS, Auxiliary, Tally, read, to_chats, write_sorted
+from stages.auxiliary import FORMS, Tally, read, to_chats, write_sorted
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.sections import parse
 from stages.lib.records.shards import read_rows, read_table
+from stages.lib.settings.sections import Auxiliary
 
 QUESTION = {"question": "Which?", "subject": "", "choices": ["this", "that"], "answer": 1}  # MMLU's columns
 ALGEBRA = {  # Tulu 3's columns

@@ -11,11 +11,11 @@ import pytest
 from stages.benchmarks import count, read_tasks, read_turns, texts_of
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
-from stages.lib.evaluation.tasks import Evaluate
 from stages.lib.records.shards import read_table
+from stages.lib.settings.sections import Evaluate
 from tests.support.evaluation import SETTINGS
 from tests.support.leaderboard import LOCAL, TASKS, write_files
-from tests.support.project import ROOT
+from tests.support.project import ROOT, small_params
 
 QUIZ = """
 task: quiz
@@ -56,10 +56,11 @@ def folder(tmp_path, monkeypatch):
     Path("tasks/train.jsonl").write_text(json.dumps({"question": "3 + 3?", "solution": "Learn it."}) + "\n")
     line = {"question_id": 81, "category": "writing", "turns": ["Write a poem.", "Now without rhymes."]}
     Path("questions.jsonl").write_text(json.dumps(line) + "\n")
+    small = small_params()
     params = {
         "evaluate": SETTINGS | {"tasks": {"everything": "acc"}},
-        "answers": {"questions": "questions.jsonl"},
-        "mix": {"contamination": "flag"},
+        "answers": small["answers"] | {"questions": "questions.jsonl"},
+        "mix": small["mix"] | {"contamination": "flag"},
     }
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     return tmp_path

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from stages import check
 from stages.lib.core.code import Code
+from stages.lib.settings.sections import SECTIONS
 from tests.support.graph import ALL_OUTS, STAGES, out_paths
 from tests.support.hub import serve
 from tests.support.project import BIN, ROOT, Project, cached, ran, write_model
@@ -29,7 +29,8 @@ class TestEveryStage:
     def test_depends_on_its_section_and_its_code_by_one_file(self, name: str) -> None:
         module = STAGES[name]["cmd"].split()[2].removeprefix("stages.")
         own = [dep for dep in STAGES[name]["deps"] if dep.startswith("data/checked/")]
-        assert own == ([] if name == "check" else [f"data/checked/{module}.json"])
+        besides = {"agreement": ["data/checked/families.json"], "evaluate": ["data/checked/alpaca_eval.json"]}
+        assert own == ([] if name == "check" else [f"data/checked/{module}.json", *besides.get(name, [])])
 
     def test_does_not_mix_cached_and_uncached_outs(self, name: str) -> None:
         uncached = {options.get("cache") is False for _, options in out_paths(STAGES[name])}
@@ -67,10 +68,10 @@ class TestTheRules:
     def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
         files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"check"}
-        assert written == {f"data/checked/{name}.json" for name in (*files, "templates")}
-        holders = {*check.SECTIONS} - {"runtime", "mix"}
-        assert all("params" in built.json(f"data/checked/{section}.json") for section in holders)
-        assert built.json("data/checked/recipes.json")["mix"]["size"] == 4
+        assert written == {f"data/checked/{name}.json" for name in (*files, "alpaca_eval", "families", "templates")}
+        holders = {*SECTIONS} - {"runtime", "mix"}
+        assert all(section in built.json(f"data/checked/{section}.json")["params"] for section in holders)
+        assert built.json("data/checked/recipes.json")["params"]["mix"]["size"] == 4
 
     def test_the_code_of_a_stage_is_one_digest_of_its_file_and_the_modules_that_it_names(self, built: Project) -> None:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])

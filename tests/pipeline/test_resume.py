@@ -195,8 +195,9 @@ from functools import partial
 from pathlib import Path
 from stages.generate import answer, write_responses
 from stages.lib.models.catalogue import load_model
-from stages.lib.settings.sections import load
-from stages.lib.engines.request import Generate, dgm_config
+from stages.lib.engines.request import dgm_config
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Generate
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.engines.supervisor import SupervisedEngine
 from tests.support.faulty import Noted
@@ -205,7 +206,7 @@ def start(_name, model, config, runtime):
     return SupervisedEngine(partial(Noted, Path("asked"), config), runtime, model.id)
 
 if __name__ == "__main__":
-    model, generate, store = load_model("rich"), load("generate", Generate), Store(store_folder(), "rich")
+    model, generate, store = load_model("rich"), load(Generate), Store(store_folder(), "rich")
     config = dgm_config(model, generate)
     with store.held():
         write_responses(model, config, answer(model, config, generate, store, start=start))

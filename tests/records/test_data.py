@@ -14,8 +14,9 @@ from stages.lib.core.sections import parse
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, attribute_cost, summarize
 from stages.lib.records.shards import read_table, write_table
-from stages.prompts import Prompts, read_source, select
-from stages.recipes import Amount, Mix, Run, recipe, split, wanted
+from stages.lib.settings.sections import Amount, Hub, Mix, Prompts, Run
+from stages.prompts import read_source, select
+from stages.recipes import recipe, split, wanted
 from stages.throughput import correlations, cost
 from tests.support.project import conversation
 
@@ -211,7 +212,7 @@ def test_a_dataset_is_fetched_by_its_columns_and_a_wrong_one_is_named(
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set").mkdir()
     pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "set" / "train.parquet")
-    hub = fetch.Hub(repository=str(tmp_path / "set"), revision="main", columns=["b"])
+    hub = Hub(repository=str(tmp_path / "set"), revision="main", columns=["b"])
     assert fetch.download(hub, fetch.pin(hub)).to_pydict() == {"b": ["x", "y"]}
     with pytest.raises(UserError, match=r"has no column 'c'; it has: a, b"):
         fetch.download(hub.model_copy(update={"columns": ["c"]}), "main")

@@ -31,11 +31,12 @@ from stages.lib.report.page import render_markdown
 from stages.lib.report.section_charts import in_spider, seen_on_spider, telling
 from stages.lib.report.sections import shortages
 from stages.lib.report.svg import intervals, sizes, spider
+from stages.lib.settings.sections import Preference, Styling
 from stages.lib.style.features import FeatureCounts
 from stages.lib.style.markup import FEATURES
-from stages.preference import Preference, measure_preference
+from stages.preference import measure_preference
 from stages.report import main
-from stages.styling import Styling, measure_style
+from stages.styling import measure_style
 from tests.support.chromium import visit
 from tests.support.results import paper_results, results, tune
 

@@ -11,9 +11,10 @@ from ruamel.yaml import YAML
 
 from stages.check import check_params
 from stages.lib.console.errors import UserError
-from stages.lib.core.sections import Section, parse
+from stages.lib.core.sections import parse
 from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
-from stages.lib.settings.sections import load
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Gate
 from tests.support.project import ROOT, small_params, write_judge, write_model
 
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -135,7 +136,7 @@ def test_a_mistake_is_named_in_one_line(checkout: Path, mistake: Callable[[dict[
 def test_a_params_file_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("mix: [1,\n  size: {")
     with pytest.raises(UserError, match=r"params.yaml is not valid YAML: .*"):
-        load("mix", Section, tmp_path / "params.yaml")
+        load(Gate, tmp_path / "params.yaml")
 
 
 def test_an_unknown_model_names_the_known_ones(checkout: Path) -> None:

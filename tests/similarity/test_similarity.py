@@ -18,6 +18,7 @@ from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.sections import parse
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.sections import Similarity
 from stages.lib.similarity import pair_scores as likeness
 from stages.lib.similarity.aggregates import by_prompt, draw, moments
 from stages.lib.similarity.meteor import meteor, no_synonyms, words
@@ -25,7 +26,7 @@ from stages.lib.similarity.meteor import score as meteor_formula
 from stages.lib.similarity.pair_scores import TurnReplies, processes_for, score_all
 from stages.lib.similarity.rouge import rouge, tokens
 from stages.lib.similarity.wordnet import open_wordnet, synonyms, wordnet_sha256
-from stages.similarity import Similarity, main, write
+from stages.similarity import main, write
 
 SETTINGS = parse(
     Similarity, {"num_prompts": 10, "turns": "first", "synonyms": False, "references": 0, "seed": 1}, "similarity"

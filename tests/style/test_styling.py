@@ -18,6 +18,7 @@ from stages.lib.core.sections import parse
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import write_table
+from stages.lib.settings.sections import Styling
 from stages.lib.style.features import FeatureCounts, align_answers, count_answers
 from stages.lib.style.markup import FEATURES, TAGS, count_commonmark, count_emoji, count_paper, visible_length
 from stages.lib.style.proportional_frequency import (
@@ -26,7 +27,7 @@ from stages.lib.style.proportional_frequency import (
     inherited,
     proportional_frequency,
 )
-from stages.styling import Styling, main, measure_style, summarize
+from stages.styling import main, measure_style, summarize
 
 SETTINGS = Styling(parser="commonmark", num_responses=10, seed=1, resamples=500)
 TABLE = "| a | b |\n|---|---|\n| 1 | **2** |\n"

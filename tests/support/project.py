@@ -28,7 +28,7 @@ from pathlib import Path
 from stages.lib.models.catalogue import Model, load_model, weights_digest
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.files import new_folder, sha256_folder, write_json
-from stages.lib.console.shell import run
+from stages.lib.settings.reading import run
 """
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TASK = """

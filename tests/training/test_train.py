@@ -23,6 +23,7 @@ from stages.lib.models.catalogue import Model, save_model, weights_digest
 from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.records.chats import CHAT
 from stages.lib.records.shards import write_table
+from stages.lib.settings.sections import Train
 from stages.lib.training import axolotl
 from stages.lib.training.reference_encodings import end_of_turn, example, special_tokens
 from stages.lib.training.screen import LIVE, Screen
@@ -67,7 +68,7 @@ needs_axolotl = pytest.mark.skipif(not (ROOT / ".venv-train/bin/python").exists(
 
 def render(params, tokenizer=None):
     template = Template(tokenizer or llama_base(), HUB)
-    return train.render(parse(train.Train, params, "train"), template, FILES, Path("/work"))
+    return train.render(parse(Train, params, "train"), template, FILES, Path("/work"))
 
 
 def entry(step, **more):
@@ -150,7 +151,7 @@ def test_only_what_assistants_say_is_trained_with_the_end_of_each_turn():
 )
 def test_a_wrong_section_is_refused(change, message):
     with pytest.raises(UserError, match=message):
-        parse(train.Train, DEMO | change, "train")
+        parse(Train, DEMO | change, "train")
 
 
 def test_small_numbers_reach_axolotl_as_numbers(tmp_path):

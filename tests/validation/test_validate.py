@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import validate
-from stages.gate import Gate, count, refuse
+from stages.gate import count, refuse
 from stages.generate import write_responses
 from stages.lib.core.files import read_json, sha256_file
 from stages.lib.engines.base import Usage
@@ -27,8 +27,9 @@ from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_rows, read_shard, write_rows, write_table
+from stages.lib.settings.sections import Gate, Validate
 from stages.lib.validation.checks import compression, is_other_language, is_refusal, language, loop_chars, off_topic
-from stages.validate import NEED_A_REQUEST, NEED_THE_PROMPT, NEED_THE_USER, Prompts, Validate, verdict
+from stages.validate import NEED_A_REQUEST, NEED_THE_PROMPT, NEED_THE_USER, Prompts, verdict
 from tests.support.conversations import CONFIG, MODEL, stored_row
 
 CHECKS = Validate(

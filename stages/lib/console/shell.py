@@ -1,8 +1,7 @@
 """The thin shell around every stage: its command line, its errors, its progress bar."""
 
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -11,17 +10,6 @@ from tqdm import tqdm
 from stages.lib.console.errors import UserError
 
 T = TypeVar("T")
-
-
-def run(main: Callable[..., None]) -> None:
-    """Call a stage's main with the words of the command line."""
-    module = inspect.getmodule(main)
-    program = module.__spec__.name if module and module.__spec__ else "stages"
-    names = list(inspect.signature(main).parameters)
-    if len(sys.argv) - 1 != len(names):
-        sys.exit(f"usage: python -m {program} {' '.join(f'<{name}>' for name in names)}".rstrip())
-    with exit_on_user_error(program.rpartition(".")[2]):
-        main(*sys.argv[1:])
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from functools import partial
 
 from stages.lib.engines.base import Engine
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import EngineName, RequestConfig, choose_engine
+from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.sections import EngineName, Runtime
 
 
 def make_engine(name: EngineName, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:

@@ -5,32 +5,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import Field
-
-from stages.lib.core.sections import Section
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
-
-EngineName = Literal["vllm", "echo"]
-History = Literal["own", "reference"]
-Trim = Literal["never", "oldest"]
-
-
-class Asking(Section):
-    """What every stage that asks a model has in its section."""
-
-    engine: EngineName
-    max_tokens: int = Field(gt=0)  # per reply
-    seed: int
-    sampling: Sampling
-
-
-class Generate(Asking):
-    """The section `generate`, which `validate` reads too."""
-
-    history: History
-    trim: Trim
-    max_failed_share: float = Field(ge=0, le=1)  # of conversations; above it the stage fails
+from stages.lib.settings.sections import Asking, Generate, History, Trim
 
 
 @dataclass(frozen=True, slots=True)

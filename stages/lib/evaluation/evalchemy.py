@@ -35,11 +35,11 @@ from stages.lib.evaluation.evalchemy_results import (
 )
 from stages.lib.evaluation.evalchemy_setup import COMMIT, Place, check_judge, find_judge, find_place, git
 from stages.lib.evaluation.results import Status, entry
-from stages.lib.evaluation.tasks import Evaluate
 from stages.lib.evaluation.transformers4 import check_same, downgrade
 from stages.lib.models.catalogue import Model
 from stages.lib.models.hub import hub_data, hub_model
-from stages.lib.settings.sections import Runtime, load
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Evaluate, Runtime
 
 LOGS = Path(".dvc/tmp/rewild/evalchemy")  # all that Evalchemy said, one file per model and task
 ANNOTATOR = "gpt-4o-mini-2024-07-18"  # a judge that all three tasks know; the server is asked for its own model
@@ -85,7 +85,7 @@ def evaluate(
     cannot be run here is `skipped`, one that ends badly `failed`, with the reason. Raises UserError for a task or main
     metric that Evalchemy does not have.
     """
-    runtime = runtime or load("runtime", Runtime)
+    runtime = runtime or load(Runtime)
     asked = settings.evalchemy
     check_tasks(asked)
     place = find_place(model, find_judge(settings.evalchemy_judge, judge))

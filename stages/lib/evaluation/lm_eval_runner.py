@@ -35,8 +35,9 @@ from stages.lib.core.sections import parse
 from stages.lib.core.text import visible, without_folders
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import describe, entry, labels, read_samples, reason_of
-from stages.lib.evaluation.tasks import Evaluate, check_scorer, find_tasks, load_task
+from stages.lib.evaluation.tasks import check_scorer, find_tasks, load_task
 from stages.lib.models.catalogue import Model
+from stages.lib.settings.sections import Evaluate
 
 JOB, CURRENT, FACTS, REFUSAL, WORDS = "job.json", "current.json", "facts.json", "refusal.txt", "words.txt"
 BAR = re.compile(r"\d+%\|")  # a line of tqdm's

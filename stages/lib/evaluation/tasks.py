@@ -5,16 +5,14 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, ValidationInfo, field_validator
+from typing import Any
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import write_json
-from stages.lib.core.sections import Section
+from stages.lib.core.names import AVERAGE
 from stages.lib.core.types import Json
+from stages.lib.settings.sections import Evaluate
 
-AVERAGE = "average"  # the average that is always there
 MATH = Path(sys.prefix) / "math"  # what scores MATH, with an antlr4 that is not DVC's (see the Makefile)
 LOCAL_DATA = re.compile(r"^dataset_path: *(json|csv|parquet|arrow|text)\s*$", re.MULTILINE)
 TASK_NAME = re.compile(r"^task: *['\"]?([\w.-]+)", re.MULTILINE)
@@ -26,59 +24,11 @@ NEEDS_PUNKT = (
     "nltk's punkt_tab, with which IFEval counts sentences, is not on this machine: run `python -m nltk.downloader "
     "punkt_tab` where there is a network, and copy ~/nltk_data"
 )
-Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
-class Evaluate(Section):
-    """The section `evaluate`. A column is a task of lm-eval or of Evalchemy, by its main metric."""
-
-    device: Literal["cpu", "gpu"]
-    tasks_folder: str
-    tasks: dict[Name, str] = Field(min_length=1)  # lm-eval's: their main metrics
-    local: dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]]  # of these: their rows lie here
-    evalchemy: dict[Name, str]  # Evalchemy's: their main metrics
-    evalchemy_judge: str  # the model that is asked of $OPENAI_BASE_URL, else of OpenAI's
-    alpaca_eval_data: str  # a folder with alpaca_eval's three files; empty: from the hub
-    averages: dict[Name, Annotated[list[str], Field(min_length=1)]]  # the columns of each
-    limit: int = Field(ge=0)
-    apply_chat_template: bool
-    fewshot_as_multiturn: bool
-    max_tokens: int = Field(ge=0)  # 0: each task's own
-    seed: int = Field(ge=0)
-
-    @field_validator("local")
-    @classmethod
-    def _are_tasks(cls, local: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if unknown := [task for task in local if task not in info.data.get("tasks", local)]:
-            raise ValueError(f"{unknown[0]!r} is not in evaluate.tasks")
-        return local
-
-    @field_validator("evalchemy")
-    @classmethod
-    def _are_others(cls, evalchemy: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        if both := [task for task in evalchemy if task in info.data.get("tasks", {})]:
-            raise ValueError(f"{both[0]!r} is in evaluate.tasks too: leave one of them out")
-        return evalchemy
-
-    @field_validator("averages")
-    @classmethod
-    def _have_known_columns(cls, averages: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
-        if not {"tasks", "evalchemy"} <= set(info.data):
-            return averages
-        known = [*info.data["tasks"], *info.data["evalchemy"]]
-        if both := [name for name in (AVERAGE, *averages) if name in known]:
-            raise ValueError(f"a task is called {both[0]!r}, so no average can be")
-        for name, columns in averages.items():
-            if unknown := [column for column in columns if column not in known]:
-                raise ValueError(f"{name} names {unknown[0]!r}; known tasks: {', '.join(known)}")
-            if len(set(columns)) < len(columns):
-                raise ValueError(f"{name} names a task twice")
-        return averages
-
-    @property
-    def columns(self) -> dict[str, list[str]]:
-        """The columns of each average; of `average`, where nothing else is said, all."""
-        return {AVERAGE: [*self.tasks, *self.evalchemy], **self.averages}
+def average_columns(settings: Evaluate) -> dict[str, list[str]]:
+    """Return the columns of each average; of `average`, unless the settings name its own, all tasks."""
+    return {AVERAGE: [*settings.tasks, *settings.evalchemy], **settings.averages}
 
 
 def are_local(settings: Evaluate) -> bool:

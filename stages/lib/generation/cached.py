@@ -11,12 +11,13 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.engines.base import Engine
 from stages.lib.engines.budget import estimate
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.request import EngineName, RequestConfig, choose_engine, identity
+from stages.lib.engines.request import RequestConfig, choose_engine, identity
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import attribute_cost
 from stages.lib.generation.store import RowLocation, Store
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Runtime, load
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import EngineName, Runtime
 
 Reader = Callable[[], Iterator[dict[str, Any]]]
 Start = Callable[[EngineName, Model, RequestConfig, Runtime], Engine]
@@ -119,7 +120,7 @@ def ask(
     missing = {key: name for key, name in names.items() if name not in found}
     log_line(f"{model.id}: {len(names) - len(missing)} {unit} are in the store, {len(missing)} to generate")
     if missing:
-        runtime = load("runtime", Runtime)
+        runtime = load(Runtime)
         if model.kind == "server":
             wanted = (prompt for prompt in read() if prompt["conversation_hash"] in missing)
             log_line(f"{model.id}: {estimate(wanted, config).describe(runtime.server)}")

@@ -8,17 +8,17 @@ from typing import Any, Literal, NamedTuple
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import Field
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
-from stages.lib.engines.request import Asking, comparison_config
+from stages.lib.engines.request import comparison_config
 from stages.lib.evaluation.results import Status, status_by_missing
 from stages.lib.generation.cached import ask
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.hashing import content_hash
 from stages.lib.records.responses import UNANSWERED, Turn
+from stages.lib.settings.sections import Judge
 
 SCORE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 CHOICE = re.compile(r"\[\[\s*([ABC])\s*\]\]")
@@ -27,13 +27,6 @@ EXAMPLE_CHARS = 80
 STORE_SUFFIX = ".verdicts"  # after a judge's id, which has no dot: its place in the store
 
 Kind = Literal["single", "pair"]
-
-
-class Judge(Asking):
-    """The section `judge`, which `pairwise` reads too."""
-
-    model: str  # a file of dgms/, resolved as one of `bases` or `dgms`
-    prompts: str = Field(min_length=1)  # a folder with single.txt and pair.txt
 
 
 class JudgeReply(NamedTuple):

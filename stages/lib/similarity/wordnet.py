@@ -9,7 +9,8 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import log_line, run
+from stages.lib.console.shell import log_line
+from stages.lib.settings.reading import run
 from stages.lib.similarity.stems import KEPT
 
 PARTS = ("adj", "adv", "noun", "verb")

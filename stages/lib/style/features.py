@@ -12,7 +12,8 @@ from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.numbers import significant
 from stages.lib.core.types import Floats, Ints, Json
 from stages.lib.records.responses import UNANSWERED
-from stages.lib.style.markup import FEATURES, MARKUP, PARSERS, Parser
+from stages.lib.settings.sections import Parser
+from stages.lib.style.markup import FEATURES, MARKUP, PARSERS
 from stages.lib.style.proportional_frequency import (
     compare_frequencies,
     compare_inheritance,

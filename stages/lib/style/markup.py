@@ -3,17 +3,17 @@
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from typing import Literal
 
 import regex
 from comrak import ExtensionOptions, RenderOptions, render_markdown
+
+from stages.lib.settings.sections import Parser
 
 TAGS = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4", "p")
 TABLE_3 = (*TAGS, "chars")  # its columns, in its order
 EXTRA_TAGS = {"code_blocks": "pre", "tables": "table", "links": "a"}  # features that Tab. 3 has not, and their tags
 FEATURES = (*TABLE_3, *EXTRA_TAGS, "emoji")
 MARKUP = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4")  # what plain prose has none of
-Parser = Literal["commonmark", "paper"]
 Counts = tuple[int, ...]  # of one answer, in the order of FEATURES
 
 _NAMES = (*TAGS, *EXTRA_TAGS.values())
