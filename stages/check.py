@@ -13,7 +13,6 @@ from pathlib import Path
 from stages.lib.console.errors import UserError
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.files import sha256_folder, write_json
-from stages.lib.core.names import TIE
 from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy import check_tasks

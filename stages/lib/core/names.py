@@ -1,4 +1,3 @@
-"""Names that have a meaning of their own, so that no model, run or task can have them."""
+"""Names that have a meaning of their own."""
 
-AVERAGE = "average"  # of all tasks: the average that every profile has
-TIE = "tie"  # a judge's choice when two replies are equally good
+AVERAGE = "average"  # of all tasks: the average that every profile has; no task can have this name
