@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.lib.mixing.duplicates import BANDS, Duplicates, Near, sign, similarity
+from stages.lib.mixing.duplicates import BANDS, Duplicates, NearDuplicates, compute_signature, estimate_similarity
 
 WORDS = [f"word{number}" for number in range(104)]  # 100 pieces of 5 words
 TEXT = " ".join(WORDS)
@@ -16,13 +16,13 @@ HALF_OTHER_WORDS = " ".join([*WORDS[:52], *(f"other{number}" for number in range
 def found(how, *texts, threshold=0.8):
     """What each text repeats, the texts being named a, b, c and so on."""
     duplicates = Duplicates(1 if how == "exact" else threshold)
-    return [duplicates.find(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
+    return [duplicates.find_or_add(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
 
 
 def found_all(texts):
     """What each text repeats, and what it repeats when all come again; named by their numbers."""
     duplicates = Duplicates(0.8)
-    return [duplicates.find(str(number), text) for number, text in enumerate([*texts, *texts])]
+    return [duplicates.find_or_add(str(number), text) for number, text in enumerate([*texts, *texts])]
 
 
 @pytest.mark.parametrize("how", ["exact", "near"])
@@ -48,7 +48,10 @@ def test_a_near_duplicate_is_found_above_the_threshold_and_not_below():
 
 
 def test_the_estimated_similarity_is_near_the_true_one():
-    estimates = similarity(sign(TEXT)[None, :], sign(ONE_OTHER_WORD)), similarity(sign(TEXT)[None, :], sign("other"))
+    estimates = (
+        estimate_similarity(compute_signature(TEXT)[None, :], compute_signature(ONE_OTHER_WORD)),
+        estimate_similarity(compute_signature(TEXT)[None, :], compute_signature("other")),
+    )
     assert estimates[0][0] == pytest.approx(95 / 105, abs=0.08)  # three standard errors
     assert estimates[1][0] == pytest.approx(0, abs=0.03)
 
@@ -82,13 +85,15 @@ def test_a_chain_of_ever_less_like_rows_goes_back_to_rows_that_stay():
 def test_the_same_rows_give_the_same_result_twice():
     texts = [TEXT, THREE_OTHER_WORDS, HALF_OTHER_WORDS, ONE_OTHER_WORD, TEXT.upper()]
     assert found("near", *texts) == found("near", *texts)
-    assert sign(TEXT)[:4].tolist() == [110, 147, 231, 122]  # the same on every machine
+    assert compute_signature(TEXT)[:4].tolist() == [110, 147, 231, 122]  # the same on every machine
 
 
 def test_equal_bytes_that_are_due_to_chance_are_taken_off():
-    assert similarity(np.zeros((1, 128), np.uint8), np.zeros(128, np.uint8)) == [1.0]
+    assert estimate_similarity(np.zeros((1, 128), np.uint8), np.zeros(128, np.uint8)) == [1.0]
     half = np.arange(128, dtype=np.uint8) // 64
-    assert similarity(half[None, :], np.zeros(128, np.uint8)) == [pytest.approx(127 / 255)]  # (1/2 - 1/256) / (255/256)
+    assert estimate_similarity(half[None, :], np.zeros(128, np.uint8)) == [
+        pytest.approx(127 / 255)
+    ]  # (1/2 - 1/256) / (255/256)
 
 
 def test_rows_that_share_a_bucket_are_all_looked_at(monkeypatch):
@@ -103,8 +108,10 @@ def test_among_thousands_of_rows_each_repeated_one_is_found():
 
 
 def test_a_row_takes_little_memory():
-    near = Near(0.8)
+    near = NearDuplicates(0.8)
     for number in range(1000):
-        near.find(str(number), f"row {number} is like {number + 1} no other {number + 2} row of {number + 3} these")
+        near.find_or_add(
+            str(number), f"row {number} is like {number + 1} no other {number + 2} row of {number + 3} these"
+        )
     assert len(near._names) == 1001
     assert len(near._signatures) + len(near._links) == 1001 * (128 + 4 * BANDS)

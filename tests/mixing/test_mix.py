@@ -12,8 +12,8 @@ import pytest
 from stages import mix
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_folder, write_json
-from stages.lib.mixing.selection import hashes, repeats
-from stages.lib.mixing.token_lengths import Lengths
+from stages.lib.mixing.selection import keyed_hashes, number_repeats
+from stages.lib.mixing.token_lengths import TokenCounter
 from stages.lib.models.catalogue import Model, save_model, weights_digest
 from stages.lib.records.chats import CHAT
 from stages.lib.records.external_sort import RowSelection, read_by_rank
@@ -152,9 +152,9 @@ def test_rows_come_out_in_any_order_in_parts_with_repeats() -> None:
 
 
 def test_keys_of_many_names_are_the_keyed_hashes_of_each() -> None:
-    found = hashes(7, "a", names=pa.chunked_array([["x", "日本"], [], ["y"]], pa.string()))
+    found = keyed_hashes(7, "a", names=pa.chunked_array([["x", "日本"], [], ["y"]], pa.string()))
     assert found.tolist() == [keyed_hash(7, "a", name) for name in ("x", "日本", "y")]
-    assert len(hashes(7, names=pa.chunked_array([], pa.string()))) == 0
+    assert len(keyed_hashes(7, names=pa.chunked_array([], pa.string()))) == 0
 
 
 def test_only_conversations_that_the_filters_let_through_are_taken_and_the_others_are_counted() -> None:
@@ -180,7 +180,7 @@ def test_a_shortage_is_an_error_or_capped_or_made_up_for_by_whole_repeats() -> N
     assert len(found) == 12 and sorted({found.count(name) for name in found}) == [2, 3]
     thrice = {name for name in found if found.count(name) == 3}
     assert thrice == names(make({"a": 2}))
-    assert list(repeats(np.array([4, 9, 4, 4, 9]))) == [0, 0, 1, 2, 1]
+    assert list(number_repeats(np.array([4, 9, 4, 4, 9]))) == [0, 0, 1, 2, 1]
 
 
 def test_a_set_can_be_taken_up_to_a_number_of_tokens() -> None:
@@ -217,12 +217,12 @@ def test_a_reference_with_other_turns_is_refused_in_one_line() -> None:
 
 
 def test_cutting_ends_with_a_whole_character_and_never_has_more_tokens() -> None:
-    lengths = Lengths(BASE)
+    counter = TokenCounter(BASE)
     texts = ["日本語のテキスト🙂🙂🙂", "plain words go on and on", "short"]
     for limit in ("", "a", "日本", "a b c d"):
-        cut = lengths.cut(texts, [limit] * 3)
+        cut = counter.truncate(texts, [limit] * 3)
         assert all(text.startswith(kept) for text, kept in zip(texts, cut, strict=True))
-        [most, *found] = [len(ids) for ids in lengths._ids([limit, *cut])]
+        [most, *found] = [len(ids) for ids in counter._encode([limit, *cut])]
         assert max(found) <= most
 
 
@@ -247,7 +247,7 @@ def test_verdicts_of_another_run_are_refused() -> None:
     write_dgm("a", MANY[:3])
     write_dgm("b", MANY[3:6])
     Path("data/responses/a/shard-00000.parquet").write_bytes(Path("data/responses/b/shard-00000.parquet").read_bytes())
-    with pytest.raises(UserError, match="responses and verdicts of a DGM are of different runs"):
+    with pytest.raises(UserError, match="responses and verdicts of a DGM come from different runs"):
         make({"a": 3})
 
 

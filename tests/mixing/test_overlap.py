@@ -2,7 +2,8 @@
 
 import pytest
 
-from stages.lib.mixing.contamination import COMMON, Overlap, words
+from stages.lib.mixing.contamination import MAX_DOCUMENTS, NgramIndex
+from stages.lib.mixing.words import split_words
 
 QUESTION = "A farmer sells nine brown hens at a fair and buys two old goats with half of the money."  # 19 words
 FIRST_12 = "A farmer sells nine brown hens at a fair and buys two"
@@ -17,7 +18,7 @@ BENCHMARKS = [
 
 @pytest.fixture(scope="module")
 def overlap():
-    return Overlap(BENCHMARKS)
+    return NgramIndex(BENCHMARKS)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def overlap():
     ids=["first turn", "middle of a later turn", "reply", "13 of its words"],
 )
 def test_a_question_is_found_in_any_place_of_a_conversation(overlap, conversation):
-    assert overlap.hits("\n".join(conversation)) == [("sums", "0")]
+    assert overlap.find("\n".join(conversation)) == [("sums", "0")]
 
 
 @pytest.mark.parametrize(
@@ -43,26 +44,26 @@ def test_a_question_is_found_in_any_place_of_a_conversation(overlap, conversatio
     ],
 )
 def test_case_punctuation_and_layout_make_no_difference(overlap, changed):
-    assert overlap.hits(changed) == [("sums", "0")]
+    assert overlap.find(changed) == [("sums", "0")]
 
 
 def test_twelve_words_in_a_row_are_no_hit_and_thirteen_are(overlap):
-    assert overlap.hits(f"{FIRST_12} young lambs") == []
-    assert overlap.hits(f"{FIRST_12} old lambs") == [("sums", "0")]
-    assert overlap.hits("One" + FIRST_12[1:] + " old lambs") == []
-    assert overlap.hits(f"{FIRST_12} very old goats with half of the money") == []  # 12, one between, 7
-    assert Overlap(BENCHMARKS, n=12).hits(f"{FIRST_12} young lambs") == [("sums", "0")]
+    assert overlap.find(f"{FIRST_12} young lambs") == []
+    assert overlap.find(f"{FIRST_12} old lambs") == [("sums", "0")]
+    assert overlap.find("One" + FIRST_12[1:] + " old lambs") == []
+    assert overlap.find(f"{FIRST_12} very old goats with half of the money") == []  # 12, one between, 7
+    assert NgramIndex(BENCHMARKS, n=12).find(f"{FIRST_12} young lambs") == [("sums", "0")]
 
 
 def test_the_same_words_in_another_order_are_no_hit(overlap):
-    assert overlap.hits(" ".join(sorted(words(QUESTION)))) == []
-    assert overlap.hits(" ".join(reversed(words(QUESTION)))) == []
+    assert overlap.find(" ".join(sorted(split_words(QUESTION)))) == []
+    assert overlap.find(" ".join(reversed(split_words(QUESTION)))) == []
 
 
 def test_a_text_shorter_than_n_is_found_as_a_whole_from_eight_words_on(overlap):
-    assert overlap.hits("I wonder: who was the first to see the far shore? Tell me.") == [("facts", "1")]
-    assert overlap.hits("Who was the first to see the far side?") == []
-    assert overlap.hits("Nobody has ever seen the far shore.") == []
+    assert overlap.find("I wonder: who was the first to see the far shore? Tell me.") == [("facts", "1")]
+    assert overlap.find("Who was the first to see the far side?") == []
+    assert overlap.find("Nobody has ever seen the far shore.") == []
 
 
 def test_documents_that_are_too_short_are_counted_by_benchmark(overlap):
@@ -70,56 +71,56 @@ def test_documents_that_are_too_short_are_counted_by_benchmark(overlap):
 
 
 def test_a_document_of_several_texts_is_found_by_any_and_unchecked_only_when_all_are_too_short():
-    both = Overlap([("facts", "1", "Who was the first to see the far shore?"), ("facts", "1", "Yes.")])
+    both = NgramIndex([("facts", "1", "Who was the first to see the far shore?"), ("facts", "1", "Yes.")])
     assert both.unchecked == {}
-    answer = Overlap([("sums", "0", "How much is left?"), ("sums", "0", QUESTION)])
-    assert answer.hits(QUESTION) == [("sums", "0")] and answer.unchecked == {}
+    answer = NgramIndex([("sums", "0", "How much is left?"), ("sums", "0", QUESTION)])
+    assert answer.find(QUESTION) == [("sums", "0")] and answer.unchecked == {}
 
 
 def test_all_documents_are_named_once_in_the_order_given():
-    same = Overlap([("b", "2", QUESTION), ("a", "1", f"{QUESTION} How many coins are left?"), ("c", "0", "Yes.")])
-    assert same.hits(f"{QUESTION}\n{QUESTION}") == [("b", "2"), ("a", "1")]
+    same = NgramIndex([("b", "2", QUESTION), ("a", "1", f"{QUESTION} How many coins are left?"), ("c", "0", "Yes.")])
+    assert same.find(f"{QUESTION}\n{QUESTION}") == [("b", "2"), ("a", "1")]
 
 
 def test_words_that_many_documents_share_are_the_form_of_a_benchmark_and_no_hit():
     form = "Read the sentence below with care and choose the one word that fits it best:"  # 15 words
-    items = [("cloze", str(number), f"{form} item{number}") for number in range(COMMON + 1)]
-    assert len(Overlap(items[:COMMON]).hits(form)) == COMMON
-    many = Overlap(items)
-    assert many.hits(form) == []
-    assert many.hits(f"{form} item3") == [("cloze", "3")]
-    alone = Overlap([(name, document, form) for name, document, _ in items])
-    assert alone.unchecked == {"cloze": COMMON + 1} and alone.hits(form) == []
+    items = [("cloze", str(number), f"{form} item{number}") for number in range(MAX_DOCUMENTS + 1)]
+    assert len(NgramIndex(items[:MAX_DOCUMENTS]).find(form)) == MAX_DOCUMENTS
+    many = NgramIndex(items)
+    assert many.find(form) == []
+    assert many.find(f"{form} item3") == [("cloze", "3")]
+    alone = NgramIndex([(name, document, form) for name, document, _ in items])
+    assert alone.unchecked == {"cloze": MAX_DOCUMENTS + 1} and alone.find(form) == []
 
 
 def test_scripts_without_spaces_count_each_character_as_a_word():
-    assert words("「源氏物語」を読む GPT-4") == ["源", "氏", "物", "語", "を", "読", "む", "gpt", "4"]
-    river = Overlap([("zh", "0", "长江是中国最长的河流,全长约六千三百公里。"), ("zh", "1", "黄河在哪里?")])
-    assert river.hits("请问:中国最长的河流 全长约六千三是真的吗") == [("zh", "0")]  # 14 characters
-    assert river.hits("请问:中国最长的河流,全长约多少") == []  # 11
+    assert split_words("「源氏物語」を読む GPT-4") == ["源", "氏", "物", "語", "を", "読", "む", "gpt", "4"]
+    river = NgramIndex([("zh", "0", "长江是中国最长的河流,全长约六千三百公里。"), ("zh", "1", "黄河在哪里?")])
+    assert river.find("请问:中国最长的河流 全长约六千三是真的吗") == [("zh", "0")]  # 14 characters
+    assert river.find("请问:中国最长的河流,全长约多少") == []  # 11
     assert river.unchecked == {"zh": 1}
 
 
 def test_scripts_with_spaces_go_by_their_words():
-    assert words("Привет, МИР! 안녕하세요 세계 straße") == ["привет", "мир", "안녕하세요", "세계", "strasse"]
+    assert split_words("Привет, МИР! 안녕하세요 세계 straße") == ["привет", "мир", "안녕하세요", "세계", "strasse"]
 
 
 def test_characters_that_can_be_written_in_several_ways_are_the_same():
-    assert words("Cafe\u0301 №１３ ＡＢＣ") == words("café no13 abc")
+    assert split_words("Cafe\u0301 №１３ ＡＢＣ") == split_words("café no13 abc")
 
 
 def test_a_text_without_words_and_an_index_without_texts_give_nothing(overlap):
-    assert overlap.hits("") == overlap.hits("... !?") == []
-    nothing = Overlap([])
-    assert nothing.hits(QUESTION) == [] and nothing.unchecked == {}
+    assert overlap.find("") == overlap.find("... !?") == []
+    nothing = NgramIndex([])
+    assert nothing.find(QUESTION) == [] and nothing.unchecked == {}
 
 
 def test_words_that_no_benchmark_has_never_stand_for_ones_that_it_has(overlap):
-    assert overlap.hits(" ".join(f"word{number}" for number in range(50))) == []
-    assert overlap.hits(QUESTION.replace("fair", "market")) == []
+    assert overlap.find(" ".join(f"word{number}" for number in range(50))) == []
+    assert overlap.find(QUESTION.replace("fair", "market")) == []
 
 
 def test_the_same_texts_give_the_same_hits_whatever_the_order_of_the_index(overlap):
-    turned = Overlap(reversed(BENCHMARKS))
+    turned = NgramIndex(reversed(BENCHMARKS))
     for _, _, text in BENCHMARKS:
-        assert turned.hits(text) == overlap.hits(text) == Overlap(BENCHMARKS).hits(text)
+        assert turned.find(text) == overlap.find(text) == NgramIndex(BENCHMARKS).find(text)

@@ -1,4 +1,4 @@
-"""What a mix is made of, counted while it is written: `dvc metrics diff` between two of them says how they differ."""
+"""Count what a mix is made of while it is written; `dvc metrics diff` compares two manifests."""
 
 import hashlib
 import threading
@@ -18,20 +18,21 @@ class Manifest:
     """Rows and tokens of a mix by source, language and number of turns."""
 
     def __init__(self, names: pa.Array, languages: pa.Array) -> None:
-        """The names of the rows that the mix is to have, and the languages of their prompts, in its order."""
-        self._names, self._languages = names, languages
+        """Take the hashes of the rows that the mix will have, and the languages of their prompts, in its order."""
+        self._names = names
+        self._languages = languages
         self._rows: list[pa.Table] = []
         self._cut_replies = 0
         self._lock = threading.Lock()
 
-    def add(self, first: int, rows: pa.Table, tokens: np.ndarray, cut_replies: int) -> None:
-        """Count rows of the mix, the first of which has this place in it; threads may do so at once.
+    def add(self, first_row: int, rows: pa.Table, tokens: np.ndarray, cut_replies: int) -> None:
+        """Count rows of the mix from index `first_row` on; may be called by several threads at once.
 
-        Raises UserError if they are not those that the mix is to have.
+        Raises UserError if these are not the rows that the mix should have there.
         """
-        here = slice(first, first + len(rows))
+        here = slice(first_row, first_row + len(rows))
         if not rows["conversation_hash"].combine_chunks().equals(self._names[here]):
-            raise UserError("responses and verdicts of a DGM are of different runs: `dvc repro` makes them anew")
+            raise UserError("responses and verdicts of a DGM come from different runs: `dvc repro` makes both again")
         columns = {"source": rows["source"], "name": self._names[here], "language": self._languages[here]}
         turns = count_turns(rows["messages"])
         self._rows.append(pa.table(columns | {"turns": turns, "tokens": pa.array(tokens)}))
@@ -39,28 +40,28 @@ class Manifest:
             self._cut_replies += cut_replies
 
     def summary(self) -> dict[str, Any]:
-        """All counts. `ids` is the sha256 of the sorted names of the rows: equal for the same choice in any order."""
+        """Return all counts. `ids` is the sha256 of the sorted names of the rows: it does not depend on their order."""
         rows = pa.concat_tables(self._rows)
         ids = pc.binary_join_element_wise(rows["source"], rows["name"], "/")
-        languages = by(rows.filter(pc.not_equal(rows["language"], "")), "language")
+        with_language = rows.filter(pc.not_equal(rows["language"], ""))
         return {
             "rows": rows.num_rows,
             "tokens": pc.sum(rows["tokens"]).as_py(),
-            "sources": by(rows, "source"),
-            "languages": languages,
-            "turns": by(rows, "turns"),
-            "longer_than": {str(limit): count(pc.greater(rows["tokens"], limit)) for limit in LONGER_THAN},
+            "sources": count_by(rows, "source"),
+            "languages": count_by(with_language, "language"),
+            "turns": count_by(rows, "turns"),
+            "longer_than": {str(limit): count_true(pc.greater(rows["tokens"], limit)) for limit in LONGER_THAN},
             "cut_replies": self._cut_replies,
             "ids": hashlib.sha256("\n".join(sorted(ids.to_pylist())).encode()).hexdigest(),
         }
 
 
-def by(rows: pa.Table, column: str) -> dict[str, dict[str, int]]:
-    """Rows and tokens by the values of a column."""
-    found = rows.group_by(column).aggregate([("tokens", "count"), ("tokens", "sum")]).to_pylist()
-    return {str(row[column]): {"rows": row["tokens_count"], "tokens": row["tokens_sum"]} for row in found}
+def count_by(rows: pa.Table, column: str) -> dict[str, dict[str, int]]:
+    """Count rows and tokens by the values of a column."""
+    groups = rows.group_by(column).aggregate([("tokens", "count"), ("tokens", "sum")]).to_pylist()
+    return {str(group[column]): {"rows": group["tokens_count"], "tokens": group["tokens_sum"]} for group in groups}
 
 
-def count(mask: pa.ChunkedArray) -> int:
-    """How many values are true."""
+def count_true(mask: pa.ChunkedArray) -> int:
+    """Count the true values of a mask."""
     return int(pc.sum(mask.cast(pa.int64())).as_py() or 0)

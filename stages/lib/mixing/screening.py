@@ -1,4 +1,4 @@
-"""Rows that a mix should not hold, or should at least tell of: those that repeat another, and those of a benchmark."""
+"""Screen the rows of a mix for duplicates and for texts of benchmarks: drop them, or flag them in the manifest."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,17 +11,18 @@ import pyarrow.parquet as pq
 
 from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require
-from stages.lib.mixing.contamination import Overlap
+from stages.lib.core.types import Row
+from stages.lib.mixing.contamination import NgramIndex
 from stages.lib.mixing.duplicates import Duplicates
 from stages.lib.mixing.selection import Source
 from stages.lib.records.external_sort import RANK, read_by_rank
 from stages.lib.records.shards import read_rows
 
-FOUND = pa.schema([
+FINDING = pa.schema([
     ("source", pa.string()),
     ("conversation_hash", pa.string()),
     ("reason", pa.string()),  # duplicate, contaminated
-    ("dropped", pa.bool_()),  # else it is in the mix
+    ("dropped", pa.bool_()),  # otherwise the row is in the mix
     ("of", pa.string()),  # the row of the same source that it repeats, or the benchmark
     ("document", pa.string()),  # of the benchmark
 ])
@@ -29,74 +30,81 @@ BENCHMARKS = Path("data/benchmarks")
 
 
 class Screening:
-    """Looks at the rows that a mix would take, in key order, and drops or flags those with a reason."""
+    """Checks rows in key order as the recipe says, drops or flags those with a reason, and keeps all findings."""
 
     def __init__(self, recipe: dict[str, Any]) -> None:
-        self._duplicates, self._contamination = recipe.get("duplicates"), recipe.get("contamination")
-        self._found: list[dict[str, Any]] = []
+        self._duplicates: dict[str, Any] | None = recipe.get("duplicates")
+        self._contamination: dict[str, Any] | None = recipe.get("contamination")
+        self._findings: list[Row] = []
         if self._contamination:
             folder = require(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
             texts = ((row["benchmark"], row["document"], row["text"]) for row in read_rows(folder))
-            self._overlap = Overlap(texts, self._contamination["words"])
+            self._ngrams = NgramIndex(texts, self._contamination["words"])
 
-    def passed(self, source: Source, order: np.ndarray, rows: int) -> np.ndarray:
-        """The first so many of these places that are not dropped; fewer if there are no more.
+    def filter_rows(self, source: Source, order: np.ndarray, rows: int) -> np.ndarray:
+        """Return the first `rows` of these row indices that are not dropped; fewer if there are no more.
 
-        What is dropped is left out of the source's candidates under its reason.
+        Marks each dropped row in the source's candidates as left out under its reason.
         """
         if not (self._duplicates or self._contamination):
             return order
-        seen = Duplicates(self._duplicates["similarity"]) if self._duplicates else None
-        passed, tried = [order[:0]], 0
-        while (missing := rows - sum(map(len, passed))) > 0 and tried < len(order):
-            places = order[tried : tried + missing]
-            reasons = np.array(list(self._reasons(source, places, seen)), dtype=object)
+        earlier = Duplicates(self._duplicates["similarity"]) if self._duplicates else None
+        kept, num_screened = [order[:0]], 0
+        while (num_missing := rows - sum(map(len, kept))) > 0 and num_screened < len(order):
+            row_indices = order[num_screened : num_screened + num_missing]
+            reasons = np.array(list(self._reasons(source, row_indices, earlier)), dtype=object)
             for reason in set(reasons) - {""}:
-                source.candidates.leave_out_places(reason, places[reasons == reason])
-            passed.append(places[reasons == ""])
-            tried += len(places)
-        return np.concatenate(passed)
+                source.candidates.leave_out_rows(reason, row_indices[reasons == reason])
+            kept.append(row_indices[reasons == ""])
+            num_screened += len(row_indices)
+        return np.concatenate(kept)
 
-    def _reasons(self, source: Source, places: np.ndarray, seen: Duplicates | None) -> Iterator[str]:
-        """Why each of these rows is dropped; empty for those that stay."""
-        tables = read_by_rank([source.reading(places, np.arange(len(places)))])
+    def _reasons(self, source: Source, row_indices: np.ndarray, earlier: Duplicates | None) -> Iterator[str]:
+        """Yield the reason to drop each of these rows; empty for rows to keep."""
+        tables = read_by_rank([source.select(row_indices, np.arange(len(row_indices)))])
         rows = (row for table in tables for row in table.drop([RANK]).to_pylist())
-        for row in progress(rows, desc=f"{source.name}: duplicates, contamination", unit="rows", total=len(places)):
-            yield self._reason(row, seen)
+        desc = f"{source.name}: duplicates, contamination"
+        for row in progress(rows, desc=desc, unit="rows", total=len(row_indices)):
+            yield self._reason(row, earlier)
 
-    def _reason(self, row: dict[str, Any], seen: Duplicates | None) -> str:
-        """Why a row is dropped; empty if it stays. Whatever is found is remembered."""
+    def _reason(self, row: Row, earlier: Duplicates | None) -> str:
+        """Return the reason to drop a row, empty to keep it; note every finding."""
         text = "\n".join(message["content"] for message in row["messages"])
-        if self._duplicates and seen and (earlier := seen.find(row["conversation_hash"], text)):
-            self._note(row, "duplicate", self._duplicates["then"], earlier)
+        if self._duplicates and earlier and (original := earlier.find_or_add(row["conversation_hash"], text)):
+            self._note(row, "duplicate", self._duplicates["then"], original)
             if self._duplicates["then"] == "drop":
                 return "duplicate"
-        if self._contamination and (hits := self._overlap.hits(text)):
-            for benchmark, document in hits:
+        if self._contamination and (documents := self._ngrams.find(text)):
+            for benchmark, document in documents:
                 self._note(row, "contaminated", self._contamination["then"], benchmark, document)
             if self._contamination["then"] == "drop":
                 return "contaminated"
         return ""
 
-    def _note(self, row: dict[str, Any], reason: str, then: str, of: str, document: str = "") -> None:
-        """Remember what was found of a row."""
+    def _note(self, row: Row, reason: str, action: str, of: str, document: str = "") -> None:
+        """Add a finding about a row."""
         names = {name: row[name] for name in ("source", "conversation_hash")}
-        self._found.append({**names, "reason": reason, "dropped": then == "drop", "of": of, "document": document})
+        finding = {**names, "reason": reason, "dropped": action == "drop", "of": of, "document": document}
+        self._findings.append(finding)
 
-    def forget_all_but(self, source: str, names: pa.ChunkedArray) -> None:
-        """Forget what was found of a source's rows that are neither in the mix nor dropped."""
-        taken = set(names.to_pylist())
-        self._found = [
-            row for row in self._found if row["source"] != source or row["dropped"] or row["conversation_hash"] in taken
+    def keep_findings_of(self, source: str, taken: pa.ChunkedArray) -> None:
+        """Of a source's findings, keep those about dropped rows and about the rows taken (conversation hashes)."""
+        names = set(taken.to_pylist())
+        self._findings = [
+            finding
+            for finding in self._findings
+            if finding["source"] != source or finding["dropped"] or finding["conversation_hash"] in names
         ]
 
     def write(self, folder: Path) -> None:
-        """List everything that was found."""
-        pq.write_table(pa.Table.from_pylist(self._found, schema=FOUND), folder / "found.parquet", compression="zstd")
+        """Write all findings to found.parquet."""
+        table = pa.Table.from_pylist(self._findings, schema=FINDING)
+        pq.write_table(table, folder / "found.parquet", compression="zstd")
 
     def summary(self) -> dict[str, Any]:
-        """How many rows were found, by source or by benchmark."""
-        rows = {(row["source"], row["conversation_hash"], row["reason"], row["of"]) for row in self._found}
+        """Count the rows with findings: duplicates by source, contaminated rows by benchmark."""
+        columns = ("source", "conversation_hash", "reason", "of")
+        rows = {tuple(finding[name] for name in columns) for finding in self._findings}
         duplicates = Counter(source for source, _, reason, _ in rows if reason == "duplicate")
         benchmarks = Counter(of for _, _, reason, of in rows if reason == "contaminated")
         return {"duplicates": duplicates, "contaminated": benchmarks}

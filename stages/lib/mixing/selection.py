@@ -1,4 +1,4 @@
-"""Which rows of a source go into a mix, and in which order they are tried."""
+"""Select the rows that a mix takes from a source, and shuffle them, by keyed hashes alone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,89 +17,100 @@ from stages.lib.records.shards import read_table
 TURNS = ["conversation_hash", "turns.list.element.user", "turns.list.element.assistant"]
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The conversations of a DGM that a mix may take."""
+
+    min_turns: int
+    languages: list[str]  # as the prompts name them; empty: all
+    exclude_toxic: bool
+
+
 @dataclass(slots=True)
 class Candidates:
-    """All rows of a source by their place in its files, and why some of them cannot be taken."""
+    """All rows of a source in the order of its files, and the reasons why some of them are left out."""
 
     source: str
     names: pa.ChunkedArray  # conversation_hash
-    left_out: dict[str, np.ndarray]  # by reason: a mask over the rows; a row has at most one
-    languages: pa.ChunkedArray  # of the prompts; empty where none is known
+    left_out: dict[str, np.ndarray]  # reason -> mask over the rows; a row has at most one reason
+    languages: pa.ChunkedArray  # of the prompts; empty where unknown
 
     @property
-    def free(self) -> np.ndarray:
-        """Of each row, whether it can be taken."""
-        found: np.ndarray = np.ones(len(self.names), dtype=bool)
-        for mask in self.left_out.values():
-            found &= ~mask
-        return found
+    def eligible(self) -> np.ndarray:
+        """The mask of the rows that can be taken."""
+        mask: np.ndarray = np.ones(len(self.names), dtype=bool)
+        for left_out in self.left_out.values():
+            mask &= ~left_out
+        return mask
 
     @property
-    def places(self) -> np.ndarray:
-        """The places of the rows that can be taken."""
-        return np.flatnonzero(self.free)
+    def row_indices(self) -> np.ndarray:
+        """The indices of the rows that can be taken."""
+        return np.flatnonzero(self.eligible)
 
     def leave_out(self, reason: str, mask: np.ndarray) -> None:
-        """Leave out rows for a reason, if they are not left out already."""
-        self.left_out[reason] = self.left_out.get(reason, False) | (mask & self.free)
+        """Leave out the rows of a mask for a reason, except those that are left out already."""
+        self.left_out[reason] = self.left_out.get(reason, False) | (mask & self.eligible)
 
-    def leave_out_places(self, reason: str, places: np.ndarray) -> None:
-        """The same, for a few rows."""
+    def leave_out_rows(self, reason: str, row_indices: np.ndarray) -> None:
+        """Leave out rows by index for a reason."""
         mask = np.zeros(len(self.names), dtype=bool)
-        mask[places] = True
+        mask[row_indices] = True
         self.leave_out(reason, mask)
 
     def counts(self) -> dict[str, int]:
-        """How many rows each reason leaves out."""
+        """Count the rows left out by reason."""
         return {reason: int(mask.sum()) for reason, mask in self.left_out.items() if mask.any()}
 
 
 def read_auxiliary_candidates(key: str, folder: Path) -> Candidates:
-    """The rows of an auxiliary set: all can be taken."""
+    """Read the hashes of an auxiliary set's rows; all of them can be taken."""
     names = read_table(folder, ["conversation_hash"])["conversation_hash"]
     return Candidates(key, names, {}, pa.chunked_array([pa.repeat("", len(names))]))
 
 
-def read_dgm_candidates(dgm: str, verdicts: Path, filters: "Filters") -> Candidates:
-    """The conversations of a DGM: those that validation keeps and the filters let through can be taken.
+def read_dgm_candidates(dgm: str, verdicts: Path, filters: Filters) -> Candidates:
+    """Read a DGM's conversations; those that validation keeps and the filters admit can be taken.
 
-    Verdicts stand in the order of the responses, one for each, so they alone are read.
+    There is one verdict for each response, in the same order, so only the verdicts are read.
     """
     table = read_table(verdicts, ["conversation_hash", "keep", "language", "toxic", "turns"])
-    found = Candidates(dgm, table["conversation_hash"], {}, table["language"])
-    found.leave_out("not_kept", ~table["keep"].to_numpy())
-    found.leave_out("few_turns", table["turns"].to_numpy() < filters.min_turns)
+    candidates = Candidates(dgm, table["conversation_hash"], {}, table["language"])
+    candidates.leave_out("not_kept", ~table["keep"].to_numpy())
+    candidates.leave_out("few_turns", table["turns"].to_numpy() < filters.min_turns)
     if filters.languages:
-        found.leave_out("language", ~pc.is_in(table["language"], value_set=pa.array(filters.languages)).to_numpy())
+        admitted = pc.is_in(table["language"], value_set=pa.array(filters.languages)).to_numpy()
+        candidates.leave_out("language", ~admitted)
     if filters.exclude_toxic:
-        found.leave_out("toxic", table["toxic"].to_numpy())
-    return found
+        candidates.leave_out("toxic", table["toxic"].to_numpy())
+    return candidates
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A DGM or an auxiliary set: its candidates, and how its rows are read."""
+    """A DGM or an auxiliary set: its candidates, its folder and how much of it the mix takes."""
 
     candidates: Candidates
     folder: Path
-    take: dict[str, int]
+    take: dict[str, int]  # {"rows": n} or {"tokens": n}
     is_dgm: bool
 
     @property
     def name(self) -> str:
-        """Its id."""
+        """The id of the DGM or auxiliary set."""
         return self.candidates.source
 
-    def reading(self, places: np.ndarray, ranks: np.ndarray) -> RowSelection:
-        """Rows of the source as rows of CHAT."""
-        convert = partial(to_chats, source=self.name) if self.is_dgm else pa.Table.take
-        return RowSelection(self.folder, TURNS if self.is_dgm else CHAT.names, convert, places, ranks)
+    def select(self, row_indices: np.ndarray, ranks: np.ndarray) -> RowSelection:
+        """Select rows of the source, to be read as rows of CHAT."""
+        convert = partial(turns_to_chats, source=self.name) if self.is_dgm else pa.Table.take
+        return RowSelection(self.folder, TURNS if self.is_dgm else CHAT.names, convert, row_indices, ranks)
 
 
-def to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
-    """Conversations with `turns`, in this order, as rows of CHAT: each turn is a user's message and an assistant's."""
+def turns_to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
+    """Convert rows with `turns`, in the given order, to rows of CHAT: two messages per turn."""
     turns = table["turns"].combine_chunks()
-    users, assistants = (turns.flatten().field(name) for name in ("user", "assistant"))
+    users = turns.flatten().field("user")
+    assistants = turns.flatten().field("assistant")
     starts = turns.offsets.to_numpy() - turns.offsets[0].as_py()
     counts = np.diff(starts)[order]
     stops = np.cumsum(counts)
@@ -112,27 +123,18 @@ def to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
     return pa.table([table["conversation_hash"].take(order), sources, messages], schema=CHAT)
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which conversations of a DGM a mix may take."""
+def order_by_key(candidates: Candidates, seed: int) -> np.ndarray:
+    """Sort the indices of the rows that can be taken by the keyed hashes of (seed, source, conversation_hash).
 
-    min_turns: int
-    languages: list[str]  # as the prompts name them; empty: all
-    exclude_toxic: bool
-
-
-def in_key_order(candidates: Candidates, seed: int) -> np.ndarray:
-    """The places of the rows that can be taken, by the keyed hashes of (seed, source, conversation_hash).
-
-    The first n of them are the choice of n: it depends on nothing else, so fewer rows are a part of more.
+    A mix takes the first n of them. The choice depends on nothing else, so a smaller n takes a subset of a larger one.
     """
-    places = candidates.places
-    keys = hashes(seed, candidates.source, names=candidates.names.take(places))
-    return places[np.argsort(keys, kind="stable")]
+    row_indices = candidates.row_indices
+    keys = keyed_hashes(seed, candidates.source, names=candidates.names.take(row_indices))
+    return row_indices[np.argsort(keys, kind="stable")]
 
 
-def hashes(seed: int, *parts: str, names: pa.ChunkedArray) -> np.ndarray:
-    """The keyed_hash of (seed, parts, name) for each name, all at once."""
+def keyed_hashes(seed: int, *parts: str, names: pa.ChunkedArray) -> np.ndarray:
+    """Compute keyed_hash(seed, *parts, name) for each name, all at once."""
     prefix = "\x1f".join([str(seed), *parts, ""]).encode()
     digests = [
         hashlib.blake2b(prefix + name, digest_size=8).digest()
@@ -142,36 +144,36 @@ def hashes(seed: int, *parts: str, names: pa.ChunkedArray) -> np.ndarray:
     return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
-def repeated(places: np.ndarray, rows: int) -> np.ndarray:
-    """So many rows of these places in key order: whole repeats of all, then the first of them."""
-    return np.resize(places, rows) if rows and len(places) else places[:0]
+def repeat_rows(row_indices: np.ndarray, rows: int) -> np.ndarray:
+    """Repeat row indices up to `rows`: whole repeats of all of them, then the first ones."""
+    return np.resize(row_indices, rows) if rows and len(row_indices) else row_indices[:0]
 
 
-def repeats(places: np.ndarray) -> np.ndarray:
-    """Of each place, how often it came before."""
-    order = np.argsort(places, kind="stable")
-    starts, stops = run_bounds(places[order])
-    found = np.empty(len(places), np.int64)
-    found[order] = np.arange(len(places)) - np.repeat(starts, stops - starts)
-    return found
+def number_repeats(row_indices: np.ndarray) -> np.ndarray:
+    """Count for each row index how often it occurs before."""
+    order = np.argsort(row_indices, kind="stable")
+    starts, stops = run_bounds(row_indices[order])
+    repeats = np.empty(len(row_indices), np.int64)
+    repeats[order] = np.arange(len(row_indices)) - np.repeat(starts, stops - starts)
+    return repeats
 
 
-def order_ranks(seed: int, chosen: dict[str, tuple[pa.ChunkedArray, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The place of every chosen row in the shuffled mix: names and repeats by source -> ranks by source.
+def shuffle_ranks(seed: int, rows: dict[str, tuple[pa.ChunkedArray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Shuffle the selected rows of all sources: (conversation hashes, repeats) by source -> ranks in the mix by source.
 
     The order is that of the keyed hashes of (seed, "order", source, conversation_hash, repeat).
     """
-    sources = sorted(chosen)
-    keys = np.concatenate([order_keys(seed, source, *chosen[source]) for source in sources])
+    sources = sorted(rows)
+    keys = np.concatenate([shuffle_keys(seed, source, *rows[source]) for source in sources])
     ranks = np.empty(len(keys), np.int64)
     ranks[np.argsort(keys, kind="stable")] = np.arange(len(keys))
-    ends = np.cumsum([len(chosen[source][1]) for source in sources])
+    ends = np.cumsum([len(rows[source][1]) for source in sources])
     return dict(zip(sources, np.split(ranks, ends[:-1]), strict=True))
 
 
-def order_keys(seed: int, source: str, names: pa.ChunkedArray, again: np.ndarray) -> np.ndarray:
-    """The keys of one source's rows; a repeat has one of its own."""
-    keys = hashes(seed, "order", source, names=names)
-    for place in np.flatnonzero(again):
-        keys[place] = keyed_hash(seed, "order", source, names[int(place)].as_py(), str(again[place]))
+def shuffle_keys(seed: int, source: str, names: pa.ChunkedArray, repeats: np.ndarray) -> np.ndarray:
+    """Compute the keys by which the rows of one source are shuffled; each repeat of a row has its own."""
+    keys = keyed_hashes(seed, "order", source, names=names)
+    for index in np.flatnonzero(repeats):
+        keys[index] = keyed_hash(seed, "order", source, names[int(index)].as_py(), str(repeats[index]))
     return keys

@@ -1,4 +1,4 @@
-"""Lengths in tokens of the model that will be trained."""
+"""Count and truncate texts in tokens of the model that will be trained."""
 
 import sys
 import threading
@@ -15,76 +15,82 @@ from stages.lib.records.chats import CHAT, Message
 from stages.lib.records.external_sort import RANK
 from stages.lib.records.shards import chunks
 
-CHATS_AT_ONCE = 512  # that are encoded in one call, on all cores
+TEXTS_PER_CALL = 512  # that are encoded in one call, on all cores
 
 
-class Lengths:
-    """Counts and cuts text in a model's tokens."""
+class TokenCounter:
+    """Counts and truncates texts in a model's tokens."""
 
     def __init__(self, model: Model) -> None:
         self._tokenizer = load_tokenizer(model)
-        self._tokenizer.model_max_length = sys.maxsize  # else it warns of each longer chat
+        self._tokenizer.model_max_length = sys.maxsize  # otherwise it warns of each longer chat
         self._template = Template(self._tokenizer, model)
-        self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and does not take two
+        self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and cannot handle two
 
-    def of_chats(self, chats: pa.ChunkedArray) -> np.ndarray:
-        """The tokens of whole chats as they are trained, with all that the chat template adds."""
+    def count(self, chats: pa.ChunkedArray) -> np.ndarray:
+        """Count the tokens of each chat as it is trained, with all that the chat template adds."""
         texts = (self._template.render(chat.as_py(), reply=False) for chat in chats)
-        return np.fromiter((len(ids) for ids in self._encoded(texts)), np.int64, len(chats))
+        return np.fromiter((len(ids) for ids in self._encode_all(texts)), np.int64, len(chats))
 
-    def cut(self, texts: list[str], references: list[str]) -> list[str]:
-        """The texts, none of more tokens than the reference beside it; what is longer is cut at the end of a token."""
-        limits = [len(ids) for ids in self._encoded(references)]
+    def truncate(self, texts: list[str], references: list[str]) -> list[str]:
+        """Truncate each text to the number of tokens of its reference, at the end of a token."""
+        limits = [len(ids) for ids in self._encode_all(references)]
         return [self._first_tokens(text, limit) for text, limit in zip(texts, limits, strict=True)]
 
-    def _encoded(self, texts: Iterable[str]) -> Iterable[list[int]]:
-        """The token ids of each text."""
-        for batch in chunks(texts, CHATS_AT_ONCE):
-            yield from self._ids(batch)
+    def _encode_all(self, texts: Iterable[str]) -> Iterable[list[int]]:
+        """Yield the token ids of each text."""
+        for batch in chunks(texts, TEXTS_PER_CALL):
+            yield from self._encode(batch)
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        """The token ids of a few texts."""
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        """Encode a batch of texts to token ids."""
         with self._lock:
-            found: dict[str, Any] = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
-        ids: list[list[int]] = found["input_ids"]
+            encoding: dict[str, Any] = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        ids: list[list[int]] = encoding["input_ids"]
         return ids
 
     def _first_tokens(self, text: str, limit: int) -> str:
-        """As much of a text as so many tokens hold."""
+        """Return the longest beginning of a text that ends with a token and has at most `limit` tokens."""
         with self._lock:
-            found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ends = [stop for _, stop in found["offset_mapping"]]
+            encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [stop for _, stop in encoding["offset_mapping"]]
         for number in range(min(limit, len(ends)), 0, -1):
             kept = text if number == len(ends) else text[: ends[number - 1]]
-            if len(self._ids([kept])[0]) <= limit:  # what is cut may be encoded anew in more tokens
+            # A truncated text may take more tokens than it had as a part of the whole.
+            if len(self._encode([kept])[0]) <= limit:
                 return kept
         return ""
 
 
-def cut_to_reference(table: pa.Table, lengths: Lengths) -> tuple[pa.Table, int]:
-    """The rows with even ranks, each reply cut to the one in the row with the next rank, if there is one.
+def truncate_to_reference(table: pa.Table, counter: TokenCounter) -> tuple[pa.Table, int]:
+    """Truncate replies to those of the reference; return the rows and how many replies became shorter.
 
-    Also how many replies became shorter.
+    A row of the mix has an even rank; its reference, if it has one, has the next rank.
     """
-    ranks, chats = table[RANK].to_numpy(), table["messages"].to_pylist()
+    ranks = table[RANK].to_numpy()
+    chats = table["messages"].to_pylist()
     is_row = ranks % 2 == 0
-    pairs = np.flatnonzero(is_row[:-1] & (ranks[1:] == ranks[:-1] + 1))
-    replies = [reply for place in pairs for reply in replies_beside(chats[place], chats[place + 1])]
-    texts = [message["content"] for message, _ in replies]
-    cut = lengths.cut(texts, [other for _, other in replies])
-    for (message, _), text in zip(replies, cut, strict=True):
+    with_reference = np.flatnonzero(is_row[:-1] & (ranks[1:] == ranks[:-1] + 1))
+    pairs = [pair for index in with_reference for pair in pair_replies(chats[index], chats[index + 1])]
+    texts = [message["content"] for message, _ in pairs]
+    truncated = counter.truncate(texts, [reference for _, reference in pairs])
+    for (message, _), text in zip(pairs, truncated, strict=True):
         message["content"] = text
     column = CHAT.get_field_index("messages")
-    messages = pa.array([chats[place] for place in np.flatnonzero(is_row)], CHAT.field(column).type)
+    messages = pa.array([chats[index] for index in np.flatnonzero(is_row)], CHAT.field(column).type)
     rows = table.filter(is_row).set_column(column, CHAT.field(column), messages)
-    return rows, sum(before != after for before, after in zip(texts, cut, strict=True))
+    return rows, sum(before != after for before, after in zip(texts, truncated, strict=True))
 
 
-def replies_beside(chat: list[Message], other: list[Message]) -> list[tuple[Message, str]]:
-    """The replies of a chat, each with the other chat's reply to the same turn; UserError if turns are missing."""
-    if len(chat) != len(other):
+def pair_replies(chat: list[Message], reference: list[Message]) -> list[tuple[Message, str]]:
+    """Pair each reply of a chat with the reference's reply to the same turn; UserError if their lengths differ."""
+    if len(chat) != len(reference):
         raise UserError(
-            f"the reference has {len(other) // 2} turns of a conversation of {len(chat) // 2} that begins with "
-            f"{chat[0]['content'][:40]!r}: let validate drop such, or take another reference"
+            f"the reference has {len(reference) // 2} turns of a conversation of {len(chat) // 2} that begins with "
+            f"{chat[0]['content'][:40]!r}: let validate drop such conversations, or take another reference"
         )
-    return [(mine, its["content"]) for mine, its in zip(chat, other, strict=True) if mine["role"] == "assistant"]
+    return [
+        (message, other["content"])
+        for message, other in zip(chat, reference, strict=True)
+        if message["role"] == "assistant"
+    ]
