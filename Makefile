@@ -62,6 +62,10 @@ wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; or Deb
 	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
 	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
 
+.PHONY: tables
+tables: .venv/lock ## write the generated parts of the documentation
+	@python -m commands.tables
+
 .PHONY: accept
 accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check

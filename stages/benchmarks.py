@@ -27,8 +27,8 @@ SEED = 0
 QUESTIONS = "questions"  # the benchmark that answers.questions is
 TEXT = pa.schema([
     ("benchmark", pa.string()),  # the task; of a group, each of its tasks
-    ("document", pa.string()),  # the row's number in the task, as in lm-eval's samples; a question's id
-    ("text", pa.string()),
+    ("document", pa.string()),  # number of the row in the task, or id of the question
+    ("text", pa.string()),  # a question, or a right answer that is a text
 ])
 Row = dict[str, str]
 

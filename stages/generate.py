@@ -31,7 +31,11 @@ from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Generate
 
 DATA = Path("data")
-LEDGER = pa.schema([("identity", pa.string()), ("engine", pa.string()), *COST])
+LEDGER = pa.schema([
+    ("identity", pa.string()),  # of the response
+    ("engine", pa.string()),  # the engine and its version
+    *COST,
+])
 
 
 def read_prompts() -> Iterator[dict[str, Any]]:

@@ -37,12 +37,12 @@ ROWS_PER_GROUP = 1 << 17  # small rows: the names would be repeated in each grou
 COLUMNS = ["conversation_hash", "turns.list.element.assistant"]
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCORE = pa.schema([  # two DGMs' replies to one turn
-    ("conversation_hash", _NAME),
+    ("conversation_hash", _NAME),  # the prompt
     ("turn", pa.int32()),  # from 1
-    ("one", _NAME),
-    ("other", _NAME),
+    ("one", _NAME),  # a DGM
+    ("other", _NAME),  # the DGM it is compared with
     *((metric, pa.float64()) for metric in METRICS),  # null: no score
-    ("reason", _NAME),  # why there is none
+    ("reason", _NAME),  # why there is no score
 ])
 
 

@@ -410,14 +410,14 @@ def test_every_printed_average_can_be_that_of_seven_and_eleven_of_fourteen_not_t
     assert fits == ["L8B : Q7", "Q7B : L8I", "Q7B : Q7"]
 
 
-def test_the_page_of_the_paper_has_the_averages_that_the_code_gives():
+def test_the_page_of_the_printed_numbers_has_the_averages_that_the_code_gives():
     def line(row: dict[str, Any]) -> str:
         averages = [f"{row[name]['value']:.4f}".removeprefix("0") for name in ("nine", "seven")]
         printed = "" if row["printed"] is None else f"{row['printed']:.2f}".removeprefix("0")
         fits = [{None: "", True: "can be", False: "cannot be"}[row[name]["printed_fits"]] for name in ("nine", "seven")]
         return " | ".join(["", str(row["table"]), row["label"], *averages, printed, *fits, ""]).strip()
 
-    text = (ROOT / "docs/paper.md").read_text()
+    text = (ROOT / "stages/lib/comparison/README.md").read_text()
     assert "\n".join(map(line, published_averages())) in text
 
 

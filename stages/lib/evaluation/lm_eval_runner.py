@@ -42,13 +42,13 @@ from stages.lib.settings.sections import Evaluate
 JOB, CURRENT, FACTS, REFUSAL, WORDS = "job.json", "current.json", "facts.json", "refusal.txt", "words.txt"
 BAR = re.compile(r"\d+%\|")  # a line of tqdm's
 SAMPLE = pa.schema([
-    ("task", pa.string()),  # the benchmark, or the part of it
-    ("id", pa.int64()),
-    ("turn", pa.int8()),  # of a conversation; null where there is but one
-    ("prompt", pa.string()),
-    ("response", pa.string()),  # for multiple choice: the choice that the main metric takes as the model's
-    ("score", pa.float64()),  # in the main metric
-    ("judge_text", pa.string()),  # what a judge said; null where there is none
+    ("task", pa.string()),  # the task, or the task of a group
+    ("id", pa.int64()),  # number of the row in the task
+    ("turn", pa.int8()),  # from 1; null for tasks of one turn
+    ("prompt", pa.string()),  # what the model was given
+    ("response", pa.string()),  # the reply; for multiple choice the choice that the main metric counts
+    ("score", pa.float64()),  # by the main metric
+    ("judge_text", pa.string()),  # the judge reply; null without a judge
 ])
 Run = Callable[[list[str]], str]  # runs tasks in a process of their own, and says how it ended
 

@@ -8,15 +8,15 @@ import pyarrow.compute as pc
 from stages.lib.engines.base import Usage
 
 COST = [
-    ("prompt_tokens", pa.int64()),
-    ("cached_tokens", pa.int64()),  # of the prompts, found in the engine's prefix cache
-    ("completion_tokens", pa.int64()),
-    ("seconds", pa.float64()),  # of wall time, by tokens
-    ("hardware", pa.string()),
-    ("vram_gib", pa.float64()),  # peak, of all GPUs together; 0: not known
+    ("prompt_tokens", pa.int64()),  # tokens of all prompts of the conversation
+    ("cached_tokens", pa.int64()),  # prompt tokens found in the engine's prefix cache
+    ("completion_tokens", pa.int64()),  # tokens of all replies
+    ("seconds", pa.float64()),  # its share of the wall time, by tokens
+    ("hardware", pa.string()),  # what the engine ran on
+    ("vram_gib", pa.float64()),  # peak memory of all GPUs together; 0: not known
     ("kv_share", pa.float64()),  # peak share of the KV cache in use
-    ("preemptions", pa.int64()),  # counts stand on one row of each flush
-    ("restarts", pa.int64()),
+    ("preemptions", pa.int64()),  # of the engine; on one row of each flush
+    ("restarts", pa.int64()),  # of the engine; on one row of each flush
 ]
 COUNTS = ("preemptions", "restarts")
 PEAKS = ("vram_gib", "kv_share")

@@ -19,12 +19,12 @@ from stages.lib.records.external_sort import RANK, read_by_rank
 from stages.lib.records.shards import read_rows
 
 FINDING = pa.schema([
-    ("source", pa.string()),
-    ("conversation_hash", pa.string()),
-    ("reason", pa.string()),  # duplicate, contaminated
-    ("dropped", pa.bool_()),  # otherwise the row is in the mix
+    ("source", pa.string()),  # the DGM or auxiliary set
+    ("conversation_hash", pa.string()),  # the row
+    ("reason", pa.string()),  # duplicate or contaminated
+    ("dropped", pa.bool_()),  # whether it was left out of the mix
     ("of", pa.string()),  # the row of the same source that it repeats, or the benchmark
-    ("document", pa.string()),  # of the benchmark
+    ("document", pa.string()),  # the document of the benchmark
 ])
 BENCHMARKS = Path("data/benchmarks")
 

@@ -9,7 +9,11 @@ import pyarrow.compute as pc
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
-CHAT = pa.schema([("conversation_hash", pa.string()), ("source", pa.string()), ("messages", _MESSAGES)])
+CHAT = pa.schema([
+    ("conversation_hash", pa.string()),  # the prompt, or a hash of an auxiliary chat's content
+    ("source", pa.string()),  # the DGM or auxiliary set
+    ("messages", _MESSAGES),  # a chat as training reads it
+])
 
 
 class Message(TypedDict):

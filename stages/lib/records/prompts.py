@@ -3,9 +3,9 @@
 import pyarrow as pa
 
 PROMPT = pa.schema([
-    ("conversation_hash", pa.string()),
-    ("source", pa.string()),
-    ("language", pa.string()),
-    ("toxic", pa.bool_()),
-    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),
+    ("conversation_hash", pa.string()),  # names the conversation, as its source does
+    ("source", pa.string()),  # where it comes from
+    ("language", pa.string()),  # as the source names it
+    ("toxic", pa.bool_()),  # as the source marks it
+    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # user messages, source replies
 ])

@@ -5,28 +5,28 @@ from typing import TypedDict
 import pyarrow as pa
 
 TURN = pa.struct([
-    ("user", pa.string()),
-    ("assistant", pa.string()),
-    ("raw", pa.string()),  # the reply with its thinking, if that was removed; else empty
-    ("finish_reason", pa.string()),  # stop, length, one of UNANSWERED
-    ("prompt_tokens", pa.int64()),
-    ("completion_tokens", pa.int64()),
-    ("trimmed_turns", pa.int64()),  # number of oldest turns that the prompt left out
-    ("prompt_sha", pa.string()),  # of the chat that the engine was given, see chat_sha
+    ("user", pa.string()),  # the user's message, byte for byte
+    ("assistant", pa.string()),  # the reply
+    ("raw", pa.string()),  # the reply with its thinking, if that was stripped; else empty
+    ("finish_reason", pa.string()),  # stop, length, imported, context_overflow, failed, or another word of the engine
+    ("prompt_tokens", pa.int64()),  # tokens of the chat that was asked
+    ("completion_tokens", pa.int64()),  # tokens of the reply
+    ("trimmed_turns", pa.int64()),  # how many of the oldest turns were left out of the chat
+    ("prompt_sha", pa.string()),  # hash of the chat that was asked
 ])
 UNANSWERED = ("context_overflow", "failed")  # finish reasons of turns without a reply; also the conversation's status
 
 
 RESPONSE = pa.schema([
-    ("identity", pa.string()),
-    ("conversation_hash", pa.string()),
-    ("dgm", pa.string()),
-    ("turns", pa.list_(TURN)),
-    ("status", pa.string()),  # ok, or why the conversation ended early
-    ("reason", pa.string()),  # of the status `failed`, in the engine's words
-    ("history", pa.string()),
-    ("seed", pa.int64()),
-    ("engine", pa.string()),
+    ("identity", pa.string()),  # hash of all that decides the conversation
+    ("conversation_hash", pa.string()),  # the prompt
+    ("dgm", pa.string()),  # id of the DGM
+    ("turns", pa.list_(TURN)),  # user messages with their replies
+    ("status", pa.string()),  # ok, context_overflow, failed or not_imported
+    ("reason", pa.string()),  # the engine's message, if the status is failed
+    ("history", pa.string()),  # own or reference: which replies later turns saw
+    ("seed", pa.int64()),  # generate.seed
+    ("engine", pa.string()),  # the engine and its version
 ])
 
 
