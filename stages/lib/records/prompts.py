@@ -7,5 +7,5 @@ PROMPT = pa.schema([
     ("source", pa.string()),  # where it comes from
     ("language", pa.string()),  # as the source names it
     ("toxic", pa.bool_()),  # as the source marks it
-    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # user messages, source replies
+    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # messages, source replies
 ])
