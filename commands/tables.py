@@ -134,7 +134,7 @@ def describe_stage(stage: str, code: Code) -> list[str]:
         name.split(".") for name in sorted(code.modules(f"stages.{stage}")) if name.count(".") == 3
     ):
         rooms.setdefault(room, []).append(name)
-    params = ", ".join(f"`{name}`" for name in reads) or "nothing"
+    params = ", ".join(f"`{name}`" for name in reads) or "no params"
     modules = "; ".join(f"**{room}** {', '.join(names)}" for room, names in rooms.items())
     return wrap(f"- `{stage}` reads {params}. {modules}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
