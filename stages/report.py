@@ -6,23 +6,25 @@ Out: data/report/: index.html, conversations.html with conversations/ (what it l
      DVC plots), summary.json (the page's numbers)
 """
 
+from pathlib import Path
+
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import new_folder
 from stages.lib.report.index import write_report
-from stages.lib.report.inputs import DATA, read_inputs
+from stages.lib.report.inputs import read_inputs
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Report
 
 READS = ("report", "profile", "dgms", "compare")
+OUT = Path("data/report")
 
 
 def main() -> None:
     """Write the report of what the pipeline made."""
-    report = load(Report)
-    inputs = read_inputs({name: load_value(name) for name in ("profile", "dgms", "compare")}, report.num_conversations)
-    with new_folder(DATA / "report") as folder:
-        write_report(folder, inputs, report.num_examples)
-    log_line("data/report/index.html: open it in a browser")
+    inputs = read_inputs(load_value("profile"), load_value("dgms"), load_value("compare"), load(Report))
+    with new_folder(OUT) as folder:
+        write_report(folder, inputs)
+    log_line(f"{OUT}/index.html: open it in a browser")
 
 
 if __name__ == "__main__":

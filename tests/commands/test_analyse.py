@@ -20,12 +20,12 @@ from commands.analyse.columns import FORMS, ROLES, name_columns, read_existing
 from commands.analyse.command import analyse, main
 from commands.analyse.folder import default_out
 from commands.analyse.intake import Intake, ids_of, take_in
-from commands.analyse.page import NOT_HERE
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_file, sha256_folder
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import read_rows, read_table
+from stages.lib.report.sections import benchmarks, runs, teachers, throughput
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Similarity
 from tests.support.project import ROOT
@@ -368,8 +368,9 @@ class TestThePage:
         rows = [{**row, "judge_score": 5 + at} for at, row in enumerate(FLAT)]
         analyse(write(tmp_path / "x.parquet", [*rows, FLAT[0]]), tmp_path / "out")
         page = visible(tmp_path / "out/report/index.html")
-        for said in (*NOT_HERE.values(), "analysis of x.parquet", "The replies came with a judge's scores"):
-            assert said in page
+        for section in (benchmarks, teachers, runs, throughput):
+            assert section.NOT_ANALYSED in page
+        assert "analysis of x.parquet" in page and "The replies came with a judge's scores" in page
         assert (
             "4 of 5 source rows are replies, to 2 prompts; the others were left out: duplicate conversation 1" in page
         )

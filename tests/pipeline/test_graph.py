@@ -93,7 +93,11 @@ class TestTheRules:
 
     def test_the_data_of_a_module_are_a_part_of_it(self) -> None:
         names = {path.name for path in Code(ROOT).files("stages.lib.report.index")}
-        assert {"index.html", "index.comparisons.html"} <= names
+        assert {"index.html", "index.css"} <= names
+        style = {path.name for path in Code(ROOT).files("stages.lib.report.sections.style")}
+        assert style == {"style.py", "style.html"} and "stages.lib.report.sections.style" in Code(ROOT).modules(
+            "stages.report"
+        )
         assert [path.name for path in Code(ROOT).files("stages.lib.comparison.paper")] == ["paper.py", "paper.yaml"]
 
     def test_git_ignores_data_and_models_at_the_root_only(self) -> None:

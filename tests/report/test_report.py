@@ -22,14 +22,15 @@ from stages.lib.records.pairings import PAIRING
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import write_table
 from stages.lib.records.verdicts import VERDICT
-from stages.lib.report.benchmark_table import score
-from stages.lib.report.clustering import square
-from stages.lib.report.examples import examples
+from stages.lib.report.files import Files
 from stages.lib.report.index import write_report
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.page import render_markdown
-from stages.lib.report.section_charts import in_spider, seen_on_spider, telling
-from stages.lib.report.sections import shortages
+from stages.lib.report.sections.answers import choose_examples
+from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
+from stages.lib.report.sections.judge import choose_words
+from stages.lib.report.sections.runs import find_shortages
+from stages.lib.report.sections.similarity import cluster
 from stages.lib.report.svg import intervals, sizes, spider
 from stages.lib.settings.sections import Preference, Styling
 from stages.lib.style.features import FeatureCounts
@@ -51,6 +52,7 @@ dgms: [rich, plain]
 compare: [base, tuned]
 report: {num_examples: 2, num_conversations: 1}
 """
+RECIPES = {"dgms": {"a": {"responses": "ab" * 32, "verdicts": "cd" * 32}}, "runs": {}}
 STYLING = Styling(parser="commonmark", num_responses=9, seed=1, resamples=50)
 
 
@@ -346,7 +348,7 @@ def test_a_null_score_is_never_drawn_as_zero() -> None:
 
 
 def test_an_absent_metric_says_so() -> None:
-    assert score({}, {"tasks": {}}, "quiz")["reason"] == "no value was written"
+    assert make_cell({}, {"tasks": {}}, "quiz")["reason"] == "no value was written"
 
 
 def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
@@ -374,7 +376,7 @@ def test_any_two_compared_models_have_their_factor_and_mean_on_the_page(project:
 
 def test_a_shortage_is_said_plainly(project: Path) -> None:
     assert "tuned asked rich for 6 rows; it had 4, and all were taken." in text_of(report())
-    assert shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
+    assert find_shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
 
 
 def test_the_pipeline_is_counted_at_every_step(project: Path) -> None:
@@ -428,14 +430,27 @@ def test_a_profile_without_runs_has_a_page(project: Path) -> None:
 
 
 def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(tmp_path: Path) -> None:
-    why = {name: "only replies were analysed" for name in ("benchmarks", "teachers", "runs", "throughput")}
-    prompts = {"rows": 3, "prompts": 3, "left_out": {}}
-    write_report(tmp_path, Inputs(profile="mine", dgms=["a"], prompts=prompts, skipped=why), 0)
-    text = text_of((tmp_path / "index.html").read_text(encoding="utf-8"))
+    data, out = tmp_path / "data", tmp_path / "out"
+    out.mkdir()
+    write_json(data / "prompts/summary.json", {"rows": 3, "prompts": 3, "left_out": {}})
+    write_json(data / "styling/tables.json", styles([], ["a"]))
+    absent = {"preference": "only replies were analysed", "similarity": "only replies were analysed"}
+    write_report(out, Inputs("mine", Files(data, data), dgms=["a"], recipes=RECIPES, is_analysis=True, absent=absent))
+    page = (out / "index.html").read_text(encoding="utf-8")
+    text = text_of(page)
     assert "Rewild, analysis of mine" in text
-    assert text.count("Skipped: only replies were analysed.") == len(why)
-    assert "Benchmarks: only replies were analysed. " in text, "and once more in the list of what was skipped"
-    assert 'href="#benchmarks"' not in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert text.count("Skipped: only replies were analysed.") == len(absent)
+    assert "Judge: only replies were analysed. " in text, "and once more in the list of what was skipped"
+    why = {
+        "benchmarks": "Benchmarks: replies were read, no model was evaluated. ",
+        "teachers": "Teachers: nothing was fine-tuned, so nobody was a teacher. ",
+        "runs": "Runs: nothing was mixed or trained. ",
+        "throughput": "Throughput and cost: the replies existed already, and what they took is not known. ",
+    }
+    for section, line in why.items():
+        assert f"Skipped: {line.partition(': ')[2]}" in text and line in text
+        assert f'href="#{section}"' not in page
+    assert set(read_json(out / "summary.json")["skipped"]) == {*why, "judge", "similarity", "answers"}
 
 
 def test_every_number_can_be_traced_to_its_file(project: Path) -> None:
@@ -464,7 +479,7 @@ def test_the_surest_words_of_either_side_are_drawn_with_both_counts(project: Pat
         {"word": "clear", "negated": True, "only_winner": 2, "only_loser": 9, "q": 0.05},
         {"word": "chance", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.06},
     ]
-    assert telling(rows) == [("clear", 1, 9), ("not clear", 9, 2)]
+    assert choose_words(rows) == [("clear", 1, 9), ("not clear", 9, 2)]
 
 
 def test_a_spider_has_the_best_fine_tunes_and_takes_three_benchmarks() -> None:
@@ -474,11 +489,10 @@ def test_a_spider_has_the_best_fine_tunes_and_takes_three_benchmarks() -> None:
 
     rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
     table = {"tasks": ["x", "y", "z"], "rows": rows}
-    inputs = Inputs("p", runs=["low", "none", "high"], compare=list(rows))
-    assert in_spider(table, inputs) == ["high", "low", "none"]
-    assert seen_on_spider(table, ["high", "low", "none"]) == "Of 3 benchmarks high leads on 1, none leads on 2"
-    assert in_spider({**table, "tasks": ["x", "y"]}, inputs) == []
-    assert in_spider(table, Inputs("p", compare=["low"])) == ["low"], "no fine-tune: the compared models"
+    assert choose_for_spider(table, ["low", "none", "high"], list(rows)) == ["high", "low", "none"]
+    assert count_leads(table, ["high", "low", "none"]) == "Of 3 benchmarks high leads on 1, none leads on 2"
+    assert choose_for_spider({**table, "tasks": ["x", "y"]}, ["low", "none", "high"], list(rows)) == []
+    assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
 
 def test_a_missing_value_is_a_gap_in_a_spider_never_its_middle() -> None:
@@ -490,7 +504,7 @@ def test_a_missing_value_is_a_gap_in_a_spider_never_its_middle() -> None:
 def test_examples_are_spread_over_the_questions_and_odd_replies_are_explained() -> None:
     full = [question(number, turn(f"Q{number}", "yes"), turn("more", "", "length")) for number in range(4)]
     short = [question(number, turn(f"Q{number}", "cut", "length")) for number in range(4)]
-    found = examples({"one": full, "other": short}, 2)
+    found = choose_examples({"one": full, "other": short}, 2)
     assert [example["turns"][0]["user"] for example in found] == ["Q0", "Q2"]
     notes = [[reply["note"] for reply in turn["replies"]] for turn in found[0]["turns"]]
     assert notes == [
@@ -567,7 +581,7 @@ def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
 
 def test_dgms_that_are_alike_stand_beside_one_another() -> None:
     likeness = {"a b": 0.2, "a c": 0.9, "a d": 0.3, "b c": 0.25, "b d": 0.8, "c d": None}
-    names, values = square({pair: {"rouge1": {"mean": mean}} for pair, mean in likeness.items()}, "rouge1")
+    names, values = cluster({pair: {"rouge1": {"mean": mean}} for pair, mean in likeness.items()}, "rouge1")
     assert {frozenset(names[:2]), frozenset(names[2:])} == {frozenset("ac"), frozenset("bd")}
     place = {name: number for number, name in enumerate(names)}
     assert values[place["a"], place["c"]] == values[place["c"], place["a"]] == 0.9

@@ -22,8 +22,7 @@ from markupsafe import Markup
 from stages.lib.console.errors import UserError
 from stages.lib.records.pairings import TIE
 from stages.lib.records.responses import UNANSWERED
-from stages.lib.report.examples import NOTES
-from stages.lib.report.page import render, render_markdown
+from stages.lib.report.page import NOTES, render, render_markdown
 
 PAGE, DATA = "conversations.html", "conversations"  # the page, and the folder beside it with what it loads
 HERE = Path(__file__)

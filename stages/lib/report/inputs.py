@@ -1,151 +1,95 @@
-"""All that the page shows, by id, as the stages before wrote it; and of every file that was read, its sha256."""
+"""What a report is about: the ids of its models, what several sections need of them, and the files for the rest."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.lib.core.artifacts import MADE_BY, compared, require
-from stages.lib.core.files import read_json, sha256_file, sha256_folder
+from stages.lib.core.artifacts import require
 from stages.lib.core.types import Json
-from stages.lib.records.shards import read_rows, read_table
+from stages.lib.records.shards import read_rows
 from stages.lib.report.browser import Collection, of_answers, of_pairings, of_responses
-from stages.lib.similarity.pair_scores import PAIRS_FILE
-
-DATA, MODELS, METRICS = Path("data"), Path("models"), Path("metrics")
+from stages.lib.report.files import Files
+from stages.lib.report.palette import GREY, assign_colours
+from stages.lib.settings.sections import Report
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the page can show; all but the profile may be absent."""
+    """What the sections of a page are built of. Lists of ids are in the order of the page."""
 
-    profile: str
+    profile: str  # or, of an analysis, the name of its source
+    files: Files
     dgms: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     compare: list[str] = field(default_factory=list)
-    prompts: Json = field(default_factory=dict)
-    recipes: Json = field(default_factory=lambda: {"dgms": {}, "runs": {}})
-    gate: dict[str, Json] = field(default_factory=dict)
-    mix: dict[str, Json] = field(default_factory=dict)
-    train: dict[str, Json] = field(default_factory=dict)
-    losses: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # step and loss
-    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    results: dict[str, Json] = field(default_factory=dict)
-    answers: dict[str, list[Json]] = field(default_factory=dict)
-    styling: Json = field(default_factory=dict)
-    similarity: Json = field(default_factory=dict)
-    pairs: Json = field(default_factory=dict)  # of DGMs, the most alike first
-    throughput: Json = field(default_factory=lambda: {"dgms": {}})
-    judge: dict[str, Json] = field(default_factory=dict)
-    preference: Json = field(default_factory=dict)
-    words: list[Json] = field(default_factory=list)  # of judgments, the surest first
-    agreement: Json = field(default_factory=dict)
-    models: dict[str, Json] = field(default_factory=dict)
-    mixes: dict[str, str] = field(default_factory=dict)  # digests
-    collections: list[Collection] = field(default_factory=list)  # of conversations, to be read
-    skipped: dict[str, str] = field(default_factory=dict)  # sections, and why
-    sources: dict[str, str] = field(default_factory=dict)  # sha256 of each file, or folder, by its path
+    recipes: Json = field(default_factory=lambda: {"dgms": {}, "runs": {}})  # digests by DGM, sources by run
+    gate: dict[str, Json] = field(default_factory=dict)  # counts of conversations by DGM
+    collections: list[Collection] = field(default_factory=list)  # conversations to read
+    num_examples: int = 0
+    is_analysis: bool = False  # of existing replies: no model was run, trained or evaluated
+    absent: Mapping[str, str] = field(default_factory=dict)  # folders that an analysis could not fill, and why
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """One colour for each DGM, run and auxiliary set; grey for the other compared models."""
+        sources = (source for run in self.runs for source in self.recipes["runs"][run]["sources"])
+        names = dict.fromkeys([*self.dgms, *self.runs, *sources])
+        return dict.fromkeys(self.compare, GREY) | assign_colours(names)
 
 
-class Reader:
-    """Reads files and remembers what they were."""
+def read_inputs(profile: str, dgms: list[str], compare: list[str], settings: Report) -> Inputs:
+    """Read what the pipeline made of the ids of DGMs, of compared models and, in metrics/recipes.json, of runs.
 
-    def __init__(self) -> None:
-        self.sources: dict[str, str] = {}
-
-    def json(self, path: Path) -> Any:  # noqa: ANN401  (JSON is what it is)
-        """A JSON file; raises UserError when it is absent."""
-        content = read_json(path)
-        self.sources[path.as_posix()] = sha256_file(path)
-        return content
-
-    def by_id(self, folder: Path, ids: list[str]) -> dict[str, Any]:
-        """The JSON files of these ids."""
-        return {key: self.json(folder / f"{key}.json") for key in ids}
-
-    def rows(self, folder: Path) -> list[Json]:
-        """All rows of a folder of parquet."""
-        self.sources[folder.as_posix()] = sha256_folder(folder)
-        rows: list[Json] = read_table(folder).to_pylist()
-        return rows
-
-    def losses(self, path: Path) -> list[tuple[float, float]]:
-        """Step and loss of every step that logged one; none when there is no curve."""
-        if not path.exists():
-            return []
-        self.sources[path.as_posix()] = sha256_file(path)
-        with path.open(encoding="utf-8", newline="") as file:
-            return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file) if row.get("loss")]
-
-
-def read_inputs(params: Mapping[str, Any], num_conversations: int) -> Inputs:
-    """Read what the pipeline wrote, by the ids in params and recipes; folders only as the digests name them.
-
-    Conversations are read when they are written on, the first so many of each DGM.
+    Conversations, the first `settings.num_conversations` of each DGM, are read when they are written on.
     """
-    read = Reader()
-    dgms, compare, recipes = params["dgms"], params["compare"], read.json(METRICS / "recipes.json")
-    runs = sorted(recipes["runs"], key=lambda name: (compare.index(name) if name in compare else len(compare), name))
-    trained = read.by_id(METRICS / "digests/runs", runs)
-    described = {key: MODELS / key / "model.json" for key in dict.fromkeys([*dgms, *compare, *runs])}
-    tables = {name: read.json(DATA / name / "tables.json") for name in ("agreement", "preference", "styling")}
-    folders = {name: {key: compared(key, name) for key in compare} for name in MADE_BY}
+    files = Files()
+    recipes = files.read_json(files.metrics / "recipes.json")
+    files.digests |= {f"data/{name}/{dgm}": sha256 for dgm in dgms for name, sha256 in recipes["dgms"][dgm].items()}
+    folders = {dgm: find_responses(dgm, recipes["dgms"][dgm]) for dgm in dgms}
     return Inputs(
-        profile=params["profile"],
+        profile=profile,
+        files=files,
         dgms=dgms,
-        runs=runs,
+        runs=sort_runs(recipes["runs"], compare),
         compare=compare,
         recipes=recipes,
-        gate=read.by_id(METRICS / "gate", dgms),
-        mix=read.by_id(METRICS / "mix", runs),
-        train=read.by_id(METRICS / "train", runs),
-        mixes={key: digest["mix"] for key, digest in trained.items()},
-        losses={key: read.losses(METRICS / "loss" / f"{key}.csv") for key in runs},
-        scores=read.by_id(METRICS / "evaluate", compare),
-        judge=read.by_id(METRICS / "judge", compare),
-        results={key: read.json(folder / "results.json") for key, folder in folders["evaluations"].items()},
-        answers={key: read.rows(folder) for key, folder in folders["answers"].items()},
-        **tables,
-        words=read.rows(DATA / "preference" / "words_by_winner_of_all"),
-        similarity=read.json(DATA / "similarity" / "summary.json"),
-        pairs=most_alike_first(read.json(DATA / "similarity" / PAIRS_FILE)),
-        models={key: read.json(path) for key, path in described.items() if path.exists()},
-        prompts=read.json(DATA / "prompts" / "summary.json"),
-        throughput=read.json(DATA / "throughput" / "summary.json"),
-        collections=[
-            responses({dgm: required(dgm, recipes["dgms"][dgm]) for dgm in dgms}, num_conversations),
-            answered(folders["answers"], folders["judgments"]),
-        ],
-        sources=read.sources
-        | {f"data/{name}/{dgm}": digest for dgm in dgms for name, digest in recipes["dgms"][dgm].items()},
+        gate=files.read_json_of(dgms, files.metrics / "gate"),
+        collections=[collect_responses(folders, settings.num_conversations), collect_answers(compare, files)],
+        num_examples=settings.num_examples,
     )
 
 
-def most_alike_first(table: Mapping[str, Any]) -> Json:
-    """Pairs of DGMs, or DGMs, by their mean ROUGE-1."""
-    return dict(sorted(table.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+def sort_runs(runs: Mapping[str, Any], compare: list[str]) -> list[str]:
+    """Return the ids of runs: compared ones in the order of comparison, then the others by name."""
+    return sorted(runs, key=lambda name: (compare.index(name) if name in compare else len(compare), name))
 
 
-def required(dgm: str, digests: Mapping[str, str]) -> tuple[Path, Path]:
-    """The folders of a DGM's responses and of the verdicts on them, as recipes.json names them."""
-    made_by = {"responses": f"generate@{dgm}", "verdicts": f"validate@{dgm}"}
-    one, other = (require(DATA / name / dgm, digests[name], stage) for name, stage in made_by.items())
-    return one, other
+def find_responses(dgm: str, digests: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return the folders of a DGM's responses and of the verdicts on them; raise UserError unless the digests match."""
+    responses = require(Path("data/responses", dgm), digests["responses"], f"generate@{dgm}")
+    verdicts = require(Path("data/verdicts", dgm), digests["verdicts"], f"validate@{dgm}")
+    return responses, verdicts
 
 
-def responses(folders: Mapping[str, tuple[Path, Path]], most: int) -> Collection:
-    """The first conversations of DGMs, from their folders of responses and verdicts."""
+def collect_responses(folders: Mapping[str, tuple[Path, Path]], num_conversations: int) -> Collection:
+    """Return the first conversations of each DGM, given its folders of responses and verdicts."""
     models = {
-        dgm: of_responses(islice(read_rows(rows), most), islice(read_rows(verdicts), most))
-        for dgm, (rows, verdicts) in folders.items()
+        dgm: of_responses(
+            islice(read_rows(responses), num_conversations), islice(read_rows(verdicts), num_conversations)
+        )
+        for dgm, (responses, verdicts) in folders.items()
     }
     return Collection("prompts", "Prompts, answered by DGMs", "Language", models)
 
 
-def answered(answers: Mapping[str, Path], judgments: Mapping[str, Path]) -> Collection:
-    """The compared models' answers, what a judge said of them, and its choices between them."""
-    models = {key: of_answers(read_rows(rows), read_rows(judgments[key])) for key, rows in answers.items()}
+def collect_answers(compare: list[str], files: Files) -> Collection:
+    """Return the compared models' answers, a judge's scores of them and its choices between them."""
+    models = {}
+    for key in compare:
+        answers, judgments = files.find_compared(key, "answers"), files.find_compared(key, "judgments")
+        models[key] = of_answers(read_rows(answers), read_rows(judgments))
     title = "Questions, answered by the compared models"
-    return Collection("questions", title, "Category", models, of_pairings(read_rows(DATA / "pairwise")))
+    return Collection("questions", title, "Category", models, of_pairings(read_rows(files.data / "pairwise")))

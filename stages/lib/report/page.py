@@ -14,6 +14,7 @@ from stages.lib.style.markup import ESCAPE_HTML, EXTENSIONS
 TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
 ATTRIBUTES = {"ol": {"start"}}  # or a list that code interrupts would count from 1 again
 MOST_QUOTES = 500  # in one another nh3 takes time that grows with the square of them; the parser ends other nesting
+NOTES = {"stop": "", "length": "cut at the token limit", "context_overflow": "did not fit the context window"}
 _IMAGE = re.compile(r'<img src="[^"]*" alt="([^"]*)"[^>]*>')
 
 

@@ -1,0 +1,166 @@
+"""Benchmarks: every task and average of every compared model, and what is missing and why."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from stages.lib.core.types import Json
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.palette import assign_colours
+from stages.lib.report.section import Chart, Content, Section
+from stages.lib.report.svg import intervals, spider
+
+NOT_ANALYSED = "replies were read, no model was evaluated"
+MOST_IN_SPIDER = 5  # lines that can be told apart
+FEWEST_SPOKES = 3
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the scores of the compared models, and their intervals and reasons."""
+    files = inputs.files
+    scores = files.read_json_of(inputs.compare, files.metrics / "evaluate")
+    results = {
+        model: files.read_json(files.find_compared(model, "evaluations") / "results.json") for model in inputs.compare
+    }
+    table = make_table(scores, results)
+    return Content(
+        values={"table": table, "labels": {name: label(name, table) for name in columns_of(table)}},
+        charts=draw_spider(table, inputs) | draw_scores(table, inputs.colours),
+        gaps=[f"{gap['name']} of {gap['model']}: {gap['reason']}" for gap in table["missing"]],
+        numbers={"benchmarks": table},
+        skipped=NOT_ANALYSED if inputs.is_analysis else "" if scores else "`compare` names no model in params.yaml",
+    )
+
+
+def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json]) -> Json:
+    """Return rows of cells (value, ci95, n, reason) by model and column, with the missing cells and the best average.
+
+    `scores` are those of metrics/evaluate by model and column, `results` the results.json of each model.
+    """
+    averages = merge_averages(results)
+    averaged = [task for tasks in averages.values() for task in tasks]
+    tasks = list(dict.fromkeys([*averaged, *(task for row in scores.values() for task in row if task not in averages)]))
+    rows = {model: {task: make_cell(scores[model], results[model], task) for task in tasks} for model in scores}
+    for model, row in rows.items():
+        row |= {name: make_average(scores[model].get(name), parts, row) for name, parts in averages.items()}
+    best = max((row["average"]["value"] for row in rows.values() if row["average"]["value"] is not None), default=None)
+    metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
+    return {
+        "tasks": tasks,
+        "metrics": metrics | {name: f"of {len(parts)} benchmarks" for name, parts in averages.items()},
+        "averages": averages,
+        "rows": rows,
+        "best": best,
+        "missing": find_missing(rows),
+    }
+
+
+def merge_averages(results: Mapping[str, Json]) -> dict[str, list[str]]:
+    """Return the tasks of each average of the compared models, `average` first."""
+    averages: dict[str, list[str]] = {"average": []} if results else {}
+    for result in results.values():
+        for name, average in result["averages"].items():
+            averages[name] = list(dict.fromkeys([*averages.get(name, []), *average["columns"]]))
+    return averages
+
+
+def make_cell(scores: Mapping[str, float | None], result: Mapping[str, Any], task: str) -> Json:
+    """Return the cell of a model and a task: value and interval, or the reason why there is none."""
+    entry = result["tasks"].get(task, {})
+    measured = entry.get("metrics", {}).get(entry.get("primary"), {})
+    cell = {"value": scores.get(task), "ci95": measured.get("ci95"), "n": measured.get("n"), "reason": ""}
+    if cell["value"] is None:
+        cell |= {"ci95": None, "reason": entry.get("reason") or "no value was written"}
+    return cell | {"metric": entry.get("primary")}
+
+
+def make_average(value: float | None, tasks: list[str], row: Mapping[str, Json]) -> Json:
+    """Return the cell of an average: its value, or which tasks it lacks."""
+    absent = [task for task in tasks if row[task]["value"] is None]
+    reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
+    return {"value": value, "ci95": None, "reason": reason if value is None else ""}
+
+
+def find_missing(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:
+    """Return every cell without a value, with the reason."""
+    return [
+        {"model": model, "name": name, "reason": cell["reason"]}
+        for model, row in rows.items()
+        for name, cell in row.items()
+        if cell["value"] is None
+    ]
+
+
+def columns_of(table: Json) -> list[str]:
+    """Return the columns of the table in the page's order: the averages first."""
+    return [*table["averages"], *table["tasks"]]
+
+
+def label(name: str, table: Json) -> str:
+    """Return the heading of a column."""
+    return name.replace("_", " ") if name in table["averages"] else name
+
+
+def draw_scores(table: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
+    """Draw every average and task: the models' scores on their intervals."""
+    if not table["rows"]:
+        return {}
+    return {
+        f"scores-{name}": Chart(
+            intervals({model: row[name] for model, row in table["rows"].items()}, colours, f"{name} by model"),
+            title=label(name, table),
+            note=table["metrics"][name],
+        )
+        for name in columns_of(table)
+    }
+
+
+def draw_spider(table: Json, inputs: Inputs) -> dict[str, Chart]:
+    """Draw the best fine-tunes on every benchmark (paper, Fig. 1), where there are three benchmarks."""
+    models = choose_for_spider(table, inputs.runs, inputs.compare)
+    if not models:
+        return {}
+    lines = {model: [table["rows"][model][task]["value"] for task in table["tasks"]] for model in models}
+    colours = inputs.colours
+    if len({colours[model] for model in models}) < len(models):
+        colours = assign_colours(models)  # two lines of one colour could not be told apart
+    chart = Chart(
+        spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
+        title=count_leads(table, models),
+        note="each spoke ends at the best value on it, which stands there; a gap is a missing score",
+    )
+    return {"spider-benchmarks": chart}
+
+
+def choose_for_spider(table: Json, runs: list[str], compare: list[str]) -> list[str]:
+    """Return the models on the spider chart: the best fine-tunes, or the best of all where none is compared."""
+    if len(table["tasks"]) < FEWEST_SPOKES:
+        return []
+    return find_leaders(table, runs) or find_leaders(table, compare)
+
+
+def find_leaders(table: Json, models: list[str]) -> list[str]:
+    """Return the best of these models, the highest average first; those without one come last, in their order."""
+    values = {model: table["rows"][model]["average"]["value"] for model in models if model in table["rows"]}
+    ranked = sorted(values, key=lambda model: -(-1.0 if values[model] is None else values[model]))
+    return ranked[:MOST_IN_SPIDER]
+
+
+def count_leads(table: Json, models: list[str]) -> str:
+    """Say on how many benchmarks each of the models shown is the best of them."""
+    leads = Counter[str]()
+    for task in table["tasks"]:
+        values = {model: table["rows"][model][task]["value"] for model in models}
+        best = max((value for value in values.values() if value is not None), default=None)
+        leads.update(model for model, value in values.items() if value is not None and value == best)
+    parts = [f"{model} leads on {leads[model]}" for model in models if leads[model]]
+    return f"Of {len(table['tasks'])} benchmarks {', '.join(parts)}"
+
+
+SECTION = Section(
+    name="benchmarks",
+    title="Benchmarks",
+    question="Which model does best?",
+    sources={"evaluate": "scores", "evaluations": "intervals and reasons"},
+    build=build,
+)

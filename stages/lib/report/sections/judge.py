@@ -1,0 +1,105 @@
+"""Judge: the scores and choices of a judge, flips between a DGM and its fine-tune, and the words of the judgments."""
+
+from collections.abc import Mapping
+
+from stages.lib.core.types import Json
+from stages.lib.judging.significant_words import split_by_side, word_label
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.svg import intervals, opposed
+
+NUM_WORDS = 10  # of each side, on the chart
+MOST_PAIRS = 30  # of models, in the table of words
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the judge's scores and what `preference` made of them."""
+    if "preference" in inputs.absent:
+        return Content(skipped=inputs.absent["preference"])
+    files = inputs.files
+    preference = files.read_json(files.data / "preference" / "tables.json")
+    words = files.read_rows(files.data / "preference" / "words_by_winner_of_all")
+    counts = files.read_json_of(inputs.compare, files.metrics / "judge")
+    scores = preference.get("models", {})
+    models = inputs.compare or [dgm for dgm in inputs.dgms if dgm in scores]
+    return Content(
+        values={
+            "counts": counts,
+            "preference": preference,
+            "models": models,
+            "word_pairs": sort_word_pairs(preference),
+        },
+        charts=draw_scores(scores, models, inputs.colours) | draw_words(words),
+        gaps=[
+            f"The judge's score of {model}: {found['failed']} verdicts are missing"
+            for model, found in counts.items()
+            if found["failed"]
+        ],
+        skipped="" if any(score["mean"] is not None for score in scores.values()) else "nothing was judged",
+    )
+
+
+def sort_word_pairs(preference: Json) -> list[tuple[str, Json]]:
+    """Return the pairs of models whose judgments differ in words, those with most such words first."""
+    pairs = preference.get("words", {}).get("pairs", {})
+    different = [(names, pair) for names, pair in pairs.items() if pair["by_winner"]["different"]]
+    return sorted(different, key=lambda item: -int(item[1]["by_winner"]["different"]))[:MOST_PAIRS]
+
+
+def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[str, str]) -> dict[str, Chart]:
+    """Draw the judge's mean score of every model that has one, on its interval."""
+    judged = {model: scores[model] for model in models if scores[model]["mean"] is not None}
+    cells = {
+        model: {"value": score["mean"], "ci95": None if None in score["ci95"] else score["ci95"]}
+        for model, score in judged.items()
+    }
+    if not cells:
+        return {}
+    means = {model: score["mean"] for model, score in scores.items()}
+    chart = Chart(
+        intervals(cells, colours, "the judge's score by model"),
+        title=name_extremes(means, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "of each"),
+        note="the judge's mean score, 95 % interval",
+    )
+    return {"judge-score": chart}
+
+
+def draw_words(words: list[Json]) -> dict[str, Chart]:
+    """Draw the words that differ most surely between judgments of the winner and of the loser."""
+    rows = choose_words(words)
+    if not rows:
+        return {}
+    chart = Chart(
+        opposed(rows, "words of the judgments by winner"),
+        title=name_surest(rows),
+        note="judgments of the preferred reply alone (right) and of the other alone (left) that say the word, "
+        "one pair of judgments per question",
+    )
+    return {"judge-words": chart}
+
+
+def choose_words(words: list[Json]) -> list[tuple[str, int, int]]:
+    """Return (word, loser, winner) of the surest words of either side: how many judgments of that one alone have it."""
+    return [
+        (word_label(word), word["only_loser"], word["only_winner"])
+        for side in split_by_side(words, "only_winner", "only_loser")
+        for word in side[:NUM_WORDS]
+    ]
+
+
+def name_surest(rows: list[tuple[str, int, int]]) -> str:
+    """Name the surest word of each side in a sentence."""
+    sides = {
+        "winners": [word for word, loser, winner in rows if winner > loser],
+        "losers": [word for word, loser, winner in rows if winner < loser],
+    }
+    return ", ".join(f"“{words[0]}” is said of {side}" for side, words in sides.items() if words).capitalize()
+
+
+SECTION = Section(
+    name="judge",
+    title="Judge",
+    question="What does a judge prefer?",
+    sources={"preference": "scores, rates, flips, words", "judge": "missing verdicts"},
+    build=build,
+)

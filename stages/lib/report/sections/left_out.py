@@ -1,0 +1,43 @@
+"""Left out: source rows that became no prompt, and conversations that validation dropped, by reason."""
+
+from collections.abc import Mapping
+
+from stages.lib.core.files import SUMMARY
+from stages.lib.core.numbers import sum_counts
+from stages.lib.core.types import Json
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Content, Section
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the counts of prompts and of conversations by reason."""
+    values = {
+        "prompts": inputs.files.read_json(inputs.files.data / "prompts" / SUMMARY),
+        "reasons": list(sum_counts(gate["found"] for gate in inputs.gate.values())),
+        "reported_only": find_reported_only(inputs.gate),
+        "not_checked": group_not_checked(inputs.gate),
+    }
+    return Content(values=values)
+
+
+def find_reported_only(gates: Mapping[str, Json]) -> list[str]:
+    """Return the reasons that dropped no conversation of any DGM."""
+    dropping = {reason for gate in gates.values() for reason in gate["dropped_by"]}
+    return [reason for reason in sum_counts(gate["found"] for gate in gates.values()) if reason not in dropping]
+
+
+def group_not_checked(gates: Mapping[str, Json]) -> dict[int, list[str]]:
+    """Return the reasons that could not be checked, by the number of such conversations, the largest first."""
+    reasons: dict[int, list[str]] = {}
+    for reason, count in sum_counts(gate.get("not_checked", {}) for gate in gates.values()).items():
+        reasons.setdefault(count, []).append(reason)
+    return reasons
+
+
+SECTION = Section(
+    name="left-out",
+    title="Left out",
+    question="What was left out, and why?",
+    sources={"prompts": "source rows", "gate": "conversations", "verdicts": "conversations"},
+    build=build,
+)

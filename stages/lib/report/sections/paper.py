@@ -1,0 +1,23 @@
+"""Beside the paper: every number of the paper for which a compared model stands, and ours."""
+
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Content, Section
+
+
+def build(inputs: Inputs) -> Content | None:
+    """Read our numbers beside the paper's; the page has no such section when no compared model is in the paper."""
+    if inputs.is_analysis:
+        return None
+    tables = inputs.files.read_json(inputs.files.data / "agreement" / "tables.json")
+    if not tables.get("paper") and not tables.get("stated"):
+        return None
+    return Content(values={"tables": tables["paper"], "stated": tables["stated"]})
+
+
+SECTION = Section(
+    name="paper",
+    title="Beside the paper",
+    question="Beside the paper",
+    sources={"agreement": "all numbers"},
+    build=build,
+)

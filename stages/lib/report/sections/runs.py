@@ -1,0 +1,88 @@
+"""Runs: what each was made of, which sources had too few rows, and how the training went."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from stages.lib.core.types import Json
+from stages.lib.report.files import Files
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Chart, Content, Section
+from stages.lib.report.svg import curves, stacks
+
+NOT_ANALYSED = "nothing was mixed or trained"
+FACTS = (  # of a run's training, the columns of the table
+    "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
+    "first_loss", "last_loss", "mean_loss",
+)  # fmt: skip
+
+Curve = list[tuple[float, float]]  # step and loss
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the mix, the training and the loss of every run."""
+    files = inputs.files
+    mixes = files.read_json_of(inputs.runs, files.metrics / "mix")
+    trainings = files.read_json_of(inputs.runs, files.metrics / "train")
+    losses = {run: read_loss(files.metrics / "loss" / f"{run}.csv", files) for run in inputs.runs}
+    shortages = find_shortages(mixes)
+    skipped = "" if mixes else "`mix.runs` names no run in params.yaml"
+    return Content(
+        values={
+            "facts": [name for name in FACTS if any(name in training for training in trainings.values())],
+            "trainings": trainings,
+            "losses": losses,
+            "shortages": shortages,
+        },
+        charts=draw_mixes(mixes, inputs.colours) | draw_losses(losses, inputs.colours),
+        numbers={"shortages": shortages},
+        skipped=NOT_ANALYSED if inputs.is_analysis else skipped,
+    )
+
+
+def read_loss(path: Path, files: Files) -> Curve:
+    """Read step and loss of every step that logged one; none when there is no curve."""
+    if not path.exists():
+        return []
+    files.add_digest(path)
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file) if row.get("loss")]
+
+
+def find_shortages(mixes: Mapping[str, Json]) -> list[Json]:
+    """Return every source that had fewer rows than a run asked of it."""
+    return [
+        {"run": run, "source": source, "asked": asked["rows"], "taken": taken}
+        for run, mix in mixes.items()
+        for source, asked in mix["asked"].items()
+        for taken in [int(mix["sources"].get(source, {}).get("rows", 0))]
+        if taken < asked.get("rows", 0)
+    ]
+
+
+def draw_mixes(mixes: Mapping[str, Json], colours: Mapping[str, str]) -> dict[str, Chart]:
+    """Draw the rows of every run by source."""
+    if not mixes:
+        return {}
+    taken = {
+        run: {name: int(mix["sources"][name]["rows"]) for name in colours if name in mix["sources"]}
+        for run, mix in mixes.items()
+    }
+    return {"runs-mix": Chart(stacks(taken, colours, "rows of every run by source"), title="Rows by source")}
+
+
+def draw_losses(losses: Mapping[str, Curve], colours: Mapping[str, str]) -> dict[str, Chart]:
+    """Draw the training loss of every run that has a curve."""
+    drawn = {run: curve for run, curve in losses.items() if curve}
+    if not drawn:
+        return {}
+    return {"runs-loss": Chart(curves(drawn, colours, "training loss of every run"), title="Training loss")}
+
+
+SECTION = Section(
+    name="runs",
+    title="Runs",
+    question="What was each run made of?",
+    sources={"mix": "rows and shortages", "train": "the training", "loss": "the curve"},
+    build=build,
+)

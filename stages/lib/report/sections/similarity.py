@@ -1,0 +1,81 @@
+"""Similarity: how alike every two DGMs answer the same prompts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from stages.lib.core.files import SUMMARY
+from stages.lib.core.types import Floats, Json
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.svg import heat
+from stages.lib.similarity.pair_scores import PAIRS_FILE
+
+FEWEST = 3  # DGMs on a heat map: two have but one number
+NO_SYNONYMS = "METEOR's synonyms: WordNet was not asked (`make wordnet`, then `similarity.synonyms: true`)"
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the scores of every DGM and of every two."""
+    if "similarity" in inputs.absent:
+        return Content(skipped=inputs.absent["similarity"])
+    folder = inputs.files.data / "similarity"
+    summary = inputs.files.read_json(folder / SUMMARY)
+    pairs = sort_by_rouge1(inputs.files.read_json(folder / PAIRS_FILE))
+    return Content(
+        values={"summary": summary, "dgms": sort_by_rouge1(summary.get("dgms", {})), "pairs": pairs},
+        charts=draw_heat_map(pairs),
+        gaps=[NO_SYNONYMS] if summary and not summary["synonyms"] else [],
+        skipped="" if pairs else f"it takes two DGMs, and there is {len(inputs.dgms) or 'none'}",
+    )
+
+
+def sort_by_rouge1(scores: Mapping[str, Any]) -> Json:
+    """Sort the scores of DGMs or pairs of DGMs by their mean ROUGE-1, the highest first."""
+    return dict(sorted(scores.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+
+
+def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:
+    """Draw the ROUGE-1 of every two DGMs, where there are more than two."""
+    names, values = cluster(pairs, "rouge1")
+    if len(names) < FEWEST:
+        return {}
+    means = {pair.replace(" ", " and "): scores["rouge1"]["mean"] for pair, scores in pairs.items()}
+    chart = Chart(
+        heat(names, values, "ROUGE-1 of every two DGMs"),
+        title=name_extremes(means, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "of each"),
+        note="ROUGE-1: the more yellow, the more alike; those that are alike stand beside one another",
+        is_wide=True,
+    )
+    return {"similarity-rouge1": chart}
+
+
+def cluster(pairs: Mapping[str, Any], metric: str) -> tuple[list[str], Floats]:
+    """The names of pairs (`one other`) and the mean score of every two, NaN where there is none and on the diagonal.
+
+    The names are in the order of the leaves of a tree (average linkage of 1 less the score, neighbours as alike as can
+    be: Bar-Joseph et al. 2001, as in scipy); a pair without a score counts as the least alike. Too few: in their order.
+    """
+    names = sorted({name for pair in pairs for name in pair.split(" ")})
+    values = np.full((len(names), len(names)), np.nan)
+    for pair, scores in pairs.items():
+        one, other = (names.index(name) for name in pair.split(" "))
+        values[one, other] = values[other, one] = np.nan if scores[metric]["mean"] is None else scores[metric]["mean"]
+    if len(names) < FEWEST or np.isnan(values).all():
+        return names, values
+    distances = 1 - np.where(np.isnan(values), np.nanmin(values), values)
+    np.fill_diagonal(distances, 0.0)
+    order = leaves_list(linkage(squareform(distances, checks=False), "average", optimal_ordering=True))
+    return [names[place] for place in order], values[np.ix_(order, order)]
+
+
+SECTION = Section(
+    name="similarity",
+    title="Similarity",
+    question="How alike do the DGMs answer?",
+    sources={"similarity": "all numbers"},
+    build=build,
+)

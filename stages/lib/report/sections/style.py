@@ -1,0 +1,117 @@
+"""Style: how much Markdown each model writes, and whether a fine-tune writes like the DGM it learned from."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stages.lib.core.types import Json
+from stages.lib.report.inputs import Inputs
+from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.svg import bars, grid, intervals
+from stages.lib.style.markup import FEATURES
+
+INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # columns of a fine-tune
+
+
+def build(inputs: Inputs) -> Content:
+    """Read the styles of answers and responses."""
+    styling = inputs.files.read_json(inputs.files.data / "styling" / "tables.json")
+    families = group_by_dgm(styling, inputs.dgms, inputs.runs)
+    return Content(
+        values={"styling": styling, "families": families, "features": FEATURES, "inheritance": INHERITANCE},
+        charts=draw_charts(styling, families, inputs),
+        numbers={"families": families},
+        skipped="" if families else "the profile has no DGM",
+        question="" if inputs.runs else "In what style does each model write?",
+    )
+
+
+def group_by_dgm(styling: Json, dgms: list[str], runs: list[str]) -> dict[str, Json]:
+    """Return for each DGM its style and that of the fine-tunes on it; on the same questions where it is compared."""
+    answers, responses = styling.get("answers", {}), styling.get("responses", {})
+    families = {}
+    for dgm in (dgm for dgm in dgms if dgm in {**answers, **responses}):
+        tuned = {pair["run"]: pair for pair in styling["fine_tunes"] if pair["dgm"] == dgm}
+        families[dgm] = {
+            "label": dgm if dgm in answers else f"{dgm} responses",
+            "style": answers[dgm] if dgm in answers else responses[dgm],
+            "runs": {run: {"style": answers[run], **tuned[run]} for run in runs if run in tuned},
+            "bases": sorted({pair["base"] for pair in tuned.values()} & set(answers)),
+        }
+    return families
+
+
+def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> dict[str, Chart]:
+    """Draw each DGM beside the fine-tunes on it, markup by DGM, and the profile of every feature."""
+    answers = {model: styling["answers"][model] for model in inputs.compare if model in styling.get("answers", {})}
+    responses = {dgm: styling["responses"][dgm] for dgm in inputs.dgms if dgm in styling.get("responses", {})}
+    return (
+        draw_families(families, answers, inputs.colours)
+        | draw_responses(responses, inputs.colours)
+        | draw_profile("styles-profile", answers, "answers to the questions")
+        | draw_profile("styles-profile of responses", responses, "responses to the prompts")
+    )
+
+
+def draw_families(
+    families: Mapping[str, Json], answers: Mapping[str, Json], colours: Mapping[str, str]
+) -> dict[str, Chart]:
+    """Draw the markup of each DGM, the fine-tunes on it and their bases, all on the same axis."""
+    rows = {dgm: list_bars(dgm, family, answers) for dgm, family in families.items() if family["runs"]}
+    most = max((value for bars_of_dgm in rows.values() for _, value, _ in bars_of_dgm), default=0)
+    return {
+        f"styles-family {dgm}": Chart(
+            bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
+            title=f"{dgm} and the fine-tunes on it",
+            note="markup elements per answer",
+        )
+        for dgm, bars_of_dgm in rows.items()
+    }
+
+
+def list_bars(dgm: str, family: Json, answers: Mapping[str, Json]) -> list[tuple[str, float, str]]:
+    """Return (label, markup per answer, model) of a DGM, of the fine-tunes on it, and of what those were before."""
+    styles = {f"{dgm} (DGM)": (family["style"], dgm)}
+    styles |= {run: (answers[run], run) for run in family["runs"]}
+    styles |= {f"{base} (before)": (answers[base], base) for base in family["bases"]}
+    return [(label, style["features"]["markup"]["mean"] or 0.0, model) for label, (style, model) in styles.items()]
+
+
+def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) -> dict[str, Chart]:
+    """Draw the markup per response of every DGM, where there are several."""
+    if len(responses) < 2:
+        return {}
+    markup = {dgm: style["features"]["markup"] for dgm, style in responses.items()}
+    cells = {dgm: {"value": found["mean"], "ci95": found["ci95"]} for dgm, found in markup.items()}
+    means = {dgm: found["mean"] for dgm, found in markup.items()}
+    chart = Chart(
+        intervals(cells, colours, "markup per response by DGM"),
+        title=name_extremes(means, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "of each"),
+        note="markup elements per response, 95 % interval",
+    )
+    return {"styles-responses": chart}
+
+
+def draw_profile(name: str, styles: Mapping[str, Json], texts: str) -> dict[str, Chart]:
+    """Draw every feature of every model, dark to light by its share of the most that one of them has."""
+    if len(styles) < 2:
+        return {}
+    means = np.array([[style["features"][name]["mean"] or 0.0 for name in FEATURES] for style in styles.values()])
+    shares = means / np.where(means.max(axis=0) > 0, means.max(axis=0), 1.0)
+    columns = [feature.replace("_", " ") for feature in FEATURES]
+    chart = Chart(
+        grid(list(styles), columns, means, shares, "style by model"),
+        title=f"Style profile, {texts}",
+        note="elements per answer; a column is the darkest where a model has most of it",
+        is_wide=True,
+    )
+    return {name: chart}
+
+
+SECTION = Section(
+    name="style",
+    title="Style",
+    question="Is style inherited?",
+    sources={"styling": "all numbers"},
+    build=build,
+)
