@@ -92,7 +92,7 @@ def read_all(settings: Evaluate, questions: Path) -> tuple[list[Row], dict[str, 
     return [*rows, *read_turns(questions)], not_read
 
 
-READS = ("evaluate.tasks", "evaluate.local", "evaluate.tasks_folder", "mix.contamination", "answers.questions")
+READS = ("evaluate.tasks", "evaluate.local_data", "evaluate.tasks_folder", "mix.contamination", "answers.questions")
 
 
 def main() -> None:

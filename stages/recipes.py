@@ -72,7 +72,7 @@ def recipe(name: str, asked: Amounts, mix: Mix, digests: Digests, benchmarks: st
     if entry.reference:
         found["reference"] = {"dgm": entry.reference, **of_data(digests[entry.reference])}
     if mix.duplicates != "off":
-        found["duplicates"] = {"then": mix.duplicates, "similarity": mix.similarity}
+        found["duplicates"] = {"then": mix.duplicates, "similarity": mix.duplicate_similarity}
     if mix.contamination != "off":
         found["contamination"] = {"then": mix.contamination, "words": mix.ngram_words, "benchmarks": benchmarks}
     return found

@@ -51,7 +51,7 @@ SETTINGS = {
     "device": "cpu",
     "tasks_folder": "tasks",
     "tasks": {"quiz": "acc"},
-    "local": {},
+    "local_data": {},
     "evalchemy": {"MTBench": "Average"},
     "evalchemy_judge": "gpt-4o-mini-2024-07-18",
     "alpaca_eval_data": "",

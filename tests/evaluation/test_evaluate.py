@@ -292,7 +292,7 @@ def test_the_hub_is_left_alone_only_when_nothing_is_on_it(tmp_path):
     assert "HF_HUB_OFFLINE" not in environment(HUB, here, "cache")
     board = {"tasks": {"quiz": "acc", "leaderboard_bbh": "acc_norm"}}
     assert "HF_HUB_OFFLINE" not in environment(TUNED, settings(tasks_folder=str(tmp_path), **board), "cache")
-    board["local"] = {"leaderboard_bbh": "all"}
+    board["local_data"] = {"leaderboard_bbh": "all"}
     assert environment(TUNED, settings(tasks_folder=str(tmp_path), **board), "cache")["HF_HUB_OFFLINE"] == "1"
     (tmp_path / "sums.yaml").write_text("task: sums\ndataset_path: org/sums\n", encoding="utf-8")
     assert "HF_HUB_OFFLINE" not in environment(TUNED, here, "cache")
@@ -308,7 +308,7 @@ def test_an_unknown_metric_is_an_error_that_names_the_known_ones():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"local": {"quizz": "all"}}, "'quizz' is not in evaluate.tasks"),
+        ({"local_data": {"quizz": "all"}}, "'quizz' is not in evaluate.tasks"),
         ({"evalchemy": {"quiz": "acc"}}, "'quiz' is in evaluate.tasks too: leave one of them out"),
         ({"averages": {"mine": ["quiz", "MTBench"]}}, "mine names 'MTBench'; known tasks: quiz, sums"),
         ({"averages": {"mine": ["quiz", "quiz"]}}, "mine names a task twice"),

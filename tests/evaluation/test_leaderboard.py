@@ -19,10 +19,11 @@ from tests.support.leaderboard import ANSWERED, ANSWERS, FILES, LOCAL, TASKS, if
 from tests.support.project import ROOT
 
 WEIGHTS = ROOT / "demo/models/demo-rich"
-SECTION = {"tasks_folder": "rows", "tasks": TASKS, "local": LOCAL, "averages": {"of_math": ["leaderboard_math_hard"]}}
+AVERAGES = {"of_math": ["leaderboard_math_hard"]}
+SECTION = {"tasks_folder": "rows", "tasks": TASKS, "local_data": LOCAL, "averages": AVERAGES}
 KNOWN_TASKS = {
     "tasks": {"leaderboard_math_hard": "exact_match_original", "leaderboard_ifeval": "prompt_level_strict_acc"},
-    "local": {"leaderboard_math_hard": ["algebra"], "leaderboard_ifeval": "all"},
+    "local_data": {"leaderboard_math_hard": ["algebra"], "leaderboard_ifeval": "all"},
     "averages": {},
     "apply_chat_template": False,
 }
@@ -186,12 +187,13 @@ def test_how_it_was_asked_is_written_down(evaluated, results):
         "leaderboard_mmlu_pro": 5,
     }
     said = results["settings"]
-    assert {key: said[key] for key in ("seed", "apply_chat_template", "fewshot_as_multiturn", "limit", "local")} == {
+    keys = ("seed", "apply_chat_template", "fewshot_as_multiturn", "limit", "local_data")
+    assert {key: said[key] for key in keys} == {
         "seed": 1,
         "apply_chat_template": True,
         "fewshot_as_multiturn": True,
         "limit": 0,
-        "local": LOCAL,
+        "local_data": LOCAL,
     }
     assert len(said["chat_template_sha256"]) == 64
     prompt = samples(evaluated, "leaderboard_mmlu_pro")[0]["prompt"]
@@ -298,7 +300,7 @@ def test_a_file_that_is_not_there_is_named_in_one_line(rows, tmp_path, file, mes
         find_tasks(settings(), tmp_path / "scratch")
     task = file.partition("/")[0]
     assert str(error.value).startswith(
-        f"evaluate.local.{task}: rows/{message} (or .parquet, .csv) is not there; put it"
+        f"evaluate.local_data.{task}: rows/{message} (or .parquet, .csv) is not there; put it"
     )
     assert "\n" not in str(error.value)
 

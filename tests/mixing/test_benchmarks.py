@@ -155,7 +155,7 @@ def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
 
 def test_the_leaderboards_tasks_are_read_from_rows_that_lie_here(folder):
     write_files(folder / "rows")
-    asked = SETTINGS | {"tasks_folder": "rows", "tasks": TASKS, "local": LOCAL}
+    asked = SETTINGS | {"tasks_folder": "rows", "tasks": TASKS, "local_data": LOCAL}
     params = json.loads((folder / "params.yaml").read_text()) | {"evaluate": asked}
     (folder / "params.yaml").write_text(json.dumps(params))
     done = run_stage(folder)

@@ -83,7 +83,7 @@ def test_a_prompt_file_that_is_not_parquet_or_lacks_a_column_is_named(tmp_path: 
 
 MIX = Mix(
     seed=1, size=10, scale_auxiliary=False, on_shortage="error", min_turns=1, languages=[], exclude_toxic=False,
-    duplicates="off", similarity=1.0, contamination="off", ngram_words=13, runs={},
+    duplicates="off", duplicate_similarity=1.0, contamination="off", ngram_words=13, runs={},
 )  # fmt: skip
 KEPT: dict[str, dict[str, Any]] = {"a": {"kept": 6, "responses": "r", "verdicts": "v", "kind": "dgm"}} | {
     key: {"kept": 500_000, "rows": "x", "kind": "auxiliary"} for key in ("m", "n")

@@ -22,7 +22,7 @@ PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 def keys(value: Any, path: str = "") -> set[str]:
     """The keys of a profile's sections; not those that users name themselves."""
-    named_by_users = ("hub", "auxiliary", "runs", "tasks", "local", "evalchemy", "averages", "axolotl")
+    named_by_users = ("hub", "auxiliary", "runs", "tasks", "local_data", "evalchemy", "averages", "axolotl")
     if not isinstance(value, dict) or path.rpartition(".")[2] in named_by_users:
         return {path}
     return {found for key, child in value.items() for found in keys(child, f"{path}.{key}")}
@@ -88,6 +88,8 @@ def compare_a_server(params: dict[str, Any]) -> None:
 RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
 MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("mix", sizee=3), "p.yaml: mix.sizee: no such key; known keys: seed, size, scale_auxiliary"),
+    (put("evaluate", local={}), "p.yaml: evaluate.local: is called local_data now"),
+    (put("mix", similarity=0.8), "p.yaml: mix.similarity: is called duplicate_similarity now"),
     (put("mix", size="many"), "p.yaml: mix.size: input should be a valid integer, got 'many'"),
     (put("mix", size=0), "p.yaml: mix.size: input should be greater than 0, got 0"),
     (put("mix", size=5e5), "p.yaml: mix.size: input should be a valid integer, got 500000.0"),

@@ -14,7 +14,7 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "tasks_folder": "tasks",
     "tasks": {"quiz": "acc_norm", "sums": "exact_match"},
-    "local": {},
+    "local_data": {},
     "evalchemy": {},
     "evalchemy_judge": "j",
     "alpaca_eval_data": "",

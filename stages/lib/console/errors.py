@@ -13,6 +13,10 @@ class UserError(Exception):
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Say in one line which key is wrong and what it should be."""
+    renamed: dict[str, str] = getattr(model, "RENAMED", {})
+    for entry in error.errors():
+        if entry["type"] == "extra_forbidden" and (old := str(entry["loc"][0])) in renamed:
+            return f"{where}.{old}: is called {renamed[old]} now"
     first = error.errors()[0]
     key = ".".join([where, *(str(part) for part in first["loc"])])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

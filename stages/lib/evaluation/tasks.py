@@ -35,7 +35,7 @@ def are_local(settings: Evaluate) -> bool:
     """Whether the rows of every task lie here: in files of its own, or named by a task file that reads no hub set."""
     files = [file.read_text(encoding="utf-8") for file in Path(settings.tasks_folder).rglob("*.yaml")]
     named = {name for text in files for name in TASK_NAME.findall(text)}
-    return set(settings.tasks) <= named | set(settings.local) and all(map(LOCAL_DATA.search, files))
+    return set(settings.tasks) <= named | set(settings.local_data) and all(map(LOCAL_DATA.search, files))
 
 
 def data_environment(cache: str, *, offline: bool) -> dict[str, str]:
@@ -73,7 +73,7 @@ def find_tasks(settings: Evaluate, scratch: Path) -> Any:  # noqa: ANN401  (lm-e
         ours = ", ".join(TaskManager(include_path=folder, include_defaults=False).all_tasks) or "none"
         task = next(task for task in settings.tasks if task not in manager.all_tasks)
         raise UserError(f"evaluate.tasks: no task {task!r}; {folder} has: {ours}; `lm-eval ls tasks` lists lm-eval's")
-    for task, parts in settings.local.items():
+    for task, parts in settings.local_data.items():
         localize(manager.task_index, task, parts, Path(folder) / task, scratch)
     manager.task_index.update(TaskManager(include_path=scratch, include_defaults=False).task_index)
     return manager
@@ -108,7 +108,7 @@ def find_part(leaves: dict[str, Json], task: str, part: str) -> str:
     names = {key: name for name, config in leaves.items() for key in (name, part_of(config))}
     if part not in names:
         known = ", ".join(map(part_of, leaves.values()))
-        raise UserError(f"evaluate.local.{task}: no part {part!r}; it has: {known}")
+        raise UserError(f"evaluate.local_data.{task}: no part {part!r}; it has: {known}")
     return names[part]
 
 
@@ -125,7 +125,7 @@ def local_rows(config: Json, folder: Path, task: str) -> Json:
     files = {split: find_rows(place, split, task) for split in sorted(splits)}
     kinds = {FORMATS[file.suffix] for found in files.values() for file in found}
     if len(kinds) > 1:
-        raise UserError(f"evaluate.local.{task}: the files of {place} have several formats; keep one")
+        raise UserError(f"evaluate.local_data.{task}: the files of {place} have several formats; keep one")
     absent = {key: None for key in SPLITS if config.get(key) not in splits}
     rows = {split: [str(file.resolve()) for file in found] for split, found in files.items()}
     return {
@@ -146,7 +146,7 @@ def find_rows(place: Path, split: str, task: str) -> list[Path]:
     ]
     if not found:
         raise UserError(
-            f"evaluate.local.{task}: {place / split}.jsonl (or .parquet, .csv) is not there; "
+            f"evaluate.local_data.{task}: {place / split}.jsonl (or .parquet, .csv) is not there; "
             f"put it there, or name the parts of {task} to take"
         )
     return found

@@ -3,7 +3,7 @@
 `check` writes the values that they make to data/checked/<stage>.json, so that this module is in no code digest.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -125,6 +125,8 @@ class Run(Section):
 class Mix(Section):
     """The section `mix`."""
 
+    RENAMED: ClassVar = {"similarity": "duplicate_similarity"}
+
     seed: int
     size: int = Field(gt=0)  # DGM conversations in every run that names none of its own
     scale_auxiliary: bool  # the auxiliary rows and tokens belong to PAPER_SIZE conversations and grow with them
@@ -133,7 +135,7 @@ class Mix(Section):
     languages: list[str]  # of their prompts, as WildChat names them; empty: all
     exclude_toxic: bool
     duplicates: Literal["off", "flag", "drop"]  # rows that repeat another of their source
-    similarity: float = Field(ge=0.7, le=1)  # from which a row repeats another; 1: only equal texts
+    duplicate_similarity: float = Field(ge=0.7, le=1)  # from which a row repeats another; 1: only equal texts
     contamination: Literal["off", "flag", "drop"]  # rows that share an n-gram with a benchmark
     ngram_words: int = Field(ge=8)
     runs: dict[str, Run]
@@ -174,10 +176,13 @@ class Answers(Asking):
 class Evaluate(Section):
     """The section `evaluate`. A column is a task of lm-eval or of Evalchemy, by its main metric."""
 
+    RENAMED: ClassVar = {"local": "local_data"}
+
     device: Literal["cpu", "gpu"]
     tasks_folder: str
     tasks: dict[Name, str] = Field(min_length=1)  # lm-eval's: their main metrics
-    local: dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]]  # of these: their rows lie here
+    # tasks whose rows lie in tasks_folder: all parts of a group, or some
+    local_data: dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]]
     evalchemy: dict[Name, str]  # Evalchemy's: their main metrics
     evalchemy_judge: str  # the model that is asked of $OPENAI_BASE_URL, else of OpenAI's
     alpaca_eval_data: str  # a folder with alpaca_eval's three files; empty: from the hub
@@ -188,12 +193,12 @@ class Evaluate(Section):
     max_tokens: int = Field(ge=0)  # 0: each task's own
     seed: int = Field(ge=0)
 
-    @field_validator("local")
+    @field_validator("local_data")
     @classmethod
-    def _are_tasks(cls, local: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if unknown := [task for task in local if task not in info.data.get("tasks", local)]:
+    def _are_tasks(cls, local_data: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if unknown := [task for task in local_data if task not in info.data.get("tasks", local_data)]:
             raise ValueError(f"{unknown[0]!r} is not in evaluate.tasks")
-        return local
+        return local_data
 
     @field_validator("evalchemy")
     @classmethod
