@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages import mix
-from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.mixing.screening import Screening
 from stages.lib.mixing.selection import turns_to_chats
 from stages.lib.mixing.sources import open_sources
@@ -62,7 +62,7 @@ def make_sources(rows: int) -> None:
                 write_shard(chats, number, chat_table)
                 write_shard(own, number, table if source == "dgm" else chat_table)
                 write_shard(verdicts, number, make_verdicts(table))
-            write_json(own / SUMMARY, {"license": "generated", "origin": {}})
+            write_json(own / ROWS_SUMMARY, {"license": "generated", "origin": {}})
 
 
 def make_rows(source: str, start: int, text: str, rng: random.Random) -> pa.Table:

@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from stages.generate import read_prompts, write_responses
 from stages.lib.console.errors import UserError
-from stages.lib.core.files import SUMMARY, read_json
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
 from stages.lib.engines.supervisor import LOGS, SupervisedEngine
@@ -331,7 +331,7 @@ def measure(engine: Engine, plan: Plan, ways: list[str], config: RequestConfig, 
         )
     mean = {way: sum(found) / len(found) for way, found in speeds.items()}
     if "stage" in mean:
-        ledger = read_json(Path("data/ledger") / model.id / SUMMARY)
+        ledger = read_json(Path("data/ledger") / model.id / ROWS_SUMMARY)
         print(f"stage's ledger: {', '.join(f'{name} {ledger[name]}' for name in ('vram_gib', 'kv_share', 'hardware'))}")
         print(", ".join(f"stage / {way} {mean['stage'] / mean[way]:.3f}" for way in mean if way != "stage"))
     for way, found in speeds.items():

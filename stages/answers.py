@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.console.shell import progress
-from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import comparison_config
 from stages.lib.generation.conversations import Conversation, run_conversations
@@ -55,7 +55,7 @@ def main(model: str) -> None:
     with new_folder(Path("data/answers") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=ANSWER))
         finishes = Counter(turn["finish_reason"] for row in rows for turn in row["turns"])
-        write_json(folder / "summary.json", {"questions": len(rows), "finish_reasons": finishes})
+        write_json(folder / ROWS_SUMMARY, {"questions": len(rows), "finish_reasons": finishes})
 
 
 if __name__ == "__main__":

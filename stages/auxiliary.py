@@ -1,7 +1,7 @@
 """One auxiliary SFT set as chat rows (paper, Tab. 1).
 
 In:  the parquet or JSON-lines file or folder that auxiliary.<set>.source names, or data/hub/<set>
-Out: data/auxiliary/<set>/ (rows in the order of their hashes, not of the source; summary.json counts the rest)
+Out: data/auxiliary/<set>/ (rows in the order of their hashes, not of the source; .summary.json counts the rest)
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json  # fmt: skip
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json  # fmt: skip
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import invalid_reason, parse_messages
 from stages.lib.records.auxiliary_formats import FORMAT_COLUMNS, MESSAGE_KEYS
@@ -213,7 +213,7 @@ def write_sorted(chats: Iterable[Row], folder: Path, tally: Tally) -> None:
 
 def origin(source: Path) -> dict[str, str]:
     """The repository and commit of a hub set that `fetch` made; empty when not known."""
-    made = source / SUMMARY
+    made = source / ROWS_SUMMARY
     summary = read_json(made) if made.exists() else {}
     return {name: summary[name] for name in ("repository", "commit") if name in summary}
 
@@ -233,7 +233,9 @@ def main(key: str) -> None:
         if not kept:
             raise UserError(f"{auxiliary.source}: none of its {tally.rows} rows becomes a chat: {left_out}")
         summary = {"rows": kept, "left_out": left_out, "turns": tally.turns, "license": auxiliary.license}
-        write_json(folder / SUMMARY, {**summary, "source": auxiliary.source, "origin": origin(Path(auxiliary.source))})
+        write_json(
+            folder / ROWS_SUMMARY, {**summary, "source": auxiliary.source, "origin": origin(Path(auxiliary.source))}
+        )
     log_line(f"{key}: {kept} of {tally.rows} rows; left out: {left_out or 'none'}")
 
 

@@ -1,7 +1,7 @@
 """The texts of everything that models are evaluated on, so that a mix can be held against them.
 
 In:  the benchmarks of evaluate.tasks (as `evaluate` reads them), the JSONL of answers.questions
-Out: data/benchmarks/: a row for every question and for every right answer that is a text; summary.json
+Out: data/benchmarks/: a row for every question and for every right answer that is a text; .summary.json
 """
 
 import os
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.evaluation.results import reason_of
 from stages.lib.evaluation.tasks import are_local, data_environment, find_tasks, load_task
 from stages.lib.judging.questions import read_questions
@@ -103,7 +103,7 @@ def main() -> None:
     counts = count(rows)
     with new_folder(Path("data/benchmarks")) as out:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))
-        write_json(out / "summary.json", {"benchmarks": counts, "not_read": not_read})
+        write_json(out / ROWS_SUMMARY, {"benchmarks": counts, "not_read": not_read})
     for name, reason in not_read.items():
         log_line(f"evaluate.tasks.{name} cannot be run here, and is left out: {reason}")
     log_line(f"{sum(each['documents'] for each in counts.values())} documents of {len(counts)} benchmarks")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.models.hub import commit_of
 from stages.lib.records.readers import unnest
 from stages.lib.records.shards import write_table
@@ -50,7 +50,7 @@ def main(key: str) -> None:
     table = download(hub, commit)
     with new_folder(Path("data/hub") / key) as folder:
         write_table(folder, table)
-        write_json(folder / "summary.json", {**hub.model_dump(), "rows": table.num_rows, "commit": commit})
+        write_json(folder / ROWS_SUMMARY, {**hub.model_dump(), "rows": table.num_rows, "commit": commit})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import listed
 from stages.lib.console.shell import log_line
-from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Gate
@@ -37,8 +37,8 @@ def refuse(dgm: str, summary: dict[str, Any], gate: Gate) -> str:
     if not summary["conversations"] or summary["unreadable_shards"] or summary["missing"]:
         return (
             f"{dgm}: {summary['unreadable_shards']} of {summary['shards']} shards of responses cannot be read and "
-            f"{summary['missing']} prompts have no response. {where}/shards.json; `dvc repro -f generate@{dgm}` writes "
-            "them anew from the store"
+            f"{summary['missing']} prompts have no response. {where}/.shards.json; `dvc repro -f generate@{dgm}` "
+            "writes them again from the store"
         )
     if over := "; ".join(reasons_over(summary, gate)):
         return f"{dgm}: {over}. {where}, or raise gate.max_share in params.yaml"
@@ -82,7 +82,7 @@ READS = ("gate",)
 def main(dgm: str) -> None:
     """Write one DGM's counts and digests, or fail when more than the allowed share was dropped."""
     folders = {name: Path("data") / name / dgm for name in ("responses", "verdicts", "ledger")}
-    summary = read_json(folders["verdicts"] / "summary.json")
+    summary = read_json(folders["verdicts"] / ROWS_SUMMARY)
     if refusal := refuse(dgm, summary, load(Gate)):
         raise UserError(refusal)
     if summary["temperature_outside"]:

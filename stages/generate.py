@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
-from stages.lib.core.files import SUMMARY, new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.engines.base import Usage
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
@@ -83,8 +83,8 @@ def write_responses(
             status.update(table["status"].to_pylist())
             finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
         found = {"conversations": status.total(), "status": status, "finish_reasons": finishes}
-        write_json(folder / SUMMARY, found | ({"import": replies.summary()} if replies else {}))
-        write_json(ledger_folder / SUMMARY, to_ledger(pa.concat_tables(costs), model, config))
+        write_json(folder / ROWS_SUMMARY, found | ({"import": replies.summary()} if replies else {}))
+        write_json(ledger_folder / ROWS_SUMMARY, to_ledger(pa.concat_tables(costs), model, config))
 
 
 def to_ledger(costs: pa.Table, model: Model, config: RequestConfig) -> dict[str, Any]:

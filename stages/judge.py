@@ -1,7 +1,7 @@
 """A judge's score, from 1 to 10, of every reply of one compared model (paper, sec. 3.3; single-answer grading).
 
 In:  data/answers/<model>/, the questions with their reference replies, the judge's prompts, models/<judge>/
-Out: data/judgments/<model>/: rows of JUDGMENT, results.json (the schema of `evaluate`), summary.json
+Out: data/judgments/<model>/: rows of JUDGMENT, .results.json (the schema of `evaluate`), .summary.json
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
-from stages.lib.core.files import new_folder, sha256_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import entry, measure
@@ -104,10 +104,10 @@ def main(model: str) -> None:
     }
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
-        write_json(folder / "results.json", results)
+        write_json(folder / ".results.json", results)
         values = {name: round(metric["value"], 4) for name, metric in metrics.items()}
         write_json(
-            folder / "summary.json", {"score": None} | values | {"judge": judged_by.name, "status": status, **counts}
+            folder / ROWS_SUMMARY, {"score": None} | values | {"judge": judged_by.name, "status": status, **counts}
         )
     if metrics:
         log_line(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")

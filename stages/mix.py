@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
-from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.mixing.screening import Screening
 from stages.lib.mixing.selection import Candidates, Source, order_by_key, repeat_rows
 from stages.lib.mixing.sources import open_sources
@@ -69,7 +69,7 @@ def take_tokens(source: Source, row_indices: np.ndarray, on_shortage: str, count
 def summarize_sources(sources: dict[str, Source]) -> dict[str, Any]:
     """Count the rows of each source that were left out by reason, and name the licences of the auxiliary sets."""
     left_out = {name: source.candidates.counts() for name, source in sources.items()}
-    sets = {name: read_json(source.folder / SUMMARY) for name, source in sources.items() if not source.is_dgm}
+    sets = {name: read_json(source.folder / ROWS_SUMMARY) for name, source in sources.items() if not source.is_dgm}
     licenses = {name: {key: summary[key] for key in ("license", "origin")} for name, summary in sets.items()}
     return {"left_out": {name: counts for name, counts in left_out.items() if counts}, "licenses": licenses}
 
@@ -90,7 +90,7 @@ def main(key: str) -> None:
     manifest = write_mix(MIXES / key, parts, reference, counter)
     with new_folder(MANIFESTS / key) as folder:
         screening.write(folder)
-        write_json(folder / SUMMARY, manifest.summary() | screening.summary() | summarize_sources(sources))
+        write_json(folder / ROWS_SUMMARY, manifest.summary() | screening.summary() | summarize_sources(sources))
     log_line(f"{key}: {', '.join(f'{part.source.name} {len(part.row_indices)}' for part in parts)} rows")
 
 

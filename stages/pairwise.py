@@ -2,7 +2,7 @@
 
 In:  data/answers/<model>/ of the models that are paired, the questions' reference replies, the judge's prompts,
      models/<judge>/
-Out: data/pairwise/: rows of PAIRING, summary.json
+Out: data/pairwise/: rows of PAIRING, .summary.json
 """
 
 from itertools import combinations
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import compared
-from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.judging.judge import (
     JudgePrompts,
     JudgeReply,
@@ -95,7 +95,7 @@ def main() -> None:
     counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
-        write_json(folder / "summary.json", {"pairs": len(pairs), "status": status, "reason": reason, **counts})
+        write_json(folder / ROWS_SUMMARY, {"pairs": len(pairs), "status": status, "reason": reason, **counts})
     log_line(f"{len(pairs)} pairs, {counts['ok']} verdicts")
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from stages.lib.core.artifacts import compared
 from stages.lib.core.bootstrap import Bootstrap
-from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import significant
 from stages.lib.core.types import Floats, Json
 from stages.lib.judging.length_control import rate_at_equal_length
@@ -189,7 +189,7 @@ def summarize(found: Json) -> Json:
 
 def trusted(table: pa.Table, folder: Path) -> pa.Table:
     """A judge's verdicts; where too many failed, none of them counts."""
-    if read_json(folder / SUMMARY)["status"] != "failed":
+    if read_json(folder / ROWS_SUMMARY)["status"] != "failed":
         return table
     place, status = table.schema.get_field_index("status"), table["status"]
     return table.set_column(place, "status", pc.if_else(pc.equal(status, "ok"), "failed", status))

@@ -1,7 +1,7 @@
 """Source conversations in WildChat's schema -> the user turns that every DGM answers (paper, sec. 2.1).
 
 In:  the parquet file or folder that prompts.source names
-Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix of more; summary.json counts the rest)
+Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix of more; .summary.json counts the rest)
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_table, write_table
@@ -114,7 +114,7 @@ def main() -> None:
         write_table(folder, pa.Table.from_pylist(kept, schema=PROMPT))
         turns = Counter(str(len(prompt["turns"])) for prompt in kept)
         write_json(
-            folder / "summary.json",
+            folder / ROWS_SUMMARY,
             {"rows": table.num_rows, "prompts": len(kept), "left_out": left_out, "by_turns": turns},
         )
     log_line(f"{len(kept)} prompts of {table.num_rows} rows; left out: {left_out or 'none'}")

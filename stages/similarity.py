@@ -1,7 +1,7 @@
 """How alike the DGMs answer the same prompts (paper, App. A, Tab. 5), over all pairs of DGMs.
 
 In:  data/responses/<dgm>/ of every DGM; WordNet, if `synonyms`
-Out: data/similarity/: summary.json, pairs.json (every pair), shards with the scores of every pair on every turn
+Out: data/similarity/: shards with the scores of every pair on every turn; .summary.json, .pairs.json (every pair)
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require
-from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks, read_rows, shard_path
 from stages.lib.settings.reading import load, run
@@ -113,7 +113,7 @@ def write(folder: Path, rows: dict[str, Iterable[Json]], similarity: Similarity,
     """Fill the folder of the stage; 0 processes: as many as are of use."""
     dgms = list(rows)
     if len(dgms) < 2:
-        write_json(folder / SUMMARY, {})
+        write_json(folder / ROWS_SUMMARY, {})
         write_json(folder / PAIRS_FILE, {})
         return
     if similarity.synonyms:
@@ -129,7 +129,7 @@ def write(folder: Path, rows: dict[str, Iterable[Json]], similarity: Similarity,
         names += [row.conversation for row, _ in batch]
         scores += [found for _, found in batch]
     summary, pairs = summarize(dgms, names, scores, similarity)
-    write_json(folder / SUMMARY, summary)
+    write_json(folder / ROWS_SUMMARY, summary)
     write_json(folder / PAIRS_FILE, pairs)
 
 

@@ -1,7 +1,7 @@
 """Keep or drop each conversation, with every reason (paper, App. F). Never fails on content: that is the gate's work.
 
 In:  data/responses/<dgm>/, data/prompts/, models/<dgm>/model.json
-Out: data/verdicts/<dgm>/: one shard for each shard of responses; shards.json says what was read; summary.json counts,
+Out: data/verdicts/<dgm>/: one shard for each shard of responses; .shards.json says what was read; .summary.json counts,
      with examples by reason
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import SUMMARY, new_folder, sha256_file, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_file, write_json
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.chats import build_chat, drop_oldest_turns
@@ -291,8 +291,8 @@ def write(data: Path, validate: Validate, model: Model, config: RequestConfig) -
             write_rows(folder, number, map(judge, rows), VERDICT)
             if shard.problem:
                 log_line(f"{model.id}: {file} is not as it should be: {shard.problem}")
-        write_json(folder / "shards.json", {name: asdict(shard) for name, shard in shards.items()})
-        write_json(folder / SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, config))
+        write_json(folder / ".shards.json", {name: asdict(shard) for name, shard in shards.items()})
+        write_json(folder / ROWS_SUMMARY, summary(tally, shards, prompts.missing) | warnings(model, config))
 
 
 def summary(tally: Tally, shards: dict[str, Shard], missing: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from stages.generate import write_imported
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import listed
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.engines.request import dgm_config
@@ -127,7 +127,7 @@ def read_in(source: Path, out: Path, folder: Path) -> Read:
         by_turns = write_prompts(prompts, intake.prompts(source.resolve().name))
         left_out = intake.all_left_out()
         counts = {"rows": intake.rows, "replies": intake.rows - sum(left_out.values()), "left_out": left_out}
-        write_json(prompts / SUMMARY, counts | {"prompts": by_turns.total(), "by_turns": by_turns})
+        write_json(prompts / ROWS_SUMMARY, counts | {"prompts": by_turns.total(), "by_turns": by_turns})
     for model in models.values():
         save_model(out / "models" / model.id, model)
     taken = {model.id: intake.models[model.name] for model in models.values()}
@@ -161,7 +161,7 @@ def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]
     """Validate every DGM's replies; the counts by DGM, as `gate` has them."""
     for model in read.models.values():
         validate.write(out, settings.validate, model, dgm_config(model, settings.generate))
-    return {dgm: count(read_json(out / "verdicts" / dgm / SUMMARY)) for dgm in read.models}
+    return {dgm: count(read_json(out / "verdicts" / dgm / ROWS_SUMMARY)) for dgm in read.models}
 
 
 def write_similarity(read: Read, out: Path, settings: Settings) -> str:
@@ -175,7 +175,7 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         return "there is one DGM only"
     if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS_FILE).values()):
         return ""
-    why = listed(sum_counts([read_json(out / "similarity" / SUMMARY)["unscorable"]]))
+    why = listed(sum_counts([read_json(out / "similarity" / ROWS_SUMMARY)["unscorable"]]))
     return f"no two replies to the same prompt can be scored ({why})"
 
 
@@ -226,7 +226,9 @@ def write_judgments(place: Path, rows: list[Json]) -> pa.Table:
     mean = round(sum(scores) / len(scores), 4) if scores else None
     with new_folder(place) as folder:
         write_table(folder, table)
-        write_json(folder / SUMMARY, {"score": mean, "judge": "judge_score", "status": "ok", **count_statuses(rows)})
+        write_json(
+            folder / ROWS_SUMMARY, {"score": mean, "judge": "judge_score", "status": "ok", **count_statuses(rows)}
+        )
     return table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.lib.console.formats import listed
 from stages.lib.console.shell import log_line
-from stages.lib.core.files import SUMMARY, read_json
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.similarity.pair_scores import PAIRS_FILE
@@ -41,7 +41,7 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     log_line(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
     for line in extremes(read_json(out / "similarity" / PAIRS_FILE)):
         log_line(line)
-    judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / SUMMARY))]
+    judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / ROWS_SUMMARY))]
     if judged:
         statuses = ("ok", "failed", "unanswered")
         log_line(f"scores of the judge: {listed(sum_counts({key: one[key] for key in statuses} for one in judged))}")

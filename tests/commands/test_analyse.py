@@ -255,7 +255,7 @@ class TestTheWhole:
         out = tmp_path / "out"
         assert read_table(out / "responses/a").schema.equals(RESPONSE)
         assert [row["keep"] for row in read_rows(out / "verdicts/b")] == [True, True]
-        pair = read_json(out / "similarity/pairs.json")["a b"]
+        pair = read_json(out / "similarity/.pairs.json")["a b"]
         # "a dog ran over the green hill" and "a dog slept": 2 of 7 and of 3 words, F1 = 0.4
         assert (pair["rouge1"]["n"], pair["rouge1"]["mean"]) == (2, pytest.approx((1 + 0.4) / 2))
         style = read_json(out / "styling/tables.json")
@@ -267,7 +267,7 @@ class TestTheWhole:
         analyse(write(tmp_path / "x.parquet", FLAT[:3]), tmp_path / "out")
         rows = {row["conversation_hash"]: row for row in read_rows(tmp_path / "out/responses/b")}
         assert (rows["1"]["status"], rows["2"]["status"]) == ("ok", "not_imported")
-        pair = read_json(tmp_path / "out/similarity/pairs.json")["a b"]
+        pair = read_json(tmp_path / "out/similarity/.pairs.json")["a b"]
         assert (pair["rouge1"]["n"], pair["unscorable"]["no_reply"]) == (1, 1)
 
     def test_the_users_text_is_held_against_the_prompt(self, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ class TestTheWhole:
             {**row, "prompt": "Which hill is green?" if row["dgm"] == "a" else "Which?"} for row in FLAT[1::2]
         ]
         analyse(write(tmp_path / "x.parquet", rows), tmp_path / "out")
-        found = {dgm: read_json(tmp_path / f"out/verdicts/{dgm}/summary.json") for dgm in "ab"}
+        found = {dgm: read_json(tmp_path / f"out/verdicts/{dgm}/.summary.json") for dgm in "ab"}
         assert (found["a"]["found"], found["b"]["found"]) == ({}, {"prompt_altered": 1, "off_topic": 1})
         assert "echo" not in found["a"]["not_checked"]
 
@@ -294,7 +294,7 @@ class TestTheWhole:
             assert read_table(tmp_path / "out/judgments" / dgm)["question_id"].to_pylist() == [0, 1]
         assert table["score"][keys.index("1")].as_py() == 8.0
         assert set(table["text"].to_pylist()) == {"strengths: Clear."}
-        assert read_json(tmp_path / "out/judgments/b/summary.json") == {
+        assert read_json(tmp_path / "out/judgments/b/.summary.json") == {
             "score": 5.0, "judge": "judge_score", "status": "ok", "ok": 1, "failed": 1, "unanswered": 0,
         }  # fmt: skip
         rates = read_json(tmp_path / "out/preference/tables.json")["by_score"]["a b"]
@@ -333,7 +333,7 @@ class TestTheWhole:
         )
         assert load(Similarity).num_prompts == 1
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
-        assert read_json(tmp_path / "out/similarity/summary.json")["prompts"] == 2
+        assert read_json(tmp_path / "out/similarity/.summary.json")["prompts"] == 2
 
     def test_without_wordnet_it_says_so_and_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -344,7 +344,7 @@ class TestTheWhole:
         monkeypatch.setattr("commands.analyse.command.open_wordnet", absent)
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
         assert "METEOR counts no synonyms" in capsys.readouterr().err
-        assert read_json(tmp_path / "out/similarity/summary.json")["synonyms"] is False
+        assert read_json(tmp_path / "out/similarity/.summary.json")["synonyms"] is False
 
     def test_the_screen_says_what_was_found(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         rows = [*FLAT, FLAT[0], {"dgm": "c", "session_id": "1", "response": None}]
@@ -379,7 +379,7 @@ class TestThePage:
     def test_every_number_is_traced_to_a_file_of_out_by_its_hash(self, tmp_path: Path) -> None:
         analyse(write(tmp_path / "x.parquet", FLAT), tmp_path / "out")
         page = (tmp_path / "out/report/index.html").read_text()
-        for path in ("similarity/pairs.json", "styling/tables.json", "prompts/summary.json"):
+        for path in ("similarity/.pairs.json", "styling/tables.json", "prompts/.summary.json"):
             assert path in page and sha256_file(tmp_path / "out" / path)[:12] in page
 
     def test_conversations_can_be_read_with_the_judgments_on_them(self, tmp_path: Path) -> None:

@@ -432,9 +432,9 @@ def test_a_stage_goes_on_from_the_store_after_its_budget_and_validate_finds_all_
     project.edit("params.yaml", "max_requests: 31", "max_requests: 0")
     assert f"rich: {kept} conversations are in the store, {30 - kept} to generate" in project.run(*command)
     project.run("python", "-m", "stages.validate", "rich")
-    found = project.json("data/verdicts/rich/summary.json")
+    found = project.json("data/verdicts/rich/.summary.json")
     assert (found["conversations"], found["kept"], found["found"]) == (30, 30, {})
-    assert {*project.json("data/ledger/rich/summary.json")["engines"]} == {f"openai {openai.__version__}"}
+    assert {*project.json("data/ledger/rich/.summary.json")["engines"]} == {f"openai {openai.__version__}"}
     assert [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
 
 

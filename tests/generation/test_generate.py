@@ -229,7 +229,7 @@ def test_the_ledger_says_in_plain_values_how_a_model_was_asked(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     config = replace(CONFIG, system_prompt="Be kind.", stop=("END",))
     write_responses(MODEL, config, [pa.Table.from_pylist([stored_row("a", "Hi?")], schema=SEGMENT)])
-    assert json.loads((tmp_path / "data/ledger/m/summary.json").read_text())["asked"] == {
+    assert json.loads((tmp_path / "data/ledger/m/.summary.json").read_text())["asked"] == {
         "sampling": {"temperature": 0.7, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         "max_tokens": 100, "window": 400, "seed": 1, "history": "own", "trim": "never",
         "system_prompt": "Be kind.", "stop": ["END"], "thinking": "keep",

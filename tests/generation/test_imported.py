@@ -248,7 +248,7 @@ def test_an_imported_dgm_has_the_records_of_a_generated_one_and_a_count_of_the_r
     assert [(row["conversation_hash"], row["status"], row["engine"]) for row in rows] == [
         ("a", "ok", "import"), ("b", "not_imported", "import"), ("c", "not_imported", "import"),
     ]  # fmt: skip
-    assert read_json(tmp_path / "data" / "responses" / "m" / "summary.json") == {
+    assert read_json(tmp_path / "data" / "responses" / "m" / ".summary.json") == {
         "conversations": 3,
         "status": {"ok": 1, "not_imported": 2},
         "finish_reasons": {"stop": 1, "imported": 3},

@@ -19,7 +19,7 @@ import pytest
 
 from stages.generate import answer, write_responses
 from stages.lib.console.errors import UserError
-from stages.lib.core.files import SUMMARY, read_json
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.engines.base import Reply, Request, fit_to_window
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.factory import make_engine
@@ -168,7 +168,7 @@ def test_a_prompt_that_is_too_long_is_neither_cut_nor_answered_but_counted(folde
     [turn] = rows[0]["turns"]
     assert (turn["user"], turn["assistant"], turn["completion_tokens"]) == (question, "", 0)
     assert turn["prompt_tokens"] == len(EchoEngine(CONFIG).encode([{"role": "user", "content": question}])) > 500
-    assert read_json(Path("data/responses/m") / SUMMARY)["status"] == {"context_overflow": 1, "ok": 1}
+    assert read_json(Path("data/responses/m") / ROWS_SUMMARY)["status"] == {"context_overflow": 1, "ok": 1}
 
 
 def test_vllm_is_not_asked_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,7 +253,7 @@ def judge(project: Project, code: int = 0, stage: str = "judge rich") -> str:
 
 
 def summary(project: Project) -> dict[str, Any]:
-    found: dict[str, Any] = project.json("data/judgments/rich/summary.json")
+    found: dict[str, Any] = project.json("data/judgments/rich/.summary.json")
     return found
 
 
@@ -280,7 +280,7 @@ class TestTheStages:
 
     def test_the_results_name_the_judge_as_it_was_asked(self, judged: Project) -> None:
         judge(judged)
-        settings = judged.json("data/judgments/rich/results.json")["settings"]
+        settings = judged.json("data/judgments/rich/.results.json")["settings"]
         assert (settings["engine"], settings["model"], settings["name"]) == ("openai", "base", "Judge")
 
     def test_a_model_without_any_reply_has_no_score_and_a_reason(self, judged: Project, server: FakeServer) -> None:

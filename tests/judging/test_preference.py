@@ -551,19 +551,19 @@ def project(tmp_path, monkeypatch):
         folder = Path("data/judgments") / model
         folder.mkdir(parents=True)
         write_table(folder, part)
-        write_json(folder / "summary.json", {"status": "ok"})
+        write_json(folder / ".summary.json", {"status": "ok"})
         write_json(Path(f"metrics/digests/models/{model}.json"), {"judgments": sha256_folder(folder)})
     Path("data/pairwise").mkdir()
-    write_json(Path("data/pairwise/summary.json"), {"status": "ok"})
+    write_json(Path("data/pairwise/.summary.json"), {"status": "ok"})
     write_table(Path("data/pairwise"), pairings(*ORDERS))
     write_json(Path("metrics/recipes.json"), {"runs": RUNS})
 
 
 def test_of_a_judge_that_failed_too_often_no_verdict_counts(project):
     folder = Path("data/judgments") / DGM
-    write_json(folder / "summary.json", {"status": "failed"})
+    write_json(folder / ".summary.json", {"status": "failed"})
     write_json(Path(f"metrics/digests/models/{DGM}.json"), {"judgments": sha256_folder(folder)})
-    write_json(Path("data/pairwise/summary.json"), {"status": "failed"})
+    write_json(Path("data/pairwise/.summary.json"), {"status": "failed"})
     main()
     found = read_json(Path("data/preference/tables.json"))
     assert (found["models"][DGM]["mean"], found["models"][DGM]["scored"]) == (None, 0)

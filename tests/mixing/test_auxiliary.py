@@ -54,7 +54,7 @@ def make(source: str, form: str, **more: Any) -> list[list[str]]:
 
 
 def summary() -> Any:
-    return read_json(Path("data/auxiliary/extra/summary.json"))
+    return read_json(Path("data/auxiliary/extra/.summary.json"))
 
 
 def chats(rows: list[dict[str, Any]], form: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -221,7 +221,7 @@ def test_shuffled_rows_and_files_give_the_same_bytes(checkout: Path) -> None:
     write(checkout / "z" / "deeper" / "2.jsonl", rows[3:22])
     for source in ("x.parquet", "y.jsonl", "z"):
         assert len(make(source, "question_answer")) == 30
-        Path("data/auxiliary/extra/summary.json").unlink()
+        Path("data/auxiliary/extra/.summary.json").unlink()
         digests.add(sha256_folder(Path("data/auxiliary/extra")))
     assert len(digests) == 1
 

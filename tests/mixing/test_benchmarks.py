@@ -75,7 +75,7 @@ def write_sums(folder, first_line):
 
 
 def read_summary(folder):
-    return json.loads((folder / "data" / "benchmarks" / "summary.json").read_text())
+    return json.loads((folder / "data" / "benchmarks" / ".summary.json").read_text())
 
 
 def run_stage(folder):

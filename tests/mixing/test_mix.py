@@ -60,7 +60,7 @@ def write_set(key: str, names: list[str]) -> None:
     said = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
     rows = [{"conversation_hash": name, "source": key, "messages": said} for name in names]
     write_table(path, pa.Table.from_pylist(rows, schema=CHAT))
-    write_json(path / "summary.json", {"license": "MIT", "origin": {}})
+    write_json(path / ".summary.json", {"license": "MIT", "origin": {}})
 
 
 def recipe(take: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def make(take: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
 
 
 def manifest() -> dict[str, Any]:
-    found: dict[str, Any] = read_json(Path("data/manifests/run/summary.json"))
+    found: dict[str, Any] = read_json(Path("data/manifests/run/.summary.json"))
     return found
 
 

@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
 
 from stages.lib.core.code import Code
 from stages.lib.settings.sections import SECTIONS
@@ -77,7 +80,7 @@ class TestTheRules:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
         rooms = {
-            "core": ("files", "sections"),
+            "core": ("files", "sections", "types"),
             "records": ("chats", "hashing", "readers", "responses", "shards"),
             "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling"),
             "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
@@ -111,6 +114,20 @@ class TestTheRules:
     def test_folders_that_stages_depend_on_exist_in_a_fresh_clone(self) -> None:
         folders = {d for e in STAGES.values() for d in e["deps"] if d.startswith("metrics/") and "." not in d}
         assert all((ROOT / folder / ".gitkeep").exists() for folder in folders)
+
+
+ROWS = ("prompts", "auxiliary/knowledge", "responses/rich", "ledger/rich", "verdicts/rich", "benchmarks", "mixes/blend",
+        "manifests/blend", "answers/base", "judgments/base", "pairwise", "similarity")  # fmt: skip
+
+
+@pytest.mark.parametrize("out", ROWS)
+def test_pandas_and_datasets_read_an_out_of_rows_as_a_folder(built: Project, out: str, tmp_path: Path) -> None:
+    folder, cache = str(built.root / "data" / out), str(tmp_path / "cache")
+    rows = pq.read_table(folder).num_rows
+    assert len(pd.read_parquet(folder)) == rows
+    if rows:
+        assert len(load_dataset(folder, split="train", cache_dir=cache)) == rows
+        assert len(load_dataset("parquet", data_dir=folder, split="train", cache_dir=cache)) == rows
 
 
 def test_a_second_repro_runs_nothing(project: Project) -> None:
@@ -181,7 +198,7 @@ def test_a_set_of_the_hub_is_a_dgm_like_any_other_and_is_downloaded_once(project
         output = project.run("dvc", "repro", HF_ENDPOINT=hub.address, HF_HOME=home, HF_HUB_OFFLINE="0")
     assert {"resolve@set", "generate@set", "validate@set", "gate@set"} <= set(ran(output))
     assert not [stage for stage in ran(output) if stage.startswith(("generate", "resolve")) and "@set" not in stage]
-    assert project.json("data/responses/set/summary.json")["import"] == {"rows": 12, "imported": 12, "left_out": {}}
+    assert project.json("data/responses/set/.summary.json")["import"] == {"rows": 12, "imported": 12, "left_out": {}}
     assert project.json("metrics/gate/set.json")["kept"] == 12
     assert project.repro() == []
 

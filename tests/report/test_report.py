@@ -177,8 +177,8 @@ def write_similarity() -> None:
         "prompts": 5, "pairs": 1, "synonyms": False, "unscorable": {"no_reply": 2, "no_token": 1},
         "dgms": {"rich": scores, "plain": scores},
     }  # fmt: skip
-    write_json(Path("data/similarity/summary.json"), summary)
-    write_json(Path("data/similarity/pairs.json"), {"rich plain": {**scores, "meteor_reversed": none}})
+    write_json(Path("data/similarity/.summary.json"), summary)
+    write_json(Path("data/similarity/.pairs.json"), {"rich plain": {**scores, "meteor_reversed": none}})
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished pipeline in miniature: two DGMs, one run, two compared models, one of them with a failed task."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(PARAMS, encoding="utf-8")
-    write_json(Path("data/prompts/summary.json"), {"rows": 9, "prompts": 5, "left_out": {"null_content": 4}})
+    write_json(Path("data/prompts/.summary.json"), {"rows": 9, "prompts": 5, "left_out": {"null_content": 4}})
     gate = {
         "conversations": 5,
         "kept": 4,
@@ -432,7 +432,7 @@ def test_a_profile_without_runs_has_a_page(project: Path) -> None:
 def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     out.mkdir()
-    write_json(data / "prompts/summary.json", {"rows": 3, "prompts": 3, "left_out": {}})
+    write_json(data / "prompts/.summary.json", {"rows": 3, "prompts": 3, "left_out": {}})
     write_json(data / "styling/tables.json", styles([], ["a"]))
     absent = {"preference": "only replies were analysed", "similarity": "only replies were analysed"}
     write_report(out, Inputs("mine", Files(data, data), dgms=["a"], recipes=RECIPES, is_analysis=True, absent=absent))
@@ -590,9 +590,9 @@ def test_dgms_that_are_alike_stand_beside_one_another() -> None:
 
 def test_a_heat_map_is_for_three_dgms_or_more(project: Path) -> None:
     assert "ROUGE-1 of every two" not in report()
-    pairs = read_json(Path("data/similarity/pairs.json"))
+    pairs = read_json(Path("data/similarity/.pairs.json"))
     write_json(
-        Path("data/similarity/pairs.json"), {key: pairs["rich plain"] for key in ("rich plain", "rich x", "plain x")}
+        Path("data/similarity/.pairs.json"), {key: pairs["rich plain"] for key in ("rich plain", "rich x", "plain x")}
     )
     page = report()
     assert "ROUGE-1 of every two DGMs" in page and "base64" not in page

@@ -216,7 +216,7 @@ def run_on(tmp_path: Path, replies: dict[str, list[str | None]], **changed: Any)
 def write_to(folder: Path, rows: Any, processes: int = 1, **changed: Any) -> tuple[Any, Any]:
     folder.mkdir()
     write(folder, rows, SETTINGS.model_copy(update=changed), processes)
-    return read_json(folder / "summary.json"), read_json(folder / "pairs.json")
+    return read_json(folder / ".summary.json"), read_json(folder / ".pairs.json")
 
 
 FOUR: dict[str, list[str | None]] = {
@@ -366,6 +366,6 @@ def test_the_stage_reads_responses_and_writes_all_its_tables(tmp_path: Path, mon
     write_json(Path("metrics/recipes.json"), {"dgms": digests})
     Path("params.yaml").write_text(f"similarity: {SETTINGS.model_dump_json()}\n", encoding="utf-8")
     main()
-    assert read_json(Path("data/similarity/pairs.json"))["one two"]["rouge1"]["mean"] == 0.6667
-    assert read_json(Path("data/similarity/summary.json"))["wordnet_sha256"] is None
+    assert read_json(Path("data/similarity/.pairs.json"))["one two"]["rouge1"]["mean"] == 0.6667
+    assert read_json(Path("data/similarity/.summary.json"))["wordnet_sha256"] is None
     assert read_table(Path("data/similarity")).num_rows == 3

@@ -378,7 +378,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 def judge(*tables: list[dict[str, Any]]) -> dict[str, Any]:
     write_responses(MODEL, CONFIG, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in tables])
     validate.main("m")
-    summary: dict[str, Any] = read_json(Path("data/verdicts/m/summary.json"))
+    summary: dict[str, Any] = read_json(Path("data/verdicts/m/.summary.json"))
     return summary
 
 
@@ -472,7 +472,7 @@ def as_imported(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def shards() -> list[dict[str, Any]]:
     validate.main("m")
-    return list(read_json(Path("data/verdicts/m/shards.json")).values())
+    return list(read_json(Path("data/verdicts/m/.shards.json")).values())
 
 
 def test_a_torn_shard_is_named_and_the_others_are_judged(written: list[dict[str, Any]]) -> None:
@@ -484,7 +484,7 @@ def test_a_torn_shard_is_named_and_the_others_are_judged(written: list[dict[str,
     assert (torn["rows"], torn["is_readable"], torn["has_schema"]) == (0, False, False) and "magic bytes" in torn[
         "problem"
     ]
-    summary = read_json(Path("data/verdicts/m/summary.json"))
+    summary = read_json(Path("data/verdicts/m/.summary.json"))
     assert (summary["kept"], summary["shards"], summary["unreadable_shards"]) == (3, 2, 1)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from stages.lib.console.errors import UserError
 
 SUMMARY = "summary.json"
+# Beside rows: pyarrow, pandas and datasets pass over a name that begins with a dot, and read the folder as its rows.
+ROWS_SUMMARY = ".summary.json"
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.files import SUMMARY
 from stages.lib.core.types import Row
 from stages.lib.records.shards import READ_BUFFER, ROWS_PER_GROUP
 
@@ -28,7 +27,7 @@ def list_data_files(source: Path, pattern: str = "", suffixes: Iterable[str] = S
         raise UserError(f"{source} is not there")
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     named = [file for file in files if file == source or fnmatch(file.relative_to(source).as_posix(), pattern or "*")]
-    data_files = [file for file in named if file.suffix in suffixes and file.name != SUMMARY]
+    data_files = [file for file in named if file.suffix in suffixes and not file.name.startswith(".")]
     if not data_files:
         matches = f" and matches {pattern!r}" if pattern else ""
         raise UserError(f"{source}: no file there ends in {' or '.join(suffixes)}{matches}")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from stages.lib.core.files import SUMMARY, write_json
+from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, write_json
 from stages.lib.core.types import Json
 from stages.lib.report.browser import write_browser
 from stages.lib.report.inputs import Inputs
@@ -76,7 +76,7 @@ def write_charts(folder: Path, sections: Built) -> None:
 def count_steps(inputs: Inputs) -> list[Json]:
     """Return the steps of the pipeline: what each counts, how many, and a note."""
     files, gates = inputs.files, inputs.gate.values()
-    prompts = files.read_json(files.data / "prompts" / SUMMARY)
+    prompts = files.read_json(files.data / "prompts" / ROWS_SUMMARY)
     steps = [
         ("source rows", prompts.get("rows"), "conversations"),
         ("prompts", prompts.get("prompts"), "that can be asked"),

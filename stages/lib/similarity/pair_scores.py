@@ -21,7 +21,7 @@ from stages.lib.similarity.meteor import meteor, no_synonyms, words
 from stages.lib.similarity.rouge import rouge, tokens
 from stages.lib.similarity.wordnet import synonyms
 
-PAIRS_FILE = "pairs.json"  # the file of all pairs' scores
+PAIRS_FILE = ".pairs.json"  # the file of all pairs' scores
 
 METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference
 REASONS = ("", "no_reply", "no_token")  # why a pair has no score: a reply is blank; it has no token of ROUGE's

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stages.lib.core.files import SUMMARY
+from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
@@ -12,7 +12,7 @@ from stages.lib.report.section import Content, Section
 def build(inputs: Inputs) -> Content:
     """Read the counts of prompts and of conversations by reason."""
     values = {
-        "prompts": inputs.files.read_json(inputs.files.data / "prompts" / SUMMARY),
+        "prompts": inputs.files.read_json(inputs.files.data / "prompts" / ROWS_SUMMARY),
         "reasons": list(sum_counts(gate["found"] for gate in inputs.gate.values())),
         "reported_only": find_reported_only(inputs.gate),
         "not_checked": group_not_checked(inputs.gate),

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from stages.lib.core.files import SUMMARY
+from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, name_extremes
@@ -23,7 +23,7 @@ def build(inputs: Inputs) -> Content:
     if "similarity" in inputs.absent:
         return Content(skipped=inputs.absent["similarity"])
     folder = inputs.files.data / "similarity"
-    summary = inputs.files.read_json(folder / SUMMARY)
+    summary = inputs.files.read_json(folder / ROWS_SUMMARY)
     pairs = sort_by_rouge1(inputs.files.read_json(folder / PAIRS_FILE))
     return Content(
         values={"summary": summary, "dgms": sort_by_rouge1(summary.get("dgms", {})), "pairs": pairs},
