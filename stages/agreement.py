@@ -18,9 +18,9 @@ from stages.lib.comparison.beside_paper import (
 )
 from stages.lib.comparison.comparisons import FineTune, agreement, benchmarks_of, blends, names_of, on_policy, scaling
 from stages.lib.comparison.paper import BENCHMARKS, NINE, SEVEN, Row, published, read_paper, recomputed
-from stages.lib.core.artifacts import compared
+from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
-from stages.lib.core.numbers import decimals
+from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Json
 from stages.lib.evaluation.scores import read_scores
 from stages.lib.settings.reading import load, load_value, run
@@ -138,17 +138,17 @@ def differences(found: Json) -> dict[str, float | None]:
 def build_tables(results: dict[str, Json], preference: Json, runs: list[FineTune], families: dict[str, str]) -> Json:
     """All comparisons; `preference` is what the stage of that name found."""
     scores = {model: read_scores(found) for model, found in results.items()}
-    compared = [run for run in runs if run.id in scores]
+    require_compared = [run for run in runs if run.id in scores]
     return {
         "names": names_of(scores.values()),
         "benchmarks": benchmarks_of(scores.values()),
-        "agreement": agreement(scores, compared),
-        "blends": blends(scores, compared),
-        "on_policy": on_policy(scores, compared, families),
+        "agreement": agreement(scores, require_compared),
+        "blends": blends(scores, require_compared),
+        "on_policy": on_policy(scores, require_compared, families),
         "paper": beside_paper(results, preference),
         "published": published_averages(),
         "stated": stated_averages(results),
-        "scaling": [with_printed(family, results) for family in scaling(scores, compared)],
+        "scaling": [with_printed(family, results) for family in scaling(scores, require_compared)],
     }
 
 
@@ -166,14 +166,16 @@ READS = ("compare", "mix.runs")
 def main() -> None:
     """Compare all that was evaluated."""
     runs = read_runs(load(Mix).runs)
-    results = {model: read_json(compared(model, "evaluations") / "results.json") for model in load_value("compare")}
+    results = {
+        model: read_json(require_compared(model, "evaluations") / "results.json") for model in load_value("compare")
+    }
     models = {model for found in runs for model in (found.base, *found.weights)}
     known = read_json(FAMILIES)
     families = {model: known[model] for model in sorted(models)}
     tables = build_tables(results, read_json(Path("data/preference") / "tables.json"), runs, families)
     with new_folder(Path("data/agreement")) as folder:
-        write_json(folder / "tables.json", decimals(tables))
-        write_json(folder / SUMMARY, decimals(summarize(tables)))
+        write_json(folder / "tables.json", round_decimals(tables))
+        write_json(folder / SUMMARY, round_decimals(summarize(tables)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Read all of params.yaml and the catalogue, and name what is wrong before anything runs.
 
 In:  params.yaml, dgms/
-Out: data/checked/<stage>.json: the section and the code of each stage, on which it depends;
-     data/checked/templates.json: the digest of each catalogue entry's chat template, on which only its own resolve does
+Out: data/checked/<stage>.json: the digest of a stage's code and what it reads of params.yaml, on which it depends;
+     data/checked/templates.json: the digest of each catalogue entry's chat template, for its own `resolve`;
+     data/checked/families.json: the family of each model; data/checked/alpaca_eval.json: the digest of that folder
 """
 
 import ast
@@ -54,7 +55,7 @@ def check_params(params: Json, where: str) -> None:
 def check_id(name: object, where: str) -> None:
     """Raise UserError unless a name can be a DVC key and a folder."""
     if name == TIE:
-        raise UserError(f"{where}: {name!r} is what a judge says of two equal replies, and so no id")
+        raise UserError(f"{where}: {name!r} is a judge's choice between equal replies and cannot be an id")
     if not isinstance(name, str) or not re.match(ID, name):
         raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
 
@@ -83,7 +84,7 @@ def check_compared(params: Json, where: str) -> None:
     runs = params["mix"]["runs"]
     for value in params["compare"]:
         if value not in (*params["dgms"], *params["bases"], *runs):
-            raise UserError(f"{where}: compare names {value!r}, which is no id of dgms, bases or mix.runs")
+            raise UserError(f"{where}: compare names {value!r}, which is not in dgms, bases or mix.runs")
         if value not in runs and not has_weights(value):
             raise UserError(f"{where}: compare names {value!r}, which has no weights here to evaluate")
 
@@ -108,7 +109,7 @@ def check_runs(params: Json, where: str) -> None:
 def check_base(base: str, models: list[str], where: str) -> None:
     """Raise UserError unless a run's base is a model of the profile that has weights here."""
     if base not in models:
-        raise UserError(f"{where}.base: {base!r} is no id of bases or dgms")
+        raise UserError(f"{where}.base: {base!r} is not in bases or dgms")
     if not has_weights(base):
         raise UserError(f"{where}.base: {base!r} has no weights to train: its file names no repository or path")
 
@@ -117,7 +118,7 @@ def check_judge(params: Json, where: str) -> None:
     """Raise UserError unless the judge is a model that can be asked, with prompts, and pairs are of compared models."""
     judge, pairs = params["judge"]["model"], params["pairwise"]["pairs"]
     if judge not in (*params["dgms"], *params["bases"]):
-        raise UserError(f"{where}: judge.model: {judge!r} is no id of bases or dgms: add it to bases")
+        raise UserError(f"{where}: judge.model: {judge!r} is not in bases or dgms: add it to bases")
     if read_entry(judge).import_:
         raise UserError(f"{where}: judge.model: {judge!r} is an import, which cannot be asked")
     check_prompts(Path(params["judge"]["prompts"]))
@@ -131,7 +132,7 @@ def check_judge(params: Json, where: str) -> None:
 
 
 def has_weights(model: str) -> bool:
-    """Whether a model of the catalogue can be loaded, and is not only asked for replies, or for those that exist."""
+    """Tell whether a model of the catalogue has weights to load: not a server and not an import."""
     entry = read_entry(model)
     return not (entry.server or entry.import_)
 
@@ -161,13 +162,13 @@ def decided_by(params: Json, stage: str, code: Code) -> Json:
 
 
 def template_digests() -> dict[str, str]:
-    """The digest of every catalogue entry's chat template, empty where it has none of its own."""
-    found = {}
+    """Return the sha256 of the chat template of every catalogue entry, empty for an entry without one."""
+    digests = {}
     for path in sorted(CATALOGUE.glob("*.yaml")):
         check_id(path.stem, str(CATALOGUE))
         text = read_template(read_entry(path.stem), str(path))
-        found[path.stem] = hashlib.sha256(text.encode()).hexdigest() if text else ""
-    return found
+        digests[path.stem] = hashlib.sha256(text.encode()).hexdigest() if text else ""
+    return digests
 
 
 READS = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.console.formats import listed
+from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
@@ -66,7 +66,7 @@ def dropped(summary: dict[str, Any], gate: Gate) -> str:
     first = next(iter(reasons))
     return (
         f"{number} of {conversations} conversations dropped ({number / conversations:.1%}, allowed "
-        f"{gate.max_dropped_share:.1%}): {listed(reasons)}; "
+        f"{gate.max_dropped_share:.1%}): {format_counts(reasons)}; "
         f"{first} as in {named(summary, first)}"
     )
 

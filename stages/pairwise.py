@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
-from stages.lib.core.artifacts import compared
+from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.judging.judge import (
     JudgePrompts,
@@ -75,7 +75,7 @@ def to_row(asked: dict[str, Any], verdict: JudgeReply | None) -> dict[str, Any]:
 
 def read_answers(model: str) -> AnswerTurns:
     """The answers of one compared model, by question."""
-    rows = read_table(compared(model, "answers")).to_pylist()
+    rows = read_table(require_compared(model, "answers")).to_pylist()
     return {row["question_id"]: row["turns"] for row in rows}
 
 

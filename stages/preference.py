@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.lib.core.artifacts import compared
+from stages.lib.core.artifacts import require_compared
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
-from stages.lib.core.numbers import significant
+from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Json
 from stages.lib.judging.length_control import rate_at_equal_length
 from stages.lib.judging.pairwise import all_orders, order_effects, read_verdicts
@@ -165,7 +165,7 @@ def measure_preference(
     pairs = pairs_of(judged.models)
     outcomes = by_score(judged, pairs)
     tables, words = word_tables(judged, pairs, outcomes, preference)
-    return significant({
+    return round_significant({
         "models": mean_scores(judged, bootstrap),
         "by_score": compare_pairs(pairs, outcomes, judged, bootstrap),
         "side_by_side": pairwise(pairings, judged, bootstrap),
@@ -203,7 +203,7 @@ def main() -> None:
     preference = load(Preference)
     judgments = {}
     for model in load_value("compare"):
-        folder = compared(model, "judgments")
+        folder = require_compared(model, "judgments")
         judgments[model] = trusted(read_table(folder, COLUMNS), folder)
     runs = read_json(Path("metrics/recipes.json"))["runs"]
     write(Path("data"), *measure_preference(judgments, trusted(read_table(PAIRWISE), PAIRWISE), runs, preference))

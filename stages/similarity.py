@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.shell import progress
-from stages.lib.core.artifacts import require
+from stages.lib.core.artifacts import require_folder
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks, read_rows, shard_path
@@ -103,7 +103,7 @@ def main() -> None:
     similarity = load(Similarity)
     rows: dict[str, Iterable[Json]] = {}
     for dgm, digests in read_json(Path("metrics/recipes.json"))["dgms"].items():
-        folder = require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
+        folder = require_folder(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
         rows[dgm] = read_rows(folder, COLUMNS)
     with new_folder(Path("data/similarity")) as folder:
         write(folder, rows, similarity)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.shell import progress
-from stages.lib.core.artifacts import compared, require
+from stages.lib.core.artifacts import require_compared, require_folder
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Json
@@ -84,7 +84,9 @@ def read_responses(folders: Mapping[str, Path], styling: Styling) -> Iterator[tu
 
 def read_answers(model: str, styling: Styling) -> FeatureCounts:
     """The features of a compared model's answers."""
-    return count_answers(read_rows(compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser)
+    return count_answers(
+        read_rows(require_compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser
+    )
 
 
 READS = ("styling", "compare")
@@ -96,7 +98,7 @@ def main() -> None:
     recipes = read_json(Path("metrics/recipes.json"))
     answers = {model: read_answers(model, styling) for model in load_value("compare")}
     folders = {
-        dgm: require(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
+        dgm: require_folder(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
         for dgm, digests in recipes["dgms"].items()
     }
     write(Path("data"), measure_style(answers, read_responses(folders, styling), recipes["runs"], styling))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import spearmanr
 
-from stages.lib.core.artifacts import require
+from stages.lib.core.artifacts import require_folder
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
 from stages.lib.generation.costs import gpu_hours, money, summarize
 from stages.lib.records.hashing import keyed_hash
@@ -69,7 +69,7 @@ def main() -> None:
     throughput = load(Throughput)
     found, costs = {}, {}
     for dgm, digest in read_json(Path("metrics/recipes.json"))["ledgers"].items():
-        folder = require(Path("data/ledger") / dgm, digest, f"generate@{dgm}")
+        folder = require_folder(Path("data/ledger") / dgm, digest, f"generate@{dgm}")
         whole = read_json(folder / ROWS_SUMMARY)
         costs[dgm] = cost(whole, throughput.price_per_gpu_hour)
         found[dgm] = summarize(sample(read_table(folder), throughput)) | {"window_times_parameters": size(whole)}

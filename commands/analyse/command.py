@@ -26,7 +26,7 @@ from stages import preference, similarity, styling, validate
 from stages.gate import count
 from stages.generate import write_imported
 from stages.lib.console.errors import UserError
-from stages.lib.console.formats import listed
+from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
@@ -175,7 +175,7 @@ def write_similarity(read: Read, out: Path, settings: Settings) -> str:
         return "there is one DGM only"
     if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS_FILE).values()):
         return ""
-    why = listed(sum_counts([read_json(out / "similarity" / ROWS_SUMMARY)["unscorable"]]))
+    why = format_counts(sum_counts([read_json(out / "similarity" / ROWS_SUMMARY)["unscorable"]]))
     return f"no two replies to the same prompt can be scored ({why})"
 
 

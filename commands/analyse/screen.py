@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stages.lib.console.formats import listed
+from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.core.numbers import sum_counts
@@ -32,10 +32,10 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     replies = sum(dgm["imported"] for dgm in found["dgms"].values())
     kept = sum(counts["kept"] for counts in gate.values())
     log_line(f"DGMs: {len(gate)}, prompts: {found['prompts']}, replies: {replies} of {found['rows']} rows")
-    log_line(f"rows left out: {listed(sum_counts([found['left_out']])) or 'none'}")
+    log_line(f"rows left out: {format_counts(sum_counts([found['left_out']])) or 'none'}")
     if found["models_without_a_reply"]:
         log_line(f"models without a reply: {', '.join(found['models_without_a_reply'])}")
-    dropped = listed(sum_counts(counts["dropped_by"] for counts in gate.values()))
+    dropped = format_counts(sum_counts(counts["dropped_by"] for counts in gate.values()))
     absent = len(gate) * found["prompts"] - replies
     log_line(f"kept by validation: {kept} of {replies}")
     log_line(f"dropped, with {absent} prompts that a DGM did not answer: {dropped or 'none'}")
@@ -44,7 +44,9 @@ def tell(found: Json, gate: Mapping[str, Json], out: Path, seconds: Mapping[str,
     judged = [counts for dgm in gate if (counts := read_counts(out / "judgments" / dgm / ROWS_SUMMARY))]
     if judged:
         statuses = ("ok", "failed", "unanswered")
-        log_line(f"scores of the judge: {listed(sum_counts({key: one[key] for key in statuses} for one in judged))}")
+        log_line(
+            f"scores of the judge: {format_counts(sum_counts({key: one[key] for key in statuses} for one in judged))}"
+        )
     for part, why in found["skipped"].items():
         log_line(f"no {part}: {why}")
     log_line("seconds: " + ", ".join(f"{part} {took:.0f}" for part, took in seconds.items()))

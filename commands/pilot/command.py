@@ -30,7 +30,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.sections import PARAMS, read_yaml
-from stages.lib.core.text import visible
+from stages.lib.core.text import escape_unprintable
 from stages.lib.engines.base import Engine
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
@@ -251,7 +251,7 @@ def warnings(job: Job, quality: Quality, tally: Tally) -> Iterator[str]:
 
 def clipped(text: str) -> list[str]:
     """The beginning of a text as lines, with what does not print made visible."""
-    return visible(text, EXAMPLE_CHARS).split("\n")
+    return escape_unprintable(text, EXAMPLE_CHARS).split("\n")
 
 
 def example(turns: Sequence[Turn]) -> list[str]:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from commands.pilot.forecast import MIN_ROWS, Forecast, Total
 from commands.pilot.quality import Quality, distinct
 from commands.pilot.throughput_sample import BUSY_SHARE
-from stages.lib.console.formats import between, columns, count, digits, duration, shares, size
-from stages.lib.core.text import visible
+from stages.lib.console.formats import (
+    align_columns,
+    format_bytes,
+    format_count,
+    format_digits,
+    format_duration,
+    format_range,
+    format_shares,
+)
+from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
 from stages.lib.settings.sections import Runtime
 
@@ -49,13 +57,13 @@ def block(found: Piloted) -> list[str]:
             f"{quality.share(quality.tokens):.0f} tokens, {quality.share(quality.chars):.0f} characters on average",
         ),
         ("", f"{quality.share(quality.cut):.1%} cut at the limit, {quality.share(quality.refusals):.1%} refusals"),
-        ("languages", f"prompts: {shares(quality.asked)}; replies: {shares(quality.answered)}"),
+        ("languages", f"prompts: {format_shares(quality.asked)}; replies: {format_shares(quality.answered)}"),
         *forecast_lines(found.forecast),
         *(("warning", line) for line in found.warnings),
         *(("example" if number == 0 else "", line) for number, line in enumerate(found.example)),
     ]
     page = [f"{found.dgm}: {found.name}", *(f"  {label:<10}{line}".rstrip() for label, line in lines)]
-    return [visible(line, len(line)) for line in page]  # names and languages are data of others too
+    return [escape_unprintable(line, len(line)) for line in page]  # names and languages are data of others too
 
 
 def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
@@ -67,32 +75,37 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
         yield "tokens", f"{tokens(forecast.prompt)} in, {tokens(forecast.completion)} out"
         if forecast.grown:
             yield "", f"{forecast.grown} of them ask for a number of turns that fewer than {MIN_ROWS} here asked for"
-        yield "time", f"{between(forecast.wall, duration)} on {forecast.hardware or 'a machine without a name'}"
+        yield (
+            "time",
+            f"{format_range(forecast.wall, format_duration)} on {forecast.hardware or 'a machine without a name'}",
+        )
         yield from (("", line) for line in speeds(forecast))
         if forecast.gpu_hours:
-            yield "GPU-hours", between(forecast.gpu_hours, digits)
+            yield "GPU-hours", format_range(forecast.gpu_hours, format_digits)
         if forecast.money:
-            yield "money", between(forecast.money, digits)
+            yield "money", format_range(forecast.money, format_digits)
     yield (
         "disk",
-        f"{size(forecast.store_bytes)} in the store, {size(forecast.responses_bytes)} in data/, for all {forecast.of}",
+        f"{format_bytes(forecast.store_bytes)} in the store, {format_bytes(forecast.responses_bytes)} in data/, "
+        f"for all {forecast.of}",
     )
 
 
 def tokens(total: Total) -> str:
     """A predicted number of tokens, with its error."""
-    return f"{count(total.tokens)} (± {total.percent:.0f} %)"
+    return f"{format_count(total.tokens)} (± {total.percent:.0f} %)"
 
 
 def speeds(forecast: Forecast) -> Iterator[str]:
     """The tokens per second behind a range of times."""
     if forecast.pace.tokens_per_second:
         yield (
-            f"at {count(forecast.pace.tokens_per_second)} tokens/s, in and out, while at least "
+            f"at {format_count(forecast.pace.tokens_per_second)} tokens/s, in and out, while at least "
             f"{BUSY_SHARE:.0%} of {forecast.pace.at_once} requests were under way"
         )
     if forecast.whole_rate:
-        yield f"at {count(forecast.whole_rate)} tokens/s over all that is in the store, slow ends of runs included"
+        rate = format_count(forecast.whole_rate)
+        yield f"at {rate} tokens/s over all that is in the store, slow ends of runs included"
     if forecast.other_hardware:
         yield f"{forecast.other_hardware} conversations of the store ran on other hardware and do not count here"
 
@@ -121,7 +134,7 @@ def compare(pilots: Sequence[Piloted]) -> list[str]:
     if len(pilots) > 1:
         rows.append(sums([found.forecast for found in pilots]))
     return [
-        *columns(rows),
+        *align_columns(rows),
         f"distinct-1 and -2: different words and pairs of words, as shares of the first {number} words of each DGM",
     ]
 
@@ -138,14 +151,14 @@ def table_row(found: Piloted, number: int) -> tuple[str, ...]:
         f"{quality.share(quality.tokens):.0f}",
         f"{distinct(quality.words, 1, number):.3f}",
         f"{distinct(quality.words, 2, number):.3f}",
-        count(forecast.todo),
+        format_count(forecast.todo),
         *spent([forecast]),
     )
 
 
 def sums(forecasts: Sequence[Forecast]) -> tuple[str, ...]:
     """The last row: all DGMs, one after the other."""
-    return ("all", *[""] * 7, count(sum(forecast.todo for forecast in forecasts)), *spent(forecasts))
+    return ("all", *[""] * 7, format_count(sum(forecast.todo for forecast in forecasts)), *spent(forecasts))
 
 
 def spent(forecasts: Sequence[Forecast]) -> list[str]:
@@ -154,7 +167,12 @@ def spent(forecasts: Sequence[Forecast]) -> list[str]:
         added([getattr(forecast, name) for forecast in forecasts]) for name in ("wall", "gpu_hours", "money")
     )
     disk = sum(forecast.store_bytes + forecast.responses_bytes for forecast in forecasts)
-    return [between(walls, duration), between(hours, digits), between(prices, digits), size(disk)]
+    return [
+        format_range(walls, format_duration),
+        format_range(hours, format_digits),
+        format_range(prices, format_digits),
+        format_bytes(disk),
+    ]
 
 
 def added(ranges: Sequence[Range | None]) -> Range | None:

@@ -16,9 +16,9 @@ from commands.pilot.quality import Quality, distinct
 from commands.pilot.screen import Piloted, block, compare, forecast_lines
 from commands.pilot.throughput_sample import Pace, Span, busy_part
 from stages.generate import read_prompts
-from stages.lib.console.formats import between, columns, count, duration, size
+from stages.lib.console.formats import align_columns, format_bytes, format_count, format_duration, format_range
 from stages.lib.core.sections import PARAMS
-from stages.lib.core.text import visible
+from stages.lib.core.text import escape_unprintable
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import SEGMENT, Store
@@ -207,12 +207,21 @@ def test_distinct_n_is_taken_over_the_same_number_of_words_and_within_replies() 
 
 
 def test_numbers_read_well_and_control_characters_are_seen() -> None:
-    assert (duration(90000), duration(5400), duration(0.5)) == ("1.04 days", "1.50 h", "0.50 s")
-    assert (size(1.5e12), size(100), count(9999), count(1.25e6)) == ("1.50 TB", "0.10 kB", "9999", "1.25 M")
-    assert (between((1, 2), count), between((1, 1), count), between(None, count)) == ("1 to 2", "1", "-")
-    assert visible("a\x1b[1m\u202eb\nc", 99) == "a\\x1b[1m\\u202eb\nc"
-    assert visible("abc", 2) == "ab…"
-    assert columns([("a", "b"), ("long", "12")]) == ["a      b", "long  12"]
+    assert (format_duration(90000), format_duration(5400), format_duration(0.5)) == ("1.04 days", "1.50 h", "0.50 s")
+    assert (format_bytes(1.5e12), format_bytes(100), format_count(9999), format_count(1.25e6)) == (
+        "1.50 TB",
+        "0.10 kB",
+        "9999",
+        "1.25 M",
+    )
+    assert (
+        format_range((1, 2), format_count),
+        format_range((1, 1), format_count),
+        format_range(None, format_count),
+    ) == ("1 to 2", "1", "-")
+    assert escape_unprintable("a\x1b[1m\u202eb\nc", 99) == "a\\x1b[1m\\u202eb\nc"
+    assert escape_unprintable("abc", 2) == "ab…"
+    assert align_columns([("a", "b"), ("long", "12")]) == ["a      b", "long  12"]
 
 
 def rows_of(names: str, **cost: Any) -> list[dict[str, Any]]:

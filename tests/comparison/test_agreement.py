@@ -14,7 +14,7 @@ from stages.lib.comparison import beside_paper as beside
 from stages.lib.comparison.comparisons import FineTune, agreement, blends, on_policy, scaling, tally
 from stages.lib.comparison.paper import NINE, Column, Paper, published, read_paper
 from stages.lib.core.files import read_json, sha256_folder, write_json
-from stages.lib.core.numbers import decimals
+from stages.lib.core.numbers import round_decimals
 from stages.lib.core.sections import parse, read_yaml
 from stages.lib.evaluation.scores import Score, Scores, combine, difference, mean, read_scores
 from stages.lib.models.catalogue import read_entry
@@ -395,9 +395,9 @@ def test_git_keeps_how_many_cells_lie_outside_each_cell_once():
 
 def test_over_nine_the_printed_cells_give_what_the_authors_sheet_gives():
     rows = {(row["table"], row["label"]): row for row in published_averages()}
-    nine = decimals(rows[2, "Q72"]["nine"])
+    nine = round_decimals(rows[2, "Q72"]["nine"])
     assert (nine["value"], nine["rounding"]) == (0.4051, 0.0039)
-    assert decimals({label: row["nine"]["value"] for (table, label), row in rows.items() if table == 2}) == {
+    assert round_decimals({label: row["nine"]["value"] for (table, label), row in rows.items() if table == 2}) == {
         "Q72": 0.4051, "L8I": 0.3741, "L70": 0.3747, "Q7": 0.3573, "CRP": 0.3522, "JMB": 0.3496,
     }  # fmt: skip
     assert rows[7, "L8B : Q72 (500k)"]["nine"]["value"] == pytest.approx(0.4037, abs=nine["rounding"])
@@ -473,5 +473,5 @@ def test_the_stage_writes_all_comparisons_and_the_numbers_that_git_keeps(project
 
 def test_evaluations_that_metrics_do_not_name_are_refused(project):
     write_json(Path("data/evaluations/rich/results.json"), results(math=0.9))
-    with pytest.raises(Exception, match="data/evaluations/rich is not what metrics/ names"):
+    with pytest.raises(Exception, match="data/evaluations/rich does not match the digest in metrics/"):
         main()

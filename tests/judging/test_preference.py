@@ -610,5 +610,5 @@ def test_pairwise_may_have_judged_nothing(project):
 
 def test_judgments_that_are_not_those_of_the_digests_are_refused(project):
     write_table(Path("data/judgments/rival"), table([judgment(0, 1)]))
-    with pytest.raises(UserError, match="data/judgments/rival is not what metrics/ names"):
+    with pytest.raises(UserError, match="data/judgments/rival does not match the digest in metrics/"):
         main()

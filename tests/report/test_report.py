@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from stages.agreement import build_tables
 from stages.lib.comparison.comparisons import FineTune
 from stages.lib.core.files import read_json, sha256_folder, write_json
-from stages.lib.core.numbers import decimals
+from stages.lib.core.numbers import round_decimals
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
@@ -521,7 +521,7 @@ def compared(scores: dict[str, dict[str, Any]], runs: list[FineTune]) -> str:
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
-    write_json(Path("data/agreement/tables.json"), decimals(build_tables(scores, {}, runs, families)))
+    write_json(Path("data/agreement/tables.json"), round_decimals(build_tables(scores, {}, runs, families)))
     return text_of(report())
 
 
@@ -575,7 +575,7 @@ def test_answers_that_metrics_do_not_name_are_refused(project: Path) -> None:
     digest = Path("metrics/digests/models/tuned.json")
     wrong = json.loads(digest.read_text(encoding="utf-8")) | {"answers": hashlib.sha256(b"").hexdigest()}
     write_json(digest, wrong)
-    with pytest.raises(Exception, match="data/answers/tuned is not what metrics/ names"):
+    with pytest.raises(Exception, match="data/answers/tuned does not match the digest in metrics/"):
         main()
 
 

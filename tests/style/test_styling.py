@@ -13,7 +13,7 @@ from scipy.stats import bootstrap
 from stages.lib.console.errors import UserError
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import read_json, sha256_folder, write_json
-from stages.lib.core.numbers import significant
+from stages.lib.core.numbers import round_significant
 from stages.lib.core.sections import parse
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.responses import RESPONSE
@@ -244,7 +244,7 @@ def test_zero_by_zero_and_by_zero_are_not_defined_and_said() -> None:
     assert found["median"] == 0.75
     assert found["factor"] is None, "of 1.2, 1.33, and two that are infinitely far: half of them have no bound"
     one[1], other[1] = 1, 1
-    assert frequencies(one, other)["factor"] == significant((1.2 * 4 / 3) ** 0.5), (
+    assert frequencies(one, other)["factor"] == round_significant((1.2 * 4 / 3) ** 0.5), (
         "the middle of 1, 1.2, 1.33 and infinite"
     )
 

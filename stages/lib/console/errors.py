@@ -1,4 +1,4 @@
-"""Errors that a user can put right, and how they are explained in one line."""
+"""Errors that the user can fix, explained in one line."""
 
 from typing import Final
 
@@ -8,11 +8,14 @@ HIDDEN: Final = "hidden"  # the type of an error whose input may hold a password
 
 
 class UserError(Exception):
-    """Something that the user can put right: printed as one plain line, without a traceback."""
+    """An error that the user can fix: printed as one line, without a traceback."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """Say in one line which key is wrong and what it should be."""
+    """Return one line that names the wrong key and what it should be.
+
+    `where` names the file and section. Of several errors the first is explained and the others are counted.
+    """
     renamed: dict[str, str] = getattr(model, "RENAMED", {})
     for entry in error.errors():
         if entry["type"] == "extra_forbidden" and (old := str(entry["loc"][0])) in renamed:
@@ -28,5 +31,5 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
         return f"{key} is missing{more}"
     if first["type"] == HIDDEN:
         return f"{key}: {first['msg']}{more}"
-    said = first["msg"][:1].lower() + first["msg"][1:]  # not all of it: it may hold a user's own names
-    return f"{key}: {said}, got {first['input']!r}{more}"
+    message = first["msg"][:1].lower() + first["msg"][1:]  # only the first letter: names in it keep their case
+    return f"{key}: {message}, got {first['input']!r}{more}"

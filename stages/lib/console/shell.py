@@ -1,4 +1,4 @@
-"""The thin shell around every stage: its command line, its errors, its progress bar."""
+"""What a command prints: one line per error or event, and a progress bar."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 @contextmanager
 def exit_on_user_error(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
-    """Turn a UserError or an interruption into one line and exit code 1; `after` says what holds after the latter."""
+    """Print a UserError or an interruption in the block as one line and exit with code 1.
+
+    `after` tells the user what an interruption has left behind.
+    """
     try:
         yield
     except UserError as error:
@@ -24,10 +27,10 @@ def exit_on_user_error(command: str, after: str = "what was finished is kept, ru
 
 
 def log_line(message: str) -> None:
-    """Tell the user something in one line."""
+    """Print one line to the user, above any progress bar."""
     tqdm.write(message, file=sys.stderr)
 
 
 def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None) -> "tqdm[T]":
-    """A progress bar with rate and time left."""
+    """Iterate under a progress bar that shows the rate and the time left."""
     return tqdm(items, desc=desc, unit=" " + unit, total=total, dynamic_ncols=True, mininterval=1.0)

@@ -1,4 +1,4 @@
-"""Data that a stage reads without declaring it as a dep, because a list in params decides which: by digest."""
+"""Folders that a stage reads by their digests, because a list in params decides which: DVC has no such deps."""
 
 import subprocess
 from pathlib import Path
@@ -8,13 +8,13 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, sha256_folder
 
 DIGESTS = Path("metrics/digests/models")
-MADE_BY = {"answers": "answers", "evaluations": "evaluate", "judgments": "judge"}  # the stages
+MADE_BY = {"answers": "answers", "evaluations": "evaluate", "judgments": "judge"}  # folder of data/: its stage
 
 
-def require(folder: Path, digest: str, stage: str) -> Path:
-    """Return a folder that has this digest; pull it from the remote when it is absent.
+def require_folder(folder: Path, digest: str, stage: str) -> Path:
+    """Return a folder with this sha256; pull it from the remote when it is absent.
 
-    Raises UserError with the command to run when it cannot be had or is not the one that was named.
+    Raises UserError with the command to run when it cannot be pulled or has another digest.
     """
     if not folder.exists():
         log_line(f"{folder} is absent: pulling it")
@@ -24,11 +24,13 @@ def require(folder: Path, digest: str, stage: str) -> Path:
                 f"{folder} is absent and could not be pulled: run `dvc pull {stage}` or `dvc repro {stage}`"
             )
     if sha256_folder(folder) != digest:
-        raise UserError(f"{folder} is not what metrics/ names: run `dvc checkout {folder}` or `dvc repro {stage}`")
+        raise UserError(
+            f"{folder} does not match the digest in metrics/: run `dvc checkout {folder}` or `dvc repro {stage}`"
+        )
     return folder
 
 
-def compared(model: str, name: str) -> Path:
-    """data/<name>/<model> of a compared model, as metrics/digests names it."""
+def require_compared(model: str, name: str) -> Path:
+    """Return data/<name>/<model> of a compared model, with the digest that metrics/digests/models holds."""
     digest = read_json(DIGESTS / f"{model}.json")[name]
-    return require(Path("data") / name / model, digest, f"{MADE_BY[name]}@{model}")
+    return require_folder(Path("data") / name / model, digest, f"{MADE_BY[name]}@{model}")

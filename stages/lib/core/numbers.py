@@ -8,13 +8,13 @@ from typing import Any
 DIGITS = 4
 
 
-def decimals(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    """JSON with four decimals: for shares, and scores of one scale."""
+def round_decimals(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    """Round every float in a JSON value to four decimals: for shares, and for scores of one scale."""
     return _each(value, lambda number: round(number, DIGITS))
 
 
-def significant(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    """JSON with four significant digits: for numbers of any size, such as p and ratios."""
+def round_significant(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    """Round every float in a JSON value to four significant digits: for p values and ratios."""
     return _each(value, lambda number: float(f"{number:.{DIGITS}g}"))
 
 

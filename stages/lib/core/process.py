@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import stages
-from stages.lib.core.text import visible
+from stages.lib.core.text import escape_unprintable
 
 CHECKOUT = Path(stages.__file__).absolute().parent.parent  # where the other environments find our modules
 POLL_SECONDS = 0.5
@@ -67,4 +67,4 @@ def last_words(words: Path) -> str:
     """The last error that a program printed, else its last line."""
     lines = [line.strip() for line in words.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return visible([*lines[-1:], *errors][-1], 300) if lines else "it said nothing"
+    return escape_unprintable([*lines[-1:], *errors][-1], 300) if lines else "it said nothing"

@@ -9,13 +9,11 @@ from ruamel.yaml import YAML, YAMLError
 from stages.lib.console.errors import UserError, explain
 
 PARAMS = Path("params.yaml")
-
-
 ID = r"^[a-z0-9_-]+$"  # DVC reads a dot in a key as a path
 
 
 class Section(BaseModel):
-    """A piece of configuration. Unknown keys and wrong types are errors."""
+    """A part of a YAML file. Unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -24,11 +22,11 @@ S = TypeVar("S", bound=Section)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raise UserError when the file is absent, torn or not a mapping."""
+    """Read a YAML mapping; raise UserError when the file is absent, not valid YAML or not a mapping."""
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is not there; run from the root of the repository") from None
+        raise UserError(f"{path} does not exist; run this from the root of the repository") from None
     except YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -37,7 +35,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse(model: type[S], content: object, where: str) -> S:
-    """Make a section of plain values; raise UserError naming the first wrong key after `where`."""
+    """Validate plain values as a section; raise UserError that names `where` and the first wrong key."""
     try:
         return model.model_validate(content)
     except ValidationError as error:

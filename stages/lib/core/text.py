@@ -5,17 +5,17 @@ import re
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+")
 
 
-def visible(text: str, length: int) -> str:
-    """The beginning of a text, with every character that does not print as its escape."""
+def escape_unprintable(text: str, length: int) -> str:
+    """Return the first `length` characters of a text, with unprintable ones escaped."""
     shown = "".join(char if char.isprintable() or char == "\n" else escape(char) for char in text[:length])
     return shown + ("…" if len(text) > length else "")
 
 
 def escape(char: str) -> str:
-    """A character as Python writes it in a string."""
+    """Return a character as Python writes it in a string literal."""
     return char.encode("unicode_escape").decode("ascii")
 
 
-def without_folders(text: str) -> str:
-    """A text in which the files of this machine are named without the folders that they lie in."""
+def strip_folders(text: str) -> str:
+    """Remove the folders from absolute paths in a text, so that it is the same on every machine."""
     return FOLDERS.sub("", text)

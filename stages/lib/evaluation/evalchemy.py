@@ -20,7 +20,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import write_text
 from stages.lib.core.process import CHECKOUT, call, last_words
-from stages.lib.core.text import without_folders
+from stages.lib.core.text import strip_folders
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy_results import (
     ALPACA_BASELINE,
@@ -232,7 +232,7 @@ class Run:
     def explain(self, error: Exception) -> str:
         """A reason in one line, without the key, alike on every machine."""
         text = f"{error}" if isinstance(error, ValueError | UserError) else f"{type(error).__name__}: {error}"
-        return self.place.judge.hide(without_folders(" ".join(text.split())))[:400]
+        return self.place.judge.hide(strip_folders(" ".join(text.split())))[:400]
 
 
 def copy_clone(home: Path, task: str, clone: Path) -> None:

@@ -32,7 +32,7 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json, write_text
 from stages.lib.core.process import call, end_with_the_stage
 from stages.lib.core.sections import parse
-from stages.lib.core.text import visible, without_folders
+from stages.lib.core.text import escape_unprintable, strip_folders
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import describe, entry, labels, read_samples, reason_of
 from stages.lib.evaluation.tasks import check_scorer, find_tasks, load_task
@@ -125,7 +125,7 @@ def relay(log: BinaryIO) -> None:
 def last_line(text: str) -> str:
     """The last line that is no progress bar."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not BAR.search(line)]
-    return visible(without_folders(lines[-1]), 200) if lines else "none"
+    return escape_unprintable(strip_folders(lines[-1]), 200) if lines else "none"
 
 
 def failure(reason: str, primary: str) -> Json:

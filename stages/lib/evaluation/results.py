@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.text import without_folders
+from stages.lib.core.text import strip_folders
 from stages.lib.core.types import Json
 
 Status = Literal["ok", "partial", "failed", "skipped"]
@@ -187,7 +187,7 @@ def reason_of(error: BaseException) -> str:
     """Why something raised: the first cause, in one line, alike in every folder."""
     while error.__cause__:
         error = error.__cause__
-    text = without_folders(" ".join(str(error).split()).replace(f"{Path.cwd()}/", ""))
+    text = strip_folders(" ".join(str(error).split()).replace(f"{Path.cwd()}/", ""))
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:300]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.console.shell import progress
-from stages.lib.core.artifacts import require
+from stages.lib.core.artifacts import require_folder
 from stages.lib.core.types import Row
 from stages.lib.mixing.contamination import NgramIndex
 from stages.lib.mixing.duplicates import Duplicates
@@ -37,7 +37,7 @@ class Screening:
         self._contamination: dict[str, Any] | None = recipe.get("contamination")
         self._findings: list[Row] = []
         if self._contamination:
-            folder = require(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
+            folder = require_folder(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
             texts = ((row["benchmark"], row["document"], row["text"]) for row in read_rows(folder))
             self._ngrams = NgramIndex(texts, self._contamination["words"])
 

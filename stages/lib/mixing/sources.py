@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from stages.lib.core.artifacts import require
+from stages.lib.core.artifacts import require_folder
 from stages.lib.mixing.selection import Filters, Source, read_auxiliary_candidates, read_dgm_candidates
 from stages.lib.records.external_sort import WORKERS
 
@@ -30,10 +30,10 @@ def open_sources(recipe: dict[str, Any]) -> tuple[dict[str, Source], Source | No
 def open_source(name: str, entry: dict[str, Any], filters: Filters | None) -> Source:
     """Open one source by its entry in the recipe; raise UserError if a folder does not have the entry's digest."""
     if filters and entry["kind"] == "dgm":
-        verdicts = require(Path("data/verdicts") / name, entry["verdicts"], f"validate@{name}")
-        folder = require(Path("data/responses") / name, entry["responses"], f"generate@{name}")
+        verdicts = require_folder(Path("data/verdicts") / name, entry["verdicts"], f"validate@{name}")
+        folder = require_folder(Path("data/responses") / name, entry["responses"], f"generate@{name}")
         return Source(read_dgm_candidates(name, verdicts, filters), folder, entry["take"], is_dgm=True)
-    folder = require(Path("data/auxiliary") / name, entry["rows"], f"auxiliary@{name}")
+    folder = require_folder(Path("data/auxiliary") / name, entry["rows"], f"auxiliary@{name}")
     return Source(read_auxiliary_candidates(name, folder), folder, entry["take"], is_dgm=False)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.lib.core.artifacts import compared
+from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import read_json, sha256_file, sha256_folder
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_table
@@ -43,7 +43,7 @@ class Files:
         """Return data/<name>/<model> of a compared model; raise UserError unless it has the digest in metrics/."""
         key = Path(name, model)
         if key not in self._contents:
-            self._contents[key] = compared(model, name)
+            self._contents[key] = require_compared(model, name)
         found: Path = self._contents[key]
         return found
 

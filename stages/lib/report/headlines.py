@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from io import StringIO
 
-from stages.lib.core.numbers import decimals, significant
+from stages.lib.core.numbers import round_decimals, round_significant
 from stages.lib.core.types import Json
 from stages.lib.style.markup import FEATURES
 
@@ -42,7 +42,7 @@ def headlines(
         {id_: of_compared(found, styling["answers"][id_], column) for id_, found in compared.items()},
     )
     ids = dict.fromkeys(id_ for part in parts for id_ in part)
-    return {id_: significant({name: x for part in parts for name, x in part.get(id_, {}).items()}) for id_ in ids}
+    return {id_: round_significant({name: x for part in parts for name, x in part.get(id_, {}).items()}) for id_ in ids}
 
 
 def of_dgm(gate: Json, alike: Json | None) -> Json:
@@ -52,7 +52,9 @@ def of_dgm(gate: Json, alike: Json | None) -> Json:
 
 def of_run(found: Json) -> Json:
     """A run: rows and tokens of its mix, and the loss with which its training ended."""
-    return {name: found["mix"][name] for name in ("rows", "tokens")} | {"loss": decimals(found["train"]["last_loss"])}
+    return {name: found["mix"][name] for name in ("rows", "tokens")} | {
+        "loss": round_decimals(found["train"]["last_loss"])
+    }
 
 
 def of_compared(found: Json, style: Json, column: Mapping[str, str]) -> Json:
@@ -89,7 +91,7 @@ def names_of(values: Mapping[str, Json]) -> list[str]:
 def to_rows(values: Mapping[str, Json], measures: Iterable[str]) -> Rows:
     """One row for each measure and model that has a value."""
     return [
-        dict(zip(COLUMNS, (model, measure, significant(found[measure])), strict=True))
+        dict(zip(COLUMNS, (model, measure, round_significant(found[measure])), strict=True))
         for measure in measures
         for model, found in values.items()
         if found.get(measure) is not None

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.lib.core.artifacts import require
+from stages.lib.core.artifacts import require_folder
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.report.browser import Collection, of_answers, of_pairings, of_responses
@@ -69,8 +69,8 @@ def sort_runs(runs: Mapping[str, Any], compare: list[str]) -> list[str]:
 
 def find_responses(dgm: str, digests: Mapping[str, str]) -> tuple[Path, Path]:
     """Return the folders of a DGM's responses and of the verdicts on them; raise UserError unless the digests match."""
-    responses = require(Path("data/responses", dgm), digests["responses"], f"generate@{dgm}")
-    verdicts = require(Path("data/verdicts", dgm), digests["verdicts"], f"validate@{dgm}")
+    responses = require_folder(Path("data/responses", dgm), digests["responses"], f"generate@{dgm}")
+    verdicts = require_folder(Path("data/verdicts", dgm), digests["verdicts"], f"validate@{dgm}")
     return responses, verdicts
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.lib.core.numbers import decimals
+from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Floats, Json
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.similarity.pair_scores import METRICS, REASONS
@@ -43,9 +43,9 @@ def moments(values: Floats) -> Json:
     deviation = float(there.std(ddof=1)) if len(there) > 1 else None
     return {
         "n": len(there),
-        "mean": decimals(float(there.mean())) if len(there) else None,
-        "std": decimals(deviation),
-        "stderr": None if deviation is None else decimals(deviation / len(there) ** 0.5),
+        "mean": round_decimals(float(there.mean())) if len(there) else None,
+        "std": round_decimals(deviation),
+        "stderr": None if deviation is None else round_decimals(deviation / len(there) ** 0.5),
     }
 
 
@@ -134,4 +134,6 @@ def deviations(values: Floats) -> Floats:
 def quantiles(values: Floats) -> Json:
     """QUANTILES of the values that are not NaN."""
     there = values[~np.isnan(values)]
-    return {name: decimals(float(np.quantile(there, at))) if len(there) else None for name, at in QUANTILES.items()}
+    return {
+        name: round_decimals(float(np.quantile(there, at))) if len(there) else None for name, at in QUANTILES.items()
+    }

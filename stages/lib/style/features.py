@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.core.bootstrap import Bootstrap
-from stages.lib.core.numbers import significant
+from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Ints, Json
 from stages.lib.records.responses import UNANSWERED
 from stages.lib.settings.sections import Parser
@@ -95,7 +95,7 @@ def describe(values: Floats, questions: Ints, left_out: dict[str, int], bootstra
         "left_out": left_out,
         "features": {
             name: {
-                "mean": significant(total / answers) if answers else None,
+                "mean": round_significant(total / answers) if answers else None,
                 "ci95": interval(end),
                 "total": int(total),
                 "total_ci95": interval(end * answers),
@@ -113,7 +113,7 @@ def with_markup(values: Floats) -> Floats:
 
 def interval(ends: Floats) -> list[float | None] | None:
     """Both ends as they are written; null when there are none."""
-    return [significant(float(end)) for end in ends] if np.isfinite(ends).all() else None
+    return [round_significant(float(end)) for end in ends] if np.isfinite(ends).all() else None
 
 
 def pairs(grid: StyleGrid) -> dict[str, Json]:

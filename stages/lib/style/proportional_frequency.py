@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from stages.lib.core.bootstrap import LEVEL, Bootstrap
-from stages.lib.core.numbers import significant
+from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Json
 from stages.lib.style.markup import FEATURES, TABLE_3
 
@@ -41,10 +41,10 @@ def frequencies(one: Floats, other: Floats) -> Json:
     """Proportional frequency one / other of each feature, its summaries, and which ones are not defined and why."""
     ratios = proportional_frequency(one, other)
     return {
-        "ratios": {name: significant(ratio) for name, ratio in zip(FEATURES, ratios, strict=True)},
+        "ratios": {name: round_significant(ratio) for name, ratio in zip(FEATURES, ratios, strict=True)},
         "neither": [name for name, ratio in zip(FEATURES, ratios, strict=True) if np.isnan(ratio)],  # 0/0
         "only_first": [name for name, ratio in zip(FEATURES, ratios, strict=True) if np.isinf(ratio)],  # x/0
-        **{name: significant(float(value)) for name, value in summaries(ratios).items()},
+        **{name: round_significant(float(value)) for name, value in summaries(ratios).items()},
     }
 
 
@@ -104,5 +104,5 @@ def with_interval(value: float | None, draws: Floats) -> Json:
     """A number and its 95 % percentile interval; no interval where a draw in forty or more has no value."""
     known = draws[np.isfinite(draws)]
     enough = value is not None and isfinite(value) and len(known) > LEVEL[1] * len(draws)
-    ends = [significant(float(end)) for end in np.quantile(known, LEVEL)] if enough else None
-    return {"value": None if value is None else significant(value), "ci95": ends}
+    ends = [round_significant(float(end)) for end in np.quantile(known, LEVEL)] if enough else None
+    return {"value": None if value is None else round_significant(value), "ci95": ends}

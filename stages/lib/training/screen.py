@@ -6,10 +6,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.lib.console.formats import count
+from stages.lib.console.formats import format_count
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json
-from stages.lib.core.text import visible
+from stages.lib.core.text import escape_unprintable
 from stages.lib.training.axolotl import read_log, steps_of, write_curve
 
 LIVE = Path("data/live")  # DVC plots nothing under .dvc
@@ -44,7 +44,7 @@ class Screen:
     def _begin(self, facts: dict[str, Any]) -> "tqdm[Any]":
         """Say what is trained and where the curve is, and open the bar where a broken-off training had come to."""
         log_line(mask_line(facts))
-        log_line(visible((self.work / "mask.txt").read_text(encoding="utf-8").rstrip(), SHOWN))
+        log_line(escape_unprintable((self.work / "mask.txt").read_text(encoding="utf-8").rstrip(), SHOWN))
         log_line(f"The curve as it grows: dvc plots show {self.curve} -x step -y loss")
         before = steps_of(read_log(self.work))
         first = before[-1]["step"] if before else 0
@@ -60,7 +60,9 @@ class Screen:
         if not self._began[0]:
             self._began = now, tokens
         speed = (tokens - self._began[1]) / (now - self._began[0]) if now > self._began[0] else 0.0
-        bar.set_postfix_str(f"loss {step['loss']:.3f}" + (f", {count(speed)} tokens/s" if speed else ""), refresh=False)
+        bar.set_postfix_str(
+            f"loss {step['loss']:.3f}" + (f", {format_count(speed)} tokens/s" if speed else ""), refresh=False
+        )
         bar.update(step["step"] - bar.n)
 
 
@@ -68,6 +70,7 @@ def mask_line(facts: dict[str, Any]) -> str:
     """What is trained, in one line."""
     share = facts["trained_tokens"] / facts["tokens"]
     return (
-        f"{count(facts['rows'])} conversations, {count(facts['tokens'])} tokens; trained: {share:.1%} of them, in "
-        f"{count(facts['replies'])} replies to their end of turn. The first one, ⟦what is trained⟧ in brackets:"
+        f"{format_count(facts['rows'])} conversations, {format_count(facts['tokens'])} tokens; "
+        f"trained: {share:.1%} of them, in "
+        f"{format_count(facts['replies'])} replies to their end of turn. The first one, ⟦what is trained⟧ in brackets:"
     )
