@@ -17,7 +17,7 @@ from stages.lib.core.code import Code
 from stages.lib.core.process import call
 from stages.lib.core.sections import parse
 from stages.lib.evaluation import evalchemy
-from stages.lib.evaluation import evalchemy_setup as evalchemy_place
+from stages.lib.evaluation import evalchemy_setup as evalchemy_setup
 from stages.lib.evaluation.evalchemy import Run, Stalled, Watch, check_tasks, evaluate
 from stages.lib.evaluation.evalchemy_child import note_judge
 from stages.lib.evaluation.evalchemy_results import (
@@ -475,7 +475,7 @@ def commit_all(folder):
 def there(tmp_path, monkeypatch):
     """A clone at the commit that is asked for, an interpreter, and no judge."""
     commit = make_clone(tmp_path / "clone")
-    monkeypatch.setattr(evalchemy_place, "COMMIT", commit)
+    monkeypatch.setattr(evalchemy_setup, "COMMIT", commit)
     monkeypatch.setattr(evalchemy, "COMMIT", commit)
     monkeypatch.setenv("EVALCHEMY_HOME", str(tmp_path / "clone"))
     monkeypatch.setenv("REWILD_EVALCHEMY_ENV", sys.prefix)
@@ -498,7 +498,7 @@ def test_without_a_clone_or_environment_every_task_is_skipped_with_the_command_t
 
 
 def test_a_clone_without_the_pinned_commit_is_not_used(there, monkeypatch):
-    monkeypatch.setattr(evalchemy_place, "COMMIT", COMMIT)
+    monkeypatch.setattr(evalchemy_setup, "COMMIT", COMMIT)
     assert "has no commit 6ed674159b37: run `make evalchemy`" in str(find_place(TUNED, JUDGE))
 
 
@@ -765,7 +765,7 @@ def program(there, monkeypatch):
     subprocess.run(["rm", "-rf", str(home / ".git")], check=True)
     (home / MT_BENCH).mkdir(parents=True)
     commit = make_clone(home, eval__eval="", **{f"{MT_BENCH}/question.jsonl": QUESTIONS, "eval/eval.py": PROGRAM})
-    monkeypatch.setattr(evalchemy_place, "COMMIT", commit)
+    monkeypatch.setattr(evalchemy_setup, "COMMIT", commit)
     monkeypatch.setattr(evalchemy, "COMMIT", commit)
     monkeypatch.setattr(evalchemy, "check_same", lambda *_: None)
     return there

@@ -257,9 +257,8 @@ def test_what_scores_ifeval_or_math_and_is_not_there_is_said_with_what_to_do(the
     write_files(tmp_path / "rows", ANSWERED | rows)
     (tmp_path / "answers.json").write_text("{}")
     write_params(tmp_path, **SECTION | KNOWN_TASKS)
-    ran = python(
-        tmp_path, "-c", f"from stages.lib import tasks\nfrom pathlib import Path\ntasks.MATH = Path('math')\n{KNOWN}"
-    )
+    program = "from stages.lib.evaluation import tasks\nfrom pathlib import Path\ntasks.MATH = Path('math')\n"
+    ran = python(tmp_path, "-c", program + KNOWN)
     assert ran.returncode == 0, ran.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     assert {task: (entry["status"], entry["reason"]) for task, entry in found.items()} == {
@@ -306,7 +305,7 @@ def test_a_file_that_is_not_there_is_named_in_one_line(rows, tmp_path, file, mes
 
 
 def test_a_part_that_a_group_does_not_have_is_named_with_those_that_it_has(rows, tmp_path):
-    wrong = settings(local=LOCAL | {"leaderboard_gpqa": ["gpqa_ruby"]})
+    wrong = settings(local_data=LOCAL | {"leaderboard_gpqa": ["gpqa_ruby"]})
     with pytest.raises(UserError, match=r"no part 'gpqa_ruby'; it has: gpqa_diamond, gpqa_extended, gpqa_main"):
         find_tasks(wrong, tmp_path / "scratch")
 
