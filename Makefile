@@ -88,7 +88,7 @@ env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (eac
 # The clone is read at this commit, whatever else it holds. Only one that was made here is ever written to.
 EVALCHEMY_HOME ?= .evalchemy
 EVALCHEMY_SOURCE ?= https://github.com/mlfoundations/evalchemy
-EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evaluation/evalchemy_setup.py)
+EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evaluation/evalchemy/installation.py)
 ALPACA_EVAL = .venv-evalchemy/alpaca_eval
 
 .PHONY: evalchemy

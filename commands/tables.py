@@ -51,7 +51,7 @@ ROWS = (
     Rows("data/manifests/<run>/found.parquet", "FINDING", ("stages.lib.mixing.screening",)),
     Rows("data/benchmarks", "TEXT", ("stages.benchmarks",)),
     Rows("data/answers/<model>", "ANSWER", (f"{RECORDS}.answers",)),
-    Rows("data/evaluations/<model>/samples", "SAMPLE", ("stages.lib.evaluation.lm_eval_runner",)),
+    Rows("data/evaluations/<model>/samples", "SAMPLE", ("stages.lib.evaluation.samples",)),
     Rows("data/judgments/<model>", "JUDGMENT", (f"{RECORDS}.judgments",)),
     Rows("data/pairwise", "PAIRING", (f"{RECORDS}.pairings",)),
     Rows("data/similarity", "SCORE", ("stages.similarity",)),
@@ -130,10 +130,9 @@ def describe_stage(stage: str, code: Code) -> list[str]:
     """Return the lines on one stage."""
     reads = getattr(import_module(f"stages.{stage}"), "READS", ())
     rooms: dict[str, list[str]] = {}
-    for _, _, room, name in (
-        name.split(".") for name in sorted(code.modules(f"stages.{stage}")) if name.count(".") == 3
-    ):
-        rooms.setdefault(room, []).append(name)
+    for module in sorted(code.modules(f"stages.{stage}")):
+        if name := re.fullmatch(r"stages\.lib\.(\w+)\.(.+)", module):
+            rooms.setdefault(name[1], []).append(name[2])
     params = ", ".join(f"`{name}`" for name in reads) or "no params"
     modules = "; ".join(f"**{room}** {', '.join(names)}" for room, names in rooms.items())
     return wrap(f"- `{stage}` reads {params}. {modules}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)

@@ -16,8 +16,8 @@ import pyarrow as pa
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.evaluation.lm_eval_tasks import are_local, data_environment, find_tasks, load_task
 from stages.lib.evaluation.results import reason_of
-from stages.lib.evaluation.tasks import are_local, data_environment, find_tasks, load_task
 from stages.lib.judging.questions import read_questions
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load, run

@@ -13,10 +13,19 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.types import Json
-from stages.lib.evaluation.evalchemy import evaluate as run_evalchemy
-from stages.lib.evaluation.lm_eval_runner import evaluate, write_samples
-from stages.lib.evaluation.results import average, entry, main_metric, reason_of, summarize
-from stages.lib.evaluation.tasks import are_local, average_columns, data_environment
+from stages.lib.evaluation.evalchemy.runner import evaluate as run_evalchemy
+from stages.lib.evaluation.lm_eval_runner import evaluate as run_lm_eval
+from stages.lib.evaluation.lm_eval_tasks import are_local, data_environment
+from stages.lib.evaluation.protocol import samples_path
+from stages.lib.evaluation.results import (
+    TaskResult,
+    average,
+    average_columns,
+    main_metric,
+    reason_of,
+    summarize,
+)
+from stages.lib.evaluation.samples import write_samples
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Evaluate, Runtime
@@ -27,15 +36,19 @@ TINY_BYTES = 100e6  # weights for which a second thread costs more than it bring
 
 
 def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
-    """lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's own dtype on GPUs."""
+    """Return lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's dtype on GPUs.
+
+    Raises UserError for a model that cannot be evaluated.
+    """
     if model.kind in {"import", "server"}:
         raise UserError(f"{model.id} has no weights here: leave it out of `compare`")
     if settings.device == "cpu" and model.quantization != "none":
         raise UserError(f"{model.id} is quantized ({model.quantization}), which needs `evaluate.device: gpu`")
-    hub = model.kind == "hub"
+    is_on_hub = model.kind == "hub"
     shared = {
-        "pretrained": model.location if hub else str(Path(model.location).resolve()),  # or it is looked up on the hub
-        "revision": model.commit if hub else None,
+        # A relative path would be looked up on the hub.
+        "pretrained": model.location if is_on_hub else str(Path(model.location).resolve()),
+        "revision": model.commit if is_on_hub else None,
         "trust_remote_code": model.trust_remote_code,
     }
     if settings.device == "cpu":
@@ -56,87 +69,95 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
 
 
 def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
-    """What the libraries read when they are first imported."""
-    offline = model.kind == "local" and are_local(settings)
-    weights = sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors"))
+    """Return the variables that the libraries read when they are first imported."""
+    is_offline = model.kind == "local" and are_local(settings)
+    num_bytes = sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors"))
     return {
-        **data_environment(cache, offline=offline),
+        **data_environment(cache, offline=is_offline),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin on a shared CPU take three times as long
         "TRANSFORMERS_VERBOSITY": "error",
         "VLLM_NO_USAGE_STATS": "1",
-        **({"OMP_NUM_THREADS": "1"} if 0 < weights < TINY_BYTES else {}),
+        **({"OMP_NUM_THREADS": "1"} if 0 < num_bytes < TINY_BYTES else {}),
         **({"CUDA_VISIBLE_DEVICES": ""} if settings.device == "cpu" else {}),
     }
 
 
-def evaluate_by_evalchemy(model: Model, settings: Evaluate, work: Path) -> dict[str, Json]:
-    """The entries of Evalchemy's tasks; their samples are left in the folder. What it raises costs its tasks alone."""
+def evaluate_by_evalchemy(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> dict[str, Json]:
+    """Run Evalchemy's tasks and leave their samples beside lm-eval's; an exception fails these tasks only."""
     if not settings.evalchemy:
         return {}
-    work.mkdir()
+    folder = work / "evalchemy"
+    folder.mkdir()
     try:
-        tasks, samples = run_evalchemy(model, settings, work)
+        entries, samples = run_evalchemy(model, settings, runtime, folder)
     except Exception as error:
         reason = reason_of(error)
         return {
-            task: entry("failed", reason, {}, primary, harness="evalchemy", harness_version=None)
+            task: TaskResult(
+                status="failed", reason=reason, primary=primary, harness="evalchemy", harness_version=None
+            ).to_json()
             for task, primary in settings.evalchemy.items()
         }
     for task, rows in samples.items():
-        write_samples(work.parent / f"{task}.parquet", rows)
-    return {task: tasks[task] for task in settings.evalchemy}
+        write_samples(samples_path(work, task), rows)
+    return {task: entries[task] for task in settings.evalchemy}
 
 
-def settings_of(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
-    """What results.json says of how the model was run."""
-    asked = settings.model_dump(exclude={"tasks", "evalchemy", "averages", "tasks_folder", "alpaca_eval_data"})
-    ran_with = {key: arguments[key] for key in ("dtype", "batch_size")}
-    return {**asked, **ran_with, **facts, "system_prompt": model.system_prompt}
+def described_settings(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
+    """Return what results.json says of how the model was run."""
+    section = settings.model_dump(exclude={"tasks", "evalchemy", "averages", "tasks_folder", "alpaca_eval_data"})
+    loaded_with = {key: arguments[key] for key in ("dtype", "batch_size")}
+    return {**section, **loaded_with, **facts, "system_prompt": model.system_prompt}
 
 
-def report(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> None:
-    """Say in one line per task and average how it went; raise UserError when none could be run."""
-    for task, found in tasks.items():
-        metric = main_metric(found)
-        score = f"{found['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
-        why = f"{found['status']}: {found['reason']}" if found["reason"] else ""
-        log_line(f"{model}: {task} {'; '.join(filter(None, (score, why)))}")
-    for name, found in averages.items():
-        value = f"needs {', '.join(found['missing'])}" if found["missing"] else f"{found['value']:.4f}"
-        log_line(f"{model}: {name} of {len(found['columns'])} tasks {value}")
+def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> None:
+    """Print one line per task and average; raise UserError when no task has a score."""
+    for name, entry in tasks.items():
+        metric = main_metric(entry)
+        score = f"{entry['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
+        problem = f"{entry['status']}: {entry['reason']}" if entry["reason"] else ""
+        log_line(f"{model}: {name} {'; '.join(filter(None, (score, problem)))}")
+    for name, mean in averages.items():
+        value = f"needs {', '.join(mean['missing'])}" if mean["missing"] else f"{mean['value']:.4f}"
+        log_line(f"{model}: {name} of {len(mean['columns'])} tasks {value}")
     if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
+
+
+def evaluate(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> Json:
+    """Run every task and return results.json; the samples are left in the folder `work`."""
+    if not settings.apply_chat_template:  # there is no place for a system prompt then
+        model = model.model_copy(update={"system_prompt": ""})
+    arguments = model_args(model, settings, runtime)
+    variables = environment(model, settings, f"{work}/cache")
+    tasks, facts = run_lm_eval(model, settings, arguments, variables, work)
+    tasks |= evaluate_by_evalchemy(model, settings, runtime, work)
+    return {
+        "schema": 2,
+        "model": model.id,
+        "commit": model.commit,
+        "settings": described_settings(model, settings, arguments, facts),
+        "tasks": tasks,
+        "averages": {name: average(tasks, columns) for name, columns in average_columns(settings).items()},
+    }
 
 
 READS = ("evaluate", "runtime")
 
 
-def main(model: str) -> None:
+def main(key: str) -> None:
     """Evaluate one compared model."""
-    settings, resolved = load(Evaluate), load_model(model)
-    if not settings.apply_chat_template:  # there is no place for a system prompt then
-        resolved = resolved.model_copy(update={"system_prompt": ""})
-    arguments = model_args(resolved, settings, load(Runtime))
+    settings, runtime = load(Evaluate), load(Runtime)
     with TemporaryDirectory(prefix="rewild-evaluate-") as name:
         work = Path(name)
-        tasks, facts = evaluate(resolved, settings, arguments, environment(resolved, settings, f"{work}/cache"), work)
-        tasks |= evaluate_by_evalchemy(resolved, settings, work / "evalchemy")
-        averages = {name: average(tasks, columns) for name, columns in average_columns(settings).items()}
-        results = {
-            "schema": 2,
-            "model": model,
-            "commit": resolved.commit,
-            "settings": settings_of(resolved, settings, arguments, facts),
-            "tasks": tasks,
-            "averages": averages,
-        }
-        with new_folder(OUT / model) as folder:
+        results = evaluate(load_model(key), settings, runtime, work)
+        with new_folder(OUT / key) as folder:
             write_json(folder / "results.json", results)
-            write_json(folder / "summary.json", summarize(tasks, averages))
+            write_json(folder / "summary.json", summarize(results["tasks"], results["averages"]))
             (folder / "samples").mkdir()
             for file in sorted(work.glob("*.parquet")):
                 shutil.copyfile(file, folder / "samples" / file.name)
-    report(model, tasks, averages)
+    log_results(key, results["tasks"], results["averages"])
 
 
 if __name__ == "__main__":

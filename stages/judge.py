@@ -13,7 +13,7 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.engines.request import choose_engine
-from stages.lib.evaluation.results import entry, measure
+from stages.lib.evaluation.results import TaskResult, measure
 from stages.lib.judging.judge import (
     JudgePrompts,
     JudgeReply,
@@ -89,7 +89,14 @@ def main(model: str) -> None:
     metrics = score(rows) if status != "failed" else {}
     judged_by = load_model(judge.model)
     counts = count_statuses(rows)
-    found = entry(status, reason, metrics, "score", harness="judge", harness_version=judged_by.commit)
+    result = TaskResult(
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        primary="score",
+        harness="judge",
+        harness_version=judged_by.commit,
+    )
     results = {
         "schema": 2,
         "model": model,
@@ -100,7 +107,7 @@ def main(model: str) -> None:
             "prompts_sha256": sha256_folder(Path(judge.prompts)),
         },
         "verdicts": counts,
-        "tasks": {"judge": found},
+        "tasks": {"judge": result.to_json()},
     }
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.lib.core.types import Json
+from stages.lib.evaluation.results import TaskResult, Unit, measure
 from tests.support.project import ROOT
 
 SETTINGS: dict[str, Any] = {
@@ -75,6 +77,21 @@ generation_kwargs: {until: [], do_sample: false}
 filter_list: [{name: digits, filter: [{function: regex, regex_pattern: "([0-9]+)"}, {function: take_first}]}]
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
+
+
+HARNESS: dict[str, Any] = {"harness": "lm_eval", "harness_version": "0.4.13"}
+FAILED = TaskResult(status="failed", reason="ValueError: no data", primary="acc", **HARNESS).to_json()
+
+
+def scored(value: float, unit: Unit = "fraction") -> Json:
+    """The entry of a task with one metric."""
+    metric = measure([[value], [value]], unit=unit)
+    return TaskResult(status="ok", metrics={"acc": metric}, primary="acc", **HARNESS).to_json()
+
+
+def skipped() -> Json:
+    """The entry of a task that was skipped."""
+    return TaskResult(status="skipped", reason="Evalchemy is not set up", primary="acc", **HARNESS).to_json()
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Rows of our own in the columns of the six leaderboard sets, whose scores are known whatever a model answers.
+"""Our own rows for the six leaderboard sets, with scores that are known whatever a model answers.
 
-Where a question stands twice, with either answer, one of the two is right.
+A question that appears twice, with either answer, is answered right once.
 """
 
 from pathlib import Path
@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from tests.support.evaluation import write_rows
+from stages.lib.core.sections import parse
+from stages.lib.settings.sections import Evaluate
+from tests.support.evaluation import SETTINGS, write_rows
 
 Row = dict[str, Any]
 TASKS = {
@@ -31,10 +33,23 @@ LOCAL = {
 }
 
 
+SECTION: dict[str, Any] = {
+    "tasks_folder": "rows",
+    "tasks": TASKS,
+    "local_data": LOCAL,
+    "averages": {"of_math": ["leaderboard_math_hard"]},
+}
+
+
+def section(**changes: Any) -> Evaluate:
+    """The section `evaluate` with the six sets."""
+    return parse(Evaluate, SETTINGS | SECTION | changes, "evaluate")
+
+
 def musr(question: str, answer: int) -> Row:
     choices = ["the baker", "the miller"]
-    told = {"narrative": "Flour lay on the floor of the mill.", "question": question, "choices": str(choices)}
-    return {**told, "answer_index": answer, "answer_choice": choices[answer]}
+    story = {"narrative": "Flour lay on the floor of the mill.", "question": question, "choices": str(choices)}
+    return {**story, "answer_index": answer, "answer_choice": choices[answer]}
 
 
 def gpqa(question: str, right: str, *wrong: str) -> Row:
@@ -48,7 +63,7 @@ def math(problem: str, solution: str, level: str = "Level 5") -> Row:
 
 
 def ifeval(key: int, prompt: str, *instructions: tuple[str, Row]) -> Row:
-    """Of an instruction, the hub's rows hold every argument that there is, most of them null."""
+    """A row as on the hub: each instruction has every argument that exists, most of them null."""
     unset: Row = dict.fromkeys(["num_words", "relation"])
     return {
         "key": key,
@@ -59,8 +74,8 @@ def ifeval(key: int, prompt: str, *instructions: tuple[str, Row]) -> Row:
 
 
 def mmlu(question: str, answer: int) -> Row:
-    asked = {"question_id": 1, "question": question, "options": ["a tree", "a river"], "answer": "AB"[answer]}
-    return {**asked, "answer_index": answer, "cot_content": "", "category": "other", "src": "ours"}
+    row = {"question_id": 1, "question": question, "options": ["a tree", "a river"], "answer": "AB"[answer]}
+    return {**row, "answer_index": answer, "cot_content": "", "category": "other", "src": "ours"}
 
 
 MET = ("length_constraints:number_words", {"num_words": 5000, "relation": "less than"})
@@ -113,7 +128,7 @@ ANSWERED: dict[str, list[Row]] = {
 }
 ANSWERS = {
     "half of 1": rf"Final Answer: The final answer is $\frac{{2}}{{4}}$. {SURE}",  # right by both
-    "2 + 2": r"Two and two make $\boxed{4}$.",  # right, but not said as the scoring of 2024 wants it
+    "2 + 2": r"Two and two make $\boxed{4}$.",  # right, but not in the form that the scoring of 2024 expects
     "3 + 3": rf"Final Answer: The final answer is $7$. {SURE}",  # wrong by both
     "4 + 4": "I do not know.",
     "four words": "Here are the words that you want:\nThe sea is wide.",
@@ -122,7 +137,7 @@ ANSWERS = {
 
 
 def write_files(folder: Path, files: dict[str, list[Row]] | None = None) -> None:
-    """Write all of them, as what their names say."""
+    """Write files of rows, in the formats of their names; by default FILES."""
     for name, rows in (FILES if files is None else files).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, write_json, write_text
-from stages.lib.core.process import CHECKOUT, last_words, main_checkout
+from stages.lib.core.process import CHECKOUT, last_error_line, main_checkout
 
 KEPT = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "*token*", "*.jinja")
 CURVE = ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens/total", "tokens/trainable"]
@@ -130,7 +130,7 @@ def explain(code: int, work: Path) -> UserError:
         last = log[-1]
         return UserError(f"training stopped at step {last['step']} of {last['max_steps']}; run it again to resume")
     words = work / WORDS
-    return UserError(f"Axolotl ended with exit code {code}: {last_words(words)} (all that it said is in {words})")
+    return UserError(f"Axolotl ended with exit code {code}: {last_error_line(words)} (all that it said is in {words})")
 
 
 def write_curve(path: Path, steps: list[dict[str, Any]]) -> None:

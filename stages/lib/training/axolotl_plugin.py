@@ -23,7 +23,7 @@ from axolotl.integrations.base import BasePlugin
 from pydantic import BaseModel
 from transformers import TrainerCallback
 
-from stages.lib.core.process import end_with_the_stage
+from stages.lib.core.process import exit_with_parent
 from stages.lib.training.label_masks import batches, count, find, marked, objection
 
 LOG, FACTS, MASK, EXAMPLES = "log.jsonl", "facts.json", "mask.txt", "examples.json"
@@ -47,7 +47,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def register(self, cfg: dict[str, Any]) -> None:
         """Axolotl's first call."""
-        threading.Thread(target=end_with_the_stage, daemon=True).start()
+        threading.Thread(target=exit_with_parent, daemon=True).start()
 
     def post_model_load(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
         """Axolotl's trainer is imported next."""

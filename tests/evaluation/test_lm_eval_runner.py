@@ -1,4 +1,4 @@
-"""Tasks that crash, in the process that runs lm-eval and with it: what is kept, what is said, and what ends."""
+"""Tasks that crash in the process that runs lm-eval: what is kept, what the user reads, and what ends."""
 
 import json
 import os
@@ -46,8 +46,8 @@ def score(row, results):
     "sleeps": """
 import os, subprocess, time
 from pathlib import Path
-helper = subprocess.Popen(["sleep", "600"])
-Path("pids.tmp").write_text(f"{os.getpid()} {helper.pid}")
+program = subprocess.Popen(["sleep", "600"])
+Path("pids.tmp").write_text(f"{os.getpid()} {program.pid}")
 Path("pids.tmp").rename("pids.txt")
 time.sleep(600)
 """,
@@ -56,7 +56,7 @@ INTERRUPTED = "evaluate: interrupted; what was finished is kept, run it again to
 
 
 def task(name):
-    """A task of six rows that a module of its own scores."""
+    """A task of six rows that is scored by a module of its own."""
     return QUIZ.replace("task: quiz", f"task: {name}\nprocess_results: !function {name}.score")
 
 
@@ -70,7 +70,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(project):
-    """One run of the stage with a task for each fault, between two that have none; and its results."""
+    """One run of the stage with a task for each fault, between two without; and its results."""
     faulty = dict.fromkeys(["raises", "once", "killed", "leaves"], "acc_norm")
     write_params(
         project, tasks={"quiz": "acc_norm", **faulty, "sums": "exact_match"}, averages={"mine": ["quiz", "once"]}
@@ -81,7 +81,7 @@ def ran(project):
 
 
 @pytest.mark.pipeline
-def test_a_task_that_ends_the_process_fails_alone_and_those_before_and_after_it_are_scored(ran):
+def test_a_task_that_ends_the_process_fails_alone_and_the_others_are_scored(ran):
     _, results = ran
     assert {name: entry["status"] for name, entry in results["tasks"].items()} == {
         "quiz": "ok",
@@ -101,7 +101,7 @@ def test_a_task_that_ends_the_process_fails_alone_and_those_before_and_after_it_
 
 
 @pytest.mark.pipeline
-def test_an_average_of_tasks_that_failed_is_null_and_names_them_another_one_stands(ran):
+def test_an_average_with_failed_tasks_is_null_and_names_them(ran):
     _, results = ran
     average = results["averages"]["average"]
     assert (average["value"], sorted(average["missing"])) == (None, ["killed", "leaves", "raises"])
@@ -120,7 +120,7 @@ def test_only_tasks_that_were_scored_leave_samples(ran, project):
 
 
 @pytest.mark.pipeline
-def test_the_user_reads_what_failed_and_why_and_what_is_tried_again(ran):
+def test_the_user_reads_which_tasks_failed_why_and_which_are_tried_again(ran):
     lines = ran[0].stderr.splitlines()
     again = [line for line in lines if line.endswith("it is tried once more, alone")]
     assert again == [
@@ -134,7 +134,7 @@ def test_the_user_reads_what_failed_and_why_and_what_is_tried_again(ran):
 
 
 @pytest.mark.pipeline
-def test_when_the_model_is_gone_after_a_crash_what_was_found_before_it_is_kept(project):
+def test_results_before_a_crash_are_kept_when_the_model_is_gone_after_it(project):
     wanted = {"quiz": "acc_norm", "hides": "acc_norm", "sums": "exact_match"}
     write_params(project, tasks=wanted, apply_chat_template=False)
     done = python(project, "-m", "stages.evaluate", "bare")
@@ -148,11 +148,11 @@ def test_when_the_model_is_gone_after_a_crash_what_was_found_before_it_is_kept(p
     assert tasks["sums"]["reason"].startswith("the process that ran it did not begin: weights/bare cannot be loaded")
 
 
-# The stage ends, and with it the process and what that has started.
+# The stage ends, and with it its child process and all that this has started.
 
 
 def alive(pid):
-    """Whether a process runs; not one that is dead and waits to be asked for."""
+    """Whether a process runs; a dead one that nobody has waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
@@ -168,7 +168,7 @@ def wait_until(condition, seconds=60):
 
 @pytest.fixture
 def sleeping(project, tmp_path):
-    """The stage while a task of it sleeps; and the ids of its other process and of the helper that this started."""
+    """The stage while one of its tasks sleeps; the ids of its child process and of the program that this started."""
     write_params(project, tasks={"sleeps": "acc_norm"})
     (project / "pids.txt").unlink(missing_ok=True)
     command = [sys.executable, "-m", "stages.evaluate", "tiny"]
@@ -184,21 +184,21 @@ def sleeping(project, tmp_path):
 
 
 @pytest.mark.pipeline
-def test_a_killed_stage_takes_its_process_and_what_that_has_started_with_it(sleeping):
+def test_all_processes_of_a_stage_end_when_it_is_killed(sleeping):
     stage, pids = sleeping
     stage.kill()
     assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
 
 
 @pytest.mark.pipeline
-def test_ctrl_c_ends_both_and_leaves_nothing_behind(sleeping, project, tmp_path):
+def test_ctrl_c_ends_all_processes_and_leaves_no_files(sleeping, project, tmp_path):
     stage, pids = sleeping
-    found = sorted(project.glob("data/evaluations/*"))
+    before = sorted(project.glob("data/evaluations/*"))
     stage.send_signal(signal.SIGINT)
-    _, said = stage.communicate(timeout=60)
-    assert (stage.returncode, said.splitlines()[-1]) == (1, INTERRUPTED)
+    _, stderr = stage.communicate(timeout=60)
+    assert (stage.returncode, stderr.splitlines()[-1]) == (1, INTERRUPTED)
     assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
-    assert (sorted(project.glob("data/evaluations/*")), list(tmp_path.iterdir())) == (found, [])
+    assert (sorted(project.glob("data/evaluations/*")), list(tmp_path.iterdir())) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -212,5 +212,5 @@ def test_ctrl_c_ends_both_and_leaves_nothing_behind(sleeping, project, tmp_path)
         ("", "none"),
     ],
 )
-def test_the_last_line_is_one_that_says_something(text, line):
+def test_the_last_line_is_not_a_progress_bar(text, line):
     assert last_line(text) == line

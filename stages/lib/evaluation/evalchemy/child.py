@@ -1,7 +1,8 @@
-"""Evalchemy's command as it should be: seeded, without downloads, with notes of judge's answers and prompts cut short.
+"""The process that runs one task of Evalchemy: seeded, without downloads, with events of the judge and of cut prompts.
 
-Runs in `.venv-evalchemy`, in the root of a clone, as `python -m <this module> <seed> <its arguments>`. The environment
-names the file for the notes, the judge's model as its server calls it, and a folder of alpaca_eval's data.
+Runs in `.venv-evalchemy`, in the root of a clone, as `python -m <this module> <seed> <Evalchemy's arguments>`. The
+environment names the file of events, the judge's model as its server calls it, and the data of alpaca_eval (see
+protocol.py).
 """
 
 import json
@@ -12,19 +13,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from stages.lib.core.process import end_with_the_stage
+from stages.lib.core.process import exit_with_parent
+from stages.lib.evaluation.protocol import (
+    ANSWERED,
+    DATA_VARIABLE,
+    EVENTS_VARIABLE,
+    JUDGE_MODEL_VARIABLE,
+    REQUESTED,
+    TRUNCATED,
+    write_event,
+)
 
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
-def write_note(notes: Path, what: str, **more: int) -> None:
-    """Append a line to the notes."""
-    with notes.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"what": what, **more}) + "\n")
-
-
-def no_verdict() -> Any:  # noqa: ANN401  (openai's)
-    """An answer that says nothing, which each of the three tasks takes for no verdict."""
+def empty_completion() -> Any:  # noqa: ANN401  (openai's)
+    """Make an empty answer, which each of the three tasks counts as no verdict."""
     from openai.types.chat import ChatCompletion
 
     silence = {"token": "", "logprob": 0.0, "top_logprobs": []}
@@ -35,37 +39,37 @@ def no_verdict() -> Any:  # noqa: ANN401  (openai's)
         "logprobs": {"content": [silence]},
     }
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    named = {"id": "", "object": "chat.completion", "created": 0, "model": ""}
-    return ChatCompletion.model_validate({**named, "choices": [choice], "usage": usage})
+    header = {"id": "", "object": "chat.completion", "created": 0, "model": ""}
+    return ChatCompletion.model_validate({**header, "choices": [choice], "usage": usage})
 
 
-def note_judge(notes: Path, model: str) -> None:
-    """Let every request for a chat completion ask `model`, and note that it was asked, and answered.
+def redirect_judge(events_path: Path, model: str) -> None:
+    """Patch openai so that every chat completion asks `model`, and write an event for each request and answer.
 
     Evalchemy knows its judges by a few names; whatever it asks for, the server is asked for its own model. A request
-    that the server refuses (400: too long for it, or a filter) is no verdict; MixEval would take a random one for its.
+    that the server refuses (400: too long for it, or a filter) gives no verdict; MixEval would draw a random one.
     """
     import openai
     from openai.resources.chat.completions import Completions
 
-    ask = Completions.create
+    original = Completions.create
 
     def create(self: Completions, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (openai's)
-        write_note(notes, "asked")
+        write_event(events_path, REQUESTED)
         try:
-            completion = ask(self, *args, **kwargs | {"model": model})
+            completion = original(self, *args, **kwargs | {"model": model})
         except openai.BadRequestError as error:
             print("the judge refuses a request:", error, flush=True)
-            completion = no_verdict()
+            completion = empty_completion()
         usage = completion.usage
-        write_note(notes, "answered", **({name: getattr(usage, name) for name in TOKENS} if usage else {}))
+        write_event(events_path, ANSWERED, **({name: getattr(usage, name) for name in TOKENS} if usage else {}))
         return completion
 
     Completions.create = create  # type: ignore[method-assign]
 
 
-def note_cut_prompts(notes: Path) -> None:
-    """Note how many prompts lm-eval cuts at their beginning to fit the window, of which it says nothing."""
+def count_cut_prompts(events_path: Path) -> None:
+    """Patch lm-eval to write an event when it cuts off the beginnings of prompts to fit the window, silently."""
     from lm_eval.models.huggingface import HFLM
 
     encode = HFLM.tok_batch_encode
@@ -73,16 +77,16 @@ def note_cut_prompts(notes: Path) -> None:
     def tok_batch_encode(self: Any, strings: list[str], *args: Any, left_truncate_len: int = 0, **options: Any) -> Any:  # noqa: ANN401
         ids, mask = encode(self, strings, *args, **options)
         if left_truncate_len:
-            if cut := int((mask.sum(dim=1) > left_truncate_len).sum()):
-                write_note(notes, "cut", prompts=cut)
+            if num_cut := int((mask.sum(dim=1) > left_truncate_len).sum()):
+                write_event(events_path, TRUNCATED, prompts=num_cut)
             ids, mask = ids[:, -left_truncate_len:], mask[:, -left_truncate_len:]
         return ids, mask
 
     HFLM.tok_batch_encode = tok_batch_encode
 
 
-def read_alpaca_data(folder: Path) -> None:
-    """Give alpaca_eval its data from files; else `datasets` would run a script that it downloads."""
+def read_alpaca_data_from(folder: Path) -> None:
+    """Patch `datasets` and the hub's client to give alpaca_eval its files; else it runs a script that it downloads."""
     import datasets
     import huggingface_hub
 
@@ -98,7 +102,7 @@ def read_alpaca_data(folder: Path) -> None:
 
 
 def seed_all(seed: int) -> None:
-    """Seed what MTBench and alpaca_eval sample with, which Evalchemy does not."""
+    """Seed the generators with which MTBench and alpaca_eval sample; Evalchemy does not."""
     import numpy as np
     import torch
 
@@ -108,20 +112,20 @@ def seed_all(seed: int) -> None:
 
 
 def main() -> None:
-    """Run Evalchemy."""
-    threading.Thread(target=end_with_the_stage, daemon=True).start()
+    """Run Evalchemy's command line."""
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     seed, *sys.argv[1:] = sys.argv[1:]
     if "MixEval" in sys.argv:
         import nltk
 
         nltk.download = lambda *_args, **_options: True  # it asks for data that it does not use
-    if folder := os.environ.get("REWILD_ALPACA_DATA"):
-        read_alpaca_data(Path(folder))
+    if folder := os.environ.get(DATA_VARIABLE):
+        read_alpaca_data_from(Path(folder))
     from eval.eval import cli_evaluate
 
-    notes = Path(os.environ["REWILD_NOTES"])
-    note_judge(notes, os.environ["REWILD_JUDGE_MODEL"])
-    note_cut_prompts(notes)
+    events_path = Path(os.environ[EVENTS_VARIABLE])
+    redirect_judge(events_path, os.environ[JUDGE_MODEL_VARIABLE])
+    count_cut_prompts(events_path)
     seed_all(int(seed))
     cli_evaluate()
 

@@ -1,7 +1,8 @@
-"""What a model makes of one chat, with the transformers of whichever environment runs this.
+"""The process that reads one model: its tokens, rotary frequencies and logits of one chat.
 
-`python -m <this module> <folder> <dtype> <file> [template]` writes to the file: the version, the chat's token
-ids, the frequencies of the rotary embedding, and the logits after the last token.
+`python -m <this module> <folder> <dtype> <file> [template]` uses the transformers of whichever environment runs it, and
+writes to the file: their version, the chat's token ids, the frequencies of the rotary embedding, and the logits after
+the last token.
 """
 
 import json
@@ -16,14 +17,14 @@ CHAT = [
 ]
 
 
-def frequencies(model: Any) -> list[list[float]]:  # noqa: ANN401  (a model of transformers)
-    """Every different vector of rotary frequencies, whatever its name, in a stable order."""
-    found = {tuple(value.float().tolist()) for name, value in model.named_buffers() if name.endswith("inv_freq")}
-    return sorted(map(list, found))
+def rotary_frequencies(model: Any) -> list[list[float]]:  # noqa: ANN401  (a model of transformers)
+    """Return the distinct vectors of rotary frequencies, whatever their names, in a stable order."""
+    vectors = {tuple(value.float().tolist()) for name, value in model.named_buffers() if name.endswith("inv_freq")}
+    return sorted(map(list, vectors))
 
 
 def main(folder: str, dtype: str, file: str, template: str = "") -> None:
-    """Load the model, ask it, write what it says."""
+    """Load the model, run the chat through it, and write the reading."""
     import torch
     import transformers
 
@@ -35,13 +36,13 @@ def main(folder: str, dtype: str, file: str, template: str = "") -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     with torch.no_grad():
         logits = model.eval()(torch.tensor([ids])).logits[0, -1].float()
-    found = {
+    reading = {
         "transformers": transformers.__version__,
         "ids": ids,
-        "inv_freq": frequencies(model),
+        "inv_freq": rotary_frequencies(model),
         "logits": logits.tolist(),
     }
-    Path(file).write_text(json.dumps(found), encoding="utf-8")
+    Path(file).write_text(json.dumps(reading), encoding="utf-8")
 
 
 if __name__ == "__main__":

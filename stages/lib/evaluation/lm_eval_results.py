@@ -1,0 +1,111 @@
+"""What lm-eval's `simple_evaluate` returned for one task, as a TaskResult and as samples."""
+
+import hashlib
+from collections.abc import Iterable
+from importlib.metadata import version
+from math import fsum
+from numbers import Real
+from typing import Any
+
+from stages.lib.core.types import Json
+from stages.lib.evaluation.results import Status, TaskResult, measure
+
+HARNESS = "lm_eval"
+
+
+def failure(reason: str, primary: str) -> TaskResult:
+    """Make the result of a task that failed."""
+    return TaskResult(
+        status="failed", reason=reason, primary=primary, harness=HARNESS, harness_version=version(HARNESS)
+    )
+
+
+def metric_labels(metrics: Iterable[str], filters: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Name each pair of a metric and a filter: by the metric, or `metric,filter` where a task has several filters."""
+    pairs = [(metric, filter_name) for metric in metrics for filter_name in filters]
+    has_several = len({filter_name for _, filter_name in pairs}) > 1
+    return {f"{metric},{name}" if has_several else metric: (metric, name) for metric, name in pairs}
+
+
+def as_numbers(score: Any) -> list[float]:  # noqa: ANN401  (a metric's own)
+    """Return a row's score as numbers; none when the metric needs more than numbers (as F1 does)."""
+    values = score if isinstance(score, list) else [score]
+    return [float(value) for value in values] if all(isinstance(value, Real) for value in values) else []
+
+
+def read_metrics(output: Json, task: str) -> dict[str, Json]:
+    """Read every metric of a task, or of a group of tasks over all their rows."""
+    rows = [row for part in output["samples"].values() for row in part]
+    labels = metric_labels(
+        sorted({name for row in rows for name in row["metrics"]}), sorted({row["filter"] for row in rows})
+    )
+    metrics = {}
+    for label, (metric, filter_name) in labels.items():
+        scores = [as_numbers(row[metric]) for row in rows if row["filter"] == filter_name and metric in row["metrics"]]
+        value = output["results"].get(task, {}).get(f"{metric},{filter_name}")
+        if isinstance(value, Real) or any(scores):
+            metrics[label] = measure(scores, float(value) if isinstance(value, Real) else None)
+    return metrics
+
+
+def read_result(output: Json, task: str, primary: str) -> TaskResult:
+    """Read the result of a task, or of a group of tasks over all their rows; `primary` names its main metric."""
+    rows = [row for part in output["samples"].values() for row in part]
+    hashes = "\n".join(row["doc_hash"] + row["target_hash"] for row in rows)
+    metric, _, filter_name = primary.partition(",")
+    scores = [as_numbers(row.get(metric)) for row in rows if row["filter"] == (filter_name or row["filter"])]
+    # A score that is no number at all (as F1's) is not missing: the harness makes the metric of them together.
+    status, reason = completeness(sum(map(bool, scores)), len(scores)) if any(scores) else ("ok", None)
+    return TaskResult(
+        status=status,
+        reason=reason,
+        metrics=read_metrics(output, task),
+        primary=primary,
+        task_version=value_of_task(output["versions"], task),
+        num_fewshot=value_of_task(output["n-shot"], task),
+        data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        harness=HARNESS,
+        harness_version=version(HARNESS),
+    )
+
+
+def completeness(scored: int, rows: int) -> tuple[Status, str | None]:
+    """Return a task's status, and the reason, by how many of its rows have a score in the main metric."""
+    if scored == rows and rows:
+        return "ok", None
+    return "partial" if scored else "failed", f"{rows - scored} of {rows} samples have no score"
+
+
+def value_of_task(values: dict[str, Any], task: str) -> str | float | None:
+    """Return the value that lm-eval gives for a task; for a group without its own, the different ones of its tasks."""
+    own = values.get(task, "N/A")
+    given: list[str | float] = [own] if own != "N/A" else sorted({str(value) for value in values.values()} - {"N/A"})
+    return given[0] if len(given) == 1 else ", ".join(map(str, given)) or None
+
+
+def read_samples(output: Json, parts: Json, primary: str) -> list[Json]:
+    """Read rows of SAMPLE; `parts` are lm-eval's tasks by name."""
+    metric, _, filter_name = primary.partition(",")
+    return [
+        {
+            "task": name,
+            "id": row["doc_id"],
+            "prompt": str(row["arguments"][0][0]),
+            "response": read_response(parts[name], row, metric),
+            "score": fsum(scores) / len(scores) if (scores := as_numbers(row.get(metric))) else None,
+        }
+        for name, rows in output["samples"].items()
+        for row in rows
+        if row["filter"] == (filter_name or row["filter"])
+    ]
+
+
+def read_response(task: Any, row: Json, metric: str) -> str:  # noqa: ANN401  (lm-eval's)
+    """Return the model's text, or of several choices the one that it finds most likely, as the metric counts it."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return str(row["resps"][0][0])
+    choices = task.doc_to_choice(row["doc"])
+    sizes = {"acc_norm": map(len, choices), "acc_bytes": (len(choice.encode()) for choice in choices)}
+    pairs = zip(row["filtered_resps"], sizes.get(metric, (1 for _ in choices)), strict=False)
+    likelihoods = [reply[0] / size for reply, size in pairs]
+    return str(choices[likelihoods.index(max(likelihoods))])

@@ -1,0 +1,25 @@
+"""Samples: what a model was asked and answered in a task, row by row, with the score of each row."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib.core.types import Json
+
+SAMPLE = pa.schema([
+    ("task", pa.string()),  # the task, or the task of a group
+    ("id", pa.int64()),  # number of the row in the task
+    ("turn", pa.int8()),  # from 1; null for tasks of one turn
+    ("prompt", pa.string()),  # what the model was given
+    ("response", pa.string()),  # the reply; for multiple choice the choice that the main metric counts
+    ("score", pa.float64()),  # by the main metric
+    ("judge_text", pa.string()),  # the judge reply; null without a judge
+])
+
+
+def write_samples(path: Path, rows: list[Json]) -> None:
+    """Write a task's samples, whole or not at all."""
+    draft = path.with_name(path.name + ".tmp")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE), draft, compression="zstd")
+    draft.rename(path)

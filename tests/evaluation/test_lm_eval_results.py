@@ -1,0 +1,116 @@
+"""What lm-eval returned, as one schema: metrics, samples, and rows without a score."""
+
+import hashlib
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import pytest
+
+from stages.lib.console.errors import UserError
+from stages.lib.evaluation.lm_eval_child import check_metric
+from stages.lib.evaluation.lm_eval_results import (
+    completeness,
+    failure,
+    metric_labels,
+    read_metrics,
+    read_result,
+    read_samples,
+    value_of_task,
+)
+from stages.lib.evaluation.results import measure
+
+
+def quiz_row(number, correct):
+    """A row as simple_evaluate logs it: the model finds 'no' likelier, per character 'certainly'."""
+    return {
+        "doc_id": number,
+        "doc": {"choices": ["no", "certainly"]},
+        "doc_hash": f"d{number}",
+        "target_hash": "t",
+        "arguments": [(f"Question {number}", "no"), (f"Question {number}", "certainly")],
+        "resps": [[(-2.0, False)], [(-4.5, False)]],
+        "filtered_resps": [(-2.0, False), (-4.5, False)],
+        "filter": "none",
+        "metrics": ["acc", "acc_norm"],
+        "acc": 1.0 - correct,
+        "acc_norm": correct,
+    }
+
+
+def quiz_result():
+    """Four rows, three of them correct."""
+    return {
+        "results": {
+            "quiz": {
+                "alias": "quiz",
+                "sample_len": 4,
+                "acc,none": 0.25,
+                "acc_stderr,none": "N/A",
+                "acc_norm,none": 0.75,
+                "acc_norm_stderr,none": "N/A",
+            }
+        },
+        "samples": {"quiz": [quiz_row(number, correct) for number, correct in enumerate([1.0, 1.0, 1.0, 0.0])]},
+        "versions": {"quiz": 1.0},
+        "n-shot": {"quiz": 5},
+    }
+
+
+def test_results_have_one_schema():
+    found = read_result(quiz_result(), "quiz", "acc_norm").to_json()
+    assert found.pop("data_sha256") == hashlib.sha256(b"d0t\nd1t\nd2t\nd3t").hexdigest()
+    metrics = found.pop("metrics")
+    assert list(metrics) == ["acc", "acc_norm"]
+    assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
+    expected = {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, "num_fewshot": 5}
+    assert found == {**expected, "harness": "lm_eval", "harness_version": version("lm_eval")}
+    assert set(failure("no data", "acc").to_json()) == {*found, "metrics", "data_sha256"}
+
+
+def test_a_task_with_a_sample_without_a_score_is_partial():
+    result = quiz_result()
+    result["samples"]["quiz"][3]["acc_norm"] = None
+    result["results"]["quiz"]["acc_norm,none"] = 1.0
+    found = read_result(result, "quiz", "acc_norm")
+    assert (found.status, found.reason) == ("partial", "1 of 4 samples have no score")
+    assert found.metrics["acc_norm"] == measure([[1.0], [1.0], [1.0]])
+
+
+@pytest.mark.parametrize(("scored", "status"), [(9, "ok"), (8, "partial"), (0, "failed")])
+def test_the_status_depends_on_how_many_samples_have_a_score(scored, status):
+    assert completeness(scored, 9)[0] == status
+
+
+def test_samples_hold_the_choice_that_the_main_metric_counts_as_the_answer():
+    quiz = SimpleNamespace(OUTPUT_TYPE="multiple_choice", doc_to_choice=lambda doc: doc["choices"])
+    by_likelihood = read_samples(quiz_result(), {"quiz": quiz}, "acc")
+    by_length = read_samples(quiz_result(), {"quiz": quiz}, "acc_norm")
+    assert by_likelihood[0] == {"task": "quiz", "id": 0, "prompt": "Question 0", "response": "no", "score": 0.0}
+    assert by_length[0]["response"] == "certainly"
+    assert [row["score"] for row in by_length] == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_a_group_without_a_score_of_its_own_is_scored_over_all_its_rows():
+    result = quiz_result()
+    parts = {"one": result["samples"]["quiz"][:1], "two": result["samples"]["quiz"][1:]}
+    metrics = read_metrics({"results": {"group": {"alias": "group"}}, "samples": parts}, "group")
+    assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]])
+
+
+def test_a_metric_is_named_with_its_filter_where_there_are_several():
+    assert metric_labels(["acc"], ["none"]) == {"acc": ("acc", "none")}
+    assert list(metric_labels(["exact"], ["strict", "loose"])) == ["exact,strict", "exact,loose"]
+
+
+def test_a_group_has_the_version_and_the_number_of_examples_of_its_tasks():
+    assert value_of_task({"bbh": "N/A", "one": 1.0, "two": 1.0}, "bbh") == "1.0"
+    assert value_of_task({"bbh": "N/A", "one": 3, "two": 5}, "bbh") == "3, 5"
+    assert value_of_task({"bbh": 2.0, "one": 1.0}, "bbh") == 2.0
+    assert value_of_task({}, "bbh") is None
+
+
+def test_an_unknown_metric_is_an_error_that_names_the_known_ones():
+    part = SimpleNamespace(config=SimpleNamespace(filter_list=None), aggregation=lambda: {"acc": 1, "acc_norm": 1})
+    check_metric({"tasks": {"quiz": part}}, "quiz", "acc_norm")
+    with pytest.raises(UserError, match=r"evaluate\.tasks\.quiz: no metric 'f1'; it has: acc, acc_norm"):
+        check_metric({"tasks": {"quiz": part}}, "quiz", "f1")
