@@ -46,7 +46,7 @@ from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import build_chat
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_table
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 DEMO = Path("demo/models/demo-rich").resolve()
 TURNS = {1: 45, 2: 20, 3: 15, 4: 12, 6: 8}  # as in WildChat

@@ -21,7 +21,8 @@ from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load, run
-from stages.lib.settings.sections import Answers, Runtime
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import Answers
 
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:

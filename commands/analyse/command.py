@@ -39,7 +39,7 @@ from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_rows, write_table
 from stages.lib.report import index
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import MOST_RESPONSES, Generate, Preference, Report, Similarity, Styling, Validate
+from stages.lib.settings.sections import MAX_RESPONSES, Generate, Preference, Report, Similarity, Styling, Validate
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.similarity.wordnet import open_wordnet
 
@@ -99,7 +99,7 @@ def fit(settings: Settings, prompts: int, *, synonyms: bool) -> Settings:
     return replace(
         settings,
         similarity=settings.similarity.model_copy(update={"num_prompts": prompts, "synonyms": synonyms}),
-        styling=settings.styling.model_copy(update={"num_responses": min(prompts, MOST_RESPONSES)}),
+        styling=settings.styling.model_copy(update={"num_responses": min(prompts, MAX_RESPONSES)}),
         report=settings.report.model_copy(update={"num_conversations": min(prompts, MOST_READ)}),
     )
 
@@ -192,12 +192,12 @@ def write_preference(read: Read, out: Path, settings: Settings) -> str:
     tables, beyond = {}, 0
     for dgm, taken in read.taken.items():
         rows = [to_judgment(row, places[row["conversation_hash"]]) for row in taken.judgments()]
-        kept = [row for row in rows if row["question_id"] < MOST_RESPONSES]
+        kept = [row for row in rows if row["question_id"] < MAX_RESPONSES]
         beyond += len(rows) - len(kept)
         if kept:
             tables[dgm] = write_judgments(out / "judgments" / dgm, kept)
     if beyond:
-        log_line(f"preference: {beyond} judgments of other than the first {MOST_RESPONSES} prompts are left out")
+        log_line(f"preference: {beyond} judgments of other than the first {MAX_RESPONSES} prompts are left out")
     if not any(table["status"].to_pylist().count("ok") for table in tables.values()):
         return "no row has a number in judge_score"
     preference.write(out, *preference.measure_preference(tables, PAIRING.empty_table(), {}, settings.preference))

@@ -40,7 +40,8 @@ from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.responses import RESPONSE, Turn
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import EngineName, Gate, Generate, Runtime, Throughput, Validate
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import EngineName, Gate, Generate, Throughput, Validate
 from stages.validate import TEMPERATURES, Tally, verdict
 
 PROMPTS = Path("data/prompts")

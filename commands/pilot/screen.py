@@ -18,7 +18,7 @@ from stages.lib.console.formats import (
 )
 from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,7 @@ class TestTheWhole:
     def test_judgments_of_more_prompts_than_the_bootstrap_can_hold_are_left_out_and_counted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("commands.analyse.command.MOST_RESPONSES", 1)
+        monkeypatch.setattr("commands.analyse.command.MAX_RESPONSES", 1)
         analyse(write(tmp_path / "x.parquet", [{**row, "judge_score": 1} for row in FLAT]), tmp_path / "out")
         assert "2 judgments of other than the first 1 prompts are left out" in capsys.readouterr().err
         assert read_json(tmp_path / "out/preference/tables.json")["by_score"]["a b"]["turns"] == 1

@@ -26,7 +26,8 @@ from stages.lib.models.catalogue import load_model
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import Gate, Generate, Runtime, Validate
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import Gate, Generate, Validate
 from stages.validate import Tally
 from tests.support.conversations import CONFIG, MODEL, stored_row
 from tests.support.project import ROOT, Project, make_project

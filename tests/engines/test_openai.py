@@ -31,12 +31,12 @@ from stages.lib.models.catalogue import Model, save_model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import Message
-from stages.lib.settings.sections import Runtime, Server
+from stages.lib.settings.runtime import Runtime, ServerLimits
 from tests.support.project import ROOT, make_project
 from tests.support.server import FakeServer
 
 CONFIG = RequestConfig(sampling=Sampling(temperature=0.5), max_tokens=10, window=40, seed=1)
-LIMITS = Server(retry_seconds=20, timeout_seconds=20)
+LIMITS = ServerLimits(retry_seconds=20, timeout_seconds=20)
 SECRET = "-".join(["planted", "key", "0815"])  # in parts, for this file is in clones that are searched for it
 
 

@@ -22,7 +22,7 @@ from stages.lib.engines.vllm import VllmEngine
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 from tests.support.conversations import CONFIG
 from tests.support.faulty import Hungry, Picky, Poisoned, SlowEcho, Stillborn, Unlucky
 from tests.support.project import ROOT
@@ -186,7 +186,7 @@ def test_one_that_has_run_before_is_given_more_tries_to_start(tmp_path: Path) ->
 def test_when_the_stage_is_killed_its_engine_ends_too(tmp_path: Path) -> None:
     script = (
         "import sys, time; from functools import partial\n"
-        "from stages.lib.settings.sections import Runtime; from stages.lib.engines.supervisor import SupervisedEngine\n"
+        "from stages.lib.settings.runtime import Runtime; from stages.lib.engines.supervisor import SupervisedEngine\n"
         "from tests.support.faulty import SlowEcho; from tests.support.conversations import CONFIG\n"
         "if __name__ == '__main__':\n"
         "    print(SupervisedEngine(partial(SlowEcho, CONFIG), Runtime(), 'm').pid, flush=True); time.sleep(60)"

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.lib.engines import vllm
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 @pytest.mark.parametrize(("on_gpu", "visible"), [(False, ""), (True, "4,5")])

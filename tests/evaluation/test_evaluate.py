@@ -11,7 +11,8 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.evaluation.results import average
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Evaluate, Runtime
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import Evaluate
 from tests.support.evaluation import FAILED, QUIZ, SETTINGS, SUMS, make_evaluation, python, scored, write_params
 
 TUNED = Model(
@@ -106,8 +107,8 @@ def test_the_hub_is_switched_off_only_when_model_and_tasks_are_local(tmp_path):
         ({"evalchemy": {"quiz": "acc"}}, "'quiz' is in evaluate.tasks too: leave one of them out"),
         ({"averages": {"mine": ["quiz", "MTBench"]}}, "mine names 'MTBench'; known tasks: quiz, sums"),
         ({"averages": {"mine": ["quiz", "quiz"]}}, "mine names a task twice"),
-        ({"averages": {"quiz": ["sums"]}}, "a task is called 'quiz', so no average can be"),
-        ({"tasks": {"average": "acc"}}, "a task is called 'average', so no average can be"),
+        ({"averages": {"quiz": ["sums"]}}, "'quiz' is the name of a task and cannot be the name of an average"),
+        ({"tasks": {"average": "acc"}}, "a task 'average' is the name of a task and cannot be the name of an average"),
         ({"averages": {"mine": []}}, "evaluate.averages.mine"),
         ({"tasks": {"../quiz": "acc"}}, "evaluate.tasks"),
     ],

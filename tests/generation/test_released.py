@@ -33,7 +33,8 @@ from stages.lib.models.chat_template import Template
 from stages.lib.models.sampling import ModelSampling, Sampling
 from stages.lib.records.chats import Message
 from stages.lib.records.shards import read_rows
-from stages.lib.settings.sections import Generate, Prompts, Runtime, Validate
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import Generate, Prompts, Validate
 from stages.prompts import read_source, select
 from stages.validate import verdict
 from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk

@@ -23,7 +23,7 @@ from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, save_model
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.sections import Server
+from stages.lib.settings.runtime import ServerLimits
 from stages.pairwise import choose_pairs
 from stages.pairwise import to_judge as to_judge_pairs
 from stages.pairwise import to_row as to_row_of_pair
@@ -186,7 +186,7 @@ def test_a_request_is_estimated_with_all_that_was_said_before_it() -> None:
 
 
 def test_an_estimate_tells_the_money_and_whether_the_budget_will_do() -> None:
-    prices = Server(price_per_million_input=1.0, price_per_million_output=4.0)
+    prices = ServerLimits(price_per_million_input=1.0, price_per_million_output=4.0)
     found = Estimate(1000, 500_000, 250_000)
     words = "1,000 requests, about 500,000 tokens in and at most 250,000 out, which costs about 0.50 to 1.50"
     assert found.describe(prices) == words

@@ -19,7 +19,7 @@ from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.control_tokens import THINKING, Controls
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import Message
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 from tests.support.project import ROOT
 from tests.support.tokenizers import (
     BYTES,

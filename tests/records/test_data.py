@@ -120,7 +120,7 @@ def test_an_auxiliary_set_is_taken_by_rows_by_tokens_by_its_share_of_all_rows_or
     assert amounts(Run(base="b", auxiliary={"m": "all"})) == {"m": {"rows": 500_000}}
     with pytest.raises(UserError, match=r"mix\.runs\.run: shares are of all rows"):
         amounts(Run(base="b", auxiliary={"m": Amount(share=0.5)}))
-    with pytest.raises(UserError, match="say either tokens or share; a plain number is rows"):
+    with pytest.raises(UserError, match="give either tokens or share; a plain number is rows"):
         parse(Amount, {"tokens": 5, "share": 0.1}, "p.yaml: mix.runs.x.auxiliary.m")
 
 

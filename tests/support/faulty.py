@@ -8,7 +8,7 @@ from pathlib import Path
 from stages.lib.engines.base import Reply, Request
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 class SlowEcho(EchoEngine):

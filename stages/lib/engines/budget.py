@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.lib.console.errors import UserError
 from stages.lib.engines.request import RequestConfig
-from stages.lib.settings.sections import Server
+from stages.lib.settings.runtime import ServerLimits
 
 MILLION = 1e6
 BYTES_PER_TOKEN = 4  # of English text, roughly
@@ -17,7 +17,7 @@ BYTES_PER_TOKEN = 4  # of English text, roughly
 class Budget:
     """What one run may spend."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerLimits) -> None:
         self._server = server
         self.requests = self.tokens = 0
         self.cost = 0.0
@@ -56,7 +56,7 @@ class Rate:
         return moment - now
 
 
-def price(prompt_tokens: float, completion_tokens: float, server: Server) -> float:
+def price(prompt_tokens: float, completion_tokens: float, server: ServerLimits) -> float:
     """What tokens cost, in the currency of the prices."""
     return (
         prompt_tokens * server.price_per_million_input + completion_tokens * server.price_per_million_output
@@ -71,7 +71,7 @@ class Estimate:
     prompt_tokens: int
     completion_tokens: int
 
-    def describe(self, server: Server) -> str:
+    def describe(self, server: ServerLimits) -> str:
         """In words, beside the budget."""
         said = (
             f"{self.requests:,} requests, about {self.prompt_tokens:,} tokens in and at most "

@@ -5,7 +5,7 @@ import hashlib
 from stages.lib.engines.base import Reply, Request, Usage, fit_to_window, overflow_reply
 from stages.lib.engines.request import RequestConfig
 from stages.lib.records.chats import Message
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 class EchoEngine:

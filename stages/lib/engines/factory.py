@@ -8,7 +8,8 @@ from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import EngineName, Runtime
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import EngineName
 
 
 def make_engine(name: EngineName, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:

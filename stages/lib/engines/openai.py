@@ -21,7 +21,7 @@ from stages.lib.engines.request import RequestConfig
 from stages.lib.models.api_keys import KEYS, key_for
 from stages.lib.models.catalogue import Model
 from stages.lib.records.chats import Message, drop_oldest_turns
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 MAX_CONSECUTIVE_FAILURES = (
     3  # requests in a row that went unanswered for all of retry_seconds, until the server is given up

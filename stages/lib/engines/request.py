@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
-from stages.lib.settings.sections import Asking, Generate, History, Trim
+from stages.lib.settings.sections import Generate, History, RequestSettings, Trim
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def dgm_config(model: Model, generate: Generate) -> RequestConfig:
     return replace(comparison_config(model, generate), sampling=sampling, history=generate.history, trim=generate.trim)
 
 
-def comparison_config(model: Model, asking: Asking) -> RequestConfig:
+def comparison_config(model: Model, asking: RequestSettings) -> RequestConfig:
     """How any model is asked when all are to be compared: with the same sampling."""
     return RequestConfig(
         sampling=asking.sampling,

@@ -18,7 +18,7 @@ from typing import Any
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.engines.base import Engine, Reply, Request, Usage
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 LOGS = Path(".dvc/tmp/engines")
 CACHE_SHRINK = 0.9  # of the cache, after a death: too little memory is what kills most

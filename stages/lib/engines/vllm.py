@@ -14,7 +14,7 @@ from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer, revision
 from stages.lib.records.chats import Message
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 class VllmEngine:

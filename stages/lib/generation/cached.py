@@ -17,7 +17,8 @@ from stages.lib.generation.costs import attribute_cost
 from stages.lib.generation.store import RowLocation, Store
 from stages.lib.models.catalogue import Model
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import EngineName, Runtime
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import EngineName
 
 Reader = Callable[[], Iterator[dict[str, Any]]]
 Start = Callable[[EngineName, Model, RequestConfig, Runtime], Engine]

@@ -19,7 +19,7 @@ from stages.lib.evaluation.evalchemy.mtbench import MTBENCH
 from stages.lib.evaluation.evalchemy.runner import EvalchemyRun, TaskFolder, evaluate
 from stages.lib.evaluation.evalchemy.tasks import TASKS, check_tasks
 from stages.lib.evaluation.evalchemy.watchdog import Stalled, Watchdog
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 from tests.support.evalchemy import (
     CLONE,
     ENVIRONMENT,

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from stages.lib.core.types import Json
 from stages.lib.evaluation.protocol import ANSWERED, REQUESTED, read_events
-from stages.lib.settings.sections import Runtime
+from stages.lib.settings.runtime import Runtime
 
 
 class Stalled(ValueError):

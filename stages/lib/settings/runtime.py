@@ -1,0 +1,42 @@
+"""The section `runtime` of params.yaml: how to run, not what comes out. No stage depends on it."""
+
+from pydantic import Field
+
+from stages.lib.core.sections import Section
+
+
+class ServerLimits(Section):
+    """Limits of requests to a server that generates or judges. 0: no limit."""
+
+    requests_per_minute: int = Field(default=0, ge=0)
+    retry_seconds: float = Field(default=300, ge=0)  # how long an unanswered request is repeated
+    timeout_seconds: float = Field(default=600, gt=0)  # until a request counts as unanswered
+    max_requests: int = Field(default=0, ge=0)  # of one run, with repeats
+    max_tokens: int = Field(default=0, ge=0)  # of one run, prompts and replies
+    max_cost: float = Field(default=0, ge=0)  # of one run, in the currency of the prices
+    price_per_million_input: float = Field(default=0, ge=0)  # tokens
+    price_per_million_output: float = Field(default=0, ge=0)
+
+    @property
+    def budget(self) -> tuple[int, int, float]:
+        """The requests, tokens and money that one run may spend."""
+        return self.max_requests, self.max_tokens, self.max_cost
+
+    @property
+    def described(self) -> str:
+        """The budget as it stands in params.yaml."""
+        limits = f"max_requests {self.max_requests}, max_tokens {self.max_tokens}, max_cost {self.max_cost:g}"
+        return f"runtime.server: {limits}"
+
+
+class Runtime(Section):
+    """The section `runtime`."""
+
+    kv_cache_gib: int = 1
+    max_concurrent: int = 256
+    flush_conversations: int = 100
+    flush_seconds: float = 30
+    gpu_memory_utilization: float = 0.9
+    stall_seconds: float = 300  # without a token until an engine is restarted
+    start_seconds: float = 3600  # for an engine to become ready
+    server: ServerLimits = ServerLimits()
