@@ -13,6 +13,7 @@ from stages.lib.models.catalogue import (
     MODELS,
     Entry,
     Model,
+    ModelSampling,
     import_digest,
     read_entry,
     read_template,
@@ -20,7 +21,6 @@ from stages.lib.models.catalogue import (
     weights_digest,
 )
 from stages.lib.models.hub import commit_of, hub_file
-from stages.lib.models.sampling import ModelSampling
 from stages.lib.settings.reading import run
 
 GENERATION_CONFIG = "generation_config.json"

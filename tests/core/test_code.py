@@ -1,11 +1,13 @@
 """Code digests: they follow every name of ours, change with every edit, and stay when a module moves."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.code import Code
+from stages.lib.core.code import Code, stage_names
+from tests.support.project import ROOT
 
 FILES = {
     "stages/__init__.py": '"""The stages."""\n',
@@ -125,3 +127,39 @@ def test_a_syntax_error_is_named_by_file_and_line(tmp_path: Path) -> None:
     code = write(tmp_path, {"stages/lib/rows.py": "\ndef pick(:\n"})
     with pytest.raises(UserError, match=r"rows\.py:2: "):
         code.digest("stages.mix")
+
+
+STAGES = set(stage_names(ROOT))
+EDITS = [  # file, old text, new text: which stages have another digest
+    ("console/formats.py", '(3600.0, "h")', '(3600.0, "hours")', set()),
+    ("settings/sections.py", "max_dropped_share: float = Field(ge=0, le=1)", "max_dropped_share: float", set()),
+    ("training/screen.py", "tokens/s", "tokens per second", set()),
+    ("similarity/pair_scores.py", '".pairs.json"', '".all_pairs.json"', {"similarity", "report"}),
+    (
+        "evaluation/results.py",
+        "FAILED_ABOVE = 0.01, 0.05",
+        "FAILED_ABOVE = 0.01, 0.06",
+        {"agreement", "benchmarks", "evaluate", "judge", "pairwise", "preference"},
+    ),
+    ("records/pairings.py", '("turn", pa.int64())', '("turn", pa.int32())', {"pairwise", "preference", "report"}),
+    (
+        "models/sampling.py",
+        '"min_p": 0.0, "rep',
+        '"min_p": 0.1, "rep',
+        {"answers", "generate", "judge", "pairwise", "throughput", "validate"},
+    ),
+    ("report/sections/style.py", "Is style inherited?", "Do fine-tunes inherit style?", {"report"}),
+]
+
+
+@pytest.mark.parametrize(("path", "old", "new", "stages"), EDITS, ids=[path for path, *_ in EDITS])
+def test_an_edit_of_the_project_changes_exactly_the_stages_that_use_it(
+    tmp_path: Path, path: str, old: str, new: str, stages: set[str]
+) -> None:
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    before = {stage: Code(tmp_path).digest(f"stages.{stage}") for stage in STAGES}
+    file = tmp_path / "stages" / "lib" / path
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    after = Code(tmp_path)
+    assert {stage for stage in STAGES if after.digest(f"stages.{stage}") != before[stage]} - {"check"} == stages

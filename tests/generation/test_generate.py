@@ -18,7 +18,8 @@ from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.store import SEGMENT, Store, matches_limits
-from stages.lib.models.sampling import ModelSampling, Sampling
+from stages.lib.models.catalogue import ModelSampling
+from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.settings.sections import Generate

@@ -28,9 +28,9 @@ from stages.lib.engines.vllm import VllmEngine
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
 from stages.lib.generation.store import Store
-from stages.lib.models.catalogue import Model
+from stages.lib.models.catalogue import Model, ModelSampling
 from stages.lib.models.chat_template import Template
-from stages.lib.models.sampling import ModelSampling, Sampling
+from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import Message
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.runtime import Runtime

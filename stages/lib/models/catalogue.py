@@ -9,7 +9,6 @@ from pydantic_core import PydanticCustomError
 
 from stages.lib.console.errors import HIDDEN, UserError
 from stages.lib.core.files import read_json, sha256_file, sha256_folder, write_json
-from stages.lib.models.sampling import ModelSampling
 from stages.lib.core.sections import Section, parse, read_yaml
 
 CATALOGUE = Path("dgms")
@@ -17,6 +16,16 @@ MODELS = Path("models")
 OURS = ("model.json", "summary.json", "loss.csv", "mask.txt")  # beside the weights, not part of them
 HUB = "hub:"  # `import: hub:<owner>/<name>`
 Column = Literal["conversation_hash", "conversation", "user", "response", "finish_reason"]
+
+
+class ModelSampling(Section):
+    """A model's own sampling; what it leaves out is the profile's."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)  # 0: off
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0)
 
 
 class Server(Section):

@@ -21,13 +21,3 @@ class Sampling(Section):
         # A conversation's identity holds these values: one that is off must not change the identities of before it was.
         off = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
         return {name: value for name, value in handler(self).items() if off.get(name) != value}
-
-
-class ModelSampling(Section):
-    """A model's own sampling; what it leaves out is the profile's."""
-
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)  # 0: off
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    repetition_penalty: float | None = Field(default=None, gt=0)
