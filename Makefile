@@ -1,4 +1,4 @@
-# make demo: build the environments and run the pipeline. make test: run the tests.
+# make demo builds the environments and runs the pipeline; make test runs the tests; make help lists the rest.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 DEVICE ?= cpu
@@ -16,16 +16,16 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: env ## build the environments, run the pipeline, name the report page
+demo: env ## build the environments, run the pipeline, print the path of the report
 	dvc repro
 	@echo "The report: $(CURDIR)/data/report/index.html"
 
 .PHONY: test
-test: env ## pass the tests (one of them runs the whole pipeline), two at a time
+test: env ## run the tests (one of them runs the whole pipeline), two at a time
 	python -m pytest --numprocesses 2
 
 .PHONY: check
-check: .venv/lock ## ruff, the type checker, the floors of the rooms, and params.yaml with all profiles
+check: .venv/lock ## run ruff, mypy and import-linter, and check params.yaml and the profiles
 	ruff check
 	ruff format --check
 	mypy
@@ -33,31 +33,31 @@ check: .venv/lock ## ruff, the type checker, the floors of the rooms, and params
 	python -m pytest -q tests/settings/test_params.py
 
 .PHONY: profile
-profile: .venv/lock ## put a profile in the place of params.yaml: make profile NAME=paper
+profile: .venv/lock ## replace params.yaml with a profile: make profile NAME=paper
 	@python -m commands.profile $(NAME)
 
 .PHONY: pilot
-pilot: .venv/lock ## 200 conversations per DGM, then what the full run takes and how the replies look: make pilot [DGM="a b"]
+pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"]
 	@python -m commands.pilot $(DGM)
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
-	@test -n "$(RESPONSES)" || { echo "make: say which replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
+	@test -n "$(RESPONSES)" || { echo "make: name the replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
 	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
 .PHONY: retry
-retry: .venv/lock ## ask a DGM again what failed: make retry DGM=llama-3-1-8b-instruct
-	@test -n "$(DGM)" || { echo "make: say which one: make retry DGM=<id>"; exit 2; }
+retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
+	@test -n "$(DGM)" || { echo "make: name the DGM: make retry DGM=<id>"; exit 2; }
 	@python -m commands.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
 .PHONY: pin
-pin: .venv/lock ## write the commit or sha256 of now into the catalogue: make pin, or make pin ID="a b"
+pin: .venv/lock ## write the current commit or sha256 into the catalogue: make pin [ID="a b"]
 	@python -m commands.pin $(ID)
 
 # .venv/nltk_data is where nltk looks in this environment. The last line says which WordNet it is, or that none is there.
 .PHONY: wordnet
-wordnet: .venv/lock ## WordNet for METEOR's synonyms, from nltk's server; or Debian's: make wordnet FROM=/usr/share/wordnet
+wordnet: .venv/lock ## install WordNet for METEOR's synonyms, from nltk's server, or Debian's: make wordnet FROM=/usr/share/wordnet
 	@mkdir -p .venv/nltk_data/corpora
 	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
 	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
@@ -67,7 +67,7 @@ tables: .venv/lock ## write the generated parts of the documentation
 	@python -m commands.tables
 
 .PHONY: accept
-accept: .venv/lock ## take a stage's outs as they are after its code was moved, not changed: make accept STAGE=train
+accept: .venv/lock ## keep a stage's outs after its code was moved, not changed: make accept STAGE=train
 	dvc repro --quiet --single-item check
 	dvc commit --force $(STAGE)
 
@@ -92,10 +92,10 @@ EVALCHEMY_COMMIT = $(shell sed -n 's/^COMMIT = "\(.*\)".*/\1/p' stages/lib/evalu
 ALPACA_EVAL = .venv-evalchemy/alpaca_eval
 
 .PHONY: evalchemy
-evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and bring a clone (or say EVALCHEMY_HOME=<yours>): MTBench, AlpacaEval, MixEval
+evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and fetch a clone (or use EVALCHEMY_HOME=<yours>): MTBench, AlpacaEval, MixEval
 	@git -C "$(EVALCHEMY_HOME)" cat-file -e "$(EVALCHEMY_COMMIT)^{commit}" 2>/dev/null || { test "$(EVALCHEMY_HOME)" = .evalchemy \
 	  && git init --quiet .evalchemy && git -C .evalchemy fetch --quiet --depth 1 "$(EVALCHEMY_SOURCE)" $(EVALCHEMY_COMMIT); } \
-	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or say EVALCHEMY_HOME=<a clone with it>"; exit 2; }
+	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or set EVALCHEMY_HOME=<a clone with it>"; exit 2; }
 	@rm -rf $(ALPACA_EVAL) && mkdir $(ALPACA_EVAL)
 	@git -C "$(EVALCHEMY_HOME)" archive $(EVALCHEMY_COMMIT):eval/chat_benchmarks/alpaca_eval setup.py README.md src | tar -x -C $(ALPACA_EVAL) \
 	  && $(call install,.venv-evalchemy) --no-build-isolation ./$(ALPACA_EVAL) \
@@ -107,7 +107,7 @@ evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and bring a clo
 # The locks are complete, so nothing is resolved. Those for the CPU leave torch to install_torch.py, which takes the CPU
 # build where it can. The copy of the lock, made last, says that the environment is whole.
 define build
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or say PYTHON=/path/to/python3.11"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Building $(1) from $< (about a minute, 3 GB)"
 	@rm -rf $(1) && $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install -q -q --disable-pip-version-check uv==$(UV_VERSION)
 	@$(if $(filter cpu,$(DEVICE)),$(1)/bin/python requirements/install_torch.py requirements/torch-cuda.txt \
@@ -119,7 +119,7 @@ endef
 install = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --compile-bytecode
 
 .PHONY: lock
-lock: ## resolve the locks anew with uv (versions only, no index addresses)
+lock: ## resolve the locks again with uv (versions only, no index addresses)
 	$(call resolve,torch-cuda)
 	$(call resolve,main-cpu)
 	$(call resolve,main-gpu)

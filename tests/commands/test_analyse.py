@@ -481,7 +481,7 @@ class TestOut:
 def test_make_asks_for_the_replies() -> None:
     words = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "-o", ".venv/lock", "analyse"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "say which replies: make analyse RESPONSES=" in done.stdout
+    assert done.returncode == 2 and "name the replies: make analyse RESPONSES=" in done.stdout
 
 
 @pytest.mark.parametrize(
