@@ -36,6 +36,10 @@ check: .venv/lock ## run ruff, mypy and import-linter, and check params.yaml and
 profile: .venv/lock ## replace params.yaml with a profile: make profile NAME=paper
 	@python -m commands.profile $(NAME)
 
+.PHONY: tidy
+tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer in params.yaml
+	@python -m commands.leftovers
+
 .PHONY: pilot
 pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"]
 	@python -m commands.pilot $(DGM)

@@ -1,34 +1,23 @@
-"""Put a profile in the place of params.yaml: `make profile NAME=paper`."""
+"""Make a profile the active params.yaml: `make profile NAME=paper`."""
 
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
+from commands.leftovers import remove_leftovers
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.settings.reading import run
 
 PROFILES = Path("profiles")
-METRICS = Path("metrics")
 
 
 def is_saved(params: Path) -> bool:
-    """Whether params.yaml is to be found elsewhere: in git's HEAD or as a profile."""
-    here = params.read_bytes()
+    """Tell whether params.yaml equals the file of git's HEAD or of a profile, so that replacing it loses nothing."""
+    content = params.read_bytes()
     head = subprocess.run(["git", "show", f"HEAD:./{params}"], capture_output=True, check=False)  # noqa: S607
-    return here == head.stdout or any(here == profile.read_bytes() for profile in PROFILES.glob("*.yaml"))
-
-
-def ids(params: dict[str, Any]) -> set[str]:
-    """Every id that a file of metrics/ can be named after under these params."""
-    return {*params["dgms"], *params["bases"], *params["compare"], *params["auxiliary"], *params["mix"]["runs"]}
-
-
-def leftovers(params: dict[str, Any]) -> list[Path]:
-    """Files under metrics/ that belong to ids which these params do not have."""
-    return [path for path in sorted(METRICS.glob("*/**/*.*")) if path.suffix and path.stem not in ids(params)]
+    return content == head.stdout or any(content == profile.read_bytes() for profile in PROFILES.glob("*.yaml"))
 
 
 def main(name: str) -> None:
@@ -36,14 +25,11 @@ def main(name: str) -> None:
     profile = PROFILES / f"{name}.yaml"
     if not profile.exists():
         known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
-        raise UserError(f"no profile {name!r}; there are: {known}")
+        raise UserError(f"there is no profile {name!r}; there are: {known}")
     if PARAMS.exists() and not is_saved(PARAMS):
-        raise UserError(
-            "params.yaml holds edits that are nowhere else: commit them, or save them as a file of profiles/"
-        )
+        raise UserError("params.yaml has edits that are saved nowhere else: commit them, or copy it to profiles/")
     shutil.copyfile(profile, PARAMS)
-    for path in leftovers(read_yaml(PARAMS)):
-        path.unlink()
+    remove_leftovers(read_yaml(PARAMS))
     log_line(f"params.yaml is now profiles/{name}.yaml; `dvc repro` runs it, `make profile NAME=demo` goes back")
 
 
