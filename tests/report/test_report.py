@@ -31,7 +31,7 @@ from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads
 from stages.lib.report.sections.judge import choose_words
 from stages.lib.report.sections.runs import find_shortages
 from stages.lib.report.sections.similarity import cluster
-from stages.lib.report.svg import intervals, sizes, spider
+from stages.lib.report.svg import plot_intervals, plot_scaling, plot_spider
 from stages.lib.settings.sections import Preference, Styling
 from stages.lib.style.features import FeatureCounts
 from stages.lib.style.markup import FEATURES
@@ -343,7 +343,7 @@ def test_a_failed_task_and_its_average_are_missing_with_the_reason(project: Path
 
 def test_a_null_score_is_never_drawn_as_zero() -> None:
     cell = {"value": None, "ci95": None}
-    svg = intervals({"base": cell}, {"base": "#123456"}, "quiz")
+    svg = plot_intervals({"base": cell}, {"base": "#123456"}, "quiz")
     assert "missing" in svg and "#123456" not in svg
 
 
@@ -358,7 +358,7 @@ def test_undefined_is_a_dash_on_the_page(project: Path) -> None:
 
 
 def test_inheritance_stands_on_the_page_with_its_interval_or_with_why_there_is_none(project: Path) -> None:
-    assert "tuned of rich has no inheritance: rich is not compared: it did not answer the questions." in text_of(
+    assert "No inheritance of tuned from rich: rich is not compared: it did not answer the questions." in text_of(
         report()
     )
     tables = styles(["base", "tuned", "rich"], ["rich"])
@@ -366,7 +366,7 @@ def test_inheritance_stands_on_the_page_with_its_interval_or_with_why_there_is_n
     write_json(Path("data/styling/tables.json"), tables)
     text = text_of(report())
     assert "tuned rich 0.80 0.70 to 0.91 – 1.00 1.00 to 1.00 1.00" in text
-    assert "has no inheritance" not in text
+    assert "No inheritance of" not in text
 
 
 def test_any_two_compared_models_have_their_factor_and_mean_on_the_page(project: Path) -> None:
@@ -403,8 +403,8 @@ def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     for name in ("summary", "pairs"):
         write_json(Path(f"data/similarity/{name}.json"), {})
     text = text_of(report())
-    assert "Skipped: `compare` names no model in params.yaml." in text
-    assert "Skipped: it takes two DGMs, and there is 1." in text
+    assert "Skipped: `compare` in params.yaml lists no model." in text
+    assert "Skipped: it needs two DGMs, and there is 1." in text
     assert "Skipped: the profile has no DGM." in text, "style"
     skipped = read_json(Path("data/report/summary.json"))["skipped"]
     assert {"benchmarks", "judge", "similarity", "style"} <= set(skipped)
@@ -415,7 +415,7 @@ def test_the_page_says_how_alike_two_dgms_are_and_what_was_not_scored(project: P
     assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
     assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 0.250 2 rich 0.650" in text
     assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
-    assert "2 pairs of replies of which one is blank, and by ROUGE 1 pair of which one has no Latin" in text
+    assert "2 pairs with a blank reply, and by ROUGE 1 pair with a reply that has no Latin" in text
 
 
 def test_a_profile_without_runs_has_a_page(project: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_profile_without_runs_has_a_page(project: Path) -> None:
     write_model("rich", "Yes.", quiz=0.4)
     text = text_of(report())
     assert "How models answer the same prompts" in text and "training steps" not in text
-    assert "Skipped: `mix.runs` names no run in params.yaml." in text
+    assert "Skipped: `mix.runs` in params.yaml lists no run." in text
 
 
 def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(tmp_path: Path) -> None:
@@ -442,10 +442,10 @@ def test_a_page_of_replies_alone_says_of_every_other_section_why_it_is_skipped(t
     assert text.count("Skipped: only replies were analysed.") == len(absent)
     assert "Judge: only replies were analysed. " in text, "and once more in the list of what was skipped"
     why = {
-        "benchmarks": "Benchmarks: replies were read, no model was evaluated. ",
-        "teachers": "Teachers: nothing was fine-tuned, so nobody was a teacher. ",
+        "benchmarks": "Benchmarks: existing replies were analysed; no model was evaluated. ",
+        "teachers": "Teachers: nothing was fine-tuned, so there is no teacher. ",
         "runs": "Runs: nothing was mixed or trained. ",
-        "throughput": "Throughput and cost: the replies existed already, and what they took is not known. ",
+        "throughput": "Throughput and cost: the replies existed already; how long they took is not known. ",
     }
     for section, line in why.items():
         assert f"Skipped: {line.partition(': ')[2]}" in text and line in text
@@ -467,12 +467,12 @@ def test_what_was_dropped_only_reported_and_not_looked_for_is_counted(project: P
     text = text_of(report())
     assert "DGM conversations kept dropped refusal reported only loop" in text
     assert "rich 5 4 1 20.0 % 2 40.0 % 1 20.0 %" in text
-    assert "what it is held against is not known: echo (in 10 conversations)." in text
+    assert "what the check needs is not known: echo (in 10 conversations)." in text
 
 
 def test_the_surest_words_of_either_side_are_drawn_with_both_counts(project: Path) -> None:
     page = report()
-    assert "“clear” is said of winners, “b” is said of losers" in page
+    assert "Judgments say “clear” of winners, “b” of losers" in page
     assert Path("data/report/charts/judge-words.svg").exists()
     rows = [
         {"word": "clear", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.01},
@@ -490,14 +490,14 @@ def test_a_spider_has_the_best_fine_tunes_and_takes_three_benchmarks() -> None:
     rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
     table = {"tasks": ["x", "y", "z"], "rows": rows}
     assert choose_for_spider(table, ["low", "none", "high"], list(rows)) == ["high", "low", "none"]
-    assert count_leads(table, ["high", "low", "none"]) == "Of 3 benchmarks high leads on 1, none leads on 2"
+    assert count_leads(table, ["high", "low", "none"]) == "high leads on 1 of 3 benchmarks, none on 2"
     assert choose_for_spider({**table, "tasks": ["x", "y"]}, ["low", "none", "high"], list(rows)) == []
     assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
 
 def test_a_missing_value_is_a_gap_in_a_spider_never_its_middle() -> None:
-    whole = spider(["x", "y", "z"], {"m": [1.0, 0.5, 1.0]}, {"m": "#123456"}, "t")
-    gap = spider(["x", "y", "z"], {"m": [1.0, None, 1.0]}, {"m": "#123456"}, "t")
+    whole = plot_spider(["x", "y", "z"], {"m": [1.0, 0.5, 1.0]}, {"m": "#123456"}, "t")
+    gap = plot_spider(["x", "y", "z"], {"m": [1.0, None, 1.0]}, {"m": "#123456"}, "t")
     assert whole.count("<use") - gap.count("<use") == 1, "one dot less"
 
 
@@ -544,12 +544,12 @@ def test_comparisons_stand_on_the_page_with_their_intervals_and_what_was_left_ou
     assert "own − other +0.100 +0.017 to +0.183" in text  # on 400 conversations: on-rich less on-plain
     assert "Left out: least (no compared run of its base and size is on a DGM of another family), less (no" in text
     assert {"scaling-math.svg", "scaling-average.svg"} <= {path.name for path in Path("data/report/charts").iterdir()}
-    assert "Beside the paper" not in text
+    assert "Comparison with the paper" not in text
 
 
 def test_a_number_that_is_outside_our_interval_is_marked_beside_the_papers(project: Path) -> None:
     text = compared({"q72": paper_results(bbh=0.50)}, [])
-    assert "Beside the paper" in text
+    assert "Comparison with the paper" in text
     assert "q72 Q72 – 6.86 – 41.00 0.500 0.48 ± 0.01 0.290 0.29 ± 0.04 0.060 0.06 ± 0.00" in text
     assert re.findall(r'<td class="outside">([^<]*)<', Path("data/report/index.html").read_text()) == ["0.500"]
 
@@ -558,14 +558,16 @@ def test_comparisons_for_which_there_are_no_runs_are_one_plain_line_each(project
     text = text_of(report())
     assert text.count("Nothing to compare: no") == 4
     assert "no two compared runs differ only in size" in text
-    assert "Beside the paper" not in text
+    assert "Comparison with the paper" not in text
 
 
 def test_a_size_without_a_value_has_no_point_and_a_printed_one_has_a_ring() -> None:
     known = {"rows": 100_000, "value": 0.4, "ci95": [0.3, 0.5], "paper": None}
     colour = {"family": "#123456"}
-    alone = sizes({"family": [known, {"rows": 250_000, "value": None, "ci95": None, "paper": None}]}, colour, "t")
-    ringed = sizes({"family": [{**known, "paper": 0.41}]}, colour, "t")
+    alone = plot_scaling(
+        {"family": [known, {"rows": 250_000, "value": None, "ci95": None, "paper": None}]}, colour, "t"
+    )
+    ringed = plot_scaling({"family": [{**known, "paper": 0.41}]}, colour, "t")
     assert "100k" in alone and "250k" in alone
     points = [len(re.findall(r"<use [^>]*#123456", svg)) for svg in (alone, ringed)]
     assert points == [2, 3], "one of them in the legend"
@@ -619,17 +621,17 @@ def test_every_average_has_its_column_and_says_what_it_lacks(project: Path) -> N
 def test_the_judge_is_named_with_its_rates_ties_orders_and_words(project: Path) -> None:
     text = text_of(report())
     assert "Solomon scored every reply" in text
-    assert "tuned 8.05 100.0 0.0 level" in text  # 100 % of the turns against base, none level
+    assert "tuned 8.05 100.0 0.0 tied" in text  # 100 % of the turns against base, none tied
     assert "The two orders agree on 80.0 % of 20 turns" in text
     assert "base tuned 0.0 0.0 to 0.0 20.0 80.0 4 of 20" in text
-    assert "of all pairs clear" in text and "b, dim" in text  # a judge's words are text
+    assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
     assert "tuned: 0 of 20" not in text  # no other model is there to flip against
 
 
 def test_missing_verdicts_are_said(project: Path) -> None:
     counts = {"judge": "Solomon", "status": "partial", "failed": 3, "unanswered": 1}
     write_json(Path("metrics/judge/tuned.json"), counts)
-    assert "tuned: 3 verdicts missing (partial), 1 turn without a reply to judge." in text_of(report())
+    assert "tuned: 3 judgments missing (partial), 1 turn without a reply to judge." in text_of(report())
 
 
 def test_without_a_score_nothing_was_judged(project: Path) -> None:

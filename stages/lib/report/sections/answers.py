@@ -15,7 +15,7 @@ def build(inputs: Inputs) -> Content:
     has_models = any(collection.models for collection in inputs.collections)
     return Content(
         values={"examples": choose_examples(answers, inputs.num_examples)},
-        skipped="" if has_models else "there is no model",
+        skipped="" if has_models else "there is no model to show",
     )
 
 

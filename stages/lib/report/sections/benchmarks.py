@@ -8,9 +8,9 @@ from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section
-from stages.lib.report.svg import intervals, spider
+from stages.lib.report.svg import plot_intervals, plot_spider
 
-NOT_ANALYSED = "replies were read, no model was evaluated"
+NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
 MOST_IN_SPIDER = 5  # lines that can be told apart
 FEWEST_SPOKES = 3
 
@@ -28,7 +28,7 @@ def build(inputs: Inputs) -> Content:
         charts=draw_spider(table, inputs) | draw_scores(table, inputs.colours),
         gaps=[f"{gap['name']} of {gap['model']}: {gap['reason']}" for gap in table["missing"]],
         numbers={"benchmarks": table},
-        skipped=NOT_ANALYSED if inputs.is_analysis else "" if scores else "`compare` names no model in params.yaml",
+        skipped=NOT_ANALYSED if inputs.is_analysis else "" if scores else "`compare` in params.yaml lists no model",
     )
 
 
@@ -107,7 +107,7 @@ def draw_scores(table: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
         return {}
     return {
         f"scores-{name}": Chart(
-            intervals({model: row[name] for model, row in table["rows"].items()}, colours, f"{name} by model"),
+            plot_intervals({model: row[name] for model, row in table["rows"].items()}, colours, f"{name} by model"),
             title=label(name, table),
             note=table["metrics"][name],
         )
@@ -125,9 +125,9 @@ def draw_spider(table: Json, inputs: Inputs) -> dict[str, Chart]:
     if len({colours[model] for model in models}) < len(models):
         colours = assign_colours(models)  # two lines of one colour could not be told apart
     chart = Chart(
-        spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
+        plot_spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
         title=count_leads(table, models),
-        note="each spoke ends at the best value on it, which stands there; a gap is a missing score",
+        note="each axis ends at the best score, which is printed there; a gap is a missing score",
     )
     return {"spider-benchmarks": chart}
 
@@ -153,8 +153,12 @@ def count_leads(table: Json, models: list[str]) -> str:
         values = {model: table["rows"][model][task]["value"] for model in models}
         best = max((value for value in values.values() if value is not None), default=None)
         leads.update(model for model, value in values.items() if value is not None and value == best)
-    parts = [f"{model} leads on {leads[model]}" for model in models if leads[model]]
-    return f"Of {len(table['tasks'])} benchmarks {', '.join(parts)}"
+    num_tasks = len(table["tasks"])
+    leaders = [model for model in models if leads[model]]
+    if not leaders:
+        return f"No score on any of {num_tasks} benchmarks"
+    others = "".join(f", {model} on {leads[model]}" for model in leaders[1:])
+    return f"{leaders[0]} leads on {leads[leaders[0]]} of {num_tasks} benchmarks{others}"
 
 
 SECTION = Section(

@@ -6,7 +6,7 @@ from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, name_extremes
-from stages.lib.report.svg import intervals, opposed
+from stages.lib.report.svg import plot_intervals, plot_opposed_bars
 
 NUM_WORDS = 10  # of each side, on the chart
 MOST_PAIRS = 30  # of models, in the table of words
@@ -31,7 +31,7 @@ def build(inputs: Inputs) -> Content:
         },
         charts=draw_scores(scores, models, inputs.colours) | draw_words(words),
         gaps=[
-            f"The judge's score of {model}: {found['failed']} verdicts are missing"
+            f"The judge's score of {model}: {found['failed']} judgments are missing"
             for model, found in counts.items()
             if found["failed"]
         ],
@@ -57,9 +57,9 @@ def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[
         return {}
     means = {model: score["mean"] for model, score in scores.items()}
     chart = Chart(
-        intervals(cells, colours, "the judge's score by model"),
-        title=name_extremes(means, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "of each"),
-        note="the judge's mean score, 95 % interval",
+        plot_intervals(cells, colours, "the judge's score by model"),
+        title=name_extremes(means, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "Mean score"),
+        note="mean score given by the judge, 95 % interval",
     )
     return {"judge-score": chart}
 
@@ -70,9 +70,9 @@ def draw_words(words: list[Json]) -> dict[str, Chart]:
     if not rows:
         return {}
     chart = Chart(
-        opposed(rows, "words of the judgments by winner"),
+        plot_opposed_bars(rows, "words of the judgments by winner"),
         title=name_surest(rows),
-        note="judgments of the preferred reply alone (right) and of the other alone (left) that say the word, "
+        note="judgments that use the word of the preferred reply only (right) or of the other reply only (left), "
         "one pair of judgments per question",
     )
     return {"judge-words": chart}
@@ -93,13 +93,14 @@ def name_surest(rows: list[tuple[str, int, int]]) -> str:
         "winners": [word for word, loser, winner in rows if winner > loser],
         "losers": [word for word, loser, winner in rows if winner < loser],
     }
-    return ", ".join(f"“{words[0]}” is said of {side}" for side, words in sides.items() if words).capitalize()
+    parts = [f"“{words[0]}” of {side}" for side, words in sides.items() if words]
+    return f"Judgments say {', '.join(parts)}"
 
 
 SECTION = Section(
     name="judge",
     title="Judge",
     question="What does a judge prefer?",
-    sources={"preference": "scores, rates, flips, words", "judge": "missing verdicts"},
+    sources={"preference": "scores, rates, flips, words", "judge": "missing judgments"},
     build=build,
 )

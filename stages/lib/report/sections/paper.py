@@ -1,4 +1,4 @@
-"""Beside the paper: every number of the paper for which a compared model stands, and ours."""
+"""Comparison with the paper: the numbers that it prints for the compared models, and ours."""
 
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Content, Section
@@ -16,8 +16,8 @@ def build(inputs: Inputs) -> Content | None:
 
 SECTION = Section(
     name="paper",
-    title="Beside the paper",
-    question="Beside the paper",
+    title="Comparison with the paper",
+    question="How do our numbers compare with the paper's?",
     sources={"agreement": "all numbers"},
     build=build,
 )

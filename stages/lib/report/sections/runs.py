@@ -8,7 +8,7 @@ from stages.lib.core.types import Json
 from stages.lib.report.files import Files
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section
-from stages.lib.report.svg import curves, stacks
+from stages.lib.report.svg import plot_curves, plot_stacked_bars
 
 NOT_ANALYSED = "nothing was mixed or trained"
 FACTS = (  # of a run's training, the columns of the table
@@ -26,7 +26,7 @@ def build(inputs: Inputs) -> Content:
     trainings = files.read_json_of(inputs.runs, files.metrics / "train")
     losses = {run: read_loss(files.metrics / "loss" / f"{run}.csv", files) for run in inputs.runs}
     shortages = find_shortages(mixes)
-    skipped = "" if mixes else "`mix.runs` names no run in params.yaml"
+    skipped = "" if mixes else "`mix.runs` in params.yaml lists no run"
     return Content(
         values={
             "facts": [name for name in FACTS if any(name in training for training in trainings.values())],
@@ -68,7 +68,7 @@ def draw_mixes(mixes: Mapping[str, Json], colours: Mapping[str, str]) -> dict[st
         run: {name: int(mix["sources"][name]["rows"]) for name in colours if name in mix["sources"]}
         for run, mix in mixes.items()
     }
-    return {"runs-mix": Chart(stacks(taken, colours, "rows of every run by source"), title="Rows by source")}
+    return {"runs-mix": Chart(plot_stacked_bars(taken, colours, "rows of every run by source"), title="Rows by source")}
 
 
 def draw_losses(losses: Mapping[str, Curve], colours: Mapping[str, str]) -> dict[str, Chart]:
@@ -76,13 +76,13 @@ def draw_losses(losses: Mapping[str, Curve], colours: Mapping[str, str]) -> dict
     drawn = {run: curve for run, curve in losses.items() if curve}
     if not drawn:
         return {}
-    return {"runs-loss": Chart(curves(drawn, colours, "training loss of every run"), title="Training loss")}
+    return {"runs-loss": Chart(plot_curves(drawn, colours, "training loss of every run"), title="Training loss")}
 
 
 SECTION = Section(
     name="runs",
     title="Runs",
-    question="What was each run made of?",
-    sources={"mix": "rows and shortages", "train": "the training", "loss": "the curve"},
+    question="What was each run trained on?",
+    sources={"mix": "rows and shortages", "train": "the summary of the training", "loss": "the loss curve"},
     build=build,
 )

@@ -11,11 +11,11 @@ from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, name_extremes
-from stages.lib.report.svg import heat
+from stages.lib.report.svg import plot_heat_map
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 
 FEWEST = 3  # DGMs on a heat map: two have but one number
-NO_SYNONYMS = "METEOR's synonyms: WordNet was not asked (`make wordnet`, then `similarity.synonyms: true`)"
+NO_SYNONYMS = "METEOR counts no synonyms: WordNet is not used (`make wordnet`, then `similarity.synonyms: true`)"
 
 
 def build(inputs: Inputs) -> Content:
@@ -29,7 +29,7 @@ def build(inputs: Inputs) -> Content:
         values={"summary": summary, "dgms": sort_by_rouge1(summary.get("dgms", {})), "pairs": pairs},
         charts=draw_heat_map(pairs),
         gaps=[NO_SYNONYMS] if summary and not summary["synonyms"] else [],
-        skipped="" if pairs else f"it takes two DGMs, and there is {len(inputs.dgms) or 'none'}",
+        skipped="" if pairs else f"it needs two DGMs, and there is {len(inputs.dgms) or 'none'}",
     )
 
 
@@ -45,9 +45,9 @@ def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:
         return {}
     means = {pair.replace(" ", " and "): scores["rouge1"]["mean"] for pair, scores in pairs.items()}
     chart = Chart(
-        heat(names, values, "ROUGE-1 of every two DGMs"),
-        title=name_extremes(means, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "of each"),
-        note="ROUGE-1: the more yellow, the more alike; those that are alike stand beside one another",
+        plot_heat_map(names, values, "ROUGE-1 of every two DGMs"),
+        title=name_extremes(means, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "ROUGE-1"),
+        note="ROUGE-1, the more yellow the more alike; DGMs that are alike are next to each other",
         is_wide=True,
     )
     return {"similarity-rouge1": chart}

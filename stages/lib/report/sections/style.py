@@ -1,4 +1,4 @@
-"""Style: how much Markdown each model writes, and whether a fine-tune writes like the DGM it learned from."""
+"""Style: how much Markdown each model writes, and whether a fine-tune writes like the DGM it was trained on."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, name_extremes
-from stages.lib.report.svg import bars, grid, intervals
+from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
 from stages.lib.style.markup import FEATURES
 
 INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # columns of a fine-tune
@@ -48,8 +48,8 @@ def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> 
     return (
         draw_families(families, answers, inputs.colours)
         | draw_responses(responses, inputs.colours)
-        | draw_profile("styles-profile", answers, "answers to the questions")
-        | draw_profile("styles-profile of responses", responses, "responses to the prompts")
+        | draw_profile("styles-profile", answers, "answers to the questions", "answer")
+        | draw_profile("styles-profile of responses", responses, "responses to the prompts", "response")
     )
 
 
@@ -61,7 +61,7 @@ def draw_families(
     most = max((value for bars_of_dgm in rows.values() for _, value, _ in bars_of_dgm), default=0)
     return {
         f"styles-family {dgm}": Chart(
-            bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
+            plot_bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
             title=f"{dgm} and the fine-tunes on it",
             note="markup elements per answer",
         )
@@ -85,14 +85,14 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
     cells = {dgm: {"value": found["mean"], "ci95": found["ci95"]} for dgm, found in markup.items()}
     means = {dgm: found["mean"] for dgm, found in markup.items()}
     chart = Chart(
-        intervals(cells, colours, "markup per response by DGM"),
-        title=name_extremes(means, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "of each"),
+        plot_intervals(cells, colours, "markup per response by DGM"),
+        title=name_extremes(means, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),
         note="markup elements per response, 95 % interval",
     )
     return {"styles-responses": chart}
 
 
-def draw_profile(name: str, styles: Mapping[str, Json], texts: str) -> dict[str, Chart]:
+def draw_profile(name: str, styles: Mapping[str, Json], title: str, text: str) -> dict[str, Chart]:
     """Draw every feature of every model, dark to light by its share of the most that one of them has."""
     if len(styles) < 2:
         return {}
@@ -100,9 +100,9 @@ def draw_profile(name: str, styles: Mapping[str, Json], texts: str) -> dict[str,
     shares = means / np.where(means.max(axis=0) > 0, means.max(axis=0), 1.0)
     columns = [feature.replace("_", " ") for feature in FEATURES]
     chart = Chart(
-        grid(list(styles), columns, means, shares, "style by model"),
-        title=f"Style profile, {texts}",
-        note="elements per answer; a column is the darkest where a model has most of it",
+        plot_matrix(list(styles), columns, means, shares, "style by model"),
+        title=f"Style profile, {title}",
+        note=f"elements per {text}; in each column the model with the most is the darkest",
         is_wide=True,
     )
     return {name: chart}

@@ -7,9 +7,9 @@ from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section
-from stages.lib.report.svg import sizes
+from stages.lib.report.svg import plot_scaling
 
-NOT_ANALYSED = "nothing was fine-tuned, so nobody was a teacher"
+NOT_ANALYSED = "nothing was fine-tuned, so there is no teacher"
 
 
 def build(inputs: Inputs) -> Content:
@@ -32,7 +32,7 @@ def draw_scaling(names: list[str], families: list[Json], colours: Mapping[str, s
         name: {family["label"]: list_points(family, family["curves"][name]) for family in families} for name in names
     }
     return {
-        f"scaling-{name}": Chart(sizes(curves, colours, f"{name} by number of conversations"), title=name)
+        f"scaling-{name}": Chart(plot_scaling(curves, colours, f"{name} by number of conversations"), title=name)
         for name, curves in lines.items()
         if any(point["value"] is not None for curve in curves.values() for point in curve)
     }

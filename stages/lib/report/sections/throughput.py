@@ -1,4 +1,4 @@
-"""Throughput and cost: how fast each DGM answered, and what its answers took."""
+"""Throughput and cost: how fast each DGM answered, and what its conversations cost."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ from stages.lib.core.files import SUMMARY
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section
-from stages.lib.report.svg import scatter
+from stages.lib.report.svg import plot_scatter
 
-NOT_ANALYSED = "the replies existed already, and what they took is not known"
+NOT_ANALYSED = "the replies existed already; how long they took is not known"
 
 
 def build(inputs: Inputs) -> Content:
@@ -34,9 +34,9 @@ def draw_speed_by_size(summary: Json, colours: Mapping[str, str]) -> dict[str, C
         return {}
     labels = ("context window (tokens) times parameters (billions)", "tokens per second")
     chart = Chart(
-        scatter(points, colours, labels, "throughput by size"),
+        plot_scatter(points, colours, labels, "throughput by size"),
         title=describe_correlation(summary),
-        note="tokens per second, in and out, over a DGM's size; both axes logarithmic",
+        note="input and output tokens per second over the size of a DGM; both axes logarithmic",
     )
     return {"throughput-size": chart}
 
@@ -46,14 +46,14 @@ def describe_correlation(summary: Json) -> str:
     correlation = summary.get("correlation_with_window_times_parameters", {})
     value = correlation.get("tokens_per_second")
     if value is None:
-        return "Speed by size; a correlation takes three DGMs of known size"
+        return "Speed by size; a correlation needs three DGMs of known size"
     return f"Speed by size: rank correlation {value:+.2f} over {correlation['dgms']} DGMs"
 
 
 SECTION = Section(
     name="throughput",
     title="Throughput and cost",
-    question="What did the answers take, and what did they cost?",
+    question="How fast were the DGMs, and what did they cost?",
     sources={"throughput": "all numbers"},
     build=build,
 )
