@@ -401,7 +401,7 @@ def test_a_profile_without_comparisons_has_a_page(project: Path) -> None:
     write_preference()
     write_json(Path("data/styling/tables.json"), styles([], []))
     for name in ("summary", "pairs"):
-        write_json(Path(f"data/similarity/{name}.json"), {})
+        write_json(Path(f"data/similarity/.{name}.json"), {})
     text = text_of(report())
     assert "Skipped: `compare` in params.yaml lists no model." in text
     assert "Skipped: it needs two DGMs, and there is 1." in text

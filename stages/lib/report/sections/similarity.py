@@ -26,7 +26,12 @@ def build(inputs: Inputs) -> Content:
     summary = inputs.files.read_json(folder / ROWS_SUMMARY)
     pairs = sort_by_rouge1(inputs.files.read_json(folder / PAIRS_FILE))
     return Content(
-        values={"summary": summary, "dgms": sort_by_rouge1(summary.get("dgms", {})), "pairs": pairs},
+        values={
+            "summary": summary,
+            "dgms": sort_by_rouge1(summary.get("dgms", {})),
+            "pairs": pairs,
+            "pairs_file": PAIRS_FILE,
+        },
         charts=draw_heat_map(pairs),
         gaps=[NO_SYNONYMS] if summary and not summary["synonyms"] else [],
         skipped="" if pairs else f"it needs two DGMs, and there is {len(inputs.dgms) or 'none'}",
