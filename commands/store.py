@@ -1,4 +1,4 @@
-"""The store of finished conversations and of judges' verdicts: list, verify, refill and prune it. Not a stage.
+"""The store of finished conversations and of judges' replies: list, verify, refill and prune it. Not a stage.
 
 python -m commands.store list                   what it holds, by DGM and judge (<judge>.verdicts)
 python -m commands.store verify [DGM ...]       read every segment; exit 1 when one is torn or foreign
@@ -98,7 +98,7 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
         if failed:
             kept = kept.filter(pc.not_equal(kept["status"], "failed"))
         if unused and store.dgm.endswith(STORE_SUFFIX):
-            log_line(f"{store.dgm}: a judge's verdicts are all kept")
+            log_line(f"{store.dgm}: a judge's replies are all kept")
         elif unused:
             used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
             kept = kept.filter(pc.is_in(kept["identity"], value_set=used))

@@ -19,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from stages.lib.core.bootstrap import Bootstrap
-from stages.lib.judging.preference import align_judgments, by_score, mean_scores, pairs_of, preference_rates
+from stages.lib.judging.judgment_grid import align_judgments, all_pairs
+from stages.lib.judging.preference import compare_scores, mean_scores, preference_rates
 from stages.lib.judging.significant_words import word_label
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
@@ -126,9 +127,9 @@ def ours(rows: pd.DataFrame, times: dict[str, float]) -> None:
     """Time each part of the stage."""
     with clock("judgments side by side", times):
         judged = align_judgments(tables(rows))
-    pairs = pairs_of(judged.models)
+    pairs = all_pairs(judged.models)
     with clock("wins, ties, losses of all pairs", times):
-        outcomes = by_score(judged, pairs)
+        outcomes = compare_scores(judged, pairs)
     with clock(f"bootstrap weights, {SETTINGS.resamples} draws", times):
         bootstrap = Bootstrap(judged.questions, SETTINGS.resamples, SETTINGS.seed)
     with clock("mean scores with intervals", times):

@@ -17,7 +17,7 @@ from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.tasks import check_tasks
-from stages.lib.judging.judge import check_prompts
+from stages.lib.judging.judge_prompts import check_prompts
 from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
 from stages.lib.records.pairings import TIE
 from stages.lib.settings.reading import run, tracked_values

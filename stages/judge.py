@@ -14,28 +14,22 @@ from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write
 from stages.lib.core.types import Json
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import TaskResult, measure
-from stages.lib.judging.judge import (
-    JudgePrompts,
-    JudgeReply,
-    count_statuses,
-    is_answered,
-    judge_rows,
-    judging_status,
-    read_score,
-)
+from stages.lib.judging.judge import judge_rows
+from stages.lib.judging.judge_prompts import JudgePrompts
+from stages.lib.judging.judge_replies import JudgeReply, count_statuses, is_answered, judging_status, parse_score
 from stages.lib.judging.questions import read_questions
-from stages.lib.models.catalogue import load_model
+from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Answers, Judge
 
+Row = dict[str, Any]
 
-def to_judge(
-    answers: list[dict[str, Any]], questions: list[dict[str, Any]], prompts: JudgePrompts
-) -> list[dict[str, Any]]:
-    """One row for every turn of every question: its prompt, or none where the model gave no reply."""
-    replies = {row["question_id"]: row["turns"] for row in answers}
+
+def build_requests(answers: list[Row], questions: list[Row], prompts: JudgePrompts) -> list[Row]:
+    """Build one row for every turn of every question; its `prompt` is None where the model gave no reply."""
+    turns_by_question = {row["question_id"]: row["turns"] for row in answers}
     return [
         {
             "question_id": question["question_id"],
@@ -45,34 +39,81 @@ def to_judge(
             "prompt": prompts.single(turns[:number], reference) if is_answered(turns, number) else None,
         }
         for question in questions
-        for turns in [replies.get(question["question_id"], [])]
+        for turns in [turns_by_question.get(question["question_id"], [])]
         for number, reference in enumerate(question["reference"], start=1)
     ]
 
 
-def to_row(asked: dict[str, Any], verdict: JudgeReply | None) -> dict[str, Any]:
-    """A row of JUDGMENT."""
-    row = {key: value for key, value in asked.items() if key != "prompt"}
-    if verdict is None:
+def to_judgment(request: Row, reply: JudgeReply | None) -> Row:
+    """Build a row of JUDGMENT; `reply` is None where there was nothing to judge."""
+    row = {key: value for key, value in request.items() if key != "prompt"}
+    if reply is None:
         return row | {"score": None, "text": "", "status": "unanswered", "reason": "the model gave no reply"}
-    score, reason = read_score(verdict)
-    return row | {"score": score, "text": verdict.text, "status": "failed" if reason else "ok", "reason": reason}
+    score, reason = parse_score(reply)
+    return row | {"score": score, "text": reply.text, "status": "failed" if reason else "ok", "reason": reason}
 
 
-def score(rows: list[dict[str, Any]]) -> Json:
-    """The mean score over all turns and over the first, second … ones; turns of a question are a cluster."""
-    known = [row for row in rows if row["score"] is not None]
-    turns = sorted({row["turn"] for row in known})
-    chosen = {"score": known} | {f"turn_{turn}": [row for row in known if row["turn"] == turn] for turn in turns}
-    return {name: measure(by_question(some), unit="score_1_10") for name, some in chosen.items()}
+def measure_scores(rows: list[Row]) -> Json:
+    """Average the scores over all turns (`score`) and over the first, second … ones (`turn_1`, …).
+
+    The turns of a question are a cluster. Turns without a score are left out.
+    """
+    scored = [row for row in rows if row["score"] is not None]
+    turns = sorted({row["turn"] for row in scored})
+    subsets = {"score": scored} | {f"turn_{turn}": [row for row in scored if row["turn"] == turn] for turn in turns}
+    return {name: measure(group_scores(subset), unit="score_1_10") for name, subset in subsets.items()}
 
 
-def by_question(rows: list[dict[str, Any]]) -> list[list[float]]:
-    """The scores of each question."""
-    found: dict[int, list[float]] = {}
+def group_scores(rows: list[Row]) -> list[list[float]]:
+    """Group scores by question: one list for each."""
+    groups: dict[int, list[float]] = {}
     for row in rows:
-        found.setdefault(row["question_id"], []).append(row["score"])
-    return list(found.values())
+        groups.setdefault(row["question_id"], []).append(row["score"])
+    return list(groups.values())
+
+
+def build_results(model: str, rows: list[Row], judge: Judge, judge_model: Model) -> Json:
+    """Build results.json: the judge's settings, how many rows have which status, and the scores as a task."""
+    status, reason = judging_status(rows, f"judge@{model}")
+    metrics = measure_scores(rows) if status != "failed" else {}
+    task = TaskResult(
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        primary="score",
+        harness="judge",
+        harness_version=judge_model.commit,
+    )
+    settings = {
+        **judge.model_dump(exclude={"prompts"}),
+        "engine": choose_engine(judge_model, judge.engine),
+        "name": judge_model.name,
+        "prompts_sha256": sha256_folder(Path(judge.prompts)),
+    }
+    return {
+        "schema": 2,
+        "model": model,
+        "settings": settings,
+        "verdicts": count_statuses(rows),
+        "tasks": {"judge": task.to_json()},
+    }
+
+
+def summarize(results: Json) -> Json:
+    """Select the numbers that git keeps: the mean scores, and how many replies were judged."""
+    task = results["tasks"]["judge"]
+    values = {name: round(metric["value"], 4) for name, metric in task["metrics"].items()}
+    about = {"judge": results["settings"]["name"], "status": task["status"]}
+    return {"score": None, **values, **about, **results["verdicts"]}
+
+
+def describe(results: Json) -> str:
+    """Describe the score in one line."""
+    task = results["tasks"]["judge"]
+    if not task["metrics"]:
+        return f"{results['model']}: no score: {task['reason']}"
+    score = task["metrics"]["score"]
+    return f"{results['model']}: score {score['value']:.2f}, n = {score['n']}, by {results['settings']['name']}"
 
 
 READS = ("judge", "answers.questions", "runtime")
@@ -83,43 +124,15 @@ def main(model: str) -> None:
     judge = load(Judge)
     questions = read_questions(Path(load(Answers).questions))
     answers = read_table(Path("data/answers") / model).to_pylist()
-    asked = to_judge(answers, questions, JudgePrompts(Path(judge.prompts)))
-    rows = [to_row(row, verdict) for row, verdict in zip(asked, judge_rows(asked, judge), strict=True)]
-    status, reason = judging_status(rows, f"judge@{model}")
-    metrics = score(rows) if status != "failed" else {}
-    judged_by = load_model(judge.model)
-    counts = count_statuses(rows)
-    result = TaskResult(
-        status=status,
-        reason=reason,
-        metrics=metrics,
-        primary="score",
-        harness="judge",
-        harness_version=judged_by.commit,
-    )
-    results = {
-        "schema": 2,
-        "model": model,
-        "settings": {
-            **judge.model_dump(exclude={"prompts"}),
-            "engine": choose_engine(judged_by, judge.engine),
-            "name": judged_by.name,
-            "prompts_sha256": sha256_folder(Path(judge.prompts)),
-        },
-        "verdicts": counts,
-        "tasks": {"judge": result.to_json()},
-    }
+    requests = build_requests(answers, questions, JudgePrompts(Path(judge.prompts)))
+    replies = judge_rows(requests, judge)
+    rows = [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)]
+    results = build_results(model, rows, judge, load_model(judge.model))
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
         write_json(folder / ".results.json", results)
-        values = {name: round(metric["value"], 4) for name, metric in metrics.items()}
-        write_json(
-            folder / ROWS_SUMMARY, {"score": None} | values | {"judge": judged_by.name, "status": status, **counts}
-        )
-    if metrics:
-        log_line(f"{model}: score {metrics['score']['value']:.2f}, n = {metrics['score']['n']}, by {judged_by.name}")
-    else:
-        log_line(f"{model}: no score: {reason}")
+        write_json(folder / ROWS_SUMMARY, summarize(results))
+    log_line(describe(results))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_jso
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.engines.request import dgm_config
-from stages.lib.judging.judge import count_statuses
+from stages.lib.judging.judge_replies import count_statuses
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
@@ -200,7 +200,9 @@ def write_preference(read: Read, out: Path, settings: Settings) -> str:
         log_line(f"preference: {beyond} judgments of other than the first {MAX_RESPONSES} prompts are left out")
     if not any(table["status"].to_pylist().count("ok") for table in tables.values()):
         return "no row has a number in judge_score"
-    preference.write(out, *preference.measure_preference(tables, PAIRING.empty_table(), {}, settings.preference))
+    preference.write_preference(
+        out, *preference.measure_preference(tables, PAIRING.empty_table(), {}, settings.preference)
+    )
     return ""
 
 

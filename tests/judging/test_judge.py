@@ -12,21 +12,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.judge import score, to_judge, to_row
+from stages.judge import build_requests, measure_scores, to_judgment
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.engines.budget import Estimate, estimate
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.store import Store, read_segment
-from stages.lib.judging.judge import JudgePrompts, JudgeReply, check_prompts, judging_status, read_score
+from stages.lib.judging.judge_prompts import JudgePrompts, check_prompts
+from stages.lib.judging.judge_replies import JudgeReply, judging_status, parse_score
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, save_model
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.runtime import ServerLimits
+from stages.lib.settings.sections import Server
+from stages.pairwise import build_requests as to_judge_pairs
 from stages.pairwise import choose_pairs
-from stages.pairwise import to_judge as to_judge_pairs
-from stages.pairwise import to_row as to_row_of_pair
+from stages.pairwise import to_pairing as to_row_of_pair
 from tests.support.project import ROOT, Project, make_project
 from tests.support.server import FakeServer
 
@@ -84,12 +85,12 @@ class TestWhatAJudgeIsShown:
         answers = [
             {"question_id": 1, "turns": [turn("What is tin?", "A metal."), turn("Why?", "", "context_overflow")]}
         ]
-        first, second = to_judge(answers, QUESTIONS, JudgePrompts(REAL))
+        first, second = build_requests(answers, QUESTIONS, JudgePrompts(REAL))
         assert (first["turn"], first["chars"], second["prompt"]) == (1, 8, None)
-        assert to_row(second, None)["status"] == "unanswered"
+        assert to_judgment(second, None)["status"] == "unanswered"
 
     def test_a_conversation_that_ended_early_has_no_second_turn_to_show(self) -> None:
-        rows = to_judge(
+        rows = build_requests(
             [{"question_id": 1, "turns": [turn("What is tin?", "A metal.")]}], QUESTIONS, JudgePrompts(REAL)
         )
         assert [row["prompt"] is None for row in rows] == [False, True]
@@ -121,12 +122,12 @@ class TestReadingAVerdict:
             ("", None),
         ],
     )
-    def test_a_score_is_the_last_number_in_double_brackets(self, text: str, score: float | None) -> None:
-        found, reason = read_score(JudgeReply(text, ""))
-        assert found == score and (reason == "") == (score is not None)
+    def test_a_score_is_the_last_number_in_double_brackets(self, text: str, measure_scores: float | None) -> None:
+        found, reason = parse_score(JudgeReply(text, ""))
+        assert found == measure_scores and (reason == "") == (measure_scores is not None)
 
     def test_a_judge_that_was_not_asked_gave_no_score_whatever_is_there(self) -> None:
-        assert read_score(JudgeReply("[[7]]", "HTTP 500")) == (None, "HTTP 500")
+        assert parse_score(JudgeReply("[[7]]", "HTTP 500")) == (None, "HTTP 500")
 
     @pytest.mark.parametrize(
         ("text", "winner"), [("[[A]]", "b"), ("[[A]] or [[B]]", "a"), ("[[C]]", "tie"), ("A", None)]
@@ -140,7 +141,7 @@ class TestReadingAVerdict:
             {"question_id": 1, "turn": 1, "score": 2.0}, {"question_id": 1, "turn": 2, "score": 4.0},
             {"question_id": 2, "turn": 1, "score": 6.0}, {"question_id": 2, "turn": 2, "score": None},
         ]  # fmt: skip
-        found = score(rows)
+        found = measure_scores(rows)
         assert found["score"]["value"] == 4 and found["score"]["n"] == 3
         # residuals of the questions: -2 + 0 and 2; variance (4 + 4) * 2 / 1 = 16; 4 / 3
         assert found["score"]["stderr"] == pytest.approx(4 / 3)
@@ -186,7 +187,7 @@ def test_a_request_is_estimated_with_all_that_was_said_before_it() -> None:
 
 
 def test_an_estimate_tells_the_money_and_whether_the_budget_will_do() -> None:
-    prices = ServerLimits(price_per_million_input=1.0, price_per_million_output=4.0)
+    prices = Server(price_per_million_input=1.0, price_per_million_output=4.0)
     found = Estimate(1000, 500_000, 250_000)
     words = "1,000 requests, about 500,000 tokens in and at most 250,000 out, which costs about 0.50 to 1.50"
     assert found.describe(prices) == words

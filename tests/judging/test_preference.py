@@ -15,22 +15,27 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.sections import parse
-from stages.lib.judging.length_control import rate_at_equal_length
-from stages.lib.judging.negation import terms
-from stages.lib.judging.pairwise import all_orders, order_effects, position, read_verdicts
+from stages.lib.judging.judgment_grid import align_judgments, all_pairs
+from stages.lib.judging.length_control import length_controlled_rate
+from stages.lib.judging.negation import extract_terms
+from stages.lib.judging.pairwise import order_effects, overall_order_effects, position_bias, read_choices
 from stages.lib.judging.preference import (
-    adjusted,
-    align_judgments,
-    by_score,
+    adjust_p_values,
+    compare_scores,
+    count_flips,
     extra_chars,
-    fine_tunes,
-    flips,
+    find_fine_tunes,
     mean_scores,
-    pairs_of,
     preference_rates,
     sign_test,
 )
-from stages.lib.judging.word_tests import by_model, by_winner, exact_tests, presence, sampled_winners
+from stages.lib.judging.word_tests import (
+    build_term_matrix,
+    count_by_model,
+    count_by_winner,
+    count_sampled_winners,
+    run_exact_tests,
+)
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_table, write_table
@@ -143,7 +148,7 @@ def test_what_has_no_score_is_counted_under_its_name():
         "unanswered": 1,
         "absent": 3,
     }
-    rates = preference_rates(by_score(judged, [(DGM, TUNED)]), draws(judged))[0]
+    rates = preference_rates(compare_scores(judged, [(DGM, TUNED)]), draws(judged))[0]
     assert rates["turns"] == 2
 
 
@@ -189,7 +194,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not():
 def test_a_rate_counts_ties_among_the_turns_and_shows_them():
     # DGM over tuned: 2, 3, 0, 0, 0, 6, 4, 0 points ahead: four wins, four ties.
     judged = align_judgments(judgments())
-    found = preference_rates(by_score(judged, pairs_of(judged.models)), draws(judged))
+    found = preference_rates(compare_scores(judged, all_pairs(judged.models)), draws(judged))
     wanted = {"turns": 8, "wins": 4, "ties": 4, "losses": 0, "rate": 0.5, "rate_other": 0.0, "rate_without_ties": 1.0}
     assert {key: found[0][key] for key in wanted} == wanted
     assert [(row["wins"], row["ties"], row["losses"]) for row in found] == [(4, 4, 0), (4, 2, 2), (1, 2, 5)]
@@ -198,7 +203,7 @@ def test_a_rate_counts_ties_among_the_turns_and_shows_them():
 
 def test_p_is_the_sign_tests_and_q_that_of_benjamini_and_hochberg():
     judged = align_judgments(judgments())
-    found = preference_rates(by_score(judged, pairs_of(judged.models)), draws(judged))
+    found = preference_rates(compare_scores(judged, all_pairs(judged.models)), draws(judged))
     p = [2 / 2**4, 2 * (1 + 6 + 15) / 2**6, 2 * (1 + 6) / 2**6]  # by hand: 4:0, 4:2, 1:5
     assert [row["p"] for row in found] == pytest.approx(p)
     assert [row["q"] for row in found] == pytest.approx([
@@ -207,7 +212,7 @@ def test_p_is_the_sign_tests_and_q_that_of_benjamini_and_hochberg():
         0.328125,
     ])  # 3/2 of the second; the first, 3/1, is no more
 
-    assert adjusted(np.array(p)).tolist() == pytest.approx(false_discovery_control(p).tolist())
+    assert adjust_p_values(np.array(p)).tolist() == pytest.approx(false_discovery_control(p).tolist())
 
 
 def test_the_sign_test_is_scipys_exact_binomial_test():
@@ -219,7 +224,7 @@ def test_the_sign_test_is_scipys_exact_binomial_test():
 def test_the_other_way_round_wins_are_losses():
     judged = align_judgments(judgments())
     (one,), (other,) = (
-        preference_rates(by_score(judged, [pair]), draws(judged)) for pair in [(DGM, RIVAL), (RIVAL, DGM)]
+        preference_rates(compare_scores(judged, [pair]), draws(judged)) for pair in [(DGM, RIVAL), (RIVAL, DGM)]
     )
     assert (one["rate"], one["rate_other"], one["p"]) == (other["rate_other"], other["rate"], other["p"])
 
@@ -230,20 +235,20 @@ def test_the_other_way_round_wins_are_losses():
 def test_a_flip_is_a_lost_turn_that_the_dgm_wins_and_a_broken_tie_is_none():
     # The rival is above the tuned on 1a, 1b, 3a, 3b, 4b; the DGM above the rival there on 1a and 3b (1b: level).
     # Rival and tuned are level on 2b and 4a; the DGM is above on 4a.
-    found = flips(align_judgments(judgments()), DGM, TUNED, RIVAL)
+    found = count_flips(align_judgments(judgments()), DGM, TUNED, RIVAL)
     assert found == {"turns": 8, "behind": 5, "flips": 2, "level": 2, "ties_broken": 1}
 
 
 def test_flips_count_only_turns_that_all_three_have():
     there = judgments() | {RIVAL: table([judgment(number, score) for number, score in enumerate([8, 8, 4])])}
-    assert flips(align_judgments(there), DGM, TUNED, RIVAL)["turns"] == 3
+    assert count_flips(align_judgments(there), DGM, TUNED, RIVAL)["turns"] == 3
 
 
 def test_a_dgm_has_as_fine_tunes_the_runs_on_it_alone():
     kinds = {"a": {"kind": "dgm"}, "b": {"kind": "dgm"}, "sums": {"kind": "auxiliary"}}
     runs = {"on-a": "a", "on-b": "b", "on-both": "ab", "too": "a", "on-sums": ["sums"], "mixed": ["a", "sums"]}
     recipes = {key: {"sources": {name: kinds[name] for name in names}} for key, names in runs.items()}
-    assert fine_tunes(recipes) == [("a", "on-a"), ("a", "too"), ("b", "on-b")]
+    assert find_fine_tunes(recipes) == [("a", "on-a"), ("a", "too"), ("b", "on-b")]
 
 
 # At equal length
@@ -253,7 +258,7 @@ def test_a_preference_that_only_length_explains_vanishes_at_equal_length():
     # Longer wins three in four, shorter one in four, and one of both is longer twice as often.
     extra = np.array([100.0] * 8 + [-100.0] * 4)
     outcomes = np.array([1.0] * 6 + [-1.0] * 2 + [1.0] + [-1.0] * 3)
-    found = rate_at_equal_length(outcomes, extra, np.arange(12))
+    found = length_controlled_rate(outcomes, extra, np.arange(12))
     assert found["raw"] == pytest.approx(7 / 12)
     assert found["rate"] == pytest.approx(0.5)  # logit 3/4 = -logit 1/4: the curve crosses a half between them
 
@@ -270,7 +275,7 @@ def test_the_fit_is_the_likeliest_one_with_ties_as_halves():
 
     best = minimize(loss, [0.0, 0.0], method="BFGS").x
     assert 0 in outcomes
-    assert rate_at_equal_length(outcomes, extra, np.arange(200))["rate"] == pytest.approx(expit(best[0]), abs=1e-5)
+    assert length_controlled_rate(outcomes, extra, np.arange(200))["rate"] == pytest.approx(expit(best[0]), abs=1e-5)
 
 
 def test_the_interval_at_equal_length_is_about_that_of_redrawing_the_questions():
@@ -278,18 +283,18 @@ def test_the_interval_at_equal_length_is_about_that_of_redrawing_the_questions()
     questions = np.repeat(np.arange(150), 2)
     extra = rng.normal(50, 100, 300)
     outcomes = np.sign(extra / 200 + np.repeat(rng.normal(0.2, 1, 150), 2) + rng.normal(0, 0.5, 300))
-    found = rate_at_equal_length(outcomes, extra, questions)
+    found = length_controlled_rate(outcomes, extra, questions)
     rates = []
     for _ in range(200):
         rows = (rng.integers(0, 150, 150)[:, None] * 2 + [0, 1]).ravel()
-        rates.append(rate_at_equal_length(outcomes[rows], extra[rows], np.repeat(np.arange(150), 2))["rate"])
+        rates.append(length_controlled_rate(outcomes[rows], extra[rows], np.repeat(np.arange(150), 2))["rate"])
     assert found["ci95"] == pytest.approx(np.quantile(rates, [0.025, 0.975]).tolist(), abs=0.02)
 
 
 def test_two_turns_alike_of_each_question_say_no_more_than_one():
     outcomes, extra = np.array([1.0, 1, 0, -1, -1, 1]), np.array([50.0, -20, 10, 30, -60, 5])
-    once = rate_at_equal_length(outcomes, extra, np.arange(6))
-    twice = rate_at_equal_length(np.tile(outcomes, 2), np.tile(extra, 2), np.tile(np.arange(6), 2))
+    once = length_controlled_rate(outcomes, extra, np.arange(6))
+    twice = length_controlled_rate(np.tile(outcomes, 2), np.tile(extra, 2), np.tile(np.arange(6), 2))
     assert twice["ci95"] == pytest.approx(once["ci95"])
 
 
@@ -306,13 +311,13 @@ def test_two_turns_alike_of_each_question_say_no_more_than_one():
     ],
 )
 def test_a_rate_that_cannot_be_told_is_null_with_a_reason(outcomes, extra, reason):
-    found = rate_at_equal_length(np.array(outcomes, float), np.array(extra, float), np.arange(len(outcomes)))
+    found = length_controlled_rate(np.array(outcomes, float), np.array(extra, float), np.arange(len(outcomes)))
     assert found["reason"] == reason
     assert np.isnan([found["rate"], *found["ci95"]]).all()
 
 
 def test_ties_alone_are_a_half():
-    found = rate_at_equal_length(np.zeros(4), np.array([5.0, -5, 3, 1]), np.arange(4))
+    found = length_controlled_rate(np.zeros(4), np.array([5.0, -5, 3, 1]), np.arange(4))
     assert (found["rate"], found["reason"]) == (pytest.approx(0.5), "")
 
 
@@ -341,7 +346,7 @@ INCOMPLETE = [
 
 def test_verdicts_that_change_with_the_order_are_a_tie_and_counted_as_split():
     judged = align_judgments(judgments())
-    verdicts = read_verdicts(pairings(*ORDERS, *INCOMPLETE), judged)
+    verdicts = read_choices(pairings(*ORDERS, *INCOMPLETE), judged)
     rates, orders = preference_rates(verdicts.outcomes, draws(judged))[0], order_effects(verdicts)[0]
     assert verdicts.pairs == [(DGM, TUNED)]
     assert (rates["turns"], rates["wins"], rates["ties"], rates["losses"]) == (5, 1, 3, 1)
@@ -353,45 +358,45 @@ def test_kappa_is_the_one_computed_by_hand():
     # Agreement 3/5. DGM first says 2 wins, 2 ties, 1 loss; tuned first 2 wins, 1 tie, 2 losses.
     # By chance (2 * 2 + 2 * 1 + 1 * 2) / 25 = 8/25; kappa = (15/25 - 8/25) / (17/25).
     judged = align_judgments(judgments())
-    assert order_effects(read_verdicts(pairings(*ORDERS), judged))[0]["kappa"] == pytest.approx(7 / 17)
+    assert order_effects(read_choices(pairings(*ORDERS), judged))[0]["kappa"] == pytest.approx(7 / 17)
 
 
 def test_kappa_of_a_judge_that_says_the_same_of_all_is_not_defined():
     rows = [pairing(number, first, "tie") for number in range(3) for first in (DGM, TUNED)]
-    orders = order_effects(read_verdicts(pairings(*rows), align_judgments(judgments())))[0]
+    orders = order_effects(read_choices(pairings(*rows), align_judgments(judgments())))[0]
     assert orders["agreement"] == 1
     assert np.isnan([orders["kappa"], orders["first_rate"], orders["first_p"]]).all()
 
 
 def test_how_often_the_reply_shown_first_wins():
     # Shown first and preferred: DGM on 0 and 3, tuned on 2 and 3; shown second: DGM on 0 and 4, tuned on 2.
-    found = all_orders(read_verdicts(pairings(*ORDERS), align_judgments(judgments())))
+    found = overall_order_effects(read_choices(pairings(*ORDERS), align_judgments(judgments())))
     assert (found["first_wins"], found["second_wins"], found["first_rate"]) == (4, 3, 4 / 7)
 
 
 def test_only_turns_that_split_say_whether_the_place_decides():
     # On 3 both orders prefer the first; on 4 a tie and a win of the second.
-    found = all_orders(read_verdicts(pairings(*ORDERS), align_judgments(judgments())))
+    found = overall_order_effects(read_choices(pairings(*ORDERS), align_judgments(judgments())))
     assert (found["split_to_first"], found["split_to_second"], found["first_p"]) == (1, 1, 1)
-    always = position(np.ones(4), -np.ones(4))
+    always = position_bias(np.ones(4), -np.ones(4))
     assert (always["first_rate"], always["split_to_first"], always["first_p"]) == (1, 4, pytest.approx(2 / 2**4))
-    never = position(np.array([1.0, 1, -1]), np.array([1.0, 1, -1]))
+    never = position_bias(np.array([1.0, 1, -1]), np.array([1.0, 1, -1]))
     assert (never["first_rate"], never["split_to_first"] + never["split_to_second"]) == (0.5, 0)
 
 
 def test_a_pair_that_is_written_the_other_way_round_is_the_same_pair():
     judged = align_judgments(judgments())
     turned = [row | {"one": row["other"], "other": row["one"]} for row in reversed(ORDERS)]
-    first, second = (read_verdicts(pairings(*rows), judged) for rows in (ORDERS, turned))
+    first, second = (read_choices(pairings(*rows), judged) for rows in (ORDERS, turned))
     assert np.array_equal(first.outcomes, second.outcomes, equal_nan=True)
     assert order_effects(first) == order_effects(second)
 
 
 def test_verdicts_on_models_that_are_not_compared_are_left_out():
     stranger = pairing(0, "stranger", "stranger", one="stranger", other=TUNED)
-    verdicts = read_verdicts(pairings(*ORDERS, stranger), align_judgments(judgments()))
+    verdicts = read_choices(pairings(*ORDERS, stranger), align_judgments(judgments()))
     assert verdicts.pairs == [(DGM, TUNED)]
-    assert verdicts.not_compared == 1
+    assert verdicts.num_not_compared == 1
 
 
 @pytest.mark.parametrize(
@@ -403,7 +408,7 @@ def test_verdicts_on_models_that_are_not_compared_are_left_out():
 )
 def test_verdicts_that_fit_no_judgment_are_an_error(row, message):
     with pytest.raises(UserError, match=message):
-        read_verdicts(pairings(*ORDERS, row), align_judgments(judgments()))
+        read_choices(pairings(*ORDERS, row), align_judgments(judgments()))
 
 
 # Words
@@ -432,7 +437,7 @@ def test_verdicts_that_fit_no_judgment_are_an_error(row, message):
     ],
 )
 def test_denied_words_are_told_apart(text, wanted):
-    assert [term.replace("not ", "not:") for term in terms(text)] == wanted.split()
+    assert [term.replace("not ", "not:") for term in extract_terms(text)] == wanted.split()
 
 
 # Turn by turn: the scores of two models and what the judge said.
@@ -446,8 +451,8 @@ def worded(words=WORDS):
     judged = align_judgments({
         model: table([judgment(number, *row) for number, row in enumerate(rows)]) for model, rows in words.items()
     })
-    pairs = pairs_of(judged.models)
-    return judged, presence(judged.texts), pairs, by_score(judged, pairs)
+    pairs = all_pairs(judged.models)
+    return judged, build_term_matrix(judged.texts), pairs, compare_scores(judged, pairs)
 
 
 def found(words):
@@ -460,7 +465,7 @@ def found(words):
 def test_words_are_counted_once_per_judgment_where_the_scores_differ():
     # 1a, 1b and 2a differ. `clear`: only DGM on 1a, both on 1b, only tuned on 2a. 2b is level: its `depth` counts not.
     judged, present, pairs, outcomes = worded()
-    words = exact_tests(present, by_model(judged, present, pairs[0], outcomes[:, 0]), 1)
+    words = run_exact_tests(present, count_by_model(judged, present, pairs[0], outcomes[:, 0]), 1)
     assert found(words) == {"clear": (1, 1, 1), "lacks": (1, 2, 0), "not depth": (1, 2, 0)}
     assert set(words["turns"].to_pylist()) == {3}
 
@@ -468,7 +473,7 @@ def test_words_are_counted_once_per_judgment_where_the_scores_differ():
 def test_words_of_the_preferred_reply_against_those_of_the_other():
     # The winners are DGM, DGM, tuned: `clear` in all three, of the losers on 1b only.
     judged, present, pairs, outcomes = worded()
-    words = exact_tests(present, by_winner(judged, present, pairs[0], outcomes[:, 0]), 1)
+    words = run_exact_tests(present, count_by_winner(judged, present, pairs[0], outcomes[:, 0]), 1)
     assert found(words) == {"clear": (2, 0, 1), "lacks": (0, 3, 0), "not depth": (0, 3, 0)}
     assert words["p"].to_pylist() == pytest.approx([0.25, 0.25, 0.5])
     assert words["q"].to_pylist() == pytest.approx([0.375, 0.375, 0.5])
@@ -477,23 +482,23 @@ def test_words_of_the_preferred_reply_against_those_of_the_other():
 def test_the_p_of_a_word_is_mcnemars_exact_one():
     one = {DGM: [(9, "clear")] * 9 + [(9, "")], TUNED: [(1, "")] * 9 + [(1, "clear")]}
     judged, present, pairs, outcomes = worded(one)
-    words = exact_tests(present, by_model(judged, present, pairs[0], outcomes[:, 0]), 1)
+    words = run_exact_tests(present, count_by_model(judged, present, pairs[0], outcomes[:, 0]), 1)
     assert words["p"].to_pylist() == pytest.approx([binomtest(9, 10).pvalue])
 
 
 def test_words_in_few_judgments_are_not_tested():
     judged, present, pairs, outcomes = worded()
-    counts = by_winner(judged, present, pairs[0], outcomes[:, 0])
-    assert set(found(exact_tests(present, counts, 4))) == {"clear"}  # in three winners' judgments and one loser's
+    counts = count_by_winner(judged, present, pairs[0], outcomes[:, 0])
+    assert set(found(run_exact_tests(present, counts, 4))) == {"clear"}  # in three winners' judgments and one loser's
 
 
 def test_over_all_pairs_each_question_gives_one_pair_of_judgments():
     there = WORDS | {RIVAL: [(1, "vague"), (1, "vague"), (1, "vague"), (1, "vague")]}
     judged, present, pairs, outcomes = worded(there)
-    counts = sampled_winners(judged, present, pairs, outcomes, 1)
+    counts = count_sampled_winners(judged, present, pairs, outcomes, 1)
     assert counts.turns == 2
     judged, present, pairs, outcomes = worded(dict(reversed(there.items())))
-    again = sampled_winners(judged, present, pairs, outcomes, 1)
+    again = count_sampled_winners(judged, present, pairs, outcomes, 1)
     assert counts.only_one.tolist() == again.only_one.tolist()
     assert counts.only_other.tolist() == again.only_other.tolist()
 
@@ -502,7 +507,7 @@ def test_which_pair_is_taken_depends_on_the_seed():
     there = WORDS | {RIVAL: [(1, "vague"), (1, "vague"), (1, "vague"), (1, "vague")]}
     judged, present, pairs, outcomes = worded(there)
     seen = Counter(
-        tuple(sampled_winners(judged, present, pairs, outcomes, seed).only_other.tolist()) for seed in range(20)
+        tuple(count_sampled_winners(judged, present, pairs, outcomes, seed).only_other.tolist()) for seed in range(20)
     )
     assert len(seen) > 1
 

@@ -1,7 +1,7 @@
 """Which words judgments have where two models' scores differ (paper, sec. 3.3, Fig. 3 and 4), with exact paired tests.
 
-A word counts once per judgment. By model: one model's judgments against the other's, of the same turns. By winner: the
-judgment of the preferred reply against the other's.
+A word counts once per judgment. By model: one model's judgments are paired with the other's, of the same turns. By
+winner: the judgment of the preferred reply is paired with that of the other reply.
 """
 
 from collections.abc import Sequence
@@ -12,31 +12,24 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from stages.lib.core.types import Floats, Ints
-from stages.lib.judging.negation import NOT, terms
-from stages.lib.judging.preference import JudgmentGrid, Pair, adjusted, columns_of, sign_test
+from stages.lib.judging.judgment_grid import JudgmentGrid, Pair
+from stages.lib.judging.negation import NEGATED, extract_terms
+from stages.lib.judging.preference import adjust_p_values, sign_test
 from stages.lib.records.hashing import keyed_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Which judgment has which word."""
-
-    terms: list[str]  # sorted, denied words with NOT before them
-    matrix: csr_matrix  # judgments by terms, 1 or absent
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Of each term: in how many pairs of judgments only the one has it, only the other, or both."""
+class PairedCounts:
+    """In how many pairs of judgments only the first has a term, only the second, or both: [term] each."""
 
     turns: int
     only_one: Ints
     only_other: Ints
     both: Ints
 
-    def __add__(self, more: "Counts") -> "Counts":
-        """The same over more pairs of judgments."""
-        return Counts(
+    def __add__(self, more: "PairedCounts") -> "PairedCounts":
+        """Add the counts over more pairs of judgments."""
+        return PairedCounts(
             self.turns + more.turns,
             self.only_one + more.only_one,
             self.only_other + more.only_other,
@@ -44,89 +37,101 @@ class Counts:
         )
 
 
-def presence(texts: Sequence[str]) -> Presence:
-    """Look up the words of all judgments."""
-    found = [set(terms(text)) for text in texts]
-    names = sorted(set().union(*found))
-    places = {name: place for place, name in enumerate(names)}
-    columns = [np.sort(np.fromiter((places[name] for name in each), dtype=np.int32, count=len(each))) for each in found]
-    ends = np.concatenate([[0], np.cumsum([len(each) for each in columns], dtype=np.int64)])
+@dataclass(frozen=True, slots=True)
+class TermMatrix:
+    """Which judgment has which term."""
+
+    terms: list[str]  # sorted, negated words with NEGATED before them
+    matrix: csr_matrix  # [judgment, term], 1 or absent
+
+    @property
+    def no_counts(self) -> PairedCounts:
+        """The counts over no judgments."""
+        none = np.zeros(0, dtype=np.int64)
+        return self.count(none, none)
+
+    def count(self, ones: Ints, others: Ints) -> PairedCounts:
+        """Count the terms over pairs of judgments, given by their rows."""
+        one, other = self.matrix[ones], self.matrix[others]
+        both = _column_sums(one.multiply(other))
+        return PairedCounts(len(ones), _column_sums(one) - both, _column_sums(other) - both, both)
+
+
+def _column_sums(matrix: csr_matrix) -> Ints:
+    sums: Ints = np.asarray(matrix.sum(axis=0), dtype=np.int64).ravel()
+    return sums
+
+
+def build_term_matrix(texts: Sequence[str]) -> TermMatrix:
+    """Look up the terms of all judgments."""
+    present = [set(extract_terms(text)) for text in texts]
+    terms = sorted(set().union(*present))
+    places = {term: place for place, term in enumerate(terms)}
+    columns = [
+        np.sort(np.fromiter((places[term] for term in found), dtype=np.int32, count=len(found))) for found in present
+    ]
+    ends = np.concatenate([[0], np.cumsum([len(row) for row in columns], dtype=np.int64)])
     indices = np.concatenate([np.zeros(0, dtype=np.int32), *columns])
     values = np.ones(len(indices), dtype=np.int32)
-    return Presence(names, csr_matrix((values, indices, ends), shape=(len(texts), len(names))))
+    return TermMatrix(terms, csr_matrix((values, indices, ends), shape=(len(texts), len(terms))))
 
 
-def count(present: Presence, ones: Ints, others: Ints) -> Counts:
-    """Compare judgments pair by pair, given by their rows."""
-    one, other = present.matrix[ones], present.matrix[others]
-    both = _totals(one.multiply(other))
-    return Counts(len(ones), _totals(one) - both, _totals(other) - both, both)
+def count_by_model(grid: JudgmentGrid, terms: TermMatrix, pair: Pair, outcomes: Floats) -> PairedCounts:
+    """Pair one model's judgments with the other's, of the turns on which the scores differ; `outcomes` are [turn]."""
+    rows = grid.rows[np.abs(outcomes) == 1]
+    one, other = map(grid.column, pair)
+    return terms.count(rows[:, one], rows[:, other])
 
 
-def nothing(present: Presence) -> Counts:
-    """No judgments compared."""
-    none = np.zeros(0, dtype=np.int64)
-    return count(present, none, none)
-
-
-def _totals(matrix: csr_matrix) -> Ints:
-    totals: Ints = np.asarray(matrix.sum(axis=0), dtype=np.int64).ravel()
-    return totals
-
-
-def by_model(judged: JudgmentGrid, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
-    """One model's judgments against the other's, of the turns on which the scores differ."""
-    rows = judged.rows[np.abs(outcomes) == 1]
-    one, other = map(judged.column, pair)
-    return count(present, rows[:, one], rows[:, other])
-
-
-def by_winner(judged: JudgmentGrid, present: Presence, pair: Pair, outcomes: Floats) -> Counts:
-    """The judgment of the higher score against that of the lower, of the same turns."""
-    one, other = map(judged.column, pair)
-    won, lost = judged.rows[outcomes == 1], judged.rows[outcomes == -1]
+def count_by_winner(grid: JudgmentGrid, terms: TermMatrix, pair: Pair, outcomes: Floats) -> PairedCounts:
+    """Pair the judgment of the higher score with that of the lower, of the same turns; `outcomes` are [turn]."""
+    one, other = map(grid.column, pair)
+    won, lost = grid.rows[outcomes == 1], grid.rows[outcomes == -1]
     winners = np.concatenate([won[:, one], lost[:, other]])
     losers = np.concatenate([won[:, other], lost[:, one]])
-    return count(present, winners, losers)
+    return terms.count(winners, losers)
 
 
-def sampled_winners(
-    judged: JudgmentGrid, present: Presence, pairs: Sequence[Pair], outcomes: Floats, seed: int
-) -> Counts:
-    """Winner against loser, one pair of judgments per question, which are then independent of one another.
+def count_sampled_winners(
+    grid: JudgmentGrid, terms: TermMatrix, pairs: Sequence[Pair], outcomes: Floats, seed: int
+) -> PairedCounts:
+    """Pair winner and loser, one pair of judgments per question, so that the pairs are independent of one another.
 
-    Of all turns and pairs of models of a question whose scores differ, that with the smallest keyed hash.
+    Of all turns and pairs of models of a question whose scores differ, that with the smallest keyed hash is taken.
+    `outcomes` are [turn, pair].
     """
-    least: dict[int, tuple[int, int, int]] = {}
+    smallest: dict[int, tuple[int, int, int]] = {}
     for row, column in np.argwhere(np.abs(outcomes) == 1).tolist():
-        question = int(judged.questions[row])
-        key = keyed_hash(seed, str(question), str(judged.turns[row]), *sorted(pairs[column]))
-        least[question] = min(least.get(question, (key, row, column)), (key, row, column))
-    chosen = np.array([place for _, *place in least.values()], dtype=np.int64).reshape(-1, 2)
-    rows, models = chosen[:, 0], columns_of(judged, pairs).T[chosen[:, 1]]
-    wins = outcomes[rows, chosen[:, 1]] == 1
-    winners = judged.rows[rows, np.where(wins, models[:, 0], models[:, 1])]
-    losers = judged.rows[rows, np.where(wins, models[:, 1], models[:, 0])]
-    return count(present, winners, losers)
+        question = int(grid.questions[row])
+        key = keyed_hash(seed, str(question), str(grid.turns[row]), *sorted(pairs[column]))
+        smallest[question] = min(smallest.get(question, (key, row, column)), (key, row, column))
+    sampled = np.array([place for _, *place in smallest.values()], dtype=np.int64).reshape(-1, 2)
+    rows, columns = sampled[:, 0], sampled[:, 1]
+    ones, others = grid.columns(pairs)[:, columns]
+    one_wins = outcomes[rows, columns] == 1
+    winners = grid.rows[rows, np.where(one_wins, ones, others)]
+    losers = grid.rows[rows, np.where(one_wins, others, ones)]
+    return terms.count(winners, losers)
 
 
-def exact_tests(present: Presence, counts: Counts, min_judgments: int) -> pa.Table:
-    """The terms that so many judgments have, with McNemar's exact p and q over them (Benjamini and Hochberg).
+def run_exact_tests(terms: TermMatrix, counts: PairedCounts, min_judgments: int) -> pa.Table:
+    """Test the terms that at least `min_judgments` judgments have: McNemar's exact p, and q (Benjamini and Hochberg).
 
-    Which terms are tested depends on their frequency in both together, not on how they differ. Smallest p first.
+    Which terms are tested depends on their frequency in both sides together, not on how they differ. The rows are
+    sorted by p, the smallest first.
     """
     frequent = np.flatnonzero(counts.only_one + counts.only_other + 2 * counts.both >= min_judgments)
-    one, other, both = (part[frequent] for part in (counts.only_one, counts.only_other, counts.both))
+    one, other = counts.only_one[frequent], counts.only_other[frequent]
     p = sign_test(one, other)
-    names = [present.terms[place] for place in frequent]
+    names = [terms.terms[place] for place in frequent]
     columns = {
-        "word": pa.array([name.removeprefix(NOT) for name in names], pa.string()),
-        "negated": pa.array([name.startswith(NOT) for name in names], pa.bool_()),
+        "word": pa.array([name.removeprefix(NEGATED) for name in names], pa.string()),
+        "negated": pa.array([name.startswith(NEGATED) for name in names], pa.bool_()),
         "only_one": one,
         "only_other": other,
-        "both": both,
+        "both": counts.both[frequent],
         "turns": np.full(len(frequent), counts.turns, dtype=np.int64),
         "p": p,
-        "q": adjusted(p),
+        "q": adjust_p_values(p),
     }
     return pa.table(columns).take(np.argsort(p, kind="stable"))

@@ -1,0 +1,96 @@
+"""The judgments of several models on the same turns, aligned in one grid."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+
+from stages.lib.console.errors import UserError
+from stages.lib.core.types import Floats, Ints
+from stages.lib.records.judgments import JUDGMENT
+
+Pair = tuple[str, str]  # two models
+COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # the columns of JUDGMENT that are read
+NO_JUDGMENTS = JUDGMENT.empty_table().select(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgmentGrid:
+    """The judgments of some models: a row per turn, sorted by question and turn, and a column per model."""
+
+    models: list[str]
+    questions: Ints  # [turn]
+    turns: Ints  # [turn], from 1
+    scores: Floats  # [turn, model]; NaN: no score
+    chars: Floats  # [turn, model], the length of the reply; NaN: the model has no row of this turn
+    rows: Ints  # [turn, model], places in `texts`; -1: the model has no row of this turn
+    texts: list[str]  # of all judgments
+    statuses: dict[str, list[str]]  # of each model's rows
+
+    def column(self, model: str) -> int:
+        """Return the column of a model."""
+        return self.models.index(model)
+
+    def columns(self, pairs: Sequence[Pair]) -> Ints:
+        """Return the columns of pairs, [2, pair]: of the first models and of the second ones."""
+        return np.array([[self.column(model) for model in pair] for pair in pairs], dtype=np.int64).reshape(-1, 2).T
+
+
+def align_judgments(judgments: Mapping[str, pa.Table]) -> JudgmentGrid:
+    """Align each model's table of JUDGMENT by question and turn; the order of the rows changes nothing.
+
+    Scores of rows that are not `ok` are NaN. Raises UserError when a model has a turn twice.
+    """
+    models = list(judgments)
+    table = pa.concat_tables([NO_JUDGMENTS, *(judgments[model].select(COLUMNS) for model in models)])
+    keys = np.stack([table["question_id"].to_numpy(), table["turn"].to_numpy()], axis=1)
+    grid, places = np.unique(keys, axis=0, return_inverse=True)
+    owners = np.repeat(np.arange(len(models)), [part.num_rows for part in judgments.values()])
+    rows = _place_rows(keys, places, owners, models)
+    statuses = table["status"].to_pylist()
+    scores = table["score"].to_numpy().astype(np.float64)
+    scores[np.array([status != "ok" for status in statuses], dtype=bool)] = np.nan
+    return JudgmentGrid(
+        models=models,
+        questions=grid[:, 0],
+        turns=grid[:, 1],
+        scores=_spread(scores, rows),
+        chars=_spread(table["chars"].to_numpy().astype(np.float64), rows),
+        rows=rows,
+        texts=[text or "" for text in table["text"].to_pylist()],
+        statuses={model: judgments[model]["status"].to_pylist() for model in models},
+    )
+
+
+def _place_rows(keys: Ints, places: Ints, owners: Ints, models: Sequence[str]) -> Ints:
+    """Return the row of each turn and model, [turn, model], -1 where there is none.
+
+    Of each row `keys` holds question and turn, `places` the turn's place in the grid and `owners` the model's.
+    """
+    rows = np.full((places.max(initial=-1) + 1, len(models)), -1, dtype=np.int64)
+    rows[places, owners] = np.arange(len(keys))
+    if (rows >= 0).sum() < len(keys):
+        repeated = next(row for row in range(len(keys)) if rows[places[row], owners[row]] != row)
+        model = models[owners[repeated]]
+        question, turn = keys[repeated]
+        raise UserError(
+            f"judgments of {model}: question {question}, turn {turn} appears twice; run `dvc repro judge@{model}`"
+        )
+    return rows
+
+
+def _spread(values: Floats, rows: Ints) -> Floats:
+    """Return the value of each row in `rows`, NaN where that is -1."""
+    return np.append(values, np.nan)[rows]
+
+
+def all_pairs(models: Iterable[str]) -> list[Pair]:
+    """Return every pair of models, in their order."""
+    return list(combinations(models, 2))
+
+
+def pair_key(pair: Pair) -> str:
+    """Return the name of a pair in tables.json and summary.json."""
+    return " ".join(pair)
