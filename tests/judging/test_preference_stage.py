@@ -135,5 +135,5 @@ def test_there_may_be_no_choices(project):
 
 def test_judgments_that_do_not_match_their_digest_are_refused(project):
     write_table(Path("data/judgments/rival"), judgment_table([judgment(0, 1)]))
-    with pytest.raises(UserError, match="data/judgments/rival is not what metrics/ names"):
+    with pytest.raises(UserError, match="data/judgments/rival does not match the digest in metrics/"):
         main()
