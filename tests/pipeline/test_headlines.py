@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.lib.core.files import write_json
-from stages.lib.report.headlines import OWN, columns_of, headlines, plotted, to_csv
+from stages.lib.report.headlines import OWN_COLUMNS, build_headlines, build_plot_tables, format_csv, name_columns
 from stages.lib.style.markup import FEATURES
 from tests.support.graph import ALL_OUTS, STAGES
 from tests.support.project import ROOT, Project
@@ -38,7 +38,7 @@ STYLING = {"answers": styles("base", "a", "tuned"), "responses": styles("a", "b"
 class TestTheNumbersOfAModel:
     def test_are_those_of_the_stages_that_know_it_and_of_no_other(self) -> None:
         compared = {"base": scored(average=0.5), "a": scored(average=0.75), "tuned": scored(average=0.98765)}
-        assert headlines({"a": GATE, "b": GATE}, {"tuned": RUN}, compared, ALIKE, STYLING) == {
+        assert build_headlines({"a": GATE, "b": GATE}, {"tuned": RUN}, compared, ALIKE, STYLING) == {
             "a": {"kept": 8, "rouge1": 0.6123, "average": 0.75, "judge": 7.123, "markup": 3.25},
             "b": {"kept": 8, "rouge1": 0.6123},
             "tuned": {
@@ -48,34 +48,34 @@ class TestTheNumbersOfAModel:
         }  # fmt: skip
 
     def test_say_null_where_a_benchmark_failed(self) -> None:
-        found = headlines({}, {}, {"base": scored(average=None, demo_algebra=0.25)}, {}, STYLING)
+        found = build_headlines({}, {}, {"base": scored(average=None, demo_algebra=0.25)}, {}, STYLING)
         assert found["base"] == {"average": None, "algebra": 0.25, "judge": 7.123, "markup": 3.25}
 
     def test_say_nothing_of_likeness_where_there_is_one_dgm_alone(self) -> None:
-        assert headlines({"a": GATE}, {}, {}, {}, {"answers": {}}) == {"a": {"kept": 8}}
+        assert build_headlines({"a": GATE}, {}, {}, {}, {"answers": {}}) == {"a": {"kept": 8}}
 
 
 class TestAColumn:
     def test_goes_without_the_family_of_its_task(self) -> None:
         names = ["average", "leaderboard_math_hard", "demo_algebra", "MTBench", "alpaca_eval"]
-        assert list(columns_of(names).values()) == ["average", "math_hard", "algebra", "MTBench", "alpaca_eval"]
+        assert list(name_columns(names).values()) == ["average", "math_hard", "algebra", "MTBench", "alpaca_eval"]
 
     def test_keeps_its_whole_name_where_another_would_be_called_alike(self) -> None:
-        assert columns_of(["ifeval", "leaderboard_ifeval"]) == {
+        assert name_columns(["ifeval", "leaderboard_ifeval"]) == {
             "ifeval": "ifeval", "leaderboard_ifeval": "leaderboard_ifeval"
         }  # fmt: skip
 
-    @pytest.mark.parametrize("name", OWN)
+    @pytest.mark.parametrize("name", OWN_COLUMNS)
     def test_of_a_benchmark_never_takes_the_place_of_another_number(self, name: str) -> None:
-        assert columns_of([name, f"demo_{name}"]) == {name: f"evaluate.{name}", f"demo_{name}": f"demo_{name}"}
+        assert name_columns([name, f"demo_{name}"]) == {name: f"evaluate.{name}", f"demo_{name}": f"demo_{name}"}
 
 
 class TestThePlots:
     def test_have_a_row_for_each_model_and_measure_in_the_order_of_the_profile(self) -> None:
         compared = {"tuned": scored(average=0.5, quiz=None), "base": scored(average=0.25, quiz=1.0)}
-        numbers = headlines({"b": GATE, "a": GATE}, {}, compared, ALIKE, STYLING)
-        tables = plotted(numbers, ["b", "a"], compared, ALIKE, STYLING)
-        assert to_csv(tables["scores"]).splitlines() == [
+        numbers = build_headlines({"b": GATE, "a": GATE}, {}, compared, ALIKE, STYLING)
+        tables = build_plot_tables(numbers, ["b", "a"], compared, ALIKE, STYLING)
+        assert format_csv(tables["scores"]).splitlines() == [
             "model,measure,value",
             "tuned,average,0.5",
             "base,average,0.25",
@@ -83,13 +83,13 @@ class TestThePlots:
             "tuned,judge,7.123",
             "base,judge,7.123",
         ]
-        assert to_csv(tables["similarity"]).splitlines()[1:] == [
+        assert format_csv(tables["similarity"]).splitlines()[1:] == [
             "b,rouge1,0.6123",
             "a,rouge1,0.6123",
             "b,meteor,0.5",
             "a,meteor,0.5",
         ]
-        assert to_csv(tables["styling"]).splitlines()[1:6] == [
+        assert format_csv(tables["styling"]).splitlines()[1:6] == [
             "tuned,markup,3.25",
             "base,markup,3.25",
             "b (responses),markup,3.25",
@@ -98,8 +98,8 @@ class TestThePlots:
         ]
 
     def test_of_nothing_are_tables_without_rows(self) -> None:
-        tables = plotted({}, [], [], {}, {"answers": {}, "responses": {}})
-        assert {name: to_csv(rows) for name, rows in tables.items()} == dict.fromkeys(
+        tables = build_plot_tables({}, [], [], {}, {"answers": {}, "responses": {}})
+        assert {name: format_csv(rows) for name, rows in tables.items()} == dict.fromkeys(
             ("scores", "similarity", "styling"), "model,measure,value\n"
         )
 
@@ -130,7 +130,7 @@ class TestTheTable:
         params = YAML(typ="safe").load(profile.read_text())
         evaluate, size = params["evaluate"], params["mix"]["size"]
         scores = dict.fromkeys(["average", *evaluate["averages"], *evaluate["tasks"], *evaluate["evalchemy"]], 12.345)
-        numbers = headlines(
+        numbers = build_headlines(
             {dgm: GATE | {"kept": params["prompts"]["max_prompts"]} for dgm in params["dgms"]},
             {run: RUN | {"mix": {"rows": size, "tokens": 1000 * size}} for run in params["mix"]["runs"]},
             {model: scored(**scores) for model in params["compare"]},
@@ -139,7 +139,7 @@ class TestTheTable:
         )
         for name, found in numbers.items():
             write_json(tmp_path / "metrics" / "headlines" / f"{name}.json", found)
-            assert len(found) <= len(scores) + len(OWN)
+            assert len(found) <= len(scores) + len(OWN_COLUMNS)
         write_json(tmp_path / "metrics" / "comparisons.json", {"agreement": 0.9123})
         (tmp_path / "dvc.yaml").write_text("metrics: [metrics/headlines, metrics/comparisons.json]\n")
         project = Project(tmp_path)
