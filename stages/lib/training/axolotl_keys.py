@@ -1,4 +1,7 @@
-"""Prints every key that Axolotl's configuration has, one a line. Runs in the training environment, in 2 seconds."""
+"""A program that prints every key of Axolotl's configuration, one a line.
+
+Runs in the training environment, in 2 seconds.
+"""
 
 import runpy
 from pathlib import Path

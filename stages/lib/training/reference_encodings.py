@@ -1,4 +1,4 @@
-"""The side of generation in training: which token ends a turn, which chats can be trained, and their token ids."""
+"""How generation encodes the chats of a mix, for training to compare: special tokens, example chats, unusable rows."""
 
 import re
 from collections.abc import Iterable
@@ -15,92 +15,99 @@ from stages.lib.models.control_tokens import control_strings
 from stages.lib.records.chats import Message, build_chat
 from stages.lib.training.label_masks import Example
 
-EACH = 8  # examples with one reply, and as many with several
-LOOKED_AT = 2_000  # conversations, in the mix's order, to take them from
-PADDING = "<|finetune_right_pad_id|>"  # Llama 3.1's vocabulary has it, its tokenizer does not say so
+EXAMPLES_OF_EACH = 8  # with one reply, and with several
+MAX_ROWS_READ = 2_000  # of the mix, in its order, to choose the examples from
+PADDING = "<|finetune_right_pad_id|>"  # Llama 3.1's vocabulary has it, but its tokenizer does not name it
 HINT = "write another one to a file and name it as `chat_template` in the catalogue"
 
 
 def end_of_turn(template: Template) -> str:
-    """The first control token after a reply in a rendered chat; raise UserError when there is none."""
+    """Return the first control token after a reply in a rendered chat; raise UserError when there is none."""
     rendered = template.render(build_chat(["first-question", "second-question"], ["the-reply"]))
-    found = re.search(any_of(control_strings(template.tokenizer)), rendered.partition("the-reply")[2])
-    if not found:
+    match = re.search(any_of(control_strings(template.tokenizer)), rendered.partition("the-reply")[2])
+    if not match:
         raise UserError(f"{template.model.id}: its chat template ends no reply with a control token: {HINT}")
-    return found[0]
+    return match[0]
 
 
 def special_tokens(template: Template) -> dict[str, str]:
-    """The tokens that training sets: the end of turn as the end of sequence, and padding if there is a token for it."""
+    """Return the tokens that training sets: the end of turn as the end of sequence, and padding if there is one."""
     tokenizer = template.tokenizer
     padding = tokenizer.pad_token or (PADDING if PADDING in tokenizer.get_vocab() else "")
     return {"eos_token": end_of_turn(template), **({"pad_token": padding} if padding else {})}
 
 
 def any_of(texts: list[str]) -> str:
-    """A regular expression for any of these texts, for none when there are none."""
+    """Return a regular expression for any of these texts; it matches nothing when there are none."""
     return "|".join(map(re.escape, texts)) or r"[^\s\S]"
 
 
-def without_controls(table: pa.Table, tokenizer: Any) -> pa.Table:  # noqa: ANN401
-    """The rows of a mix in whose messages no control string of the tokenizer stands.
+def drop_control_strings(table: pa.Table, tokenizer: Any) -> pa.Table:  # noqa: ANN401
+    """Return the rows of a mix whose messages hold no control string of the tokenizer.
 
-    Axolotl encodes a rendered chat whole, and would train on what somebody wrote as on a command; generation encodes it
-    as text. So such rows cannot be trained as they were generated.
+    Axolotl encodes a rendered chat whole, so that such a string becomes a command; generation encodes it as text. These
+    rows cannot be trained as they were generated.
     """
     messages = table["messages"].combine_chunks()
     content = pc.struct_field(messages.flatten(), "content")
-    found = pc.fill_null(pc.match_substring_regex(content, any_of(control_strings(tokenizer))), False)
-    keep = np.ones(table.num_rows, dtype=bool)
-    keep[pc.list_parent_indices(messages).filter(found).to_numpy()] = False
-    return table.filter(pa.array(keep))
+    has_control = pc.fill_null(pc.match_substring_regex(content, any_of(control_strings(tokenizer))), False)
+    is_kept = np.ones(table.num_rows, dtype=bool)
+    is_kept[pc.list_parent_indices(messages).filter(has_control).to_numpy()] = False
+    return table.filter(pa.array(is_kept))
 
 
-def choose(rows: Iterable[dict[str, Any]], template: Template, end: int, length: int) -> list[Example]:
-    """The first chats of at most `length` tokens as generation makes them, some with one reply and some with several.
+def choose_examples(rows: Iterable[dict[str, Any]], template: Template, end: int, length: int) -> list[Example]:
+    """Return the first chats of at most `length` tokens as generation encodes them, with one reply and with several.
 
-    Replies that are empty or begin with white space are passed over: a tokenizer may join it to the header, which ends
-    with white space. Raises UserError when the template refuses a chat, or when there is none to take.
+    `end` is the id of the end-of-turn token. Raises UserError when the template refuses a chat, or when no chat fits.
     """
-    open_places = {False: EACH, True: EACH}
-    found = []
-    for row in islice(rows, LOOKED_AT):
-        several = sum(message["role"] == "assistant" for message in row["messages"]) > 1
-        if open_places[several] and is_plain(row["messages"]):
-            made = example(row["messages"], template, end)
-            if len(made["ids"]) <= length:
-                found.append(made)
-                open_places[several] -= 1
-    if not found:
+    num_missing = {False: EXAMPLES_OF_EACH, True: EXAMPLES_OF_EACH}  # by whether there are several replies
+    examples = []
+    for row in islice(rows, MAX_ROWS_READ):
+        has_several = sum(message["role"] == "assistant" for message in row["messages"]) > 1
+        if num_missing[has_several] and is_comparable(row["messages"]):
+            example = encode_example(row["messages"], template, end)
+            if len(example["ids"]) <= length:
+                examples.append(example)
+                num_missing[has_several] -= 1
+    if not examples:
         raise UserError(
-            f"among the first {LOOKED_AT} conversations of the mix none with a reply that begins with text fits "
+            f"among the first {MAX_ROWS_READ} conversations of the mix none with a reply that begins with text fits "
             f"train.sequence_length ({length})"
         )
-    return found
+    return examples
 
 
-def is_plain(messages: list[Message]) -> bool:
-    """Whether a chat ends with a reply, and each of its replies begins with something else than white space."""
+def is_comparable(messages: list[Message]) -> bool:
+    """Return whether a chat ends with a reply and no reply is empty or begins with white space.
+
+    A tokenizer may join such white space with that at the end of the header.
+    """
     replies = [message["content"] for message in messages if message["role"] == "assistant"]
     return messages[-1]["role"] == "assistant" and all(reply[:1].strip() for reply in replies)
 
 
-def example(messages: list[Message], template: Template, end: int) -> Example:
-    """The token ids of a whole chat, and where its replies are; raise UserError when a reply is asked for otherwise."""
+def encode_example(messages: list[Message], template: Template, end: int) -> Example:
+    """Encode a whole chat, and find its replies in it.
+
+    Raises UserError when the template refuses the chat, or renders the prompt of a reply differently in generation.
+    """
     try:
-        ids = whole(messages, template)
-        asked = [template.encode(messages[:n]) for n, message in enumerate(messages) if message["role"] == "assistant"]
+        ids = encode_whole(messages, template)
+        prompts = [
+            template.encode(messages[:n]) for n, message in enumerate(messages) if message["role"] == "assistant"
+        ]
     except ValueError as error:
         raise UserError(f"{template.model.id} cannot be trained on this mix: {error}") from None
-    if any(ids[: len(prompt)] != prompt or end not in ids[len(prompt) :] for prompt in asked):
+    if any(ids[: len(prompt)] != prompt or end not in ids[len(prompt) :] for prompt in prompts):
         raise UserError(
-            f"{template.model.id}: its chat template writes a chat otherwise than the beginning that a reply was asked "
-            f"for with, so training would not be what generation does: {HINT}"
+            f"{template.model.id}: the chat template renders the prompt differently in training than in generation: "
+            f"{HINT}"
         )
-    return {"ids": ids, "replies": [(len(prompt), ids.index(end, len(prompt))) for prompt in asked]}
+    return {"ids": ids, "replies": [(len(prompt), ids.index(end, len(prompt))) for prompt in prompts]}
 
 
-def whole(messages: list[Message], template: Template) -> list[int]:
-    """The token ids of a chat that ends with a reply; raise ValueError if the template refuses it."""
+def encode_whole(messages: list[Message], template: Template) -> list[int]:
+    """Return the token ids of a chat that ends with a reply; raise ValueError if the template refuses it."""
     ids: list[int] = template.tokenizer.encode(template.render(messages, reply=False), add_special_tokens=False)
     return ids

@@ -1,4 +1,4 @@
-"""What a user sees of a training: what is trained, a bar with loss, speed and time left, and the curve as it grows."""
+"""The progress of a training on the screen: what is trained, a bar with loss and speed, and a loss curve to plot."""
 
 import time
 from pathlib import Path
@@ -10,67 +10,74 @@ from stages.lib.console.formats import format_count
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json
 from stages.lib.core.text import escape_unprintable
-from stages.lib.training.axolotl import read_log, steps_of, write_curve
+from stages.lib.core.types import Json
+from stages.lib.training.protocol import FACTS, MASK, read_log
+from stages.lib.training.trained_model import steps_of, write_curve
 
 LIVE = Path("data/live")  # DVC plots nothing under .dvc
-SHOWN = 600  # characters of the first conversation
+MAX_CHARS = 600  # of the first conversation
 
 
-class Screen:
+class TrainingScreen:
     """Follows the files that the plugin writes into the work folder of a run."""
 
     def __init__(self, key: str, work: Path) -> None:
-        self.key, self.work, self.curve = key, work, LIVE / f"{key}.csv"
+        self.key = key
+        self.work = work
+        self.curve = LIVE / f"{key}.csv"
         self._bar: tqdm[Any] | None = None
-        self._began = (0.0, 0)  # when the first step was seen, and the tokens until then
+        self._first_step = (0.0, 0)  # when the first step was seen, and the tokens until then
 
-    def look(self) -> None:
-        """Show what is new. Cheap when nothing is."""
-        if not (self.work / "facts.json").exists():
+    def update(self) -> None:
+        """Show what is new; cheap when nothing is."""
+        if not (self.work / FACTS).exists():
             return
         if self._bar is None:
-            self._bar = self._begin(read_json(self.work / "facts.json"))
+            self._bar = self._open_bar(read_json(self.work / FACTS))
         steps = steps_of(read_log(self.work))
         if steps and steps[-1]["step"] > self._bar.n:
             write_curve(self.curve, steps)
-            self._show(self._bar, steps[-1])
+            self._move_bar(self._bar, steps[-1])
 
     def close(self) -> None:
-        """Leave the bar as it is, and take the live curve away."""
+        """Leave the bar as it is, and delete the live curve."""
         if self._bar is not None:
             self._bar.close()
         self.curve.unlink(missing_ok=True)
 
-    def _begin(self, facts: dict[str, Any]) -> "tqdm[Any]":
-        """Say what is trained and where the curve is, and open the bar where a broken-off training had come to."""
-        log_line(mask_line(facts))
-        log_line(escape_unprintable((self.work / "mask.txt").read_text(encoding="utf-8").rstrip(), SHOWN))
+    def _open_bar(self, facts: Json) -> "tqdm[Any]":
+        """Print what is trained and where the curve is, and open the bar at the step that is resumed from."""
+        log_line(describe_mask(facts))
+        log_line(escape_unprintable((self.work / MASK).read_text(encoding="utf-8").rstrip(), MAX_CHARS))
         log_line(f"The curve as it grows: dvc plots show {self.curve} -x step -y loss")
-        before = steps_of(read_log(self.work))
-        first = before[-1]["step"] if before else 0
-        if before:
-            write_curve(self.curve, before)
+        steps = steps_of(read_log(self.work))
+        if steps:
+            write_curve(self.curve, steps)
         return tqdm(
-            desc=f"train {self.key}", unit=" steps", total=facts["max_steps"], initial=first, dynamic_ncols=True
+            desc=f"train {self.key}",
+            unit=" steps",
+            total=facts["max_steps"],
+            initial=steps[-1]["step"] if steps else 0,
+            dynamic_ncols=True,
         )
 
-    def _show(self, bar: "tqdm[Any]", step: dict[str, Any]) -> None:
+    def _move_bar(self, bar: "tqdm[Any]", step: Json) -> None:
         """Move the bar to a step."""
         now, tokens = time.monotonic(), step.get("tokens/total", 0)
-        if not self._began[0]:
-            self._began = now, tokens
-        speed = (tokens - self._began[1]) / (now - self._began[0]) if now > self._began[0] else 0.0
-        bar.set_postfix_str(
-            f"loss {step['loss']:.3f}" + (f", {format_count(speed)} tokens/s" if speed else ""), refresh=False
-        )
+        if not self._first_step[0]:
+            self._first_step = now, tokens
+        began, tokens_before = self._first_step
+        speed = (tokens - tokens_before) / (now - began) if now > began else 0.0
+        shown_speed = f", {format_count(speed)} tokens/s" if speed else ""
+        bar.set_postfix_str(f"loss {step['loss']:.3f}{shown_speed}", refresh=False)
         bar.update(step["step"] - bar.n)
 
 
-def mask_line(facts: dict[str, Any]) -> str:
-    """What is trained, in one line."""
+def describe_mask(facts: Json) -> str:
+    """Describe in one line how much is trained."""
     share = facts["trained_tokens"] / facts["tokens"]
+    rows, tokens, replies = (format_count(facts[name]) for name in ("rows", "tokens", "replies"))
     return (
-        f"{format_count(facts['rows'])} conversations, {format_count(facts['tokens'])} tokens; "
-        f"trained: {share:.1%} of them, in "
-        f"{format_count(facts['replies'])} replies to their end of turn. The first one, ⟦what is trained⟧ in brackets:"
+        f"{rows} conversations, {tokens} tokens; trained: {share:.1%} of them, in {replies} replies to their end of "
+        f"turn. The first conversation, with ⟦the trained tokens⟧ in brackets:"
     )

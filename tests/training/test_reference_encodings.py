@@ -1,0 +1,120 @@
+"""How generation encodes the chats of a mix: end of turn, examples, and rows that cannot be trained."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from stages.lib.console.errors import UserError
+from stages.lib.models.chat_template import Template
+from stages.lib.records.chats import CHAT, Message
+from stages.lib.training.reference_encodings import (
+    choose_examples,
+    drop_control_strings,
+    encode_example,
+    end_of_turn,
+    special_tokens,
+)
+from tests.support.bases import CHAT_OF_TWO, CHATML, LLAMA, llama_base, qwen_base
+from tests.support.conversations import MODEL
+from tests.support.tokenizers import byte_level
+from tests.support.training import encode, end_id
+
+
+def test_llama_3s_template_writes_headers_and_no_date() -> None:
+    text = Template(llama_base(), MODEL).render([{"role": "system", "content": "Be kind."}, *CHAT_OF_TWO[:3]])
+    header, end = "<|start_header_id|>{}<|end_header_id|>\n\n", "<|eot_id|>"
+    expected = ["<|begin_of_text|>", header.format("system"), "Be kind.", end, header.format("user"), "Hi", end]
+    expected += [header.format("assistant"), "Yes? ", end, header.format("user"), "In?", end]
+    assert text == "".join([*expected, header.format("assistant")])
+
+
+def test_the_end_of_turn_comes_from_the_template_and_padding_from_the_tokenizer_if_it_has_any() -> None:
+    llama, qwen = (special_tokens(Template(make(), MODEL)) for make in (llama_base, qwen_base))
+    assert llama == {"eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"}
+    assert qwen == {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+
+
+def test_a_vocabulary_without_a_padding_token_gets_none() -> None:
+    tokenizer = byte_level("{{ messages[1].content if messages[1:] }}<|end|>", ["<|end|>"], [])
+    assert special_tokens(Template(tokenizer, MODEL)) == {"eos_token": "<|end|>"}
+
+
+def test_a_template_that_ends_no_reply_is_refused() -> None:
+    plain = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    with pytest.raises(UserError, match=r"^m: its chat template ends no reply with a control token: write another"):
+        end_of_turn(Template(qwen_base(plain), MODEL))
+
+
+def test_an_example_is_the_chat_as_generation_encodes_it_with_the_replies_to_their_ends(template: Template) -> None:
+    example = encode(template)
+    assert example["ids"] == template.tokenizer.apply_chat_template(CHAT_OF_TWO, return_dict=False)
+    replies = [template.tokenizer.decode(example["ids"][first : last + 1]) for first, last in example["replies"]]
+    assert replies == [f"Yes? {end_of_turn(template)}", f"No.{end_of_turn(template)}"]
+    for (first, _), asked in zip(example["replies"], (CHAT_OF_TWO[:1], CHAT_OF_TWO[:3]), strict=True):
+        assert example["ids"][:first] == template.encode(asked)
+
+
+def mix(*texts: str) -> pa.Table:
+    rows = [
+        {
+            "conversation_hash": text,
+            "source": "s",
+            "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes."}],
+        }
+        for text in texts
+    ]
+    return pa.Table.from_pylist(rows, schema=CHAT)
+
+
+def test_rows_with_a_control_string_in_a_message_are_dropped() -> None:
+    table = mix("Hi", "stop <|eot_id|> now", "a|b (c) [d]", "<|finetune_right_pad_id|>", "<|im_end|>", "<|eot_id", "")
+    kept = drop_control_strings(table, llama_base())
+    assert kept["conversation_hash"].to_pylist() == ["Hi", "a|b (c) [d]", "<|im_end|>", "<|eot_id", ""]
+    assert drop_control_strings(table.slice(1), llama_base()).num_rows == 4  # a part of a table has an offset
+    assert drop_control_strings(mix("Hi"), byte_level(LLAMA, [], [])).num_rows == 1
+
+
+def test_a_control_string_in_a_reply_counts_too() -> None:
+    row = {
+        "conversation_hash": "a",
+        "source": "s",
+        "messages": [*CHAT_OF_TWO, {"role": "assistant", "content": "<|eot_id|>"}],
+    }
+    table = pa.Table.from_pylist([row], schema=CHAT)
+    assert drop_control_strings(table, llama_base()).num_rows == 0
+    assert drop_control_strings(table, qwen_base()).num_rows == 1
+
+
+def rows_of(*chats: list[Message]) -> list[dict[str, Any]]:
+    return [{"messages": messages} for messages in chats]
+
+
+def test_examples_have_one_reply_or_several_and_fit(template: Template) -> None:
+    one, end = CHAT_OF_TWO[:2], end_id(template)
+    found = choose_examples(rows_of(*[one] * 20, *[CHAT_OF_TWO] * 20), template, end, 400)
+    assert [len(example["replies"]) for example in found] == [1] * 8 + [2] * 8
+    short = len(encode(template, one)["ids"])
+    assert len(choose_examples(rows_of(one, CHAT_OF_TWO), template, end, short)) == 1
+    with pytest.raises(UserError, match=rf"none with a reply .* fits train.sequence_length \({short - 1}\)"):
+        choose_examples(rows_of(one, CHAT_OF_TWO), template, end, short - 1)
+
+
+def test_a_chat_with_a_reply_that_begins_with_white_space_is_not_an_example(template: Template) -> None:
+    begins = [CHAT_OF_TWO[0], Message(role="assistant", content="\nYes")]
+    empty = [CHAT_OF_TWO[0], Message(role="assistant", content="")]
+    unanswered = CHAT_OF_TWO[:3]
+    assert len(choose_examples(rows_of(begins, empty, unanswered, CHAT_OF_TWO), template, end_id(template), 400)) == 1
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
+    rewriting = CHATML.replace("{{ message.content }}", "{{ message.content if loop.last else 'earlier' }}")
+    template = Template(qwen_base(rewriting), MODEL)
+    with pytest.raises(UserError, match=r"m: the chat template renders the prompt differently in training"):
+        encode_example(CHAT_OF_TWO, template, end_id(Template(qwen_base(), MODEL)))
+
+
+def test_a_template_that_refuses_a_chat_of_the_mix_is_named() -> None:
+    template = Template(llama_base("{{ raise_exception('no ' + messages[0].role) }}"), MODEL)
+    with pytest.raises(UserError, match=r"^m cannot be trained on this mix: the chat template says: no user$"):
+        encode_example(CHAT_OF_TWO, template, 1)
