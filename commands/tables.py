@@ -20,6 +20,8 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, Entry, read_entry
+from stages.lib.validation.check_input import ALWAYS_KNOWN
+from stages.lib.validation.checks import CHECKS
 
 WIDTH = 130  # columns of a page
 END = "<!-- end -->"
@@ -172,6 +174,20 @@ def describe_average(row: Json) -> Sequence[str]:
     return str(row["table"]), row["label"], *averages, printed, *fits
 
 
+def reasons_table() -> list[str]:
+    """List the reasons of validation's checks; checks that give the same reason share a row."""
+    rows = (describe_reason(name) for name in dict.fromkeys(check.name for check in CHECKS))
+    return to_table(("reason", "meaning", "not checked without"), rows)
+
+
+def describe_reason(name: str) -> Sequence[str]:
+    """Return the table row of one reason."""
+    checks = [check for check in CHECKS if check.name == name]
+    meaning = "; or ".join(check.meaning for check in checks).replace("|", "\\|")
+    needs = sorted({need for check in checks for need in check.needs} - ALWAYS_KNOWN)
+    return f"`{name}`", meaning, ", ".join(f"`{need}`" for need in needs)
+
+
 def to_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
@@ -183,6 +199,7 @@ PARTS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("CONTRIBUTING.md", "stages"): stages_list,
     ("dgms/README.md", "models"): models_table,
     ("docs/data.md", "columns"): columns_table,
+    ("docs/trouble.md", "reasons"): reasons_table,
     ("stages/lib/comparison/README.md", "averages"): averages_table,
 }
 

@@ -24,6 +24,7 @@ from stages.lib.settings.reading import run, tracked_values
 from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS
 from stages.lib.similarity.wordnet import wordnet_sha256
 from stages.lib.training.axolotl import check_keys, find_python
+from stages.lib.validation.checks import require_reasons
 
 STAGES = Path("stages")
 CHECKED = Path("data/checked")
@@ -47,6 +48,7 @@ def check_params(params: Json, where: str) -> None:
     check_runs(params, where)
     check_judge(params, where)
     check_tasks(params["evaluate"]["evalchemy"])
+    require_reasons(params["validate"]["report_only"], f"{where}: validate.report_only")
     check_source(params["prompts"]["source"], f"{where}: prompts.source")
     for key, entry in (params["auxiliary"] or {}).items():
         check_source(entry["source"], f"{where}: auxiliary.{key}.source")

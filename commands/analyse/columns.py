@@ -11,7 +11,6 @@ from pathlib import Path
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import (
-    IMPORTED,
     MESSAGE_FIELDS,
     ParsedTurn,
     invalid_reason,
@@ -20,6 +19,7 @@ from stages.lib.generation.reply_formats import (
 )
 from stages.lib.records.hashing import content_hash
 from stages.lib.records.readers import list_data_files, read_columns
+from stages.lib.records.responses import IMPORTED
 
 ROLES = {  # what a column is for: the names that it may have, the first that is there is taken
     "model": ("dgm", "model", "generator"),

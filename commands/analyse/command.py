@@ -160,7 +160,7 @@ def write_responses(read: Read, out: Path, settings: Settings) -> None:
 def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]:
     """Validate every DGM's replies; the counts by DGM, as `gate` has them."""
     for model in read.models.values():
-        validate.write(out, settings.validate, model, dgm_config(model, settings.generate))
+        validate.write_verdicts(out, settings.validate, model, dgm_config(model, settings.generate))
     return {dgm: count(read_json(out / "verdicts" / dgm / ROWS_SUMMARY)) for dgm in read.models}
 
 

@@ -42,7 +42,9 @@ from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import EngineName, Gate, Generate, Throughput, Validate
-from stages.validate import TEMPERATURES, Tally, verdict
+from stages.lib.validation.check_input import CheckInput
+from stages.lib.validation.verdicts import VerdictCounts, make_verdict
+from stages.validate import TEMPERATURES
 
 PROMPTS = Path("data/prompts")
 NUM_CONVERSATIONS = 200
@@ -208,24 +210,24 @@ def predict(job: Job, table: pa.Table, sample: list[Sampled], paced: tuple[Pace,
     )
 
 
-def judge(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, Tally]:
+def judge(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, VerdictCounts]:
     """Hold every conversation against its prompt, as `validate` does, and count what the replies look like."""
-    quality, tally = Quality(), Tally()
+    quality, tally = Quality(), VerdictCounts()
     for row, prompt in zip(rows, prompts, strict=True):
-        found = verdict(row, prompt, job.settings.validate, job.model, job.config)
+        found = make_verdict(CheckInput(row, prompt, job.settings.validate, job.model, job.config))
         tally.add(found)
         quality.add(row["turns"], prompt, found["reasons"])
     return quality, tally
 
 
-def gate_says(job: Job, tally: Tally) -> str:
+def gate_says(job: Job, tally: VerdictCounts) -> str:
     """Why the stage `gate` would stop the pipeline if all conversations were like these; empty when it would not."""
     summary = {**vars(tally), "missing": 0, "shards": 0, "unreadable_shards": 0}
     said = refuse(job.dgm, summary, job.settings.gate)
     return said.partition(". Look at")[0].removeprefix(f"{job.dgm}: ")
 
 
-def warnings(job: Job, quality: Quality, tally: Tally) -> Iterator[str]:
+def warnings(job: Job, quality: Quality, tally: VerdictCounts) -> Iterator[str]:
     """What is plainly wrong with a pilot, in words."""
     config, failed = job.config, tally.found["failed"]
     if failed > job.settings.generate.max_failed_share * tally.conversations:

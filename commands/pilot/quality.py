@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from stages.lib.records.responses import UNANSWERED, Turn
-from stages.lib.validation.checks import is_other_language, is_refusal, language
+from stages.lib.validation.languages import detect_language, is_other_language
+from stages.lib.validation.relevance import is_refusal
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")  # where no spaces stand, a character is a word
 LEAKS = ("control_token", "template_leak")
@@ -49,7 +50,7 @@ class Quality:
         self.tokens += turn["completion_tokens"]
         self.chars += len(reply)
         self.words.append(WORD.findall(reply.casefold()))
-        found = language(reply)
+        found = detect_language(reply)
         self.answered[found or "not sure"] += 1
         self.told[asked] += bool(found)
         self.elsewhere[asked] += is_other_language(reply, turn["user"])

@@ -28,7 +28,7 @@ from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Gate, Generate, Validate
-from stages.validate import Tally
+from stages.lib.validation.verdicts import VerdictCounts
 from tests.support.conversations import CONFIG, MODEL, stored_row
 from tests.support.project import ROOT, Project, make_project
 
@@ -161,7 +161,7 @@ def test_the_gate_speaks_with_the_thresholds_of_the_params(job: Job) -> None:
 
 def test_cut_replies_failures_and_temperature_are_warnings(job: Job) -> None:
     cut = Quality(conversations=10, replies=10, cut=2)
-    tally = Tally()
+    tally = VerdictCounts()
     tally.conversations = tally.kept = 10
     [said] = warnings(job, cut, tally)
     assert said.startswith("20% of the replies were cut at the limit: max_tokens 100 is too low")

@@ -35,8 +35,9 @@ from stages.lib.records.chats import Message
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate, Prompts, Validate
+from stages.lib.validation.check_input import CheckInput
+from stages.lib.validation.verdicts import make_verdict
 from stages.prompts import read_source, select
-from stages.validate import verdict
 from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
 from tests.support.project import ROOT, conversation, small_params
 
@@ -197,7 +198,7 @@ def test_a_reply_that_the_limit_cut_is_named_so_and_dropped() -> None:
     prompt = asked("h", "Tell me of tin, at length.")
     name = identity(prompt, MODEL, config, "echo")
     row = stored_row(name, "Tell me of tin, at length.", config=config)
-    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, config)
+    found = make_verdict(CheckInput(row, prompt, Validate(**small_params()["validate"]), MODEL, config))
     assert row["turns"][0]["finish_reason"] == "length" and not found["keep"]
     assert "finish_length" in found["reasons"]
 
@@ -286,7 +287,7 @@ def test_an_empty_reply_is_dropped_as_empty() -> None:
     prompt, config = asked("h", "Hi?"), dgm_config(MODEL, GENERATE)
     row = stored_row(identity(prompt, MODEL, config, "echo"), "Hi?", config=config)
     row["turns"][0]["assistant"] = ""
-    found = verdict(row, prompt, Validate(**small_params()["validate"]), MODEL, config)
+    found = make_verdict(CheckInput(row, prompt, Validate(**small_params()["validate"]), MODEL, config))
     assert (found["keep"], found["reasons"]) == (False, ["empty"])
 
 

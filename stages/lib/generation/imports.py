@@ -12,11 +12,11 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import progress
 from stages.lib.core.types import Row
 from stages.lib.generation.conversations import Conversation
-from stages.lib.generation.reply_formats import IMPORTED, READERS, ROWS_PER_BATCH, ParsedTurn, key_column, parse_reply
+from stages.lib.generation.reply_formats import READERS, ROWS_PER_BATCH, ParsedTurn, key_column, parse_reply
 from stages.lib.models.catalogue import HUB, Model, import_digest
 from stages.lib.models.hub import hub_data
 from stages.lib.records.readers import list_data_files
-from stages.lib.records.responses import UNANSWERED, Turn
+from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
 
 PACKED = pa.schema([
     ("conversation_hash", pa.string()),

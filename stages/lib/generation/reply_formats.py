@@ -15,11 +15,11 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.models.catalogue import Model
 from stages.lib.records.readers import leaf_columns, parquet_errors, read_json_lines
+from stages.lib.records.responses import IMPORTED
 
 ParsedTurn = dict[str, str | None]  # user (None: not known), reply, finish
 
 ROWS_PER_BATCH = 1000
-IMPORTED = "imported"  # the finish reason of a reply that has none
 MESSAGE_FIELDS = ("role", "content", "finish_reason")  # what is read of a message
 
 

@@ -1,0 +1,82 @@
+"""Whether a reply shows control tokens, chat templates or thoughts that the user did not write first."""
+
+import re
+from typing import Literal
+
+from stages.lib.validation.check_input import AnsweredTurn
+
+CONTROL_TOKEN = re.compile(
+    r"<\|[a-zA-Z0-9_]{2,40}\|>|<｜[^<>｜]{2,40}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"  # noqa: RUF001
+)
+TEMPLATE = re.compile(r"^### ?(?:Instruction|Response|Human|Assistant|User|Input) ?:|^(?:Human|USER|ASSISTANT): ", re.M)
+THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>")
+REFUSAL = re.compile(
+    r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
+    r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "
+    r"(?:can'?t|cannot|can not|won'?t|will not|unable to|not able to|not comfortable)\b[^.!?\n]{0,40}"
+    r"\b(?:assist|help(?! (?:but|feel))|fulfill?|provide|comply|continue|engage|generate|create|write|do that|"
+    r"support)\b"
+    r"|^\W*(?:很?抱歉|对不起|對不起|不好意思)[^。!?!?\n]{0,20}(?:无法|無法|不能)"
+    r"|^\W*(?:申し訳|すみません)[^。\n]{0,40}(?:できません|できかねます)"
+    r"|^\W*죄송[^.\n]{0,60}(?:없습니다|어렵습니다)"
+    r"|^\W*(?:извините|к сожалению|простите|прошу прощения)\b[^.!?\n]{0,40}\bя не мо(?:гу|жем)\b"  # noqa: RUF001
+    r"|^\W*lo siento\b[^.!?\n]{0,40}\bno puedo\b|^\W*(?:désolée?|je suis désolée?)\b[^.!?\n]{0,40}\bje ne peux pas\b"
+    r"|^\W*(?:es )?tut mir (?:sehr )?leid\b[^.!?\n]{0,60}\bkann\b[^.!?\n]{0,60}\bnicht\b"
+    r"|^\W*(?:desculpe|sinto muito|lamento)\b[^.!?\n]{0,40}\bnão posso\b",
+    re.I,
+)
+THINKING_TAG = re.compile(r"<(/?)(?:think|thinking|reasoning)>")
+REFUSAL = re.compile(
+    r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
+    r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "
+    r"(?:can'?t|cannot|can not|won'?t|will not|unable to|not able to|not comfortable)\b[^.!?\n]{0,40}"
+    r"\b(?:assist|help(?! (?:but|feel))|fulfill?|provide|comply|continue|engage|generate|create|write|do that|"
+    r"support)\b"
+    r"|^\W*(?:很?抱歉|对不起|對不起|不好意思)[^。!?!?\n]{0,20}(?:无法|無法|不能)"
+    r"|^\W*(?:申し訳|すみません)[^。\n]{0,40}(?:できません|できかねます)"
+    r"|^\W*죄송[^.\n]{0,60}(?:없습니다|어렵습니다)"
+    r"|^\W*(?:извините|к сожалению|простите|прошу прощения)\b[^.!?\n]{0,40}\bя не мо(?:гу|жем)\b"  # noqa: RUF001
+    r"|^\W*lo siento\b[^.!?\n]{0,40}\bno puedo\b|^\W*(?:désolée?|je suis désolée?)\b[^.!?\n]{0,40}\bje ne peux pas\b"
+    r"|^\W*(?:es )?tut mir (?:sehr )?leid\b[^.!?\n]{0,60}\bkann\b[^.!?\n]{0,60}\bnicht\b"
+    r"|^\W*(?:desculpe|sinto muito|lamento)\b[^.!?\n]{0,40}\bnão posso\b",
+    re.I,
+)
+REPLACEMENT_CHARACTER = "\ufffd"
+
+
+def has_broken_characters(turn: AnsweredTurn) -> bool:
+    """Whether a reply has U+FFFD, which stands for bytes that could not be decoded."""
+    return REPLACEMENT_CHARACTER in turn.reply and REPLACEMENT_CHARACTER not in turn.user_text
+
+
+def has_control_token(turn: AnsweredTurn) -> bool:
+    """Whether a reply has a control token such as `<|im_end|>`."""
+    return leaks(CONTROL_TOKEN, turn)
+
+
+def has_template(turn: AnsweredTurn) -> bool:
+    """Whether a reply has a piece of a chat template such as `### Instruction:`."""
+    return leaks(TEMPLATE, turn)
+
+
+def leaks(pattern: re.Pattern[str], turn: AnsweredTurn) -> bool:
+    """Whether a reply matches a pattern with a text that the user had not written before."""
+    return any(text not in turn.user_text for text in {match.group() for match in pattern.finditer(turn.reply)})
+
+
+def has_thoughts(turn: AnsweredTurn) -> bool:
+    """Whether a reply holds the thoughts of a model that thinks aloud, and their end."""
+    return find_thoughts(turn) == "closed"
+
+
+def has_unclosed_thoughts(turn: AnsweredTurn) -> bool:
+    """Whether a reply begins thoughts and never ends them."""
+    return find_thoughts(turn) == "unclosed"
+
+
+def find_thoughts(turn: AnsweredTurn) -> Literal["none", "closed", "unclosed"]:
+    """Look for the tags of a model that thinks aloud, which the user did not write first: does the last one close?"""
+    tags = [match for match in THINKING_TAG.finditer(turn.reply) if match.group() not in turn.user_text]
+    if not tags:
+        return "none"
+    return "closed" if tags[-1].group(1) else "unclosed"

@@ -1,0 +1,120 @@
+"""Checks of a reply's text: every fault is caught under its name, and good replies give no reason."""
+
+from typing import Any
+
+import pytest
+
+from stages.lib.validation.languages import detect_language, is_other_language
+from stages.lib.validation.relevance import is_off_topic, is_refusal
+from stages.lib.validation.repetition import compression_ratio, count_loop_chars
+from tests.support.validation import BAD, ENGLISH, GOOD, generated, import_reasons, reasons
+
+PARAGRAPH = (
+    "The harbour is a place of ships, and every one of these ships belongs to somebody who works there by day, sleeps "
+    "there by night, and would not, for all the gold of the far islands, change it for a house on dry land. "
+)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_reply_gives_no_reason(name: str) -> None:
+    user, reply = GOOD[name]
+    assert import_reasons(reply, user) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        *[(reply, reason) for reason, reply in BAD.items()],
+        ("An answer. " + PARAGRAPH * 3, "loop"),
+        ("An answer. " + "no " * 200 + "n... (truncated)", ["finish_length", "loop"]),
+        ("An answer that was... (truncated)", "finish_length"),
+        ("".join(f"{n % 7} bottles of beer on the wall, {n % 7} bottles of beer.\n" for n in range(90)), "loop"),
+        ("Sure. [/INST]", "control_token"),
+        ("Hm, let me see.</think>Sure.", "thinking_leak"),
+        ("As an AI, I am unable to provide medical advice.", "refusal"),
+    ],
+)
+def test_each_fault_of_a_reply_gives_its_reason_alone(reply: str, reason: str | list[str]) -> None:
+    assert import_reasons(reply) == ([reason] if isinstance(reason, str) else reason)
+
+
+def test_a_token_that_the_user_wrote_first_is_not_a_leak() -> None:
+    user = "Explain <|im_end|>, </think>, ### Response:"
+    assert import_reasons("Write <|im_end|> or </think> or ### Response: here", user) == []
+
+
+def test_a_repeated_long_message_is_an_echo_and_a_short_one_is_not() -> None:
+    assert import_reasons(ENGLISH + " It is.", ENGLISH) == ["echo"]
+    assert import_reasons("What is a harbour for?", "What is a harbour for?") == ["echo"]
+    assert import_reasons("What is a harbour for? For ships.", "What is a harbour for?") == []
+    assert import_reasons("Hi? Hi!", "Hi?") == []
+    assert import_reasons("What would you like to know?", " \n" * 30) == []
+    chinese = "请告诉我海港是做什么用的,每天有哪些人在那里工作,他们都做些什么,什么时候回家吃饭?"
+    assert import_reasons(chinese + "海港是船只停靠的地方。", chinese) == ["echo"]
+
+
+def test_another_language_is_reported_unless_language_is_the_subject() -> None:
+    german = "Ein Hafen dient Schiffen als sicherer Ort, und dort arbeiten jeden Tag Fischer und Lotsen."
+    assert import_reasons(german, ENGLISH) == ["other_language"]
+    assert not is_other_language(german, f"Translate into German: {ENGLISH}")
+    assert not is_other_language("Ja, genau.", ENGLISH)
+    assert is_other_language(ENGLISH, "请告诉我海港是做什么用的,每天有哪些人在那里工作,他们都做些什么?")
+    assert (detect_language(german), detect_language("x = 1")) == ("de", "")
+    assert detect_language("| 1 | la | 2 | el | 3 | de |\n" * 20) == ""
+
+
+def test_a_reply_that_switches_to_another_language_is_reported() -> None:
+    fallen = f"{ENGLISH} Harbours are for ships, and 渔民们每天早上都在海港里卖鱼并且修理他们的船只 so it goes."
+    assert is_other_language(fallen, "What is a harbour for?")
+    assert not is_other_language(fallen, "What is a harbour (海港) for?")
+    assert not is_other_language(
+        "Its name is `渔民们每天早上都在海港里卖鱼并且修理他们的船只`.", "What is a harbour for?"
+    )
+
+
+def test_a_truncation_mark_is_ignored_if_the_finish_reason_is_known() -> None:
+    row = generated("One?")
+    row["turns"][0] |= {"assistant": "The log ends so: (truncated)", "completion_tokens": 50}
+    assert reasons(row, "One?") == []
+
+
+def test_a_loop_is_measured_from_the_end_of_the_text() -> None:
+    assert count_loop_chars("Once upon a time " + "ha" * 10) == 20
+    assert count_loop_chars("abcdef") == 0
+    assert count_loop_chars("") == 0
+    assert count_loop_chars("ha" * 2) == 0 and count_loop_chars("ha" * 3) == 6
+    assert count_loop_chars("x" + "0 0 1 0 0 2 " * 5) == 60
+    assert count_loop_chars("x" + "ab" * 30 + "... (truncated)") == 60
+    assert compression_ratio("short") == 1.0
+
+
+def test_a_reply_is_on_topic_if_it_shares_a_long_word_with_any_turn_so_far() -> None:
+    def turn(user: str, assistant: str) -> Any:
+        return {"user": user, "assistant": assistant}
+
+    about = [turn("Tell me about badgers", "Badgers dig."), turn("Why?", "The badgers seek food.")]
+    assert not is_off_topic(about, 4)
+    assert is_off_topic([*about, turn("And owls?", "They sing.")], 4)
+    assert not is_off_topic([turn("2+2", "4")], 4)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "很抱歉,我无法提供这方面的帮助。",
+        "申し訳ありませんが、そのご要望にはお応えできません。",
+        "죄송하지만 그 요청은 도와드릴 수 없습니다.",
+        "Извините, но я не могу с этим помочь.",
+        "Lo siento, pero no puedo ayudar con eso.",
+        "Désolé, je ne peux pas vous aider.",
+        "Es tut mir leid, dabei kann ich nicht helfen.",
+        "Desculpe, não posso ajudar com isso.",
+    ],
+)
+def test_declining_in_another_language_is_a_refusal(reply: str) -> None:
+    assert is_refusal(reply)
+
+
+def test_an_offer_of_help_is_not_a_refusal() -> None:
+    assert not is_refusal("I can help with that. You cannot park there.")
+    assert not is_refusal("Sorry to hear that! Here is what I would do.")
