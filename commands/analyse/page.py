@@ -7,7 +7,7 @@ from pathlib import Path
 from stages.lib.core.files import sha256_folder
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
-from stages.lib.report.browser import Collection, scored
+from stages.lib.report.conversations import Collection, add_judgments
 from stages.lib.report.files import Files
 from stages.lib.report.inputs import Inputs, collect_responses
 
@@ -40,5 +40,5 @@ def collect_conversations(inputs: Inputs, num_conversations: int) -> Collection:
     for dgm, conversations in collection.models.items():
         judgments = data / "judgments" / dgm
         if "preference" not in inputs.absent and judgments.is_dir():
-            models[dgm] = scored(conversations, read_rows(judgments))
+            models[dgm] = add_judgments(conversations, read_rows(judgments))
     return replace(collection, models=models)

@@ -11,17 +11,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from stages.lib.console.errors import UserError
-from stages.lib.report.browser import (
+from stages.lib.report.browser import to_script, write_browser
+from stages.lib.report.conversations import (
     Collection,
     Conversation,
     Turn,
-    as_script,
-    labels,
-    of_answers,
-    of_pairings,
-    of_responses,
-    scored,
-    write_browser,
+    add_judgments,
+    from_answers,
+    from_pairings,
+    from_responses,
+    list_labels,
 )
 from stages.lib.report.page import render_markdown
 from tests.support.chromium import Visit, visit
@@ -102,27 +101,27 @@ def test_a_reply_nested_too_deep_is_shown_as_it_was_written() -> None:
 def test_a_dgms_responses_come_with_their_verdicts() -> None:
     rows = [response("a", "One."), response("b", "Two")]
     verdicts = [verdict("a", keep=True), verdict("b", keep=False, reasons=["loop", "too_short"], language="Korean")]
-    one, two = of_responses(rows, verdicts)
+    one, two = from_responses(rows, verdicts)
     assert (one.key, one.group, one.keep, one.turns) == ("a", "English", True, [turn("Say a.", "One.")])
     assert (two.group, two.keep, two.reasons) == ("Korean", False, ["loop", "too_short"])
 
 
 def test_without_verdicts_a_response_is_neither_kept_nor_dropped() -> None:
-    (found,) = of_responses([response("a", "One.")])
-    assert (found.group, found.keep, labels(found)) == ("", None, ["answered"])
+    (found,) = from_responses([response("a", "One.")])
+    assert (found.group, found.keep, list_labels(found)) == ("", None, ["answered"])
 
 
 @pytest.mark.parametrize("keys", [["b"], [], ["a", "b"]], ids=["another", "too few", "too many"])
 def test_verdicts_on_other_responses_are_refused(keys: list[str]) -> None:
     with pytest.raises(UserError, match="run `dvc repro validate`"):
-        list(of_responses([response("a", "One.")], [verdict(key, keep=True) for key in keys]))
+        list(from_responses([response("a", "One.")], [verdict(key, keep=True) for key in keys]))
 
 
 def test_an_imported_row_with_nothing_in_it_is_shown_as_one_without_text() -> None:
     row = {"conversation_hash": None, "turns": [None, {"user": None, "assistant": None}], "status": None}
-    (found,) = of_responses([row])
+    (found,) = from_responses([row])
     assert found == Conversation("", "", [turn("", "", ""), turn("", "", "")], "")
-    assert labels(found) == ["ended early: no status", "no text"]
+    assert list_labels(found) == ["ended early: no status", "no text"]
 
 
 def test_answers_come_with_the_judgments_on_their_turns() -> None:
@@ -132,22 +131,22 @@ def test_answers_come_with_the_judgments_on_their_turns() -> None:
         {"question_id": 7, "turn": 1, "score": 8.0, "text": "Clear. [[8]]", "reason": ""},
         {"question_id": 7, "turn": 2, "score": None, "text": "", "reason": "the model gave no reply"},
     ]
-    (found,) = of_answers([row], judgments)
+    (found,) = from_answers([row], judgments)
     assert (found.key, found.group) == ("7", "explain")
-    assert found.turns[0] == turn("Why?", "So.", score=8.0, judge="Clear. [[8]]")
+    assert found.turns[0] == turn("Why?", "So.", score=8.0, judgment="Clear. [[8]]")
     assert found.turns[1] == turn("And?", "", unscored="the model gave no reply")
 
 
 def test_a_dgms_replies_come_with_the_scores_of_the_place_of_their_prompt() -> None:
     judged = {"question_id": 1, "turn": 1, "score": 8.0, "text": "Clear.", "reason": ""}
-    first, second = scored([said("a", "So."), said("b", "No.")], [judged])
+    first, second = add_judgments([said("a", "So."), said("b", "No.")], [judged])
     assert first == said("a", "So.")
-    assert second.turns == [turn("Tell me of b.", "No.", score=8.0, judge="Clear.")]
+    assert second.turns == [turn("Tell me of b.", "No.", score=8.0, judgment="Clear.")]
 
 
 def test_what_became_of_a_conversation_is_said_in_words_to_filter_by() -> None:
     def of(status: str = "ok", reply: str = "x", finish: str = "stop", **rest: Any) -> list[str]:
-        return labels(Conversation("a", "", [turn("", reply, finish)], status, **rest))
+        return list_labels(Conversation("a", "", [turn("", reply, finish)], status, **rest))
 
     assert of() == ["answered"]
     assert of(keep=True, reasons=["off_topic"]) == ["kept", "noted: off topic"]
@@ -176,7 +175,7 @@ def test_hostile_text_is_inert_in_every_file(tmp_path: Path) -> None:
 
 def test_text_comes_back_from_a_data_file_as_it_was(tmp_path: Path) -> None:
     row = {"text": "a 'b' \"c\" \\ \\n \n \u2028 </script> 漢字 \U0001f44d"}
-    (tmp_path / "x.js").write_text(f'receive("x", [\n{as_script(row)},\n]);\n', encoding="utf-8")
+    (tmp_path / "x.js").write_text(f'receive("x", [\n{to_script(row)},\n]);\n', encoding="utf-8")
     assert rows_of(tmp_path / "x.js") == [row]
 
 
@@ -241,7 +240,7 @@ def verdict(key: str, keep: bool, reasons: Sequence[str] = (), language: str = "
 
 
 def hostile() -> list[Collection]:
-    conversations = [Conversation(HOSTILE, HOSTILE, [turn(HOSTILE, HOSTILE, HOSTILE, judge=HOSTILE)], HOSTILE)]
+    conversations = [Conversation(HOSTILE, HOSTILE, [turn(HOSTILE, HOSTILE, HOSTILE, judgment=HOSTILE)], HOSTILE)]
     return [prompts(**{HOSTILE: conversations, "other": conversations})]
 
 
@@ -256,7 +255,10 @@ def site() -> list[Collection]:
     third = [said("dog", "Third of dog.")]
 
     def answer(one: float, two: float) -> list[Conversation]:
-        turns = [turn("Why?", "Because.", score=one, judge="Short."), turn("And?", "So.", score=two, judge="Shorter.")]
+        turns = [
+            turn("Why?", "Because.", score=one, judgment="Short."),
+            turn("And?", "So.", score=two, judgment="Shorter."),
+        ]
         rest = [turn("Where?", "There.", score=5.0), turn("When?", "Then.", unscored="no verdict was found")]
         return [Conversation("1", "explain", turns, "ok"), Conversation("2", "places", rest, "ok")]
 
@@ -271,7 +273,7 @@ def site() -> list[Collection]:
             "Questions",
             "Category",
             {"base": answer(4, 6), "tuned": answer(8, 8), "tied": answer(4, 6)},
-            of_pairings(choices),
+            from_pairings(choices),
         ),
     ]
 
@@ -333,7 +335,7 @@ def test_what_was_searched_is_painted_without_a_change_to_the_elements(opened: V
     before = opened.run("document.querySelector('.text').innerHTML")
     opened.page.get_by_label("Search").fill("cat <purrs>")
     expect_count(opened, "1 of 3")
-    painted = opened.run("[...CSS.highlights.get('found')].map(String)")
+    painted = opened.run("[...CSS.highlights.get('matches')].map(String)")
     assert painted == ["cat", "cat", "cat", "<purrs>"]
     assert opened.run("document.querySelector('.text').innerHTML") == before
 
@@ -355,8 +357,8 @@ def test_filters_and_orders(opened: Visit, label: str, option: str, keys: list[s
 
 
 def test_the_length_of_either_reply_is_a_filter(opened: Visit) -> None:
-    opened.page.get_by_label("from so many characters").fill("14")
-    opened.page.get_by_label("to so many characters").fill("40")
+    opened.page.get_by_label("at least this many characters").fill("14")
+    opened.page.get_by_label("at most this many characters").fill("40")
     expect_count(opened, "1 of 3")
     assert opened.text(".user") == "Tell me of cat."
 
@@ -427,7 +429,7 @@ def test_a_prompt_that_nobody_knows_and_nobody_answered_is_listed_by_its_key(chr
 def test_filters_that_would_tell_nothing_apart_are_not_offered(opened: Visit) -> None:
     offered = [name for name in ("Language", "Turns", "Judgment") if opened.page.get_by_label(name).is_visible()]
     assert offered == ["Language"]
-    assert "most unlike in score" not in opened.text("select[name=sort]")
+    assert "largest score difference" not in opened.text("select[name=sort]")
 
 
 def test_a_view_is_linked_by_its_address(chromium: Browser, folder: Path) -> None:
@@ -457,7 +459,7 @@ def test_judgments_stand_beside_the_replies_and_can_be_filtered(chromium: Browse
         assert found.text(".choice > p") == "The judge, shown both, prefers: tuned"
         assert found.page.locator(".choice > p").nth(1).inner_text().endswith("the two orders disagree")
         options = found.page.get_by_label("Judgment").locator("option").all_inner_texts()
-        assert "1 verdict on models that are not here" in found.text("footer")
+        assert "1 choice between models that are not here" in found.text("footer")
         assert options == [
             "any",
             "no choice (1)",

@@ -10,7 +10,7 @@ from typing import Any
 from stages.lib.core.artifacts import require_folder
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
-from stages.lib.report.browser import Collection, of_answers, of_pairings, of_responses
+from stages.lib.report.conversations import Collection, from_answers, from_pairings, from_responses
 from stages.lib.report.files import Files
 from stages.lib.report.palette import GREY, assign_colours
 from stages.lib.settings.sections import Report
@@ -77,7 +77,7 @@ def find_responses(dgm: str, digests: Mapping[str, str]) -> tuple[Path, Path]:
 def collect_responses(folders: Mapping[str, tuple[Path, Path]], num_conversations: int) -> Collection:
     """Return the first conversations of each DGM, given its folders of responses and verdicts."""
     models = {
-        dgm: of_responses(
+        dgm: from_responses(
             islice(read_rows(responses), num_conversations), islice(read_rows(verdicts), num_conversations)
         )
         for dgm, (responses, verdicts) in folders.items()
@@ -90,6 +90,6 @@ def collect_answers(compare: list[str], files: Files) -> Collection:
     models = {}
     for key in compare:
         answers, judgments = files.find_compared(key, "answers"), files.find_compared(key, "judgments")
-        models[key] = of_answers(read_rows(answers), read_rows(judgments))
+        models[key] = from_answers(read_rows(answers), read_rows(judgments))
     title = "Questions, answered by the compared models"
-    return Collection("questions", title, "Category", models, of_pairings(read_rows(files.data / "pairwise")))
+    return Collection("questions", title, "Category", models, from_pairings(read_rows(files.data / "pairwise")))
