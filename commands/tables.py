@@ -14,7 +14,7 @@ from textwrap import wrap
 
 import pyarrow as pa
 
-from stages.agreement import published_averages
+from stages.lib.comparison.paper import recompute_averages
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.code import Code, stage_names
@@ -163,7 +163,7 @@ def describe_model(name: str, entry: Entry) -> Sequence[str]:
 def averages_table() -> list[str]:
     """List the averages of the cells that the paper printed, and whether its printed `Avg` can be one of them."""
     heads = ("table", "row", "of nine", "of seven", "`Avg` as printed", "that of nine", "that of seven")
-    return to_table(heads, map(describe_average, published_averages()))
+    return to_table(heads, map(describe_average, recompute_averages()))
 
 
 def describe_average(row: Json) -> Sequence[str]:

@@ -18,7 +18,7 @@ PROFILE = parse(Evaluate, read_yaml(ROOT / "profiles/paper.yaml")["evaluate"], "
 
 def printed(label: str) -> tuple[paper.Row, dict[str, Json]]:
     """A row of the paper's table 2, and its tasks as results.json would have them if it were ours."""
-    row = next(row for row in paper.published(2) if row.label == label)
+    row = next(row for row in paper.read_rows(2) if row.label == label)
     tasks: dict[str, Json] = {}
     for cell in row.cells.values():
         name, metric = str(cell.column.task), str(cell.column.metric)
@@ -33,8 +33,8 @@ def test_the_averages_of_a_printed_row_are_those_of_the_paper(label):
     ours = {name: average(tasks, columns) for name, columns in average_columns(PROFILE).items()}
     assert list(ours) == ["average", "average_printed"]
     assert [len(found["columns"]) for found in ours.values()] == [9, 7]
-    assert ours["average"]["value"] == pytest.approx(paper.average(row, paper.NINE))
-    assert ours["average_printed"]["value"] == pytest.approx(paper.average(row, paper.SEVEN))
+    assert ours["average"]["value"] == pytest.approx(paper.average_row(row, paper.NINE))
+    assert ours["average_printed"]["value"] == pytest.approx(paper.average_row(row, paper.SEVEN))
 
 
 def test_the_average_of_q72_is_the_one_computed_by_hand():

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from stages.agreement import build_tables
-from stages.lib.comparison.comparisons import FineTune
+from stages.lib.comparison.fine_tunes import FineTune
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.records.answers import ANSWER

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from stages.lib.comparison.comparisons import FineTune
+from stages.lib.comparison.fine_tunes import FineTune
+from stages.lib.comparison.scores import ModelScores, Score
 
 
 def tune(name: str, take: int = 100, extras: str = "", base: str = "base", **weights: float) -> FineTune:
@@ -39,3 +40,8 @@ def paper_results(**changes: float) -> dict[str, Any]:
         for name, value in printed.items()
     }
     return {"tasks": tasks, "averages": {}}
+
+
+def model_scores(stderr: float | None = 0.01, **values: float) -> ModelScores:
+    """A model with these scores; a benchmark that failed is left out."""
+    return ModelScores({name: Score(value, stderr) for name, value in values.items()}, {}, {})
