@@ -22,7 +22,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from perf.schedules import SHAPES, write_shape
+from perf.workload import SHAPES, write_shape
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.chats import CHAT

@@ -22,6 +22,7 @@ from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.reading import load, run
+from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge
 
 Row = dict[str, Any]
@@ -125,7 +126,7 @@ def main(model: str) -> None:
     questions = read_questions(Path(load(Answers).questions))
     answers = read_table(Path("data/answers") / model).to_pylist()
     requests = build_requests(answers, questions, JudgePrompts(Path(judge.prompts)))
-    replies = judge_rows(requests, judge)
+    replies = judge_rows(requests, judge, load(Runtime))
     rows = [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)]
     results = build_results(model, rows, judge, load_model(judge.model))
     with new_folder(Path("data/judgments") / model) as folder:

@@ -22,6 +22,7 @@ from stages.lib.records.pairings import PAIRING, TIE
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge, Pairwise
 
 Row = dict[str, Any]
@@ -89,7 +90,7 @@ def main() -> None:
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
     requests = [row for pair in pairs for row in build_requests(pair, answers, questions, prompts)]
-    replies = judge_rows(requests, judge)
+    replies = judge_rows(requests, judge, load(Runtime))
     rows = [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)]
     status, reason = judging_status(rows, "pairwise")
     counts = count_statuses(rows)

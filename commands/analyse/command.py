@@ -22,9 +22,8 @@ from commands.analyse.folder import MARKER, begin, check_place, default_out, scr
 from commands.analyse.intake import Intake, Taken, ids_of, take_in, write_prompts
 from commands.analyse.page import collect_conversations, to_inputs
 from commands.analyse.screen import tell
-from stages import preference, similarity, styling, validate
+from stages import generate, preference, similarity, styling, validate
 from stages.gate import count
-from stages.generate import write_imported
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line, progress
@@ -32,6 +31,7 @@ from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_jso
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.engines.request import dgm_config
+from stages.lib.generation.imports import ImportedConversations
 from stages.lib.judging.judge_replies import count_statuses
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.judgments import JUDGMENT
@@ -153,8 +153,8 @@ def describe(intake: Intake, source: Path, digest: str) -> dict[str, Model]:
 def write_responses(read: Read, out: Path, settings: Settings) -> None:
     """Write every DGM's replies to all prompts, `not_imported` where it has none."""
     for dgm, model in progress(read.models.items(), desc="responses", unit="DGMs"):
-        prompts = read_rows(out / "prompts")
-        write_imported(prompts, model, dgm_config(model, settings.generate), read.taken[dgm].replies(), out)
+        source = ImportedConversations(model, dgm_config(model, settings.generate), read.taken[dgm].replies())
+        generate.write_responses(source, read_rows(out / "prompts"), out)
 
 
 def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]:

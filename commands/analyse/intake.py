@@ -156,7 +156,7 @@ class Intake:
         """Rows of PROMPT of all keys, in keyed-hash order: the first are a fair choice, whatever the file's order."""
         for key in sorted(self._told, key=lambda key: keyed_hash(0, key)):
             language, toxic = self._about.get(key, ("", False))
-            turns = [{"user": turn["user"], "reference": ""} for turn in self._asked.of(key)]
+            turns = [{"user": turn["user"], "reference": ""} for turn in self._asked.turns_of(key)]
             yield {"conversation_hash": key, "source": source, "language": language, "toxic": toxic, "turns": turns}
 
     def all_left_out(self) -> dict[str, int]:

@@ -23,16 +23,14 @@ import pyarrow.parquet as pq
 from commands.pilot.forecast import Forecast, Sampled, num_grown, seconds, total
 from commands.pilot.quality import Quality
 from commands.pilot.screen import Piloted, block, compare, notes
-from commands.pilot.throughput_sample import Pace, Stopwatch, busy_part
+from commands.pilot.throughput_sample import Pace, Stopwatch, TimedGeneration, busy_part
 from stages.gate import refuse
-from stages.generate import LEDGER, answer
+from stages.generate import LEDGER
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.text import escape_unprintable
-from stages.lib.engines.base import Engine
-from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.generation.costs import COST, gpu_hours, money
 from stages.lib.generation.store import Store, read_segment, store_folder
@@ -41,7 +39,7 @@ from stages.lib.records.responses import RESPONSE, Turn
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import EngineName, Gate, Generate, Throughput, Validate
+from stages.lib.settings.sections import Gate, Generate, Throughput, Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import VerdictCounts, make_verdict
 from stages.validate import TEMPERATURES
@@ -91,16 +89,11 @@ def bring(dgms: Sequence[str]) -> None:
 
 
 def ask(prompts: list[Row], job: Job) -> tuple[pa.Table, Stopwatch | None]:
-    """The conversations of these prompts, from the store or answered now, and the watch on the engine that did it."""
-    watches: list[Stopwatch] = []
-
-    def start(engine: EngineName, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:
-        watches.append(Stopwatch(make_engine(engine, model, config, runtime)))
-        return watches[0]
-
-    with job.store.held():
-        table = next(answer(job.model, job.config, job.settings.generate, job.store, lambda: iter(prompts), start))
-    return table, watches[0] if watches else None
+    """Take the conversations of these prompts from the store or generate them; None: no engine was started."""
+    settings = job.settings
+    generation = TimedGeneration(job.model, job.config, settings.generate.engine, job.store, settings.runtime)
+    with job.store.exclusive():
+        return generation.table(prompts), generation.stopwatch
 
 
 def pace_of(job: Job, watch: Stopwatch | None) -> tuple[Pace, str]:

@@ -1,10 +1,13 @@
 """How fast an engine is while it is busy: a few hundred requests do not keep it busy to their end."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stages.lib.engines.base import Engine, Reply, Request, Usage
+from stages.lib.generation.cached import CachedGeneration
 
 BUSY_SHARE = 0.5  # of the most requests at once: the busy part lasts while at least so many are under way
 
@@ -64,6 +67,19 @@ class Stopwatch:
     def close(self) -> None:
         """End it."""
         self._engine.close()
+
+
+class TimedGeneration(CachedGeneration):
+    """Generation that keeps a stopwatch on its engine; without one nothing was missing."""
+
+    stopwatch: Stopwatch | None = None
+
+    @contextmanager
+    def running_engine(self) -> Iterator[Engine]:
+        """Start the engine behind a stopwatch."""
+        with super().running_engine() as engine:
+            self.stopwatch = Stopwatch(engine)
+            yield self.stopwatch
 
 
 def most_at_once(spans: list[Span]) -> int:

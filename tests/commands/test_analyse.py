@@ -70,7 +70,7 @@ def said(intake: Intake) -> dict[str, list[tuple[str, list[tuple[str | None, str
     keys = [row["conversation_hash"] for row in intake.prompts("x")]
     return {
         name: [
-            (key, [(turn["user"], turn["reply"]) for turn in taken.replies().of(key)])
+            (key, [(turn["user"], turn["reply"]) for turn in taken.replies().turns_of(key)])
             for key in sorted(keys)
             if key in taken.keys
         ]
@@ -111,7 +111,7 @@ class TestForms:
         ]
         intake = take(tmp_path, rows, name)
         assert said(intake) == {"m": [("7", [("Hi?", "Hello.")]), ("8", [(None, "So.")])]}
-        assert [intake.models["m"].replies().of(key)[0]["finish"] for key in "78"] == ["length", "imported"]
+        assert [intake.models["m"].replies().turns_of(key)[0]["finish"] for key in "78"] == ["length", "imported"]
 
     @pytest.mark.parametrize("column", ["conversation", "messages"])
     def test_chats_of_role_and_content(self, tmp_path: Path, column: str) -> None:

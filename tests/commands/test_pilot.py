@@ -15,7 +15,7 @@ from commands.pilot.forecast import Sampled, num_grown, total
 from commands.pilot.quality import Quality, distinct
 from commands.pilot.screen import Piloted, block, compare, forecast_lines
 from commands.pilot.throughput_sample import Pace, Span, busy_part
-from stages.generate import read_prompts
+from stages.generate import PromptFolder
 from stages.lib.console.formats import align_columns, format_bytes, format_count, format_duration, format_range
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.text import escape_unprintable
@@ -321,7 +321,7 @@ def test_the_pilot_answers_as_generate_does(fresh: Project, monkeypatch: pytest.
     generate = load(Generate)
     model = load_model("plain")
     config = dgm_config(model, generate)
-    names = [identity(prompt, model, config, "echo") for prompt in read_prompts()]
+    names = [identity(prompt, model, config, "echo") for prompt in PromptFolder()]
     found = Store(fresh.root / ".dvc" / "store", "plain").find(names, config.max_tokens, config.window)
     assert set(found) == set(names[:5])
 

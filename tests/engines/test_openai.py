@@ -22,9 +22,10 @@ from stages.lib.engines.factory import make_engine
 from stages.lib.engines.openai import OpenAIEngine, is_too_long
 from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.vllm import ON_CPU
-from stages.lib.generation.cached import batches, to_row
+from stages.lib.generation.cached import batches
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
+from stages.lib.generation.source import to_row
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.api_keys import key_for
 from stages.lib.models.catalogue import Model, save_model
@@ -320,7 +321,7 @@ class TestDeath:
                 for number, conversation in enumerate(run_conversations(engine, conversations, CONFIG, 2)):
                     if number == 5:
                         server.stop()
-                    yield to_row(conversation, conversation.key, "m", CONFIG, engine.description)
+                    yield to_row(conversation, "m", CONFIG, engine.description)
 
             flushed = batches(rows(), engine, runtime)
             kept = next(flushed)
@@ -402,9 +403,7 @@ def test_the_ledger_has_the_tokens_and_no_hardware(server: FakeServer) -> None:
 
     with connect(server) as engine:
         conversations = run_conversations(engine, [Conversation("a", ["Hi?"])], CONFIG, 8)
-        rows = (
-            to_row(conversation, conversation.key, "m", CONFIG, engine.description) for conversation in conversations
-        )
+        rows = (to_row(conversation, "m", CONFIG, engine.description) for conversation in conversations)
         [row] = next(batches(rows, engine, Runtime()))
     found = summarize(pa.Table.from_pylist([row], schema=pa.schema(COST)))
     assert (found["prompt_tokens"], found["completion_tokens"], found["hardware"]) == (1, 4, [])

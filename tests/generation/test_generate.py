@@ -17,13 +17,13 @@ from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.generation.conversations import Conversation, run_conversations
-from stages.lib.generation.store import SEGMENT, Store, matches_limits
+from stages.lib.generation.store import Store, matches_limits
 from stages.lib.models.catalogue import ModelSampling
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.settings.sections import Generate
-from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
+from tests.support.conversations import CONFIG, MODEL, GivenRows, Recorder, stored_row, talk
 from tests.support.project import ROOT
 
 PROMPT = {"conversation_hash": "h", "turns": [{"user": "Hi?", "reference": "Yes."}]}
@@ -141,7 +141,7 @@ def test_the_store_finds_rows_by_identity_and_sets_a_torn_segment_aside(
     found = store.find({"name", "other"}, 100, 400)
     assert store.read([found["name"]]).to_pylist() == [stored]
     assert store.find({"other"}, 100, 400) == {}
-    assert "torn.parquet is left aside" in capsys.readouterr().err
+    assert "torn.parquet is skipped" in capsys.readouterr().err
 
 
 def test_a_changed_bit_anywhere_in_a_segment_sets_it_aside(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_rows_are_read_in_the_order_asked_and_of_equals_the_oldest_is_taken(tmp_
 def test_a_second_run_of_a_dgm_says_that_it_waits_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from stages.lib.generation.store import Store\n"
-        "with Store(Path(sys.argv[1]), 'm').held(): print('mine', flush=True); time.sleep(60)"
+        "with Store(Path(sys.argv[1]), 'm').exclusive(): print('mine', flush=True); time.sleep(60)"
     )
 
     def start() -> subprocess.Popen[str]:
@@ -229,7 +229,7 @@ def test_the_oldest_turns_make_room_when_they_may_and_the_newest_question_is_nev
 def test_the_ledger_says_in_plain_values_how_a_model_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = replace(CONFIG, system_prompt="Be kind.", stop=("END",))
-    write_responses(MODEL, config, [pa.Table.from_pylist([stored_row("a", "Hi?")], schema=SEGMENT)])
+    write_responses(GivenRows([stored_row("a", "Hi?")], config=config), [])
     assert json.loads((tmp_path / "data/ledger/m/.summary.json").read_text())["asked"] == {
         "sampling": {"temperature": 0.7, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         "max_tokens": 100, "window": 400, "seed": 1, "history": "own", "trim": "never",

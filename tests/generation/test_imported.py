@@ -12,12 +12,13 @@ import pytest
 from stages.generate import main
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
-from stages.lib.generation.imports import ImportedReplies, import_conversations, read_replies
+from stages.lib.generation.imports import ImportedConversations, ImportedReplies, read_replies
 from stages.lib.generation.reply_formats import MESSAGE_FIELDS
 from stages.lib.models.catalogue import Model, import_digest, save_model
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.readers import leaf_columns
 from stages.lib.records.shards import read_table
+from tests.support.conversations import CONFIG, MODEL
 from tests.support.hub import COMMIT, serve
 from tests.support.project import small_params
 
@@ -53,8 +54,9 @@ def write(file: Path, rows: list[Row]) -> Path:
 
 
 def take(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Any], ImportedReplies]:
-    replies = read_replies(model(source, **keys), {row["conversation_hash"] for row in prompts})
-    return [conversation for _, conversation in import_conversations(prompts, replies)], replies
+    imported = model(source, **keys)
+    replies = read_replies(imported, {row["conversation_hash"] for row in prompts})
+    return list(ImportedConversations(imported, CONFIG, replies).conversations(prompts)), replies
 
 
 def texts(conversation: Any) -> list[tuple[str, str, str]]:
@@ -65,9 +67,8 @@ PROMPTS = [prompt("a", "Hi?"), prompt("b", "One?", "Two?"), prompt("c", "So?")]
 
 
 def test_the_original_replies_are_the_reference_and_a_missing_one_is_not_imported() -> None:
-    conversations = [
-        conversation for _, conversation in import_conversations([PROMPTS[0], prompt("g", "Hi?", reference="")], None)
-    ]
+    source = ImportedConversations(MODEL, CONFIG, None)
+    conversations = source.conversations([PROMPTS[0], prompt("g", "Hi?", reference="")])
     assert [(conversation.status, texts(conversation)[0]) for conversation in conversations] == [
         ("ok", ("Hi?", "Ref.", "imported")),
         ("not_imported", ("Hi?", "", "imported")),
@@ -224,7 +225,7 @@ def test_a_folder_is_read_whole_or_by_pattern(tmp_path: Path) -> None:
 
 def test_a_file_that_changed_after_it_was_resolved_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", [{"conversation_hash": "a", "response": "x"}])
-    with pytest.raises(UserError, match=r"x.jsonl is not what models/m/model.json names"):
+    with pytest.raises(UserError, match=r"x.jsonl does not match the digest in models/m/model.json"):
         take(PROMPTS, file, commit="0" * 64)
 
 

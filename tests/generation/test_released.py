@@ -7,7 +7,6 @@ Held elsewhere too: limits at look-up, kills and refills (test_resume), imported
 import json
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -17,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.generate import answer, write_responses
+from stages.generate import write_responses
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.engines.base import Reply, Request, fit_to_window
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, dgm_config, identity
 from stages.lib.engines.vllm import VllmEngine
+from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import summarize
 from stages.lib.generation.store import Store
@@ -38,9 +37,10 @@ from stages.lib.settings.sections import Generate, Prompts, Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import make_verdict
 from stages.prompts import read_source, select
-from tests.support.conversations import CONFIG, MODEL, Recorder, stored_row, talk
+from tests.support.conversations import CONFIG, MODEL, GenerationOn, Recorder, stored_row, talk
 from tests.support.project import ROOT, conversation, small_params
 
+RUNTIME = Runtime(max_concurrent=1, flush_conversations=2, flush_seconds=60.0)
 GENERATE = Generate(
     engine="echo", history="own", trim="never", max_tokens=100, max_failed_share=0, seed=1, sampling=CONFIG.sampling
 )
@@ -64,10 +64,8 @@ def source(*conversations: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to run in, with params that flush after two conversations and run them one by one."""
+    """A folder to run in."""
     monkeypatch.chdir(tmp_path)
-    runtime = {"max_concurrent": 1, "flush_conversations": 2, "flush_seconds": 60.0}
-    (tmp_path / "params.yaml").write_text(json.dumps({"runtime": runtime}))
     return tmp_path
 
 
@@ -76,7 +74,9 @@ def respond(
 ) -> list[dict[str, Any]]:
     """Run `generate` with this engine; the rows of data/responses/m."""
     store = store or Store(Path("store"), "m")
-    write_responses(MODEL, CONFIG, answer(MODEL, CONFIG, generate, store, lambda: iter(prompts), lambda *_: engine))
+    share = generate.max_failed_share
+    source = GenerationOn(MODEL, CONFIG, "echo", store, RUNTIME, max_failed_share=share, running=engine)
+    write_responses(source, prompts)
     return list(read_rows(Path("data/responses/m")))
 
 
@@ -278,7 +278,7 @@ class Forgetful(Store):
 
 
 def test_a_conversation_that_is_lost_on_its_way_is_an_error(folder: Path) -> None:
-    with pytest.raises(UserError, match="m: 1 conversations did not come back"):
+    with pytest.raises(UserError, match="m: 1 conversations were not answered"):
         respond([asked(name, "Hi?") for name in "abc"], EchoEngine(CONFIG), Forgetful(Path("store"), "m"))
     assert not Path("data/responses/m").exists()
 
@@ -296,7 +296,7 @@ def test_sampling_is_what_the_model_and_the_profile_say_in_the_request_and_in_th
     config = dgm_config(own, GENERATE.model_copy(update={"sampling": Sampling(temperature=0.7, top_p=0.9)}))
     engine = object.__new__(VllmEngine)
     engine.config, engine._stop_ids, engine._final_only = config, [7], None
-    given = engine.sampling("h", Request([], 5), 100)
+    given = engine.sampling(Request([], 5), 100)
     assert (given["temperature"], given["top_p"], given["top_k"], given["seed"]) == (0.2, 0.9, 40, 5)
     names = [identity(asked("h", "Hi?"), own, each, "echo") for each in (config, dgm_config(own, GENERATE))]
     assert names[0] != names[1]  # top_p 0.9 and 1.0
@@ -451,8 +451,7 @@ def test_a_later_turn_finds_its_own_history_in_the_prefix_cache_and_the_ledger_a
     config = RequestConfig(Sampling(temperature=0.0), 400, 2048, 1)
     prompts = [asked(name, f"Tell me about {name}. " * 13, "Why?") for name in ("tin", "bees")]
     store = Store(Path("store"), "rich")
-    with closing(make_engine("vllm", RICH, config, Runtime(max_concurrent=4))) as engine:
-        table = pa.concat_tables(answer(RICH, config, GENERATE, store, lambda: iter(prompts), lambda *_: engine))
+    table = CachedGeneration(RICH, config, "vllm", store, Runtime(max_concurrent=4)).table(prompts)
     rows = table.to_pylist()
     for row in rows:
         first, second = row["turns"]

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from commands.store import main
-from stages.generate import Failures, write_responses
+from stages.generate import write_responses
 from stages.lib.console.errors import UserError
+from stages.lib.generation.failures import Failures
 from stages.lib.generation.store import SEGMENT, Store
-from tests.support.conversations import CONFIG, MODEL, stored_row
+from tests.support.conversations import GivenRows, stored_row
 
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def responses(*names: str) -> None:
-    write_responses(MODEL, CONFIG, [pa.Table.from_pylist([row(name, seconds=0.5) for name in names], schema=SEGMENT)])
+    write_responses(GivenRows([row(name, seconds=0.5) for name in names]), [])
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -38,7 +39,7 @@ def test_list_says_what_is_there(store: Store, capsys: pytest.CaptureFixture[str
     assert said(capsys, "list").endswith("holds no DGM")
     store.append([row("a"), row("b")])
     store.append([row("b")])
-    assert "m: 2 conversations (1 repeated) by echo, 2 segments (0 left aside), 0.0 MB" in said(capsys, "list")
+    assert "m: 2 conversations (1 repeated) by echo, 2 segments (0 corrupt), 0.0 MB" in said(capsys, "list")
 
 
 def test_verify_names_a_torn_segment_and_fails_and_prune_removes_it(
@@ -48,11 +49,11 @@ def test_verify_names_a_torn_segment_and_fails_and_prune_removes_it(
     store.append([row("b")])
     torn = store.segments()[0]
     torn.write_bytes(torn.read_bytes()[:-9])
-    with pytest.raises(UserError, match="torn or foreign segments: 1"):
+    with pytest.raises(UserError, match=r"corrupt segments \(hash or schema mismatch\): 1"):
         main(["verify"])
-    assert f"{torn} is left aside" in capsys.readouterr().err
-    assert "m: 1 conversations kept; removed: 0, and 1 segments that were none" in said(capsys, "prune")
-    assert said(capsys, "verify") == "m: 1 of 1 segments are whole"
+    assert f"{torn} is skipped" in capsys.readouterr().err
+    assert "m: 1 conversations kept; removed: 0, and 1 corrupt segments" in said(capsys, "prune")
+    assert said(capsys, "verify") == "m: 1 of 1 segments are intact"
 
 
 def test_a_store_is_refilled_from_pulled_responses_with_what_they_cost(
@@ -74,7 +75,7 @@ def test_responses_and_a_ledger_of_another_run_are_not_joined(store: Store) -> N
     responses("a", "c")
     shutil.rmtree("data/ledger")
     shutil.move("old", "data/ledger")
-    with pytest.raises(UserError, match="are of different runs"):
+    with pytest.raises(UserError, match="come from different runs"):
         main(["add"])
 
 
@@ -112,7 +113,7 @@ def test_too_many_failed_conversations_stop_the_stage_with_their_reason_and_what
     assert "m: 1 of 10 conversations failed (10.0%, allowed 10.0%), 1 of them because the engine died, as h" in (
         capsys.readouterr().err
     )
-    with pytest.raises(UserError, match=r"`make retry DGM=m` asks them again; the others are kept in the store"):
+    with pytest.raises(UserError, match=r"`make retry DGM=m` generates them again; the others are kept in the store"):
         failed.check(0.09)
 
 

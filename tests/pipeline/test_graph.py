@@ -84,7 +84,9 @@ class TestTheRules:
             "records": ("chats", "hashing", "readers", "responses", "shards"),
             "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling"),
             "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
-            "generation": ("cached", "conversations", "costs", "imports", "reply_formats", "store"),
+            "generation": (
+                *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),
+            ),
         }
         assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}
         assert "stages.lib.training.axolotl_plugin" in Code(ROOT).modules("stages.train")

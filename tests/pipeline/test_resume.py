@@ -191,25 +191,30 @@ def test_three_kills_with_the_real_engine_lose_nothing_that_was_flushed(tmp_path
 
 
 NOTED_STAGE = """
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from stages.generate import answer, write_responses
+from stages.generate import PromptFolder, write_responses
 from stages.lib.models.catalogue import load_model
 from stages.lib.engines.request import dgm_config
 from stages.lib.settings.reading import load
+from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate
+from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.engines.supervisor import SupervisedEngine
 from tests.support.faulty import Noted
 
-def start(_name, model, config, runtime):
-    return SupervisedEngine(partial(Noted, Path("asked"), config), runtime, model.id)
+class NotedGeneration(CachedGeneration):
+    def running_engine(self):
+        start = partial(Noted, Path("asked"), self.config)
+        return closing(SupervisedEngine(start, self.runtime, self.model.id))
 
 if __name__ == "__main__":
-    model, generate, store = load_model("rich"), load(Generate), Store(store_folder(), "rich")
-    config = dgm_config(model, generate)
-    with store.held():
-        write_responses(model, config, answer(model, config, generate, store, start=start))
+    model, store = load_model("rich"), Store(store_folder(), "rich")
+    config = dgm_config(model, load(Generate))
+    with store.exclusive():
+        write_responses(NotedGeneration(model, config, "echo", store, load(Runtime)), PromptFolder())
 """
 
 

@@ -1,13 +1,22 @@
-"""Conversations, and the model and config that they are asked with."""
+"""Conversations with an echo, and the model and config that it answers with."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-from stages.lib.engines.base import Request, Usage
+import pyarrow as pa
+
+from stages.lib.core.types import Row
+from stages.lib.engines.base import Engine, Request
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import RequestConfig
-from stages.lib.generation.cached import to_row
+from stages.lib.engines.request import RequestConfig, identity
+from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.conversations import Conversation, run_conversations
-from stages.lib.generation.costs import attribute_cost
+from stages.lib.generation.costs import attribute_no_cost
+from stages.lib.generation.imports import ImportedConversations
+from stages.lib.generation.source import to_row
+from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
 from stages.lib.records.chats import Message
@@ -19,12 +28,54 @@ MODEL = Model(id="m", name="M", location="x", kind="local", commit="c", paramete
 
 
 def talk(*users: str, config: RequestConfig = CONFIG, references: list[str] | None = None) -> Conversation:
+    """A finished conversation of these user messages with an echo."""
     return next(run_conversations(EchoEngine(config), [Conversation("h", list(users), references or [])], config, 8))
 
 
-def stored_row(name: str, *users: str, config: RequestConfig = CONFIG) -> dict[str, Any]:
-    """A row of the store: what an echo said to these users, at no cost."""
-    return attribute_cost([to_row(talk(*users, config=config), name, "m", config, "echo")], 0.0, Usage())[0]
+def stored_row(name: str, *users: str, config: RequestConfig = CONFIG) -> Row:
+    """A row of the store of that identity: an echo's replies to these user messages, at no cost."""
+    conversation = talk(*users, config=config)
+    conversation.identity = name
+    return attribute_no_cost([to_row(conversation, "m", config, "echo")])[0]
+
+
+def answered_row(prompt: Row, config: RequestConfig = CONFIG) -> Row:
+    """A row of the store: an echo's replies to a prompt, at no cost."""
+    conversation = Conversation.from_prompt(prompt, identity(prompt, MODEL, config, "echo"))
+    [finished] = run_conversations(EchoEngine(config), [conversation], config, 8)
+    return attribute_no_cost([to_row(finished, "m", config, "echo")])[0]
+
+
+def import_references(prompts: Iterable[Row]) -> list[Row]:
+    """Rows of the store: the prompts with the replies of their source."""
+    source = ImportedConversations(MODEL, CONFIG, None)
+    return [row for table in source.tables(prompts) for row in table.to_pylist()]
+
+
+class GivenRows:
+    """A source of conversations that has given tables of rows for any prompts."""
+
+    model, config = MODEL, CONFIG
+
+    def __init__(self, *tables: list[Row], config: RequestConfig = CONFIG) -> None:
+        self.config, self._tables = config, tables
+
+    def tables(self, _prompts: Iterable[Row]) -> Iterator[pa.Table]:
+        return (pa.Table.from_pylist(rows, schema=SEGMENT) for rows in self._tables)
+
+    def summary(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass
+class GenerationOn(CachedGeneration):
+    """Generation on an engine that runs already."""
+
+    running: Engine = field(kw_only=True)
+
+    @contextmanager
+    def running_engine(self) -> Iterator[Engine]:
+        yield self.running
 
 
 class Recorder(EchoEngine):

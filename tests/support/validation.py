@@ -10,21 +10,14 @@ from stages import validate
 from stages.generate import write_responses
 from stages.lib.core.files import read_json
 from stages.lib.core.types import Row
-from stages.lib.engines.base import Usage
-from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig, identity
-from stages.lib.generation.cached import to_row
-from stages.lib.generation.conversations import Conversation, run_conversations
-from stages.lib.generation.costs import attribute_cost
-from stages.lib.generation.imports import import_conversations
-from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import Model
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_table
 from stages.lib.settings.sections import Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import make_verdict
-from tests.support.conversations import CONFIG, MODEL, stored_row
+from tests.support.conversations import CONFIG, MODEL, GivenRows, answered_row, stored_row
 
 SETTINGS = Validate(
     finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compression=0.09, topic_letters=0,
@@ -72,21 +65,7 @@ def import_reasons(reply: str, user: str = "Hi?") -> list[str]:
 
 def generate(name: str, *users: str, config: RequestConfig = CONFIG) -> Row:
     """A response of this name to these user messages, as `generate` writes it."""
-    conversation = Conversation(name, list(users))
-    asked = prompt(*users) | {"conversation_hash": name}
-    done = next(run_conversations(EchoEngine(config), [conversation], config, 8))
-    row = to_row(done, identity(asked, MODEL, config, "echo"), "m", config, "echo")
-    return attribute_cost([row], 0.0, Usage())[0]
-
-
-def import_references(prompts: list[Row]) -> list[Row]:
-    """The prompts with the replies of their source, as rows."""
-    conversations = import_conversations(prompts, None)
-    rows = [
-        to_row(conversation, prompt["conversation_hash"], "m", CONFIG, "import")
-        for prompt, conversation in conversations
-    ]
-    return attribute_cost(rows, 0.0, Usage())
+    return answered_row(prompt(*users) | {"conversation_hash": name}, config)
 
 
 def write_prompts(
@@ -104,7 +83,7 @@ def write_prompts(
 
 def validate_rows(*shards: list[Row]) -> dict[str, Any]:
     """Write rows as shards of responses and run the stage; its summary."""
-    write_responses(MODEL, CONFIG, [pa.Table.from_pylist(rows, schema=SEGMENT) for rows in shards])
+    write_responses(GivenRows(*shards), [])
     validate.main("m")
     summary: dict[str, Any] = read_json(Path("data/verdicts/m/.summary.json"))
     return summary

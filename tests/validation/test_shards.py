@@ -14,13 +14,12 @@ from stages import validate
 from stages.gate import refuse
 from stages.generate import write_responses
 from stages.lib.core.files import read_json, sha256_file
-from stages.lib.generation.store import SEGMENT
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Gate
 from stages.lib.validation.prompt_index import PromptIndex
-from tests.support.conversations import CONFIG, MODEL
+from tests.support.conversations import CONFIG, GivenRows, import_references
 from tests.support.validation import (
     BAD,
     ENGLISH,
@@ -28,7 +27,6 @@ from tests.support.validation import (
     IMPORT,
     WITHOUT_REQUEST,
     generate,
-    import_references,
     prompt,
     validate_rows,
     write_prompts,
@@ -209,7 +207,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.chdir(folder)
         prompts = [prompt("Hi?") | {"conversation_hash": str(n)} for n in range(number)]
         write_prompts(monkeypatch, {str(n): ["Hi?"] for n in range(number)}, IMPORT)
-        write_responses(MODEL, CONFIG, [pa.Table.from_pylist(import_references(prompts), schema=SEGMENT)])
+        write_responses(GivenRows(import_references(prompts)), [])
         tracemalloc.start()
         validate.main("m")
         most = tracemalloc.get_traced_memory()[1]

@@ -72,14 +72,13 @@ class VllmEngine:
             self._early.append((key, overflow_reply(fitted)))
             return
         try:
-            params = self._sampling_params(**self.sampling(key, request, fitted.room))
+            params = self._sampling_params(**self.sampling(request, fitted.room))
             self._engine.add_request(f"{fitted.trimmed_turns}/{key}", {"prompt_token_ids": fitted.ids}, params)
         except self._refusal as error:
             raise ValueError(str(error)) from None
 
-    def sampling(self, key: str, request: Request, max_tokens: int) -> dict[str, Any]:
+    def sampling(self, request: Request, max_tokens: int) -> dict[str, Any]:
         """The sampling of one request, in vLLM's words; everything that its defaults would decide is named."""
-        del key
         sampling = self.config.sampling
         return {
             **sampling.model_dump(),

@@ -1,53 +1,134 @@
-"""Conversations that are paid for once: what the store holds is taken from it, the rest is asked for now."""
+"""Conversations that are generated once: those in the store are taken from it, the others are generated now."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
+from stages.lib.core.types import Row
 from stages.lib.engines.base import Engine
 from stages.lib.engines.budget import estimate
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, choose_engine, identity
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.costs import attribute_cost
+from stages.lib.generation.failures import Failures
+from stages.lib.generation.source import to_row
 from stages.lib.generation.store import RowLocation, Store
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.reading import load
+from stages.lib.records.shards import chunks
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import EngineName
 
-Reader = Callable[[], Iterator[dict[str, Any]]]
-Start = Callable[[EngineName, Model, RequestConfig, Runtime], Engine]
+
+@dataclass
+class CachedGeneration:
+    """A source of conversations: the store, and an engine for what the store lacks.
+
+    What is finished is in the store at every moment, so a run that ends early costs only what was in flight. Whoever
+    generates holds `store.exclusive()` meanwhile.
+    """
+
+    model: Model
+    config: RequestConfig
+    engine: EngineName  # as the params have it; a model on a server is asked there
+    store: Store
+    runtime: Runtime
+    unit: str = "conversations"  # for the lines on the screen
+    retry_failed: bool = False  # whether to generate again what failed before
+    max_failed_share: float = 1.0
+
+    def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
+        """Generate what is missing, then yield all conversations; see ConversationSource.
+
+        Raises UserError when more than `max_failed_share` of them failed, after the last table.
+        """
+        locations = self._generate_missing(prompts)
+        failures = Failures(self.model.id, len(locations))
+        for chunk in chunks(locations):
+            table = self.store.read(chunk)
+            failures.count(table)
+            yield table
+        failures.check(self.max_failed_share)
+
+    def table(self, prompts: Iterable[Row], columns: list[str] | None = None) -> pa.Table:
+        """Generate what is missing, then return these columns of all conversations, in the prompts' order."""
+        return self.store.read(self._generate_missing(prompts), columns)
+
+    def summary(self) -> dict[str, Any]:
+        """Return nothing: the counts of the responses say it all."""
+        return {}
+
+    def identities(self, prompts: Iterable[Row]) -> dict[str, str]:
+        """Return the identity of each prompt's conversation, by conversation_hash."""
+        engine = choose_engine(self.model, self.engine)
+        return {prompt["conversation_hash"]: identity(prompt, self.model, self.config, engine) for prompt in prompts}
+
+    def running_engine(self) -> AbstractContextManager[Engine]:
+        """Start the engine; it ends with the block."""
+        return closing(make_engine(self.engine, self.model, self.config, self.runtime))
+
+    def _generate_missing(self, prompts: Iterable[Row]) -> list[RowLocation]:
+        """Generate what the store lacks; return where each prompt's conversation is in it, in the prompts' order."""
+        identities = self.identities(prompts)
+        locations = self._find(identities.values(), failed=not self.retry_failed)
+        missing = {key: name for key, name in identities.items() if name not in locations}
+        num_stored = len(identities) - len(missing)
+        log_line(f"{self.model.id}: {num_stored} {self.unit} are in the store, {len(missing)} to generate")
+        if missing:
+            self._log_estimate(prompts, missing)
+            with self.running_engine() as engine:
+                self.generate(engine, prompts, missing)
+            locations |= self._find(missing.values())
+        if unanswered := sum(name not in locations for name in identities.values()):
+            raise UserError(f"{self.model.id}: {unanswered} {self.unit} were not answered; run dvc repro again")
+        return [locations[name] for name in identities.values()]
+
+    def generate(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> None:
+        """Run the prompts whose conversation_hash is in `identities`; append each batch that ends to the store."""
+        for batch in batches(self._finished_rows(engine, prompts, identities), engine, self.runtime):
+            self.store.append(batch)
+
+    def _finished_rows(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> Iterator[Row]:
+        """Yield rows of SEGMENT without their costs, as their conversations end; show the progress."""
+        conversations = (
+            Conversation.from_prompt(prompt, identities[prompt["conversation_hash"]])
+            for prompt in only(prompts, identities)
+        )
+        finished = run_conversations(engine, conversations, self.config, self.runtime.max_concurrent)
+        statistics = ReplyStatistics()
+        with progress(finished, desc=self.model.id, unit=self.unit, total=len(identities)) as bar:
+            for conversation in bar:
+                bar.set_postfix_str(statistics.add(conversation), refresh=False)
+                yield to_row(conversation, self.model.id, self.config, engine.description)
+
+    def _find(self, identities: Collection[str], *, failed: bool = True) -> dict[str, RowLocation]:
+        return self.store.find(identities, self.config.max_tokens, self.config.window, failed=failed)
+
+    def _log_estimate(self, prompts: Iterable[Row], missing: Mapping[str, str]) -> None:
+        """Print what a server will have to answer, beside the budget."""
+        if self.model.kind == "server":
+            estimated = estimate(only(prompts, missing), self.config)
+            log_line(f"{self.model.id}: {estimated.describe(self.runtime.server)}")
 
 
-def to_row(conversation: Conversation, name: str, dgm: str, config: RequestConfig, engine: str) -> dict[str, Any]:
-    """A finished conversation as a row of SEGMENT, not yet charged for."""
-    return {
-        "identity": name,
-        "conversation_hash": conversation.key,
-        "dgm": dgm,
-        "turns": conversation.turns,
-        "status": conversation.status,
-        "reason": conversation.reason,
-        "history": config.history,
-        "seed": config.seed,
-        "engine": engine,
-        "prompt_tokens": sum(turn["prompt_tokens"] for turn in conversation.turns),
-        "cached_tokens": conversation.cached_tokens,
-        "completion_tokens": sum(turn["completion_tokens"] for turn in conversation.turns),
-    }
+def only(prompts: Iterable[Row], hashes: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the prompts whose conversation_hash is among some."""
+    return (prompt for prompt in prompts if prompt["conversation_hash"] in hashes)
 
 
-def batches(rows: Iterable[dict[str, Any]], engine: Engine, runtime: Runtime) -> Iterator[list[dict[str, Any]]]:
-    """Gather rows until there are enough or enough time has passed, and charge them for it.
+def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[list[Row]]:
+    """Gather rows until there are enough or enough time has passed, and add to them what they cost.
 
     An error of the engine comes after the rows that were finished before it.
     """
-    batch: list[dict[str, Any]] = []
+    batch: list[Row] = []
     began, error = time.monotonic(), None
     try:
         for row in rows:
@@ -55,15 +136,15 @@ def batches(rows: Iterable[dict[str, Any]], engine: Engine, runtime: Runtime) ->
             if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
                 yield attribute_cost(batch, time.monotonic() - began, engine.usage())
                 batch, began = [], time.monotonic()
-    except UserError as found:
-        error = found
+    except UserError as engine_error:
+        error = engine_error
     yield attribute_cost(batch, time.monotonic() - began, engine.usage())
     if error:
         raise error
 
 
-class Tally:
-    """Output tokens per second and replies by how they ended, for the progress bar."""
+class ReplyStatistics:
+    """Output tokens per second and how replies ended, for the progress bar."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -71,71 +152,9 @@ class Tally:
         self._finishes = Counter[str]()
 
     def add(self, conversation: Conversation) -> str:
-        """Count a finished conversation; what to show beside the bar."""
+        """Count a finished conversation; return what to show beside the bar."""
         self._finishes.update(turn["finish_reason"] for turn in conversation.turns)
         self._tokens += sum(turn["completion_tokens"] for turn in conversation.turns)
         total = self._finishes.total()
         shares = ", ".join(f"{name} {count / total:.0%}" for name, count in self._finishes.most_common())
         return f"{self._tokens / (time.monotonic() - self._began):.0f} tokens/s, {shares}"
-
-
-def finish(
-    engine: Engine,
-    prompts: Iterator[dict[str, Any]],
-    names: dict[str, str],
-    model: Model,
-    config: RequestConfig,
-    runtime: Runtime,
-    unit: str = "conversations",
-) -> Iterator[dict[str, Any]]:
-    """Answer the prompts that `names` maps from conversation_hash to identity; their rows, as they end."""
-    wanted = (prompt for prompt in prompts if prompt["conversation_hash"] in names)
-    conversations = (Conversation(prompt["conversation_hash"], *zip_turns(prompt)) for prompt in wanted)
-    finished, tally = run_conversations(engine, conversations, config, runtime.max_concurrent), Tally()
-    with progress(finished, desc=model.id, unit=unit, total=len(names)) as bar:
-        for conversation in bar:
-            bar.set_postfix_str(tally.add(conversation), refresh=False)
-            yield to_row(conversation, names[conversation.key], model.id, config, engine.description)
-
-
-def ask(
-    read: Reader,
-    model: Model,
-    config: RequestConfig,
-    engine: EngineName,
-    store: Store,
-    start: Start = make_engine,
-    *,
-    unit: str = "conversations",
-    again: bool = False,
-) -> dict[str, RowLocation]:
-    """Answer what the store lacks; where each conversation stands in it, by conversation_hash, as the prompts come.
-
-    What is finished is in the store at every moment. With `again`, what failed before is asked once more.
-    Raises UserError when the engine cannot go on.
-    """
-    names = {
-        prompt["conversation_hash"]: identity(prompt, model, config, choose_engine(model, engine)) for prompt in read()
-    }
-    found = store.find(list(names.values()), config.max_tokens, config.window, failed=not again)
-    missing = {key: name for key, name in names.items() if name not in found}
-    log_line(f"{model.id}: {len(names) - len(missing)} {unit} are in the store, {len(missing)} to generate")
-    if missing:
-        runtime = load(Runtime)
-        if model.kind == "server":
-            wanted = (prompt for prompt in read() if prompt["conversation_hash"] in missing)
-            log_line(f"{model.id}: {estimate(wanted, config).describe(runtime.server)}")
-        with closing(start(engine, model, config, runtime)) as running:
-            rows = finish(running, read(), missing, model, config, runtime, unit)
-            for batch in batches(rows, running, runtime):
-                store.append(batch)
-        found |= store.find(list(missing.values()), config.max_tokens, config.window)
-    absent = [key for key, name in names.items() if name not in found]
-    if absent:
-        raise UserError(f"{model.id}: {len(absent)} {unit} did not come back; run dvc repro again")
-    return {key: found[name] for key, name in names.items()}
-
-
-def zip_turns(prompt: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """The user turns and the reference replies of a prompt row."""
-    return [turn["user"] for turn in prompt["turns"]], [turn["reference"] for turn in prompt["turns"]]

@@ -1,8 +1,9 @@
-"""Conversations as conversations on one engine that is kept full: turn k+1 enters as soon as turn k has ended."""
+"""Conversations run turn by turn on one engine that is kept full: turn k+1 is submitted as soon as turn k has ended."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
@@ -15,15 +16,23 @@ THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<th
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation on its way: its user turns and the replies so far."""
+    """A prompt and the turns that have been answered so far."""
 
-    key: str
+    key: str  # conversation_hash; decides the seeds with the config, and names the conversation's requests
     user_messages: list[str]
     reference_replies: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     status: str = "ok"
     reason: str = ""
     cached_tokens: int = 0
+    identity: str = ""  # in the store; empty where none is kept
+
+    @classmethod
+    def from_prompt(cls, prompt: Mapping[str, Any], identity: str) -> "Conversation":
+        """Begin the conversation of a prompt (a row of PROMPT)."""
+        turns = prompt["turns"]
+        users, references = [turn["user"] for turn in turns], [turn["reference"] for turn in turns]
+        return cls(prompt["conversation_hash"], users, references, identity=identity)
 
     @property
     def is_finished(self) -> bool:
@@ -31,27 +40,29 @@ class Conversation:
         return self.status != "ok" or len(self.turns) == len(self.user_messages)
 
     def messages(self, config: RequestConfig) -> list[Message]:
-        """The chat up to the next user turn, with the model's own replies or the reference ones as history."""
-        replies = [turn["assistant"] for turn in self.turns] if config.history == "own" else self.reference_replies
+        """Return the chat up to the next user message, with the own or the reference replies as history."""
+        own_replies = [turn["assistant"] for turn in self.turns]
+        replies = own_replies if config.history == "own" else self.reference_replies
         return build_chat(self.user_messages[: len(self.turns) + 1], replies, config.system_prompt)
 
     def next_request(self, config: RequestConfig) -> Request:
-        """What is asked of an engine next."""
-        return Request(self.messages(config), keyed_hash(config.seed, self.key, str(len(self.turns))) >> 32)
+        """Return the request for the next turn; its seed depends on the config, the conversation and the turn."""
+        seed = keyed_hash(config.seed, self.key, str(len(self.turns))) >> 32
+        return Request(self.messages(config), seed)
 
     def add_reply(self, reply: Reply, config: RequestConfig) -> None:
-        """Add the reply to the turn that was asked; one that is no answer ends the conversation."""
-        asked = drop_oldest_turns(self.messages(config), reply.trimmed_turns)
-        said = THINKING.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
+        """Add the reply to the requested turn; one of UNANSWERED ends the conversation."""
+        sent = drop_oldest_turns(self.messages(config), reply.trimmed_turns)
+        text = THINKING.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
         turn = Turn(
             user=self.user_messages[len(self.turns)],
-            assistant=said,
-            raw=reply.text if said != reply.text else "",
+            assistant=text,
+            raw=reply.text if text != reply.text else "",
             finish_reason=reply.finish_reason,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
             trimmed_turns=reply.trimmed_turns,
-            prompt_sha=chat_sha(asked),
+            prompt_sha=chat_sha(sent),
         )
         self.turns.append(turn)
         self.cached_tokens += reply.cached_tokens
@@ -75,11 +86,11 @@ def run_conversations(
         if not running:
             return
         ended = []
-        for name, reply in engine.step():
-            conversation = running[name]
+        for key, reply in engine.step():
+            conversation = running[key]
             conversation.add_reply(reply, config)
             if conversation.is_finished:
-                ended.append(running.pop(name))
+                ended.append(running.pop(key))
             else:
-                engine.submit(name, conversation.next_request(config))
+                engine.submit(key, conversation.next_request(config))
         yield from ended  # last: the engine works on while they are written

@@ -1,10 +1,11 @@
-"""What conversations cost: each row of the store carries its share, so sums over any rows in use mean something."""
+"""What conversations cost: each row of the store carries its share, so the costs of any rows can be added up."""
 
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.core.types import Row
 from stages.lib.engines.base import Usage
 
 COST = [
@@ -25,8 +26,8 @@ TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 Range = tuple[float, float]  # the least and the most
 
 
-def attribute_cost(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> list[dict[str, Any]]:
-    """Charge the wall time and the machine's usage since the last flush to the rows that have ended in it."""
+def attribute_cost(rows: list[Row], seconds: float, usage: Usage) -> list[Row]:
+    """Add the cost of a batch to its rows: the wall time in proportion to their tokens, and the machine's usage."""
     tokens = [row["prompt_tokens"] + row["completion_tokens"] for row in rows]
     for number, (row, count) in enumerate(zip(rows, tokens, strict=True)):
         row["seconds"] = round(seconds * count / max(sum(tokens), 1), 6)
@@ -35,20 +36,25 @@ def attribute_cost(rows: list[dict[str, Any]], seconds: float, usage: Usage) -> 
     return rows
 
 
+def attribute_no_cost(rows: list[Row]) -> list[Row]:
+    """Add a cost of nothing to rows that no engine of ours has answered."""
+    return attribute_cost(rows, 0.0, Usage())
+
+
 def summarize(costs: pa.Table) -> dict[str, Any]:
-    """The cost of rows of COST: tokens, wall time in seconds, tokens per second, seconds per 1,000 conversations.
+    """Sum the cost of rows of COST: tokens, wall time in seconds, tokens per second, seconds per 1,000 conversations.
 
     `tokens_per_second` and `seconds_per_1000_conversations` are the paper's two measures (sec. 2.2).
     `input_to_output` is the ratio of input to output speed: both over the same wall time, as vLLM's bar shows them, so
     it is the ratio of the tokens.
     """
-    found: dict[str, Any] = {"conversations": costs.num_rows}
-    found |= {name: pc.sum(costs[name]).as_py() or 0 for name in TOKENS}
+    counts: dict[str, Any] = {"conversations": costs.num_rows}
+    counts |= {name: pc.sum(costs[name]).as_py() or 0 for name in TOKENS}
     seconds = pc.sum(costs["seconds"]).as_py() or 0.0
     if not seconds:  # imported replies cost nothing
-        return found
-    prompt, completion = found["prompt_tokens"], found["completion_tokens"]
-    return found | {
+        return counts
+    prompt, completion = counts["prompt_tokens"], counts["completion_tokens"]
+    return counts | {
         "seconds": round(seconds, 1),
         "tokens_per_second": round((prompt + completion) / seconds, 1),
         "output_tokens_per_second": round(completion / seconds, 1),
@@ -61,12 +67,12 @@ def summarize(costs: pa.Table) -> dict[str, Any]:
 
 
 def gpu_hours(wall: Range, num_gpus: int, hardware: str) -> Range | None:
-    """Wall time in seconds times GPUs, in hours; None on a CPU."""
+    """Multiply wall time (least and most, in seconds) by GPUs; return hours, or None on a CPU."""
     if " CPU" in hardware:
         return None
     return (wall[0] * num_gpus / 3600, wall[1] * num_gpus / 3600)
 
 
 def money(hours: Range | None, price: float) -> Range | None:
-    """What GPU-hours cost; None without a price."""
+    """Multiply GPU-hours by the price of one; return None without a price."""
     return (hours[0] * price, hours[1] * price) if hours and price else None

@@ -1,7 +1,9 @@
-"""Replies that exist already, as conversations: those of a file, folder or hub set, joined to the prompts by hash."""
+"""Conversations from replies that exist already, of a file, folder or hub set, joined to the prompts by hash."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,125 +13,142 @@ import pyarrow as pa
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import progress
 from stages.lib.core.types import Row
+from stages.lib.engines.request import RequestConfig, identity
 from stages.lib.generation.conversations import Conversation
-from stages.lib.generation.reply_formats import READERS, ROWS_PER_BATCH, ParsedTurn, key_column, parse_reply
+from stages.lib.generation.costs import attribute_no_cost
+from stages.lib.generation.reply_formats import (
+    READERS,
+    ROWS_PER_BATCH,
+    ParsedTurn,
+    key_column,
+    parse_reply,
+)
+from stages.lib.generation.source import to_row
+from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import HUB, Model, import_digest
 from stages.lib.models.hub import hub_data
 from stages.lib.records.readers import list_data_files
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
+from stages.lib.records.shards import chunks
 
 PACKED = pa.schema([
     ("conversation_hash", pa.string()),
     ("turns", pa.list_(pa.struct([("user", pa.string()), ("reply", pa.string()), ("finish", pa.string())]))),
 ])
+MAX_VALUES_SHOWN = 20
 
 
 class ImportedReplies:
-    """The replies that the prompts ask for, packed as Arrow: a million conversations take what their UTF-8 takes."""
+    """The replies to the prompts, packed as Arrow: a million conversations take the memory of their UTF-8."""
 
     def __init__(self) -> None:
         self.rows = 0
         self.left_out = Counter[str]()
         self._batches: list[pa.RecordBatch] = []
-        self._place: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._positions)
 
     def add(self, rows: list[Row]) -> None:
-        """Keep rows of PACKED."""
-        self._place |= {row["conversation_hash"]: (len(self._batches), at) for at, row in enumerate(rows)}
+        """Keep rows of PACKED; of several with one conversation_hash the last counts."""
+        batch = len(self._batches)
+        self._positions |= {row["conversation_hash"]: (batch, number) for number, row in enumerate(rows)}
         self._batches.append(pa.RecordBatch.from_pylist(rows, schema=PACKED))
 
-    def of(self, name: str) -> list[ParsedTurn]:
-        """What a conversation holds; nothing when the set lacks it."""
-        if name not in self._place:
+    def turns_of(self, conversation_hash: str) -> list[ParsedTurn]:
+        """Return the turns of a conversation; none when the set lacks it."""
+        if conversation_hash not in self._positions:
             return []
-        batch, row = self._place[name]
-        said: list[ParsedTurn] = self._batches[batch]["turns"][row].as_py()
-        return said
+        batch, row = self._positions[conversation_hash]
+        turns: list[ParsedTurn] = self._batches[batch]["turns"][row].as_py()
+        return turns
 
     def summary(self) -> dict[str, Any]:
-        """How many rows were read, and why the others were not imported."""
+        """Count the rows that were read, and those left out by reason."""
         return {"rows": self.rows, "imported": self.rows - self.left_out.total(), "left_out": dict(self.left_out)}
 
 
 class RowFilter:
-    """Which rows of a set are wanted; the others are counted under the reason."""
+    """Decides which rows of a set are imported; the others are counted by reason."""
 
-    def __init__(self, model: Model, asked: set[str], replies: ImportedReplies) -> None:
+    def __init__(self, model: Model, hashes: set[str], replies: ImportedReplies) -> None:
         self.key = key_column(model)
         self.where = model.where
-        self.others: dict[str, None] = {}  # what stands where `where` wants something else, in order
-        self._asked, self._replies, self._seen = asked, replies, set[str]()
+        self.other_values: dict[str, None] = {}  # of the columns of `where`, in the order of the rows
+        self._hashes, self._replies, self._seen = hashes, replies, set[str]()
 
     def __call__(self, row: Row) -> bool:
-        """Whether to read the texts of a row of which only the key and the columns of `where` are known."""
+        """Tell whether to read the texts of a row that holds only the key and the columns of `where`."""
         self._replies.rows += 1
-        reason = self._refuse(row)
+        reason = self._find_reason(row)
         if reason:
             self._replies.left_out[reason] += 1
         return not reason
 
-    def _refuse(self, row: Row) -> str:
+    def _find_reason(self, row: Row) -> str:
+        """Return why a row is left out; empty when it is imported."""
         for column, value in self.where.items():
             if row.get(column) != value:
-                if len(self.others) < 20:
-                    self.others[str(row.get(column))] = None
+                if len(self.other_values) < MAX_VALUES_SHOWN:
+                    self.other_values[str(row.get(column))] = None
                 return "not_in_where"
-        name = row.get(self.key)
-        if name is None:
+        key = row.get(self.key)
+        if key is None:
             return "null_hash"
-        if str(name) not in self._asked:
+        if str(key) not in self._hashes:
             return "not_a_prompt"
-        if str(name) in self._seen:
+        if str(key) in self._seen:
             return "duplicate_conversation"
-        self._seen.add(str(name))
+        self._seen.add(str(key))
         return ""
 
 
 def find_data_files(model: Model) -> list[Path]:
-    """The files that a model's replies are in: of the hub at its commit, or here and still as model.json names them."""
+    """Return the files of a model's replies: of the hub at its commit, or local ones that model.json still matches."""
     if model.location.startswith(HUB):
         patterns = [model.files] if model.files else [f"*{suffix}" for suffix in READERS]
         source = hub_data(model.location.removeprefix(HUB), model.commit, patterns)
     else:
         source = Path(model.location)
         if import_digest(source) != model.commit:
-            raise UserError(f"{source} is not what models/{model.id}/model.json names; `make pin ID={model.id}`")
+            raise UserError(
+                f"{source} does not match the digest in models/{model.id}/model.json; `make pin ID={model.id}`"
+            )
     return list_data_files(source, model.files, READERS)
 
 
-def read_replies(model: Model, asked: set[str]) -> ImportedReplies:
-    """Read the replies to the prompts of these hashes; raise UserError when there are none."""
+def read_replies(model: Model, hashes: set[str]) -> ImportedReplies:
+    """Read a model's replies to the prompts of these hashes; raise UserError when there are none."""
     replies = ImportedReplies()
-    wanted = RowFilter(model, asked, replies)
-    rows = (row for file in find_data_files(model) for row in READERS[file.suffix](file, model, wanted))
-    taken = pack_rows(progress(rows, desc=model.id, unit="replies"), wanted.key, model, replies)
-    while batch := list(islice(taken, ROWS_PER_BATCH)):
+    is_wanted = RowFilter(model, hashes, replies)
+    rows = (row for file in find_data_files(model) for row in READERS[file.suffix](file, model, is_wanted))
+    packed = pack_rows(progress(rows, desc=model.id, unit="replies"), is_wanted.key, model, replies)
+    while batch := list(islice(packed, ROWS_PER_BATCH)):
         replies.add(batch)
     if replies.rows and replies.left_out["not_in_where"] == replies.rows:
-        raise UserError(f"{model.location}: no row is {model.where}; there are: {', '.join(wanted.others)}")
+        values = ", ".join(is_wanted.other_values)
+        raise UserError(f"{model.location}: no row is {model.where}; there are: {values}")
     if not replies:
         raise UserError(
             f"{model.location}: none of its {replies.rows} rows answers a prompt: {dict(replies.left_out)}; "
-            f"is {wanted.key!r} the hash that the prompts have?"
+            f"is {is_wanted.key!r} the hash that the prompts have?"
         )
     return replies
 
 
 def pack_rows(rows: Iterable[tuple[Row, list[str]]], key: str, model: Model, replies: ImportedReplies) -> Iterator[Row]:
-    """Rows of PACKED; those that say nothing usable are counted."""
-    for row, texts in rows:
-        said = parse_reply(row, texts, model)
-        if isinstance(said, str):
-            replies.left_out[said] += 1
+    """Yield rows of PACKED; those whose texts cannot be used are counted."""
+    for row, columns in rows:
+        turns = parse_reply(row, columns, model)
+        if isinstance(turns, str):
+            replies.left_out[turns] += 1
         else:
-            yield {"conversation_hash": str(row[key]), "turns": said}
+            yield {"conversation_hash": str(row[key]), "turns": turns}
 
 
 def to_imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
-    """A turn of which nothing but its text, and perhaps how it ended, is known."""
+    """Build a turn of which only the text is known, and perhaps how it ended."""
     return Turn(
         user=user,
         assistant=reply,
@@ -142,18 +161,18 @@ def to_imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
     )
 
 
-def to_conversation(prompt: Row, said: list[ParsedTurn]) -> Conversation:
-    """A prompt and what was said, as a finished conversation.
+def to_conversation(prompt: Row, turns: list[ParsedTurn]) -> Conversation:
+    """Build the finished conversation of a prompt from imported turns.
 
-    The user's texts are the imported ones, so that validation sees where they are not the prompt's; where they are not
-    known, the prompt's. A conversation that the set lacks has empty replies and the status `not_imported`; one whose
-    last turn was never answered has the status that this turn's finish says.
+    The user's texts are the imported ones, so that validation sees where they differ from the prompt's; where they are
+    unknown, the prompt's. A conversation that the set lacks has empty replies and the status `not_imported`; one whose
+    last turn was never answered has the finish reason of that turn as its status.
     """
     users = [turn["user"] for turn in prompt["turns"]]
-    absent = not said or (said[0]["user"] is None and len(said) != len(users))
-    known: list[ParsedTurn] = [{"user": None, "reply": "", "finish": IMPORTED}] * len(users) if absent else said
+    is_absent = not turns or (turns[0]["user"] is None and len(turns) != len(users))
+    known: list[ParsedTurn] = [{"user": None, "reply": "", "finish": IMPORTED}] * len(users) if is_absent else turns
     finish = str(known[-1]["finish"])
-    status = "not_imported" if absent else finish if finish in UNANSWERED else "ok"
+    status = "not_imported" if is_absent else finish if finish in UNANSWERED else "ok"
     conversation = Conversation(prompt["conversation_hash"], users, status=status)
     for number, turn in enumerate(known):
         user = users[number] if turn["user"] is None else turn["user"]
@@ -162,21 +181,47 @@ def to_conversation(prompt: Row, said: list[ParsedTurn]) -> Conversation:
 
 
 def reference_conversation(prompt: Row) -> Conversation:
-    """A prompt with the replies of its source; where one is missing, `not_imported`."""
+    """Build the conversation of a prompt with its source's replies; `not_imported` where one is missing."""
     turns = [to_imported_turn(turn["user"], turn["reference"]) for turn in prompt["turns"]]
-    complete = all(turn["assistant"] for turn in turns)
+    is_complete = all(turn["assistant"] for turn in turns)
     users = [turn["user"] for turn in turns]
-    return Conversation(prompt["conversation_hash"], users, turns=turns, status="ok" if complete else "not_imported")
+    return Conversation(prompt["conversation_hash"], users, turns=turns, status="ok" if is_complete else "not_imported")
 
 
-def import_conversations(prompts: Iterable[Row], replies: ImportedReplies | None) -> Iterator[tuple[Row, Conversation]]:
-    """Every prompt with its conversation; without replies, with those that its source has."""
-    for prompt in prompts:
-        if replies is None:
-            yield prompt, reference_conversation(prompt)
-            continue
-        said = replies.of(prompt["conversation_hash"])
-        conversation = to_conversation(prompt, said)
-        if said and conversation.status != "ok":
-            replies.left_out["one_reply_for_many_turns"] += 1
-        yield prompt, conversation
+@dataclass
+class ImportedConversations:
+    """A source of conversations whose replies exist already: those given, or without any the reference replies."""
+
+    model: Model
+    config: RequestConfig
+    replies: ImportedReplies | None
+
+    def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
+        """Yield all conversations, at no cost; see ConversationSource."""
+        for rows in chunks(self._rows(prompts)):
+            yield pa.Table.from_pylist(attribute_no_cost(rows), schema=SEGMENT)
+
+    def summary(self) -> dict[str, Any]:
+        """Return how many rows of the replies were imported, and why the others were not."""
+        return {"import": self.replies.summary()} if self.replies else {}
+
+    def conversations(self, prompts: Iterable[Row]) -> Iterator[Conversation]:
+        """Yield the conversation of every prompt; count the replies that do not fit their prompt's turns."""
+        engine = json.dumps(["import", self.model.columns, self.model.where, self.model.files], sort_keys=True)
+        for prompt in prompts:
+            conversation = self._conversation(prompt)
+            conversation.identity = identity(prompt, self.model, self.config, engine)
+            yield conversation
+
+    def _conversation(self, prompt: Row) -> Conversation:
+        if self.replies is None:
+            return reference_conversation(prompt)
+        turns = self.replies.turns_of(prompt["conversation_hash"])
+        conversation = to_conversation(prompt, turns)
+        if turns and conversation.status != "ok":
+            self.replies.left_out["one_reply_for_many_turns"] += 1
+        return conversation
+
+    def _rows(self, prompts: Iterable[Row]) -> Iterator[Row]:
+        for conversation in self.conversations(prompts):
+            yield to_row(conversation, self.model.id, self.config, "import")

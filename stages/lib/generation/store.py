@@ -1,4 +1,4 @@
-"""Finished conversations, found by identity: append-only parquet segments outside DVC's outs.
+"""Finished conversations by identity: append-only parquet segments outside DVC's outs.
 
 A kill loses only what was in flight, and more prompts, other filters or an experiment pay only for what is new.
 """
@@ -29,25 +29,25 @@ LENGTHS = [f"turns.list.element.{name}" for name in ("finish_reason", "prompt_to
 
 
 class RowLocation(NamedTuple):
-    """Where a conversation stands."""
+    """Where a conversation is in the store."""
 
     segment: Path
     row: int
 
 
 def store_folder() -> Path:
-    """Where the store is: $REWILD_STORE, else `store` beside DVC's cache, which experiments share."""
+    """Return the store's folder: $REWILD_STORE, else `store` beside DVC's cache, which experiments share."""
     if "REWILD_STORE" in os.environ:
         return Path(os.environ["REWILD_STORE"])
-    found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)  # noqa: S607
-    return Path(found.stdout.strip()).parent / "store"
+    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)  # noqa: S607
+    return Path(cache.stdout.strip()).parent / "store"
 
 
 def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndarray:
-    """Whether each stored conversation is what these limits would give: one boolean per conversation.
+    """Tell for each stored conversation whether these limits would give the same: one boolean per conversation.
 
     A reply may take at most what both limits leave to it. One that ended by itself must not be longer; one that was
-    cut must be exactly so long; a prompt that did not fit must still not fit.
+    cut must be exactly that long; a prompt that did not fit must still not fit.
     """
     fields = pc.list_flatten(turns)
     finish = fields.field("finish_reason")
@@ -55,30 +55,30 @@ def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndar
     room = np.minimum(max_tokens, window - prompt)
     overflown = np.asarray(pc.equal(finish, "context_overflow"))
     cut = np.asarray(pc.equal(finish, "length"))
-    holds = np.where(overflown, room < 1, np.where(cut, completion == room, completion <= room))
-    kept = np.ones(len(turns), dtype=bool)
-    kept[np.asarray(pc.list_parent_indices(turns))[~holds]] = False
-    return kept
+    turn_matches = np.where(overflown, room < 1, np.where(cut, completion == room, completion <= room))
+    matches = np.ones(len(turns), dtype=bool)
+    matches[np.asarray(pc.list_parent_indices(turns))[~turn_matches]] = False
+    return matches
 
 
 class Store:
-    """The segments of one DGM."""
+    """The finished conversations of one DGM, or of one judge, in segments."""
 
     def __init__(self, folder: Path, dgm: str) -> None:
         self.dgm = dgm
         self.folder = folder / dgm
 
     def segments(self) -> list[Path]:
-        """The segments, oldest first."""
+        """Return the paths of the segments, oldest first."""
         return sorted(self.folder.glob("*.parquet"))
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        """Add rows as one segment."""
+        """Add rows of SEGMENT as one segment; none for no rows."""
         if rows:
             self.write(pa.Table.from_pylist(rows, schema=SEGMENT))
 
     def write(self, table: pa.Table) -> None:
-        """Add a table as one segment: written beside its place, then renamed, so several writers need no lock.
+        """Add a table as one segment: written under another name, then renamed, so several writers need no lock.
 
         Its name holds when it was written and the hash of its bytes, which readers verify.
         """
@@ -91,15 +91,15 @@ class Store:
         draft.rename(self.folder / f"{time.time_ns():020d}-{segment_digest(content)}.parquet")
 
     def find(
-        self, wanted: Collection[str], max_tokens: int, window: int, *, failed: bool = True
+        self, identities: Collection[str], max_tokens: int, window: int, *, failed: bool = True
     ) -> dict[str, RowLocation]:
-        """Where the conversations of these identities stand that the limits leave as they are.
+        """Locate the conversations of these identities that match the limits; those that are missing are left out.
 
-        Of equals the oldest, and one that failed only if there is no other, or not at all.
+        Of several with one identity the oldest counts, and a failed one only if there is no other, or not at all.
         """
-        names = pa.array(wanted, pa.string())
-        found: dict[str, RowLocation] = {}
-        lost: dict[str, RowLocation] = {}
+        names = pa.array(identities, pa.string())
+        answered: dict[str, RowLocation] = {}
+        unanswered: dict[str, RowLocation] = {}
         for segment in self.segments():
             table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
@@ -108,25 +108,25 @@ class Store:
                 table["turns"].combine_chunks(), max_tokens, window
             )
             for row in np.flatnonzero(hits).tolist():
-                kind = lost if table["status"][row].as_py() == "failed" else found
-                kind.setdefault(table["identity"][row].as_py(), RowLocation(segment, row))
-        return (lost if failed else {}) | found
+                locations = unanswered if table["status"][row].as_py() == "failed" else answered
+                locations.setdefault(table["identity"][row].as_py(), RowLocation(segment, row))
+        return (unanswered if failed else {}) | answered
 
-    def read(self, places: Sequence[RowLocation], columns: list[str] | None = None) -> pa.Table:
-        """The rows at these places, in this order, as SEGMENT or these columns of it."""
+    def read(self, locations: Sequence[RowLocation], columns: list[str] | None = None) -> pa.Table:
+        """Read the rows at these locations, in this order, as SEGMENT or these columns of it."""
         positions: dict[Path, list[int]] = defaultdict(list)
-        for position, place in enumerate(places):
-            positions[place.segment].append(position)
+        for position, location in enumerate(locations):
+            positions[location.segment].append(position)
         parts = [
-            pq.read_table(segment, columns=columns).take([places[position].row for position in here])
-            for segment, here in positions.items()
+            pq.read_table(segment, columns=columns).take([locations[position].row for position in in_segment])
+            for segment, in_segment in positions.items()
         ]
-        order = np.argsort([position for here in positions.values() for position in here])
+        order = np.argsort([position for in_segment in positions.values() for position in in_segment])
         return pa.concat_tables(parts).take(order)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the only one that generates into this store or tidies it; say so while another is at it."""
+    def exclusive(self) -> Iterator[None]:
+        """Be the only one that generates into this store or prunes it; print a line while another holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
@@ -141,20 +141,20 @@ class Store:
 
 
 def segment_digest(content: pa.Buffer) -> str:
-    """The part of a segment's name that says what it holds: 32 hex digits of sha256."""
+    """Return the part of a segment's name that verifies its bytes: 32 hex digits of their sha256."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
 def read_segment(segment: Path, columns: list[str] | None = None) -> pa.Table | None:
-    """Read a segment; say so and return None when it is torn or foreign: not the bytes that its name promises."""
+    """Read a segment; print a line and return None when it is corrupt: another hash than in its name, or schema."""
     try:
         content = pa.py_buffer(segment.read_bytes())
         if segment.stem.partition("-")[2] != segment_digest(content):
-            raise pa.ArrowInvalid("its bytes are not those that it was written with")
+            raise pa.ArrowInvalid("its bytes do not match the hash in its name")
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             if not file.schema_arrow.equals(SEGMENT):
-                raise pa.ArrowInvalid("its columns are others")
+                raise pa.ArrowInvalid("its schema is not that of the store")
             return file.read(columns=columns)
     except (pa.ArrowException, OSError) as error:
-        log_line(f"store: {segment} is left aside: {str(error).splitlines()[0]}")
+        log_line(f"store: {segment} is skipped: {str(error).splitlines()[0]}")
         return None
