@@ -20,7 +20,7 @@ import pyarrow as pa
 from commands.analyse.columns import read_existing
 from commands.analyse.folder import MARKER, begin, check_place, default_out, scratch
 from commands.analyse.intake import Intake, Taken, ids_of, take_in, write_prompts
-from commands.analyse.page import collect_conversations, to_inputs
+from commands.analyse.page import build_inputs
 from commands.analyse.screen import tell
 from stages import generate, preference, similarity, styling, validate
 from stages.gate import count
@@ -236,8 +236,7 @@ def write_judgments(place: Path, rows: list[Json]) -> pa.Table:
 
 def write_report(read: Read, out: Path, settings: Settings, gate: dict[str, Json], skipped: Mapping[str, str]) -> None:
     """Write the page, on which the sections of what was not done here are skipped."""
-    inputs = to_inputs(out, read.found["source"], gate, skipped)
-    inputs = replace(inputs, collections=[collect_conversations(inputs, settings.report.num_conversations)])
+    inputs = build_inputs(out, read.found["source"], gate, skipped, settings.report)
     with new_folder(out / "report") as folder:
         index.write_report(folder, inputs)
 

@@ -10,35 +10,34 @@ from stages.lib.records.shards import read_rows
 from stages.lib.report.conversations import Collection, add_judgments
 from stages.lib.report.files import Files
 from stages.lib.report.inputs import Inputs, collect_responses
+from stages.lib.settings.sections import Report
 
 
-def to_inputs(out: Path, source: str, gate: dict[str, Json], absent: Mapping[str, str]) -> Inputs:
-    """Return the inputs of the page of an analysis in `out` of the DGMs of `gate`, without conversations.
+def build_inputs(out: Path, source: str, gate: dict[str, Json], absent: Mapping[str, str], settings: Report) -> Inputs:
+    """Return the inputs of the page of an analysis in `out` of the DGMs of `gate`.
 
-    `absent` holds the parts that could not be made, and why.
+    `absent` holds the parts that could not be made (`similarity`, `preference`), and why.
     """
     digests = {dgm: {name: sha256_folder(out / name / dgm) for name in ("responses", "verdicts")} for dgm in gate}
     files = Files(root=out, data=out, metrics=out / "metrics", models=out / "models")
     files.digests |= {f"{name}/{dgm}": digest for dgm, both in digests.items() for name, digest in both.items()}
+    judged = [dgm for dgm in gate if "preference" not in absent and (out / "judgments" / dgm).is_dir()]
     return Inputs(
         profile=source,
         files=files,
         dgms=list(gate),
         recipes={"dgms": digests, "runs": {}},
         gate=gate,
+        collections=[collect_conversations(out, list(gate), judged, settings.num_conversations)],
+        num_examples=settings.num_examples,
         is_analysis=True,
         absent=absent,
     )
 
 
-def collect_conversations(inputs: Inputs, num_conversations: int) -> Collection:
-    """Return the first conversations of each DGM, with the judgments of them."""
-    data = inputs.files.data
-    folders = {dgm: (data / "responses" / dgm, data / "verdicts" / dgm) for dgm in inputs.dgms}
+def collect_conversations(out: Path, dgms: list[str], judged: list[str], num_conversations: int) -> Collection:
+    """Return the first conversations of each DGM, with the judgments of those that were judged."""
+    folders = {dgm: (out / "responses" / dgm, out / "verdicts" / dgm) for dgm in dgms}
     collection = collect_responses(folders, num_conversations)
-    models = dict(collection.models)
-    for dgm, conversations in collection.models.items():
-        judgments = data / "judgments" / dgm
-        if "preference" not in inputs.absent and judgments.is_dir():
-            models[dgm] = add_judgments(conversations, read_rows(judgments))
-    return replace(collection, models=models)
+    scored = {dgm: add_judgments(collection.models[dgm], read_rows(out / "judgments" / dgm)) for dgm in judged}
+    return replace(collection, models={**collection.models, **scored})

@@ -1,4 +1,4 @@
-"""The pages: sections, charts, the conversation browser.
+"""The report: its page with sections and charts, the conversation browser, and the headlines.
 
 May import: every room above.
 """

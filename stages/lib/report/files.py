@@ -21,6 +21,7 @@ class Files:
     models: Path = Path("models")
     digests: dict[str, str] = field(default_factory=dict)  # sha256 of a file or folder, by its path on the page
     _contents: dict[Path, Any] = field(default_factory=dict)
+    _folders: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def read_json(self, path: Path) -> Any:  # noqa: ANN401  (JSON is what it is)
         """Read a JSON file; raise UserError when it is absent."""
@@ -41,14 +42,11 @@ class Files:
 
     def find_compared(self, model: str, name: str) -> Path:
         """Return data/<name>/<model> of a compared model; raise UserError unless it has the digest in metrics/."""
-        key = Path(name, model)
-        if key not in self._contents:
-            self._contents[key] = require_compared(model, name)
-        found: Path = self._contents[key]
-        return found
+        if (model, name) not in self._folders:
+            self._folders[model, name] = require_compared(model, name)
+        return self._folders[model, name]
 
     def add_digest(self, path: Path) -> None:
         """Remember the sha256 of a file or folder."""
-        self.digests[path.relative_to(self.root).as_posix()] = (
-            sha256_folder(path) if path.is_dir() else sha256_file(path)
-        )
+        sha256 = sha256_folder(path) if path.is_dir() else sha256_file(path)
+        self.digests[path.relative_to(self.root).as_posix()] = sha256

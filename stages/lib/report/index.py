@@ -1,4 +1,4 @@
-"""The report as files: index.html, conversations.html with what it loads, charts/, and the page's numbers."""
+"""Writes the report: index.html, conversations.html with the files that it loads, charts/, and the page's numbers."""
 
 import re
 from pathlib import Path
@@ -43,26 +43,28 @@ Built = list[tuple[Section, Content]]
 def write_report(folder: Path, inputs: Inputs) -> None:
     """Fill a folder with the pages, the charts and the numbers."""
     sections = [(section, content) for section in SECTIONS if (content := section.build(inputs))]
-    skipped = {section.name: content.skipped for section, content in sections if content.skipped}
-    flow = count_steps(inputs)
+    collections = [collection for collection in inputs.collections if collection.models]
+    summary = {
+        "profile": inputs.profile,
+        "flow": count_steps(inputs),
+        "skipped": {section.name: content.skipped for section, content in sections if content.skipped},
+    }
     page = {
+        **summary,
         "sections": sections,
-        "flow": flow,
-        "skipped": skipped,
         "gaps": [gap for _, content in sections for gap in content.gaps],
         "traces": trace(inputs.files.digests),
-        "collections": [collection.name for collection in inputs.collections if collection.models],
+        "collections": [collection.name for collection in collections],
         "colours": inputs.colours,
         "inputs": inputs,
     }
     html = render(Path(__file__).with_suffix(".html"), page)
     (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     write_charts(folder / "charts", sections)
-    collections = [collection for collection in inputs.collections if collection.models]
     if collections:
         write_browser(folder, collections, f"Rewild {inputs.profile}")
     numbers = {name: value for _, content in sections for name, value in content.numbers.items()}
-    write_json(folder / SUMMARY, {"profile": inputs.profile, "flow": flow, "skipped": skipped, **numbers})
+    write_json(folder / SUMMARY, summary | numbers)
 
 
 def write_charts(folder: Path, sections: Built) -> None:
@@ -101,7 +103,7 @@ def count(things: list[str], noun: str) -> str:
 
 def trace(digests: dict[str, str]) -> dict[str, list[Json]]:
     """Return, for each section, the files that its numbers come from: path, sha256 and what it takes from them."""
-    found = {
+    traces = {
         section.name: [
             {"path": path, "sha256": sha256, "what": what}
             for folder, what in section.sources.items()
@@ -110,7 +112,7 @@ def trace(digests: dict[str, str]) -> dict[str, list[Json]]:
         ]
         for section in SECTIONS
     }
-    return {section: files for section, files in found.items() if files}
+    return {section: files for section, files in traces.items() if files}
 
 
 def folder_of(path: str) -> str:

@@ -11,7 +11,7 @@ from stages.lib.report.section import Chart, Content, Section
 from stages.lib.report.svg import plot_intervals, plot_spider
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
-MOST_IN_SPIDER = 5  # lines that can be told apart
+MOST_IN_SPIDER = 5  # more lines are hard to distinguish
 FEWEST_SPOKES = 3
 
 
@@ -123,7 +123,7 @@ def draw_spider(table: Json, inputs: Inputs) -> dict[str, Chart]:
     lines = {model: [table["rows"][model][task]["value"] for task in table["tasks"]] for model in models}
     colours = inputs.colours
     if len({colours[model] for model in models}) < len(models):
-        colours = assign_colours(models)  # two lines of one colour could not be told apart
+        colours = assign_colours(models)  # so that no two lines have the same colour
     chart = Chart(
         plot_spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
         title=count_leads(table, models),

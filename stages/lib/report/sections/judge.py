@@ -31,9 +31,9 @@ def build(inputs: Inputs) -> Content:
         },
         charts=draw_scores(scores, models, inputs.colours) | draw_words(words),
         gaps=[
-            f"The judge's score of {model}: {found['failed']} judgments are missing"
-            for model, found in counts.items()
-            if found["failed"]
+            f"The judge's score of {model}: {count['failed']} judgments are missing"
+            for model, count in counts.items()
+            if count["failed"]
         ],
         skipped="" if any(score["mean"] is not None for score in scores.values()) else "nothing was judged",
     )

@@ -17,8 +17,9 @@ def build(inputs: Inputs) -> Content:
     files, runs = inputs.files, inputs.runs
     models = read_models(dict.fromkeys([*inputs.dgms, *inputs.compare, *runs]), files)
     trainings = files.read_json_of(runs, files.metrics / "train")
-    trained_on = {run: found["mix"] for run, found in files.read_json_of(runs, files.metrics / "digests/runs").items()}
-    written = {dgm: inputs.recipes["dgms"][dgm]["responses"] for dgm in inputs.dgms}
+    digests = files.read_json_of(runs, files.metrics / "digests/runs")
+    data = {dgm: inputs.recipes["dgms"][dgm]["responses"] for dgm in inputs.dgms}
+    data |= {run: digests[run]["mix"] for run in runs}
     results = {key: files.read_json(files.find_compared(key, "evaluations") / "results.json") for key in inputs.compare}
     costs = {} if inputs.is_analysis else files.read_json(files.data / "throughput" / SUMMARY).get("costs", {})
     rows = [
@@ -26,7 +27,7 @@ def build(inputs: Inputs) -> Content:
             "id": key,
             "source": name_source(models.get(key, {}), trainings.get(key)),
             "commit": models.get(key, {}).get("commit") or results.get(key, {}).get("commit"),
-            "data": (written | trained_on).get(key),
+            "data": data.get(key),
             "tools": list_tools(costs.get(key, {}), trainings.get(key, {}), results.get(key, {})),
             "hardware": costs.get(key, {}).get("hardware", ""),
         }

@@ -5,7 +5,7 @@ from stages.lib.report.section import Content, Section
 
 
 def build(inputs: Inputs) -> Content | None:
-    """Read our numbers beside the paper's; the page has no such section when no compared model is in the paper."""
+    """Read our numbers and the paper's; without a compared model of the paper, the page has no such section."""
     if inputs.is_analysis:
         return None
     tables = inputs.files.read_json(inputs.files.data / "agreement" / "tables.json")

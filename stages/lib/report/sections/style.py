@@ -42,7 +42,7 @@ def group_by_dgm(styling: Json, dgms: list[str], runs: list[str]) -> dict[str, J
 
 
 def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> dict[str, Chart]:
-    """Draw each DGM beside the fine-tunes on it, markup by DGM, and the profile of every feature."""
+    """Draw each DGM with the fine-tunes on it, the markup by DGM, and the profile of every feature."""
     answers = {model: styling["answers"][model] for model in inputs.compare if model in styling.get("answers", {})}
     responses = {dgm: styling["responses"][dgm] for dgm in inputs.dgms if dgm in styling.get("responses", {})}
     return (
@@ -82,8 +82,8 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
     if len(responses) < 2:
         return {}
     markup = {dgm: style["features"]["markup"] for dgm, style in responses.items()}
-    cells = {dgm: {"value": found["mean"], "ci95": found["ci95"]} for dgm, found in markup.items()}
-    means = {dgm: found["mean"] for dgm, found in markup.items()}
+    cells = {dgm: {"value": cell["mean"], "ci95": cell["ci95"]} for dgm, cell in markup.items()}
+    means = {dgm: cell["mean"] for dgm, cell in markup.items()}
     chart = Chart(
         plot_intervals(cells, colours, "markup per response by DGM"),
         title=name_extremes(means, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),

@@ -26,9 +26,9 @@ def build(inputs: Inputs) -> Content:
 def draw_speed_by_size(summary: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
     """Draw tokens per second over the paper's proxy for a model's cost (sec. 2.2), where both are known."""
     points = {
-        dgm: (found["window_times_parameters"], found["tokens_per_second"])
-        for dgm, found in summary["dgms"].items()
-        if found.get("tokens_per_second") and found["window_times_parameters"]
+        dgm: (speed["window_times_parameters"], speed["tokens_per_second"])
+        for dgm, speed in summary["dgms"].items()
+        if speed.get("tokens_per_second") and speed["window_times_parameters"]
     }
     if not points:
         return {}
