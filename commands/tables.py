@@ -20,6 +20,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, Entry, read_entry
+from stages.lib.similarity.measures import COLUMNS as SCORE_COLUMNS
 from stages.lib.validation.check_input import ALWAYS_KNOWN
 from stages.lib.validation.checks import CHECKS
 
@@ -31,7 +32,7 @@ PROJECT = Path("pyproject.toml")
 DESCRIBED = re.compile(r'^\s*\("(\w+)",.*\),? {2}# (.+)$', re.MULTILINE)  # a column and the comment beside it
 MAY_IMPORT = re.compile(r'"""(.+?)\n\nMay import: (.+?)\.\n', re.DOTALL)
 METRIC = "score of the pair; null without one"
-NO_COMMENT = {name: METRIC for name in ("rouge1", "rougeL", "meteor", "meteor_reversed")}
+NO_COMMENT = dict.fromkeys(SCORE_COLUMNS, METRIC)
 
 
 @dataclass(frozen=True, slots=True)

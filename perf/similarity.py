@@ -1,12 +1,12 @@
-"""How fast pairs of replies are scored, beside rouge-score and nltk in the same run, and what the scores are.
+"""Time the scoring of pairs of replies, compare it with rouge-score and nltk in the same run, and print the scores.
 
 python -m perf.similarity responses.parquet
 
-The file has a row per model and session: dgm, session_id, response. Of a session that a model has twice the first is
+The file has a row per model and session: dgm, session_id, response. If a model has a session twice, the first row is
 taken. The packages score sampled pairs of replies to the same session; ours scores the same pairs, each as if it were
-alone, and then all pairs of all models. Rates are per second of one core, in which a busy machine shows least; the
-last run is the stage's own on all cores, by the clock. METEOR of a pair is two scores, since its roles can be changed:
-a score is counted against a score.
+alone, and then all pairs of all models. Rates are per second of CPU time on one core, which a busy machine changes
+least; the last run is the whole stage on all cores, in wall time. METEOR of a pair is two scores, since its roles can
+be swapped: a score is compared with a score.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,145 +25,175 @@ from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib.console.shell import exit_on_user_error
-from stages.lib.core.files import read_json
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.settings.sections import Similarity
-from stages.lib.similarity.aggregates import REPORTED_METRICS
-from stages.lib.similarity.meteor import meteor, words
-from stages.lib.similarity.rouge import rouge, tokens
+from stages.lib.similarity.measures import MEASURES
+from stages.lib.similarity.meteor import meteor, split_words
+from stages.lib.similarity.pair_scores import PAIRS_FILE
+from stages.lib.similarity.rouge import rouge, tokenize
 from stages.lib.similarity.stems import stem
 from stages.lib.similarity.wordnet import open_wordnet, synonyms
-from stages.similarity import write
+from stages.similarity import write_similarity
 
+Sessions = dict[str, dict[str, str]]  # the replies by session and model
 Pairs = list[tuple[str, str]]
+Result = TypeVar("Result")
 SEED = 11
+NAMES = [measure.name for measure in MEASURES]
 
 
-def read(file: Path) -> dict[str, dict[str, str]]:
-    """The replies by session and model."""
-    found: dict[str, dict[str, str]] = {}
+def read_sessions(file: Path) -> Sessions:
+    """Read the replies by session and model."""
+    sessions: Sessions = {}
     rows = pq.read_table(file, columns=["dgm", "session_id", "response"]).to_pylist()
     for row in sorted(rows, key=lambda row: row["dgm"]):
-        found.setdefault(row["session_id"], {}).setdefault(row["dgm"], row["response"] or "")
-    return found
+        sessions.setdefault(row["session_id"], {}).setdefault(row["dgm"], row["response"] or "")
+    return sessions
 
 
-def sample(sessions: dict[str, dict[str, str]], count: int) -> Pairs:
-    """So many pairs of replies, neither blank, to the same session."""
-    draw, found = random.Random(SEED), []
+def sample_pairs(sessions: Sessions, count: int) -> Pairs:
+    """Sample `count` pairs of replies, neither of them blank, to the same session."""
+    draw, pairs = random.Random(SEED), []
     names = sorted(sessions)
-    while len(found) < count:
+    while len(pairs) < count:
         one, other = draw.sample(sorted(sessions[draw.choice(names)].values()), 2)
-        if tokens(one) and tokens(other):
-            found.append((one, other))
-    return found
+        if tokenize(one) and tokenize(other):
+            pairs.append((one, other))
+    return pairs
 
 
-def rate(what: str, count: int, score: Callable[[], object]) -> tuple[float, object]:
-    """Scores per second of one core, printed and given, with what was scored."""
-    start, clock = time.process_time(), time.perf_counter()
-    found = score()
-    spent = time.process_time() - start
-    print(
-        f"{count / spent:12,.0f}/s  {what} ({spent:.1f} s of a core, {time.perf_counter() - clock:.1f} s by the clock)"
-    )
-    return count / spent, found
+def time_scores(title: str, count: int, score: Callable[[], Result]) -> tuple[float, Result]:
+    """Run `score`, print and return how many of `count` scores it makes per second of CPU time, with its result."""
+    cpu_start, start = time.process_time(), time.perf_counter()
+    result = score()
+    cpu = time.process_time() - cpu_start
+    wall = time.perf_counter() - start
+    print(f"{count / cpu:12,.0f}/s  {title} ({cpu:.1f} s of CPU time, {wall:.1f} s of wall time)")
+    return count / cpu, result
 
 
-def theirs_rouge(pairs: Pairs) -> list[tuple[float, float]]:
+def score_with_rouge_score(pairs: Pairs) -> list[tuple[float, float]]:
     scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
     scores = [scorer.score(one, other) for one, other in pairs]
     return [(score["rouge1"].fmeasure, score["rougeL"].fmeasure) for score in scores]
 
 
-def theirs_meteor(pairs: Pairs) -> list[float]:
+def score_with_nltk(pairs: Pairs) -> list[float]:
     return [meteor_score([other.split()], one.split(), wordnet=open_wordnet()) for one, other in pairs]
 
 
-def ours_rouge(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [rouge([tokens(text) for text in group]) for group in groups]
+def score_rouge(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [rouge([tokenize(text) for text in group]) for group in groups]
 
 
-def ours_meteor(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [meteor([words(text) for text in group], synonyms) for group in groups]
+def score_meteor(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [meteor([split_words(text) for text in group], synonyms) for group in groups]
 
 
-def forget() -> None:
-    """Nothing is known of any word, as in a new process; nltk's reader too remembers what it has read."""
+def clear_caches() -> None:
+    """Forget all words, as in a new process; nltk's reader caches what it has read too."""
     stem.cache_clear()
     synonyms.cache_clear()
     open_wordnet()._synset_offset_cache.clear()
 
 
-def kernels(sessions: dict[str, dict[str, str]], pairs: Pairs, num_rouge: int) -> None:
-    """Time the packages and ours on one core, and check that the numbers are the same."""
-    start = time.process_time()
-    open_wordnet()
-    print(f"WordNet was read in {time.process_time() - start:.1f} s of a core\n")
-    apart = [list(pair) for pair in pairs]
-    forget()
-    alone, of_rouge = rate("ours, ROUGE, pairs alone, nothing known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
-    known, _ = rate("ours, ROUGE, pairs alone, words known", num_rouge, lambda: ours_rouge(apart[:num_rouge]))
-    forget()
-    first, of_meteor = rate("ours, METEOR, pairs alone, nothing known", 2 * len(pairs), lambda: ours_meteor(apart))
-    again, _ = rate("ours, METEOR, pairs alone, words known", 2 * len(pairs), lambda: ours_meteor(apart))
-    by_rouge, theirs = rate(f"rouge-score, the {num_rouge} pairs", num_rouge, lambda: theirs_rouge(pairs[:num_rouge]))
-    assert [(float(one[0]), float(longest[0])) for one, longest in of_rouge] == theirs
-    forget()
-    by_nltk, scores = rate(f"nltk, the {len(pairs)} pairs", len(pairs), lambda: theirs_meteor(pairs))
-    assert [float(one[0]) for one, _ in of_meteor] == scores
-    print("              all of these are equal to the packages' to the last bit")
-    together = [list(replies.values()) for replies in sessions.values()]
-    count = sum(len(list(combinations(group, 2))) for group in together)
-    forget()
-    matrix, _ = rate(f"ours, ROUGE, all {count:,} pairs, nothing known", count, lambda: ours_rouge(together))
-    forget()
-    both, _ = rate("ours, METEOR, all pairs in both roles, nothing known", 2 * count, lambda: ours_meteor(together))
-    print()
-    for package, rates in (("rouge-score", (alone, known, matrix)), ("nltk", (first, again, both))):
-        ratios = [f"{each / (by_rouge if package == 'rouge-score' else by_nltk):.0f}" for each in rates]
-        print(
-            f"{ratios[0]:>8} times {package} on the same pairs, {ratios[1]} with words known, {ratios[2]} on all pairs"
-        )
+def compare_rouge(sessions: Sessions, pairs: Pairs) -> None:
+    """Time ROUGE by rouge-score and by ours on one core, and check that the numbers are equal."""
+    alone = [list(pair) for pair in pairs]
+    clear_caches()
+    cold, ours = time_scores("ours, ROUGE, pairs alone, empty cache", len(pairs), lambda: score_rouge(alone))
+    warm, _ = time_scores("ours, ROUGE, pairs alone, full cache", len(pairs), lambda: score_rouge(alone))
+    theirs, expected = time_scores("rouge-score, the same pairs", len(pairs), lambda: score_with_rouge_score(pairs))
+    assert [(float(one[0]), float(longest[0])) for one, longest in ours] == expected
+    groups, count = all_groups(sessions)
+    clear_caches()
+    matrix, _ = time_scores(f"ours, ROUGE, all {count:,} pairs, empty cache", count, lambda: score_rouge(groups))
+    print_ratios("rouge-score", theirs, cold, warm, matrix)
 
 
-def whole(sessions: dict[str, dict[str, str]]) -> None:
+def compare_meteor(sessions: Sessions, pairs: Pairs) -> None:
+    """Time METEOR by nltk and by ours on one core, and check that the numbers are equal."""
+    alone = [list(pair) for pair in pairs]
+    clear_caches()
+    cold, ours = time_scores("ours, METEOR, pairs alone, empty cache", 2 * len(pairs), lambda: score_meteor(alone))
+    warm, _ = time_scores("ours, METEOR, pairs alone, full cache", 2 * len(pairs), lambda: score_meteor(alone))
+    clear_caches()
+    theirs, expected = time_scores("nltk, the same pairs", len(pairs), lambda: score_with_nltk(pairs))
+    assert [float(forward[0]) for forward, _ in ours] == expected
+    groups, count = all_groups(sessions)
+    clear_caches()
+    title = "ours, METEOR, all pairs in both roles, empty cache"
+    matrix, _ = time_scores(title, 2 * count, lambda: score_meteor(groups))
+    print_ratios("nltk", theirs, cold, warm, matrix)
+
+
+def all_groups(sessions: Sessions) -> tuple[list[list[str]], int]:
+    """Return the replies to each session, and the number of their pairs."""
+    groups = [list(replies.values()) for replies in sessions.values()]
+    return groups, sum(len(list(combinations(group, 2))) for group in groups)
+
+
+def print_ratios(package: str, theirs: float, cold: float, warm: float, matrix: float) -> None:
+    """Print how many times as fast as a package ours is; all arguments are scores per second."""
+    print("              equal to the package's scores to the last bit")
+    print(
+        f"{cold / theirs:8.0f} times as fast as {package} on the same pairs, {warm / theirs:.0f} with a full cache, "
+        f"{matrix / theirs:.0f} on all pairs\n"
+    )
+
+
+def run_stage(sessions: Sessions) -> None:
     """Time the stage on all pairs, and print each model's means and the range of the pairs."""
     dgms = sorted({dgm for replies in sessions.values() for dgm in replies})
     rows = {
-        dgm: [{"conversation_hash": name, "turns": [{"assistant": of.get(dgm, "")}]} for name, of in sessions.items()]
+        dgm: [
+            {"conversation_hash": name, "turns": [{"assistant": replies.get(dgm, "")}]}
+            for name, replies in sessions.items()
+        ]
         for dgm in dgms
     }
     settings = Similarity(num_prompts=len(sessions), turns="first", synonyms=True, references=4, seed=SEED)
     with TemporaryDirectory() as folder:
         start = time.perf_counter()
-        write(Path(folder), rows, settings)
-        took = time.perf_counter() - start
-        summary, pairs = (read_json(Path(folder) / f"{name}.json") for name in ("summary", "pairs"))
-    print(f"\n{took:.1f} s by the clock for the whole stage, {summary['pairs']} pairs on {summary['prompts']} prompts")
+        write_similarity(Path(folder), rows, settings)
+        wall = time.perf_counter() - start
+        summary, pairs = read_json(Path(folder) / ROWS_SUMMARY), read_json(Path(folder) / PAIRS_FILE)
+    print(f"{wall:.1f} s of wall time for the whole stage, {summary['pairs']} pairs on {summary['prompts']} prompts")
     print(f"not scored: {summary['unscorable']}")
-    print(f"{', '.join(REPORTED_METRICS)}: mean with all others | with 4 references; ± standard error")
-    some = summary["against_references"]["dgms"]
-    for dgm, found in sorted(summary["dgms"].items(), key=lambda item: -item[1]["rouge1"]["mean"]):
-        both = [of[key] for of in (found, some[dgm]) for key in REPORTED_METRICS]
-        cells = [f"{score['mean']:.3f} ± {score['stderr']:.3f}" for score in both]
-        print(f"{dgm:30}", *cells[:3], "|", *cells[3:])
-    for key in REPORTED_METRICS:
-        means = {pair: found[key]["mean"] for pair, found in pairs.items()}
+    print_models(summary)
+    for name in NAMES:
+        means = {pair: moments[name]["mean"] for pair, moments in pairs.items()}
         least, most = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-        print(f"{key}: pairs from {means[least]} ({least}) to {means[most]} ({most}); prompts {summary['spread'][key]}")
+        print(f"{name}: pairs from {means[least]} ({least}) to {means[most]} ({most})")
+        print(f"{name}: prompts {summary['spread'][name]}")
+
+
+def print_models(summary: dict) -> None:
+    """Print each model's means with all others and with the references."""
+    print(f"{', '.join(NAMES)}: mean with all others | with 4 references; ± standard error")
+    with_references = summary["against_references"]["dgms"]
+    for dgm, with_all in sorted(summary["dgms"].items(), key=lambda item: -item[1]["rouge1"]["mean"]):
+        moments = [table[name] for table in (with_all, with_references[dgm]) for name in NAMES]
+        cells = [f"{moment['mean']:.3f} ± {moment['stderr']:.3f}" for moment in moments]
+        print(f"{dgm:30}", *cells[: len(NAMES)], "|", *cells[len(NAMES) :])
 
 
 def main() -> None:
-    """Measure the packages and ours, then the stage."""
+    """Time the packages and ours, then the stage."""
     parser = argparse.ArgumentParser()
     parser.add_argument("responses", type=Path)
     parser.add_argument("--pairs", type=int, default=1000, help="for nltk and rouge-score")
     parser.add_argument("--rouge-pairs", type=int, default=0, help="for rouge-score, if fewer")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    sessions = read(asked.responses)
-    kernels(sessions, sample(sessions, asked.pairs), asked.rouge_pairs or asked.pairs)
-    whole(sessions)
+    sessions = read_sessions(options.responses)
+    pairs = sample_pairs(sessions, options.pairs)
+    start = time.process_time()
+    open_wordnet()
+    print(f"WordNet was read in {time.process_time() - start:.1f} s of CPU time\n")
+    compare_rouge(sessions, pairs[: options.rouge_pairs or None])
+    compare_meteor(sessions, pairs)
+    run_stage(sessions)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 

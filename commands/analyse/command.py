@@ -167,10 +167,10 @@ def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]
 def write_similarity(read: Read, out: Path, settings: Settings) -> str:
     """Compare every two DGMs; why that says nothing, if so."""
     rows: dict[str, Iterable[Json]] = {
-        dgm: read_rows(out / "responses" / dgm, similarity.COLUMNS) for dgm in read.models
+        dgm: read_rows(out / "responses" / dgm, similarity.RESPONSE_COLUMNS) for dgm in read.models
     }
     with new_folder(out / "similarity") as folder:
-        similarity.write(folder, rows, settings.similarity)
+        similarity.write_similarity(folder, rows, settings.similarity)
     if len(read.models) < 2:
         return "there is one DGM only"
     if any(pair["rouge1"]["n"] for pair in read_json(out / "similarity" / PAIRS_FILE).values()):

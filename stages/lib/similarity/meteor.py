@@ -1,7 +1,7 @@
-"""METEOR of many replies against one another: the numbers of nltk's meteor_score, to the last bit.
+"""METEOR of all pairs of replies: the numbers of nltk's meteor_score, to the last bit.
 
-Source: nltk 3.10, nltk.translate.meteor_score with its defaults (Lavie and Agarwal 2007). nltk takes words that were
-cut before: here by str.split, as in the paper's code, so that a comma stays on its word. They are matched in three
+Source: nltk 3.10, nltk.translate.meteor_score with its defaults (Lavie and Agarwal 2007). nltk takes tokenized texts:
+here they are split by str.split, as in the paper's code, so that a comma stays on its word. Words are matched in three
 steps, equal words, equal stems, synonyms, each from the end of the reply on; and as in nltk the third step looks up the
 stems, not the words.
 """
@@ -16,124 +16,131 @@ from stages.lib.core.types import Floats, Ints
 from stages.lib.similarity.stems import stem
 
 Synonyms = Callable[[str], frozenset[str]]
-ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nine parts recall to one of precision; of the penalty, shape and weight
+ALPHA = 0.9  # nine parts recall to one of precision
+BETA = 3.0  # shape of the penalty
+GAMMA = 0.5  # weight of the penalty
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, in lower case."""
+def split_words(text: str) -> list[str]:
+    """Split a text into its words, in lower case."""
     return [word.lower() for word in text.split()]
 
 
 def no_synonyms(_: str) -> frozenset[str]:
-    """METEOR without WordNet."""
+    """Return no synonyms: METEOR without WordNet."""
     return frozenset()
 
 
-def score(matches: int, chunks: int, length: int, reference_length: int) -> float:
-    """METEOR of replies of so many words that match in so many words and chunks (Lavie and Agarwal 2007, sec. 2)."""
+def meteor_formula(matches: int, num_chunks: int, length: int, reference_length: int) -> float:
+    """Compute METEOR from the number of matched words, of the chunks that they form, and of the words on both sides.
+
+    Lavie and Agarwal 2007, sec. 2.
+    """
     if not matches:
         return 0.0
     precision, recall = matches / length, matches / reference_length
     mean = (precision * recall) / (ALPHA * precision + (1 - ALPHA) * recall)
-    return float((1 - GAMMA * (chunks / matches) ** BETA) * mean)
+    return float((1 - GAMMA * (num_chunks / matches) ** BETA) * mean)
 
 
 class Replies:
-    """The replies to one prompt, as numbers that are made once and used in all pairs."""
+    """The replies to one prompt as numbers, which are made once and used for all pairs."""
 
     def __init__(self, replies: Sequence[list[str]], synonyms: Synonyms) -> None:
-        """`replies` are the words of each; `synonyms` gives those of a stem."""
+        """`replies` are the words of each; `synonyms` returns those of a stem."""
         self.lengths = [len(reply) for reply in replies]
-        names: dict[str, int] = {}
-        self._stems = [[names.setdefault(stem(word), len(names)) for word in reply] for reply in replies]
-        self._near = Near(names, synonyms)
-        self._places = places(replies)
+        ids: dict[str, int] = {}
+        self._stems = [[ids.setdefault(stem(word), len(ids)) for word in reply] for reply in replies]
+        self._synonyms = StemSynonyms(ids, synonyms)
+        self._places = locate_words(replies)
 
-    def score(self, one: int, other: int) -> float:
-        """METEOR of one reply with another as its reference."""
-        links = self._align(one, other)
-        matched = links >= 0
-        matches = int(np.count_nonzero(matched))
-        joined = int(np.count_nonzero(matched[:-1] & (links[1:] == links[:-1] + 1)))
-        return score(matches, matches - joined, self.lengths[one], self.lengths[other])
+    def score(self, reply: int, reference: int) -> float:
+        """Return METEOR of one reply with another as its reference."""
+        links = self._align(reply, reference)
+        is_matched = links >= 0
+        matches = int(np.count_nonzero(is_matched))
+        num_joined = int(np.count_nonzero(is_matched[:-1] & (links[1:] == links[:-1] + 1)))
+        return meteor_formula(matches, matches - num_joined, self.lengths[reply], self.lengths[reference])
 
-    def _align(self, one: int, other: int) -> Ints:
-        """The place in the reference of each word of a reply; -1: it matches none."""
-        mine, theirs = self._places[one], self._places[other]
+    def _align(self, reply: int, reference: int) -> Ints:
+        """Return for each word of a reply the place of its match in the reference; -1: none."""
+        mine, theirs = self._places[reply], self._places[reference]
         equal = np.flatnonzero((mine >= 0) & (theirs >= 0))
-        links = np.full(self.lengths[one], -1)
+        links = np.full(self.lengths[reply], -1)
         links[mine[equal]] = theirs[equal]
-        free = np.ones(self.lengths[other], np.bool_)
-        free[theirs[equal]] = False
-        found = self._match_rest(one, np.flatnonzero(links < 0).tolist(), other, np.flatnonzero(free).tolist())
-        if found:
-            links[list(found)] = list(found.values())
+        is_free = np.ones(self.lengths[reference], np.bool_)
+        is_free[theirs[equal]] = False
+        unmatched, free = np.flatnonzero(links < 0).tolist(), np.flatnonzero(is_free).tolist()
+        matched = self._match_rest(reply, unmatched, reference, free)
+        if matched:
+            links[list(matched)] = list(matched.values())
         return links
 
-    def _match_rest(self, one: int, mine: list[int], other: int, theirs: list[int]) -> dict[int, int]:
-        """Match the words at the places that are left: equal stems, then synonyms."""
-        stems, near = self._stems[one], self._near
-        free: dict[int, list[int]] = {}  # places in the reference by stem, the last of them to be taken first
-        for place in theirs:
-            free.setdefault(self._stems[other][place], []).append(place)
-        found, rest = {}, []
-        for place in reversed(mine):
-            name = stems[place]
-            if equal := free.get(name):
-                found[place] = equal.pop()
-            elif near[name]:
-                rest.append(place)
-        for place in rest:
-            candidates = [equal for name in near[stems[place]] if (equal := free.get(name))]
+    def _match_rest(self, reply: int, unmatched: list[int], reference: int, free: list[int]) -> dict[int, int]:
+        """Match the words at the remaining places: equal stems, then synonyms."""
+        stems = self._stems[reply]
+        free_by_stem: dict[int, list[int]] = {}  # places in the reference, the last of them to be taken first
+        for place in free:
+            free_by_stem.setdefault(self._stems[reference][place], []).append(place)
+        matched, with_synonyms = {}, []
+        for place in reversed(unmatched):
+            if equal := free_by_stem.get(stems[place]):
+                matched[place] = equal.pop()
+            elif self._synonyms[stems[place]]:
+                with_synonyms.append(place)
+        for place in with_synonyms:
+            candidates = [places for other in self._synonyms[stems[place]] if (places := free_by_stem.get(other))]
             if candidates:
-                found[place] = max(candidates, key=itemgetter(-1)).pop()
-        return found
+                matched[place] = max(candidates, key=itemgetter(-1)).pop()
+        return matched
 
 
-class Near(dict[int, list[int]]):
-    """Which other stems of the replies to a prompt are synonyms of one, looked up when it is asked for."""
+class StemSynonyms(dict[int, list[int]]):
+    """For each stem, by its id, the other stems of a prompt's replies that are its synonyms, looked up on demand."""
 
-    def __init__(self, names: dict[str, int], synonyms: Synonyms) -> None:
+    def __init__(self, ids: dict[str, int], synonyms: Synonyms) -> None:
         super().__init__()
-        self._names, self._spelled, self._known, self._synonyms = names, list(names), frozenset(names), synonyms
+        self._ids, self._stems, self._known, self._synonyms = ids, list(ids), frozenset(ids), synonyms
 
-    def __missing__(self, name: int) -> list[int]:
-        near = self._known & self._synonyms(self._spelled[name])
-        self[name] = [other for word in near if (other := self._names[word]) != name]
-        return self[name]
+    def __missing__(self, stem_id: int) -> list[int]:
+        known = self._known & self._synonyms(self._stems[stem_id])
+        self[stem_id] = [other for word in known if (other := self._ids[word]) != stem_id]
+        return self[stem_id]
 
 
-def places(replies: Sequence[list[str]]) -> Ints:
-    """[reply, k]: where a reply has what k stands for: a word, and how often it comes again after it; -1: nowhere.
+def locate_words(replies: Sequence[list[str]]) -> Ints:
+    """Return where each reply has what k stands for, [reply, k]; -1: nowhere.
 
-    Two replies match the words that are equal, from the end on, exactly where both have a place.
+    k stands for a word and how often it comes again after it. Two replies match the words that are equal, from the end
+    on, exactly where both have a place.
     """
-    names: dict[tuple[str, int], int] = {}
+    ids: dict[tuple[str, int], int] = {}
     coded = []
     for reply in replies:
-        later: dict[str, int] = defaultdict(int)
+        num_later: dict[str, int] = defaultdict(int)
         codes = []
         for word in reversed(reply):
-            codes.append(names.setdefault((word, later[word]), len(names)))
-            later[word] += 1
+            codes.append(ids.setdefault((word, num_later[word]), len(ids)))
+            num_later[word] += 1
         coded.append(codes)
-    found = np.full((len(replies), len(names)), -1)
-    for row, codes in zip(found, coded, strict=True):
+    places = np.full((len(replies), len(ids)), -1)
+    for row, codes in zip(places, coded, strict=True):
         row[codes] = np.arange(len(codes))[::-1]
-    return found
+    return places
 
 
 def meteor(replies: Sequence[list[str]], synonyms: Synonyms) -> tuple[Floats, Floats]:
-    """METEOR of every pair of replies, given as words, in the order of itertools.combinations, and with roles changed.
+    """Return METEOR of every pair of replies, given as words, and METEOR with roles changed: [pair] each.
 
-    In the first the second reply of a pair is the reference, in the second the first. NaN where a reply has no word.
+    Pairs are in the order of itertools.combinations. In the first array the second reply of a pair is the reference, in
+    the second the first. NaN where a reply has no word.
     """
     one, other = np.triu_indices(len(replies), 1)
-    numbered = Replies(replies, synonyms)
+    scorer = Replies(replies, synonyms)
     pairs = list(zip(one.tolist(), other.tolist(), strict=True))
-    known = [bool(replies[first] and replies[second]) for first, second in pairs]
+    scorable = [bool(replies[first] and replies[second]) for first, second in pairs]
     scores = [
-        [numbered.score(*pair) if scorable else np.nan for pair, scorable in zip(order, known, strict=True)]
+        [scorer.score(*pair) if is_scorable else np.nan for pair, is_scorable in zip(order, scorable, strict=True)]
         for order in (pairs, [pair[::-1] for pair in pairs])
     ]
     return np.array(scores[0], np.float64), np.array(scores[1], np.float64)

@@ -1,4 +1,4 @@
-"""How alike the replies of all pairs of models are, prompt by prompt, on all cores and in bounded memory."""
+"""The scores of all pairs of models, prompt by prompt, on all cores and in bounded memory."""
 
 import os
 import signal
@@ -11,23 +11,16 @@ from itertools import islice, zip_longest
 from multiprocessing import get_context
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stages.lib.console.errors import UserError
-from stages.lib.core.types import Floats, Json
+from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks
-from stages.lib.similarity.meteor import meteor, no_synonyms, words
-from stages.lib.similarity.rouge import rouge, tokens
-from stages.lib.similarity.wordnet import synonyms
+from stages.lib.similarity.measures import PairScores, score_replies
 
-PAIRS_FILE = ".pairs.json"  # the file of all pairs' scores
+PAIRS_FILE = ".pairs.json"  # in the folder of the scores, which are rows
 
-METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # reversed: the pair's first model is the reference
-REASONS = ("", "no_reply", "no_token")  # why a pair has no score: a reply is blank; it has no token of ROUGE's
-BATCH = 500  # turns that are in memory at a time
-TASK = 5  # turns that a process takes at a time
-WORTH_A_PROCESS = 5_000  # pairs of replies
+TURNS_IN_MEMORY = 500
+TURNS_PER_TASK = 5  # that a process takes at a time
+PAIRS_PER_PROCESS = 5_000  # pairs of replies from which on another process is worth its start
 
 
 class TurnReplies(NamedTuple):
@@ -38,66 +31,58 @@ class TurnReplies(NamedTuple):
     texts: list[str]
 
 
-class Scores(NamedTuple):
-    """Of one turn, for the pairs of models in the order of itertools.combinations."""
-
-    values: Floats  # [metric, pair]; NaN where there is no score
-    reasons: NDArray[np.int8]  # [pair], of REASONS
-
-
 def align_replies(rows: dict[str, Iterable[Json]], num_prompts: int, all_turns: bool) -> Iterator[TurnReplies]:
-    """Each turn of the first prompts, or only the first turn, with the replies of all models; "" where there is none.
+    """Yield each turn of the first prompts, or only the first turn, with the replies of all models.
 
-    `rows` are the models' conversations, those of one prompt at the same place in each. Raises UserError where not.
+    `rows` are the models' conversations, those of one prompt at the same place in each; a missing reply is "". Raises
+    UserError when the places differ.
     """
-    for together in zip_longest(*(islice(of, num_prompts) for of in rows.values())):
-        names = {row["conversation_hash"] if row else None for row in together}
-        if len(names) > 1:
+    for conversations in zip_longest(*(islice(model_rows, num_prompts) for model_rows in rows.values())):
+        prompts = {row["conversation_hash"] if row else None for row in conversations}
+        if len(prompts) > 1:
             raise UserError(
                 f"data/responses: {' and '.join(rows)} do not hold the same prompts in the same order: run `dvc repro`"
             )
-        turns = [row["turns"] for row in together]
+        turns = [row["turns"] for row in conversations]
         for number in range(max(map(len, turns)) if all_turns else 1):
-            texts = [of[number]["assistant"] or "" if number < len(of) else "" for of in turns]
-            yield TurnReplies(together[0]["conversation_hash"], number + 1, texts)
+            texts = [own[number]["assistant"] or "" if number < len(own) else "" for own in turns]
+            yield TurnReplies(conversations[0]["conversation_hash"], number + 1, texts)
 
 
-def score(asked: TurnReplies, use_synonyms: bool) -> Scores:
-    """ROUGE-1, ROUGE-L and METEOR of all pairs of replies to one turn."""
-    of_rouge, of_meteor = [tokens(text) for text in asked.texts], [words(text) for text in asked.texts]
-    values = [*rouge(of_rouge), *meteor(of_meteor, synonyms if use_synonyms else no_synonyms)]
-    one, other = np.triu_indices(len(asked.texts), 1)
-    replied, scored = (np.array([bool(reply) for reply in replies]) for replies in (of_meteor, of_rouge))
-    reasons = np.where(replied[one] & replied[other], np.where(scored[one] & scored[other], 0, 2), 1)
-    return Scores(np.array(values), reasons.astype(np.int8))
+def score_turn(turn: TurnReplies, use_synonyms: bool) -> PairScores:
+    """Score all pairs of replies to one turn."""
+    return score_replies(turn.texts, use_synonyms)
 
 
-def score_all(
-    asked: Iterable[TurnReplies], use_synonyms: bool, processes: int = 1
-) -> Iterator[tuple[TurnReplies, Scores]]:
-    """Turns with their scores, in the order of `asked`, whatever the number of processes.
+def score_turns(
+    turns: Iterable[TurnReplies], use_synonyms: bool, num_processes: int = 1
+) -> Iterator[tuple[TurnReplies, PairScores]]:
+    """Yield turns with their scores, in the order of `turns`, whatever the number of processes.
 
     Raises UserError when a process was killed.
     """
-    with mapper(processes) as in_order:
-        for batch in chunks(asked, BATCH):
-            yield from zip(batch, in_order(partial(score, use_synonyms=use_synonyms), batch), strict=True)
+    with start_workers(num_processes) as map_in_order:
+        for batch in chunks(turns, TURNS_IN_MEMORY):
+            yield from zip(batch, map_in_order(partial(score_turn, use_synonyms=use_synonyms), batch), strict=True)
 
 
 @contextmanager
-def mapper(processes: int) -> Iterator[Callable[..., Iterable[Scores]]]:
-    """A `map` that uses so many processes; they start anew, since a fork would share the place in WordNet's files."""
-    if processes == 1:
+def start_workers(num_processes: int) -> Iterator[Callable[..., Iterable[PairScores]]]:
+    """Yield a `map` that uses `num_processes`.
+
+    They are spawned: forked ones would share their place in WordNet's open files.
+    """
+    if num_processes == 1:
         yield map
         return
-    executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"))
 
-    def in_order(task: Callable[[TurnReplies], Scores], batch: list[TurnReplies]) -> Iterable[Scores]:
-        with deaf_to_interrupts():
-            return executor.map(task, batch, chunksize=TASK)
+    def map_in_order(task: Callable[[TurnReplies], PairScores], batch: list[TurnReplies]) -> Iterable[PairScores]:
+        with block_interrupts():
+            return executor.map(task, batch, chunksize=TURNS_PER_TASK)
 
     try:
-        yield in_order
+        yield map_in_order
     except BrokenProcessPool:
         raise UserError("a process that scored replies was killed, perhaps for its memory: run it again") from None
     finally:
@@ -105,18 +90,19 @@ def mapper(processes: int) -> Iterator[Callable[..., Iterable[Scores]]]:
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start in this block are for their parent to end: Ctrl-C, which reaches all, would break the pool.
+def block_interrupts() -> Iterator[None]:
+    """Let processes that start in this block ignore Ctrl-C, which reaches all of them: their parent ends them.
 
-    A broken pool whose tasks are then cancelled can hang (Python 3.11). The parent hears after the block.
+    An interrupted process would break the pool, and a broken pool whose tasks are then cancelled can hang (Python
+    3.11). The parent gets the signal after the block.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def processes_for(comparisons: int) -> int:
-    """How many processes to use for so many pairs of replies: the cores that there are, but for little work one."""
-    return min(len(os.sched_getaffinity(0)), 1 + comparisons // WORTH_A_PROCESS)
+def choose_num_processes(num_pairs: int) -> int:
+    """Return how many processes to use for `num_pairs` of replies: one per core, but fewer for little work."""
+    return min(len(os.sched_getaffinity(0)), 1 + num_pairs // PAIRS_PER_PROCESS)

@@ -1,14 +1,14 @@
-"""Porter's stems as nltk makes them, each word's once."""
+"""Porter's stems as nltk makes them, cached by word."""
 
 from functools import lru_cache
 
 from nltk.stem.porter import PorterStemmer
 
-KEPT = 1 << 18  # words: some 50 MB; the memory of a long run stays bounded
+CACHE_SIZE = 1 << 18  # words, about 50 MB: the memory of a long run stays bounded
 _PORTER = PorterStemmer()
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def stem(word: str) -> str:
-    """The stem of a word in lower case, as nltk.stem.porter.PorterStemmer in its default mode gives it."""
+    """Return the stem of a word in lower case, as nltk.stem.porter.PorterStemmer in its default mode does."""
     return str(_PORTER.stem(word))

@@ -1,4 +1,4 @@
-"""WordNet's synonyms, from where nltk keeps its data. Nothing is downloaded here: `make wordnet` puts it there."""
+"""WordNet's synonyms, from the folders where nltk looks for data. `make wordnet` downloads it, nothing here does."""
 
 import hashlib
 from functools import cache, lru_cache
@@ -11,7 +11,7 @@ from nltk.corpus.util import LazyCorpusLoader
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.settings.reading import run
-from stages.lib.similarity.stems import KEPT
+from stages.lib.similarity.stems import CACHE_SIZE
 
 PARTS = ("adj", "adv", "noun", "verb")
 FILES = [*(f"{kind}.{part}" for kind in ("data", "index") for part in PARTS), *(f"{part}.exc" for part in PARTS)]
@@ -19,13 +19,13 @@ LEXICOGRAPHER_FILES = 45
 
 
 class WordNet(WordNetCorpusReader):  # type: ignore[misc]
-    """nltk's reader without what synonyms do not need: Debian's package lacks it, and it takes seconds to read."""
+    """nltk's reader without the files that synonyms do not need: Debian's package lacks them, and they are slow."""
 
     def map_wn(self, version: str = "wordnet") -> None:
-        """No map between the versions of WordNet."""
+        """Skip the map between the versions of WordNet."""
 
     def open(self, file: str) -> Any:  # noqa: ANN401  (nltk's streams)
-        """One of FILES; the names of the lexicographers' files are made up."""
+        """Open one of FILES; the names of the lexicographers' files, which synonyms do not need, are made up."""
         if file == "lexnames":
             return StringIO("".join(f"{number} - 0\n" for number in range(LEXICOGRAPHER_FILES)))
         return super().open(file)
@@ -33,27 +33,31 @@ class WordNet(WordNetCorpusReader):  # type: ignore[misc]
 
 @cache
 def open_wordnet() -> WordNet:
-    """The dictionary; raises UserError where there is none. Each process opens its own: to read moves the place."""
-    loader: WordNet = LazyCorpusLoader("wordnet", WordNet, False)  # False: no other languages, and no warning of it
+    """Open the dictionary; raise UserError if there is none.
+
+    Each process must open its own, since reading moves the position in the file.
+    """
+    # False: no other languages, and no warning about them.
+    loader: WordNet = LazyCorpusLoader("wordnet", WordNet, False)
     try:
         loader.synsets("")
     except LookupError:
         raise UserError(
-            "similarity.synonyms: WordNet is not there: run `make wordnet`, or put `synonyms: false`"
+            "similarity.synonyms: WordNet is not there: run `make wordnet`, or set `synonyms: false`"
         ) from None
     return loader
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def synonyms(word: str) -> frozenset[str]:
-    """The single words of all senses of a word."""
+    """Return the words of all senses of a word, without compounds."""
     names = (lemma.name() for sense in open_wordnet().synsets(word) for lemma in sense.lemmas())
     return frozenset(name for name in names if "_" not in name)
 
 
 @cache
 def wordnet_sha256() -> str:
-    """The sha256 over FILES, in hex: which WordNet it is, wherever it came from."""
+    """Return the sha256 over FILES, in hex; raise UserError if WordNet is not there."""
     total = hashlib.sha256()
     for name in FILES:
         with open_wordnet().open(name) as file:
@@ -62,7 +66,7 @@ def wordnet_sha256() -> str:
 
 
 def main() -> None:
-    """Say which WordNet is there."""
+    """Print which WordNet is there."""
     log_line(f"WordNet is there; sha256 {wordnet_sha256()}")
 
 
