@@ -1,4 +1,4 @@
-"""Write into dgms/<id>.yaml what its revision is now: a commit, or the sha256 of local files. A command, not a stage.
+"""Write the current revision into dgms/<id>.yaml: a commit, or the sha256 of local files.
 
 python -m commands.pin [id ...]     all of the catalogue when none is named; exit 1 when one could not be pinned
 """
@@ -19,7 +19,7 @@ SOURCES = ("repository", "path", "import")
 
 
 def revision_of(entry: Entry) -> str:
-    """What pins an entry's source now; empty when nothing could (a server, the original replies)."""
+    """Return the current pin of an entry's source; empty when there is none (a server, the original replies)."""
     if entry.on_hub:
         repository, kind = entry.on_hub
         return commit_of(repository, entry.revision or "main", kind)
@@ -29,7 +29,7 @@ def revision_of(entry: Entry) -> str:
 
 
 def replace_revision(text: str, revision: str) -> str:
-    """The text of a catalogue file with another revision; every other byte stays, save spaces before a comment."""
+    """Return the text of a catalogue file with another revision; no other byte changes but spaces before a comment."""
     root = YAML(pure=True).compose(text)
     if not isinstance(root, MappingNode) or root.flow_style:
         raise UserError("write one `key: value` a line")
@@ -39,21 +39,21 @@ def replace_revision(text: str, revision: str) -> str:
         return insert_line(text, source.end_mark.index, f"revision: {revision}")
     key, old = nodes["revision"]
     start, end = old.start_mark.index, old.end_mark.index
-    if start == end:  # `revision:` and nothing more: the marks are further on
+    if start == end:  # `revision:` without a value: the marks are further on
         start = end = text.index(":", key.end_mark.index) + 1
     space = "" if text[:start].endswith(" ") else " "
     return text[:start] + space + revision + keep_column(text[end:], len(space + revision) - (end - start))
 
 
 def insert_line(text: str, after: int, line: str) -> str:
-    """A text with one more line, below the one in which this position is."""
+    """Insert a line below the one that holds the position `after`."""
     newline = "\r\n" if "\r\n" in text else "\n"
     above, ending, below = text[after:].partition(newline)
     return text[:after] + above + newline + line + (newline if ending or not below else "") + below
 
 
 def keep_column(after: str, longer: int) -> str:
-    """What follows a value that became longer: a comment stays in its column where there is room."""
+    """Return the text after a value that became `longer`: a comment stays in its column if there is room."""
     padding = re.match(r" +(?=#)", after)
     if not padding:
         return after
@@ -62,7 +62,7 @@ def keep_column(after: str, longer: int) -> str:
 
 
 def pin(model: str) -> str:
-    """Pin one entry in its file, and say what was done."""
+    """Pin one entry in its file, and return what was done."""
     entry = read_entry(model)
     if entry.on_hub and re.fullmatch(COMMIT, entry.revision):
         return f"is pinned to {entry.revision}"

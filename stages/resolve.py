@@ -27,7 +27,7 @@ GENERATION_CONFIG = "generation_config.json"
 
 
 def local_digest(entry: Entry, model: str) -> str:
-    """Hash the local weights or replies, and hold it against the entry's revision, its pin."""
+    """Compute the sha256 of local weights or replies; raise UserError unless it is the entry's revision, its pin."""
     path = Path(entry.path or entry.import_)
     if not path.exists():
         raise UserError(f"dgms/{model}.yaml: {path} is not there")
@@ -41,24 +41,24 @@ def local_digest(entry: Entry, model: str) -> str:
 
 
 def locate(entry: Entry, model: str) -> dict[str, str]:
-    """Where a model is, of which kind, and what pins it."""
+    """Return the fields of a model that say where it is, of which kind, and what pins it."""
     if entry.server:
-        place = {"kind": "server", "location": entry.server.address, "served_name": entry.server.model}
-        return place | {"commit": entry.revision or "unverified"}  # a server proves nothing
+        source = {"kind": "server", "location": entry.server.address, "served_name": entry.server.model}
+        return source | {"commit": entry.revision or "unverified"}  # a server cannot prove which weights it has
     if entry.on_hub:
         repository, kind = entry.on_hub
-        place = {"kind": "hub" if kind == "model" else "import", "location": entry.repository or entry.import_}
-        return place | {"commit": commit_of(repository, entry.revision or "main", kind)}
+        source = {"kind": "hub" if kind == "model" else "import", "location": entry.repository or entry.import_}
+        return source | {"commit": commit_of(repository, entry.revision or "main", kind)}
     if entry.import_ == "reference":
         return {"kind": "import", "location": "reference", "commit": "reference"}
-    place = {"kind": "local" if entry.path else "import", "location": entry.path or entry.import_}
-    return place | {"commit": local_digest(entry, model)}
+    source = {"kind": "local" if entry.path else "import", "location": entry.path or entry.import_}
+    return source | {"commit": local_digest(entry, model)}
 
 
 def own_sampling(entry: Entry, model: str, commit: str) -> ModelSampling:
-    """The entry's sampling; where it says so, filled with the model's own generation_config.json.
+    """Return the entry's sampling, completed from the model's generation_config.json where the entry asks for it.
 
-    As in vLLM, only the values are taken: `do_sample: false` does not make the temperature 0.
+    As in vLLM, only the values are used: `do_sample: false` does not make the temperature 0.
     """
     if not entry.generation_config:
         return entry.sampling
@@ -66,21 +66,21 @@ def own_sampling(entry: Entry, model: str, commit: str) -> ModelSampling:
     file = local if entry.path else hub_file(entry.repository, GENERATION_CONFIG, commit)
     if not file.exists():
         raise UserError(f"dgms/{model}.yaml: generation_config: {file} is not there")
-    said = entry.sampling.model_dump(exclude_none=True)
-    found = {name: value for name, value in read_json(file).items() if name in ModelSampling.model_fields}
-    return parse(ModelSampling, found | said, f"{file.name} of {model}")
+    given = entry.sampling.model_dump(exclude_none=True)
+    defaults = {name: value for name, value in read_json(file).items() if name in ModelSampling.model_fields}
+    return parse(ModelSampling, defaults | given, f"{file.name} of {model}")
 
 
 def resolve(model: str, entry: Entry) -> Model:
-    """Make the model that an entry names, with the commit or digest that pins it."""
-    place = locate(entry, model)
+    """Return the model that an entry describes, with the commit or digest that pins it."""
+    source = locate(entry, model)
     shared = entry.model_dump(include=Model.model_fields.keys() - {"sampling"})
     own = {
         "id": model,
-        "sampling": own_sampling(entry, model, place["commit"]),
+        "sampling": own_sampling(entry, model, source["commit"]),
         "chat_template": read_template(entry, f"dgms/{model}.yaml"),
     }
-    return Model.model_validate({**shared, **place, **own})
+    return Model.model_validate({**shared, **source, **own})
 
 
 READS = ()
@@ -88,9 +88,9 @@ READS = ()
 
 def main(model: str) -> None:
     """Resolve one model of the catalogue."""
-    found = resolve(model, read_entry(model))
+    resolved = resolve(model, read_entry(model))
     with new_folder(MODELS / model) as folder:
-        save_model(folder, found)
+        save_model(folder, resolved)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ def test_a_hub_set_is_pinned_by_resolve_and_downloaded_by_generate_at_that_commi
         hub.run(root, "stages.resolve", "m")
         assert read_json(root / "models" / "m" / "model.json")["commit"] == COMMIT
         hub.run(root, "stages.generate", "m")
-        assert not [path for path in hub.asked if path.endswith("other.parquet")]
+        assert not [path for path in hub.requests if path.endswith("other.parquet")]
     rows = read_table(root / "data" / "responses" / "m").to_pylist()
     assert [row["status"] for row in rows] == ["ok", "not_imported", "not_imported"]
     assert rows[0]["turns"][0]["assistant"] == "Hello."

@@ -1,4 +1,4 @@
-"""A catalogue entry becomes a model: what it may say, and what model.json holds of it."""
+"""A catalogue entry becomes a model: entries that are refused, and the fields of model.json."""
 
 import json
 from pathlib import Path
@@ -39,14 +39,14 @@ def test_a_local_model_keeps_what_its_entry_says(checkout: Path) -> None:
     assert json.loads((checkout / "models" / "rich" / "model.json").read_text())["chat_template"] == "{{ messages }}\n"
 
 
-def test_a_template_that_is_not_there_is_named(checkout: Path) -> None:
+def test_a_missing_chat_template_is_named(checkout: Path) -> None:
     file = checkout / "dgms" / "rich.yaml"
     file.write_text(file.read_text() + "chat_template: dgms/templates/no.jinja\n")
     with pytest.raises(UserError, match=r"dgms/rich.yaml: chat_template: dgms/templates/no.jinja cannot be read"):
         main("rich")
 
 
-def test_a_server_is_resolved_to_its_address_and_proves_no_commit() -> None:
+def test_a_server_is_resolved_to_its_address_without_a_verified_commit() -> None:
     model = resolve("x", entry(server=SERVER))
     assert (model.kind, model.location, model.served_name) == ("server", "http://127.0.0.1:8000/v1", "served")
     assert model.commit == "unverified"
@@ -95,18 +95,18 @@ def test_generation_config_fills_only_what_the_entry_leaves_out_and_only_when_as
         resolve("rich", entry(**keys))
     keys["revision"] = str(error.value).split(" has ")[1].split(";")[0]
     assert resolve("rich", entry(**keys)).sampling.model_dump(exclude_none=True) == {"temperature": 0.2}
-    asked = resolve("rich", entry(**keys, generation_config=True)).sampling.model_dump(exclude_none=True)
-    assert asked == {"temperature": 0.2, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05}
+    completed = resolve("rich", entry(**keys, generation_config=True)).sampling.model_dump(exclude_none=True)
+    assert completed == {"temperature": 0.2, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05}
 
 
-def test_a_missing_or_odd_generation_config_is_named(checkout: Path) -> None:
+def test_a_missing_or_invalid_generation_config_is_named(checkout: Path) -> None:
     with serve({"models/a/none": {}, "models/a/odd": {"generation_config.json": b'{"top_k": "many"}'}}) as hub:
         for name in ("none", "odd"):
             text = f"name: N\nrepository: a/{name}\nrevision: {COMMIT}\ncontext_window: 9\ngeneration_config: true\n"
             (checkout / "dgms" / f"{name}.yaml").write_text(text)
         assert "a/none at 0123456" in hub.run(checkout, "stages.resolve", "none", code=1)
-        said = hub.run(checkout, "stages.resolve", "odd", code=1)
-        assert "generation_config.json of odd.top_k: input should be a valid integer" in said
+        output = hub.run(checkout, "stages.resolve", "odd", code=1)
+        assert "generation_config.json of odd.top_k: input should be a valid integer" in output
 
 
 def test_a_hub_models_generation_config_is_read_at_its_commit(checkout: Path) -> None:
@@ -115,17 +115,17 @@ def test_a_hub_models_generation_config_is_read_at_its_commit(checkout: Path) ->
             "name: N\nrepository: a/b\nrevision: main\ncontext_window: 9\ngeneration_config: true\n"
         )
         hub.run(checkout, "stages.resolve", "hub")
-        assert any(f"/a/b/resolve/{COMMIT}/generation_config.json" in path for path in hub.asked)
-    found = json.loads((checkout / "models" / "hub" / "model.json").read_text())
-    assert found["commit"] == COMMIT
-    assert (found["sampling"]["temperature"], found["sampling"]["top_k"]) == (1.0, 64)
+        assert any(f"/a/b/resolve/{COMMIT}/generation_config.json" in path for path in hub.requests)
+    model = json.loads((checkout / "models" / "hub" / "model.json").read_text())
+    assert model["commit"] == COMMIT
+    assert (model["sampling"]["temperature"], model["sampling"]["top_k"]) == (1.0, 64)
 
 
-def test_sampling_that_is_off_is_not_written_so_identities_stay_as_they_were() -> None:
+def test_sampling_parameters_that_are_off_are_not_serialised_so_identities_do_not_change() -> None:
     assert Sampling(temperature=0.7).model_dump() == {"temperature": 0.7, "top_p": 1.0}
     assert Sampling(top_k=20, min_p=0.1).model_dump() == {"temperature": 1.0, "top_p": 1.0, "top_k": 20, "min_p": 0.1}
 
 
-def test_a_models_fields_have_defaults_so_older_files_load() -> None:
+def test_fields_of_a_model_have_defaults_so_that_older_files_load() -> None:
     model = Model(id="m", name="M", location="x", kind="local", commit="c", parameters_billions=1.0, context_window=4)
     assert (model.stop, model.thinking, model.chat_template, model.served_name) == ([], "keep", "", "")

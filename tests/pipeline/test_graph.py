@@ -82,7 +82,7 @@ class TestTheRules:
         rooms = {
             "core": ("files", "sections", "types"),
             "records": ("chats", "hashing", "readers", "responses", "shards"),
-            "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling"),
+            "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling", "thinking"),
             "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
             "generation": (
                 *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),

@@ -135,7 +135,7 @@ def commit_all(folder: Path) -> str:
 def serving(broken: float = 0.0, mute: float = 0.0, refuses: float = 0.0, after: int = 0) -> Iterator[str]:
     """Run a judge on this machine and yield its address."""
     stub.Judge.broken, stub.Judge.mute, stub.Judge.refuses = broken, mute, refuses
-    stub.Judge.after, stub.Judge.asked = after, 0
+    stub.Judge.after, stub.Judge.num_requests = after, 0
     server = stub.serve()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""A model hub of one's own on this machine: it says what commit a revision is, and gives files."""
+"""A model hub on this machine: it resolves revisions to commits, and serves files."""
 
 import hashlib
 import json
@@ -27,31 +27,31 @@ class Hub:
 
     repositories: dict[str, dict[str, bytes]]
     address: str = ""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> bytes | None:
-        """What the hub has under a path."""
-        words = path.strip("/").split("/")
-        self.asked.append(path)
-        if words[0] == "api":
-            files = self.repositories.get("/".join(words[1:4]))
+        """The content that the hub has under a path."""
+        parts = path.strip("/").split("/")
+        self.requests.append(path)
+        if parts[0] == "api":
+            files = self.repositories.get("/".join(parts[1:4]))
             if files is None:
                 return None
-            if words[4] == "tree":
+            if parts[4] == "tree":
                 return json.dumps([
                     {"type": "file", "path": name, "size": len(content), "oid": sha1(content)}
                     for name, content in files.items()
                 ]).encode()
-            return json.dumps({"id": "/".join(words[2:4]), "sha": COMMIT}).encode()
-        words = words if words[0] == "datasets" else ["models", *words]
-        return self.repositories.get("/".join(words[:3]), {}).get("/".join(words[5:]))
+            return json.dumps({"id": "/".join(parts[2:4]), "sha": COMMIT}).encode()
+        parts = parts if parts[0] == "datasets" else ["models", *parts]
+        return self.repositories.get("/".join(parts[:3]), {}).get("/".join(parts[5:]))
 
-    def run(self, root: Path, *words: str, code: int = 0) -> str:
-        """Run a command in a folder with this hub; what it says."""
+    def run(self, root: Path, *arguments: str, code: int = 0) -> str:
+        """Run a module in a folder with this hub; return its output."""
         env = {**os.environ, "HF_ENDPOINT": self.address, "HF_HOME": str(root / "hf"), "PYTHONPATH": str(ROOT)}
         env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_OFFLINE": "0"}
         done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=root, env=env, capture_output=True, text=True, check=False
+            [sys.executable, "-m", *arguments], cwd=root, env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -64,18 +64,18 @@ def serve(repositories: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = hub.answer(self.path.partition("?")[0])
-            self.send_response(404 if found is None else 200)
+            content = hub.answer(self.path.partition("?")[0])
+            self.send_response(404 if content is None else 200)
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{sha1(found or b"")}"')
-            self.send_header("Content-Length", str(len(found or b"")))
+            self.send_header("ETag", f'"{sha1(content or b"")}"')
+            self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(found or b"")
+                self.wfile.write(content or b"")
 
         do_HEAD = do_GET
 
-        def log_message(self, *words: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,7 +1,7 @@
-"""A judge on this machine: an OpenAI-compatible server whose verdicts follow the length of what it reads.
+"""A judge on this machine: an OpenAI-compatible server whose verdicts depend on the length of the text.
 
 `python -m tests.support.judge <port> [broken] [mute] [refuses]`: shares of the requests that it answers with an error,
-without a verdict, and with a refusal. It is no judge of quality: it is there to see what Evalchemy and we make of it.
+without a verdict, and with a refusal. It does not judge quality: it tests what Evalchemy and we do with verdicts.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 
 def verdict(messages):
-    """What the three benchmarks ask for: a rating, an option, a score, or the letter of the better answer."""
+    """The verdict that a benchmark asks for: a rating, an option, a score, or the letter of the better answer."""
     text = "\n".join(message["content"] for message in messages)
     if "[[rating]]" in text:
         return f"It has some length. Rating: [[{1 + len(text) // 97 % 10}]]"
@@ -24,7 +24,7 @@ def verdict(messages):
 
 
 def share_of(text):
-    """A number from 0 to 1 that only the text decides."""
+    """A number from 0 to 1 that depends on the text only."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
@@ -32,15 +32,15 @@ class Judge(BaseHTTPRequestHandler):
     """Answers chat completions."""
 
     broken = mute = refuses = 0.0
-    asked = after = 0
-    models: ClassVar[list[str]] = []  # that were asked for
+    num_requests = after = 0  # `after` this many requests some are broken
+    models: ClassVar[list[str]] = []  # that were requested
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        Judge.asked += 1
+        Judge.num_requests += 1
         self.models.append(json.loads(body)["model"])
         share = share_of(body.decode())
-        if Judge.asked > self.after and share_of(f"{share}{Judge.asked}") < self.broken:
+        if Judge.num_requests > self.after and share_of(f"{share}{Judge.num_requests}") < self.broken:
             self.send_error(500)
             return
         if share < self.refuses:

@@ -1,4 +1,4 @@
-"""Tokenizers of the families whose templates differ, made of a few tokens each."""
+"""Small tokenizers of the families whose templates differ."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,16 +8,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
-
 MERGES = [("t", "h"), ("th", "e"), ("i", "n"), ("<", "s"), ("<s", ">"), ("<", "/"), ("</", "s"), ("</s", ">")]
-
 
 HEADERS = """{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>
 
 {{ m['content'] }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>
 
 {% endif %}"""
-
 
 CHATML = """{% for m in messages %}{% set text = m['content'] %}
 {% if m['role'] == 'assistant' and '</think>' in text %}{% set text = text.split('</think>')[-1].lstrip() %}{% endif %}
@@ -26,17 +23,14 @@ CHATML = """{% for m in messages %}{% set text = m['content'] %}
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
-
 INST = """{{ bos_token }}{% for m in messages %}
 {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}
 {% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]{% else %} {{ m['content'] }}{{ eos_token }}{% endif %}
 {% endfor %}"""
 
-
 TRIMMED = """{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>
 {{ m['content'] | trim }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>
 {% endif %}"""
-
 
 TURNS = """{{ bos_token }}{% for m in messages %}
 {% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
@@ -67,14 +61,14 @@ def byte_level(template: str | None, special: list[str], added: list[str], **nam
 
 
 def pieces(special: list[str]) -> dict[str, int]:
-    """A SentencePiece vocabulary: control tokens, bytes, letters, and what MERGES make of them."""
+    """A SentencePiece vocabulary: control tokens, bytes, letters, and the results of MERGES."""
     ascii_ = [chr(code) for code in range(33, 127)]
     merged = [left + right for left, right in MERGES]
     return {text: number for number, text in enumerate(dict.fromkeys([*special, *BYTES, "▁", *ascii_, *merged]))}
 
 
 def sentence_piece(template: str, special: list[str], scheme: str) -> Any:
-    """Like Mistral and Llama 2: control tokens are in the vocabulary, where even merges can lead to them."""
+    """Like Mistral and Llama 2: control tokens are in the vocabulary, and merges can lead to them."""
     backend = Tokenizer(models.BPE(pieces(special), MERGES, byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
     backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
@@ -84,7 +78,7 @@ def sentence_piece(template: str, special: list[str], scheme: str) -> Any:
 
 
 def gemma() -> Any:
-    """Like Gemma: spaces by a normalizer, and tokens of their own for blank lines and HTML."""
+    """Like Gemma: a normalizer for spaces, and tokens for blank lines and HTML."""
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
     backend = Tokenizer(models.BPE(pieces(special), MERGES, byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     backend.normalizer = normalizers.Replace(" ", "▁")
@@ -95,7 +89,7 @@ def gemma() -> Any:
 
 
 def unigram() -> Any:
-    """Like T5 and XGLM: the best path may go through a control token's name; two take the white space after them in."""
+    """Like T5 and XGLM: the best path may contain a control token's name; two tokens take white space in."""
     special = ["<pad>", "<unk>", "<s>", "</s>", "<|user|>", "<|assistant|>"]
     vocab = [(text, 0.0 if text in special else -2.0 - 1 / len(text)) for text in pieces(special)]
     backend = Tokenizer(models.Unigram(vocab, unk_id=1, byte_fallback=True))

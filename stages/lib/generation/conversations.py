@@ -1,17 +1,15 @@
 """Conversations run turn by turn on one engine that is kept full: turn k+1 is submitted as soon as turn k has ended."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
+from stages.lib.models.thinking import THINKING_PART
 from stages.lib.records.chats import Message, build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import UNANSWERED, Turn
-
-THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*|\A\s*<think(?:ing)?>.*\Z", re.S)
 
 
 @dataclass(slots=True)
@@ -53,7 +51,7 @@ class Conversation:
     def add_reply(self, reply: Reply, config: RequestConfig) -> None:
         """Add the reply to the requested turn; one of UNANSWERED ends the conversation."""
         sent = drop_oldest_turns(self.messages(config), reply.trimmed_turns)
-        text = THINKING.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
+        text = THINKING_PART.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
         turn = Turn(
             user=self.user_messages[len(self.turns)],
             assistant=text,

@@ -25,7 +25,7 @@ from stages.lib.generation.reply_formats import (
 )
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import SEGMENT
-from stages.lib.models.catalogue import HUB, Model, import_digest
+from stages.lib.models.catalogue import HUB_PREFIX, Model, import_digest
 from stages.lib.models.hub import hub_data
 from stages.lib.records.readers import list_data_files
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
@@ -106,9 +106,9 @@ class RowFilter:
 
 def find_data_files(model: Model) -> list[Path]:
     """Return the files of a model's replies: of the hub at its commit, or local ones that model.json still matches."""
-    if model.location.startswith(HUB):
+    if model.location.startswith(HUB_PREFIX):
         patterns = [model.files] if model.files else [f"*{suffix}" for suffix in READERS]
-        source = hub_data(model.location.removeprefix(HUB), model.commit, patterns)
+        source = hub_data(model.location.removeprefix(HUB_PREFIX), model.commit, patterns)
     else:
         source = Path(model.location)
         if import_digest(source) != model.commit:

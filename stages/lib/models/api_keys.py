@@ -1,4 +1,4 @@
-"""The keys of servers: from the environment, and from nowhere else."""
+"""The keys of servers, which come from the environment only."""
 
 import os
 from urllib.parse import urlsplit
@@ -8,6 +8,6 @@ NO_KEY = "EMPTY"
 
 
 def key_for(address: str) -> str:
-    """The key from the environment; OpenAI's own goes to no other address than OpenAI's."""
+    """Return the key for an address, NO_KEY if there is none; OpenAI's key is sent to OpenAI's address only."""
     names = KEYS if urlsplit(address).hostname == "api.openai.com" else KEYS[:1]
     return next(filter(None, map(os.environ.get, names)), NO_KEY)

@@ -1,4 +1,4 @@
-"""What a model is: its catalogue entry (dgms/<id>.yaml) and, once resolved, models/<id>/model.json."""
+"""Models: an entry of the catalogue (dgms/<id>.yaml) and, once resolved, models/<id>/model.json."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ from stages.lib.core.sections import Section, parse, read_yaml
 
 CATALOGUE = Path("dgms")
 MODELS = Path("models")
-OURS = ("model.json", "summary.json", "loss.csv", "mask.txt")  # beside the weights, not part of them
-HUB = "hub:"  # `import: hub:<owner>/<name>`
-Column = Literal["conversation_hash", "conversation", "user", "response", "finish_reason"]
+NOT_WEIGHTS = ("model.json", "summary.json", "loss.csv", "mask.txt")  # that stages write beside the weights
+HUB_PREFIX = "hub:"  # `import: hub:<owner>/<name>`
+ImportColumn = Literal["conversation_hash", "conversation", "user", "response", "finish_reason"]
 
 
 class ModelSampling(Section):
@@ -28,15 +28,15 @@ class ModelSampling(Section):
     repetition_penalty: float | None = Field(default=None, gt=0)
 
 
-class Server(Section):
-    """A model behind an OpenAI-compatible server. Its key is never here: it is taken from the environment."""
+class ServerModel(Section):
+    """A model behind an OpenAI-compatible server. Its key is never here: it comes from the environment."""
 
     address: str  # up to and with /v1
     model: str = Field(min_length=1)  # as the server names it
 
     @model_validator(mode="before")
     @classmethod
-    def _without_a_key(cls, given: Any) -> Any:  # noqa: ANN401  (whatever stands in the file)
+    def _reject_secrets(cls, given: Any) -> Any:  # noqa: ANN401  (any value of the file)
         address = given.get("address", "") if isinstance(given, dict) else given
         if re.search(r"[@?#]", str(address)):
             raise PydanticCustomError(HIDDEN, "a user, password or key has no place in an address: leave it out")
@@ -46,14 +46,14 @@ class Server(Section):
 
     @field_validator("address")
     @classmethod
-    def _is_http(cls, address: str) -> str:
+    def _check_scheme(cls, address: str) -> str:
         if not re.match(r"https?://[^/]", address):
             raise ValueError("an address begins with http:// or https://")
         return address.rstrip("/")
 
 
-class Asked(Section):
-    """How a model is asked and what its replies are; the same in the catalogue and in model.json."""
+class ModelOptions(Section):
+    """How a model is run and its replies are read: equal in the catalogue and in model.json."""
 
     context_window: int = Field(default=0, ge=0)  # tokens; 0: imported
     quantization: Literal["none", "fp8"] = "none"
@@ -62,55 +62,55 @@ class Asked(Section):
     system_prompt: str = ""
     sampling: ModelSampling = ModelSampling()
     stop: list[str] = Field(default=[])  # texts that end a reply
-    thinking: Literal["keep", "strip"] = "keep"  # what stands between a model's thinking tags
+    thinking: Literal["keep", "strip"] = "keep"  # the text between a model's thinking tags
     chat_template: str = ""  # in the catalogue a .jinja file of dgms/; in model.json its text; empty: the model's own
     trust_remote_code: bool = False
-    columns: dict[Column, str] = Field(default={})  # of an import: how its columns are named where not so
-    where: dict[str, str | int | float | bool] = Field(default={})  # of an import: the rows to take, by equality
+    columns: dict[ImportColumn, str] = Field(default={})  # of an import: its names for our columns, where they differ
+    where: dict[str, str | int | float | bool] = Field(default={})  # of an import: the values of the rows to take
     files: str = ""  # of an import: which files of a folder or hub set, such as `data/train-*.parquet`; empty: all
 
 
-class Entry(Asked):
-    """One file of the catalogue. It names exactly one source: repository, path, import or server."""
+class Entry(ModelOptions):
+    """A file of the catalogue. It names exactly one source: repository, path, import or server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
     name: str
     abbreviation: str = ""  # the paper's
-    family: str = ""  # whose models count as on-policy for one another (App. B); empty: not known
+    family: str = ""  # models of one family count as on-policy for each other (App. B); empty: not known
     repository: str = ""  # on the model hub
     path: str = ""  # or a local folder of safetensors
     import_: str = Field(default="", alias="import")  # or `reference`, a file or folder, `hub:<owner>/<name>`
-    server: Server | None = None  # or an OpenAI-compatible server
-    revision: str = ""  # a commit, branch or tag of what is on the hub; the sha256 of what `path` or `import` names
+    server: ServerModel | None = None  # or an OpenAI-compatible server
+    revision: str = ""  # a commit, branch or tag on the hub; the sha256 of the files of `path` or `import`
     parameters_billions: float = Field(default=0, ge=0)  # 0: not known
     active_parameters_billions: float = Field(default=0, ge=0)  # mixtures of experts
     generation_config: bool = False  # whether the model's own file fills what `sampling` leaves out
 
     @property
     def on_hub(self) -> tuple[str, Literal["model", "dataset"]] | None:
-        """The hub repository that it names and its kind, if it names one."""
+        """The hub repository and its kind, if the entry names one."""
         if self.repository:
             return self.repository, "model"
-        return (self.import_.removeprefix(HUB), "dataset") if self.import_.startswith(HUB) else None
+        return (self.import_.removeprefix(HUB_PREFIX), "dataset") if self.import_.startswith(HUB_PREFIX) else None
 
     @field_validator("stop")
     @classmethod
-    def _says_something(cls, stop: list[str]) -> list[str]:
+    def _reject_empty_stops(cls, stop: list[str]) -> list[str]:
         if not all(stop):
             raise ValueError("a stop string cannot be empty")
         return stop
 
     @field_validator("chat_template")
     @classmethod
-    def _is_noticed(cls, path: str) -> str:
+    def _check_template_path(cls, path: str) -> str:
         if path and (not path.startswith("dgms/") or ".." in path or not path.endswith(".jinja")):
             raise ValueError("give a .jinja file under dgms/, where a change of it is noticed")
         return path
 
     @field_validator("import_")
     @classmethod
-    def _is_no_out(cls, source: str) -> str:
+    def _reject_outs(cls, source: str) -> str:
         if re.match(r"(\./)?(data|models)/", source):
             raise ValueError(
                 "a stage makes this path, and nothing would wait for it: for a hub set give `hub:<owner>/<name>`"
@@ -118,7 +118,7 @@ class Entry(Asked):
         return source
 
     @model_validator(mode="after")
-    def _one_source(self) -> "Entry":
+    def _check_single_source(self) -> "Entry":
         if sum(map(bool, (self.repository, self.path, self.import_, self.server))) != 1:
             raise ValueError("give exactly one of repository, path, import and server")
         if not self.import_ and not self.context_window:
@@ -130,17 +130,17 @@ class Entry(Asked):
         return self
 
 
-class Model(Asked):
-    """A resolved model: models/<id>/model.json. A DGM and a fine-tune look alike."""
+class Model(ModelOptions):
+    """A resolved model: models/<id>/model.json. A DGM and a fine-tune have the same fields."""
 
     id: str
     name: str
     location: str  # a repository, a folder, a server's address, or what `import` names
     kind: Literal["hub", "local", "import", "server"]
-    commit: str  # of the repository, the sha256 of the folder or file, or what was said of a server's model
+    commit: str  # of the repository; the sha256 of the folder or file; the `revision` of a server's model
     parameters_billions: float
     context_window: int
-    served_name: str = ""  # what a server calls it
+    served_name: str = ""  # its name on a server
 
 
 def read_entry(model: str) -> Entry:
@@ -153,7 +153,10 @@ def read_entry(model: str) -> Entry:
 
 
 def read_template(entry: Entry, where: str) -> str:
-    """The text of the chat template that an entry names, empty when it names none."""
+    """Read the text of the chat template that an entry names; empty when it names none.
+
+    `where` names the entry in the UserError for a file that cannot be read.
+    """
     if not entry.chat_template:
         return ""
     try:
@@ -163,13 +166,13 @@ def read_template(entry: Entry, where: str) -> str:
 
 
 def load_model(model: str) -> Model:
-    """Read models/<model>/model.json, and check that local weights are still the ones that it names."""
-    found = parse(Model, read_json(MODELS / model / "model.json"), f"models/{model}/model.json")
-    if found.kind == "local" and weights_digest(Path(found.location)) != found.commit:
+    """Read models/<model>/model.json; raise UserError when local weights are no longer those that it names."""
+    resolved = parse(Model, read_json(MODELS / model / "model.json"), f"models/{model}/model.json")
+    if resolved.kind == "local" and weights_digest(Path(resolved.location)) != resolved.commit:
         raise UserError(
-            f"the weights in {found.location} are not those that models/{model}/model.json names; run dvc repro again"
+            f"the weights in {resolved.location} are not those of models/{model}/model.json; run dvc repro again"
         )
-    return found
+    return resolved
 
 
 def save_model(folder: Path, model: Model) -> None:
@@ -178,14 +181,17 @@ def save_model(folder: Path, model: Model) -> None:
 
 
 def weights_digest(folder: Path) -> str:
-    """The sha256 over a local model's weights, configuration, tokenizer and template (not over model.json)."""
+    """Compute the sha256 over a local model's weights, configuration, tokenizer and template, not over model.json.
+
+    Raises UserError for a folder without safetensors.
+    """
     if not list(folder.glob("*.safetensors")):
-        raise UserError(f"{folder}: no safetensors file there")
-    return sha256_folder(folder, skip=OURS)
+        raise UserError(f"{folder} has no safetensors file")
+    return sha256_folder(folder, skip=NOT_WEIGHTS)
 
 
 def import_digest(path: Path) -> str:
-    """The sha256 of a file or folder of replies."""
+    """Compute the sha256 of a file or folder of replies; raise UserError when it does not exist."""
     if not path.exists():
         raise UserError(f"{path} is not there")
     return sha256_folder(path) if path.is_dir() else sha256_file(path)

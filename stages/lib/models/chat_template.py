@@ -1,19 +1,20 @@
-"""A model's chat template: the exact token ids of a chat, and whether the template can hold the chats that we ask."""
+"""A model's chat template: the exact token ids of a chat, and whether the template can render our chats."""
 
 import contextlib
 import datetime
 from typing import Any
 
-from stages.lib.records.chats import Message, build_chat
-from stages.lib.models.control_tokens import Controls, unused_mark
 from stages.lib.console.errors import UserError
 from stages.lib.models.catalogue import Model
+from stages.lib.models.control_tokens import Controls, unused_mark
+from stages.lib.records.chats import Message, build_chat
 
-TODAY = datetime.datetime(2024, 7, 26)  # for templates that ask a clock: what Llama 3's say where there is none
+# For templates that ask for the date: the one that Llama 3's use without a clock.
+TODAY = datetime.datetime(2024, 7, 26)
 
 
 def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is imported only where it runs)
-    """Load a model's tokenizer, with the catalogue's chat template in the place of its own if there is one."""
+    """Load a model's tokenizer; the catalogue's chat template, if there is one, replaces the tokenizer's own."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(
@@ -25,7 +26,7 @@ def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is impor
 
 
 def revision(model: Model) -> str | None:
-    """The commit to load, if the model is on the hub."""
+    """Return the commit to load, if the model is on the hub."""
     return model.commit if model.kind == "hub" else None
 
 
@@ -38,12 +39,12 @@ class Template:
         self._controls = Controls(tokenizer)
 
     def check(self) -> None:
-        """Raise UserError unless a chat of two turns is rendered, whole, with the model's system prompt."""
+        """Raise UserError unless the template renders all of a chat of two turns and the model's system prompt."""
         where = f"{self.model.id}: its chat template"
         hint = "write another one to a file and name it as `chat_template` in the catalogue"
         if self.tokenizer.chat_template is None:
             raise UserError(
-                f"{self.model.id} has no chat template, so it is no chat model: {hint}, or take it out of `compare`"
+                f"{self.model.id} has no chat template, so it is not a chat model: {hint}, or take it out of `compare`"
             )
         texts = ["first-question", "first-answer", "second-question"]
         problem = self._problem(texts, self.model.system_prompt)
@@ -55,16 +56,16 @@ class Template:
             raise UserError(f"{where} cannot hold a chat of user, assistant, user ({problem}): {hint}")
 
     def _problem(self, texts: list[str], system_prompt: str) -> str:
-        """What goes wrong when a chat of two turns is rendered; empty when all of it is there."""
+        """Return what goes wrong when a chat of two turns is rendered; empty when all of it is in the text."""
         try:
-            found = self.render(build_chat([texts[0], texts[2]], [texts[1]], system_prompt))
+            rendered = self.render(build_chat([texts[0], texts[2]], [texts[1]], system_prompt))
         except ValueError as error:
             return str(error)
-        absent = [text for text in [*texts, system_prompt] if text.strip() not in found]
+        absent = [text for text in [*texts, system_prompt] if text.strip() not in rendered]
         return f"it leaves out {absent[0][:60]!r}" if absent else ""
 
     def render(self, messages: list[Message], *, reply: bool = True) -> str:
-        """A chat as text, with the header of the reply if there is to be one; raise ValueError if it is refused."""
+        """Return a chat as text, if `reply` with the header of a reply; raise ValueError if the template refuses it."""
         from jinja2 import TemplateError
 
         try:
@@ -77,10 +78,10 @@ class Template:
             raise ValueError(f"the chat template says: {' '.join(str(error).split())}") from None
 
     def encode(self, messages: list[Message]) -> list[int]:
-        """Token ids of a chat, with the header of the reply.
+        """Return the token ids of a chat, with the header of the next reply.
 
-        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and encoded as text. Raises
-        ValueError if the template refuses the chat or the chat is no Unicode.
+        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and is encoded as text. Raises
+        ValueError if the template refuses the chat or the chat is not valid Unicode.
         """
         mark = unused_mark(messages)
         hidden = self._controls.hide(messages, mark)
@@ -93,11 +94,11 @@ class Template:
 
 
 def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
-    """The tokens that end a reply: the tokenizer's end of sequence and those of generation_config.json."""
+    """Return the ids that end a reply: the tokenizer's end of sequence and those of generation_config.json."""
     from transformers import GenerationConfig
 
     ids = {tokenizer.eos_token_id}
     with contextlib.suppress(OSError):  # a model without the file has only its tokenizer's
-        found = GenerationConfig.from_pretrained(model.location, revision=revision(model)).eos_token_id
-        ids.update(found if isinstance(found, list) else [found])
+        ends = GenerationConfig.from_pretrained(model.location, revision=revision(model)).eos_token_id
+        ids.update(ends if isinstance(ends, list) else [ends])
     return sorted(ids - {None})

@@ -1,27 +1,29 @@
-"""Control strings: in a template's text they are commands to a model, in a message they are what somebody wrote."""
+"""Control strings: commands to a model in the template's text, ordinary text in the messages of a chat."""
 
 import json
 import re
 from typing import Any
 
+from stages.lib.models.thinking import THINKING_TOKEN
 from stages.lib.records.chats import Message
 
-MARKS = range(0x10FFFD, 0xFFFFF, -1)  # private characters, which have no meaning of their own
-FIRST_CODE = 0xF0000  # others, one for each control string
+MARKS = range(0x10FFFD, 0xFFFFF, -1)  # private-use characters, of which one begins every code
+FIRST_CODE = 0xF0000  # private-use characters for the second part of a code, one for each control string
 IN_BRACKETS = re.compile(r"<.+>|\[.+\]", re.S)
-THINKING = re.compile(r"[<\[]/?(?:think|thinking|reasoning)[>\]]", re.I)
-HTML = re.compile(  # Gemma has tokens of their own for them, and a page in a prompt is no command
+# Gemma has tokens for HTML tags, but a page in a prompt is not a command.
+HTML = re.compile(
     r"</?(?:[abipqsu]|h[1-6]|[bh]r|em|strong|su[bp]|code|pre|blockquote|[uo]l|li|div|span|img"
     r"|table|caption|thead|tbody|tfoot|t[rhd])>"
 )
 
 
 class Controls:
-    """Hides the control strings in messages from a template, and encodes what the template makes of the messages.
+    """Hides the control strings in messages from a template, and encodes the rendered chat.
 
-    Each control string has a code, of private characters that are in no message of the chat. In the messages strings
-    are swapped for codes; in the rendered text codes for strings and strings for codes, so that now the template's are
-    the codes. A twin of the tokenizer that knows the codes, and not the strings, encodes all of it in one call.
+    Each control string has a code of private-use characters that are in no message of the chat. In the messages,
+    strings are replaced by codes. In the rendered text, codes are replaced by strings and strings by codes, so that now
+    the template's commands are the codes. A copy of the tokenizer that knows the codes instead of the strings encodes
+    the whole text in one call.
     """
 
     def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401  (transformers is imported only where it runs)
@@ -29,65 +31,68 @@ class Controls:
         self._strings = control_strings(tokenizer)
         self._any = re.compile("|".join(map(re.escape, self._strings)) or r"(?!)")
         template = str(tokenizer.chat_template)
-        self._left_in_replies = {text for text in self._strings if THINKING.fullmatch(text) and text in template}
-        self._twin: tuple[str, Any] = "", None
+        self._left_in_replies = {text for text in self._strings if THINKING_TOKEN.fullmatch(text) and text in template}
+        self._copy: tuple[str, Any] = "", None
 
     def hide(self, messages: list[Message], mark: str) -> list[Message]:
-        """The messages with codes for control strings; equal to what was given if there are none.
+        """Return the messages with codes instead of control strings; the same messages if there are none.
 
-        A system prompt is the catalogue's, not a user's, and stays. So does thinking in an earlier reply if the
-        template speaks of its tags: it is there to take it away.
+        A system prompt is the catalogue's, not a user's, and stays as it is. So does thinking in an earlier reply if
+        the template mentions its tags: it removes them.
         """
         if not any(self._any.search(message["content"]) for message in messages):
             return messages
         codes = self._codes(mark)
         in_replies = {text: code for text, code in codes.items() if text not in self._left_in_replies}
         of_role: dict[str, dict[str, str]] = {"system": {}, "user": codes, "assistant": in_replies}
-        return [self._swapped(message, of_role[message["role"]]) for message in messages]
+        return [self._encoded(message, of_role[message["role"]]) for message in messages]
 
     def encode(self, rendered: str, mark: str) -> list[int]:
-        """The token ids of what the template made of hidden messages."""
+        """Return the token ids of a chat that was rendered from hidden messages with the same mark."""
         codes = self._codes(mark)
         swap = {**codes, **{code: text for text, code in codes.items()}}
-        text = re.sub(f"{mark}.|{self._any.pattern}", lambda found: swap[found[0]], rendered, flags=re.S)
-        ids: list[int] = self._knows(mark).encode(text, add_special_tokens=False).ids
+        text = re.sub(f"{mark}.|{self._any.pattern}", lambda match: swap[match[0]], rendered, flags=re.S)
+        ids: list[int] = self._tokenizer_for(mark).encode(text, add_special_tokens=False).ids
         return ids
 
     def _codes(self, mark: str) -> dict[str, str]:
-        """The code of each control string."""
+        """Return the code of each control string."""
         return {text: mark + chr(FIRST_CODE + number) for number, text in enumerate(self._strings)}
 
-    def _swapped(self, message: Message, codes: dict[str, str]) -> Message:
-        """A message with codes for the control strings that have one."""
-        content = self._any.sub(lambda found: codes.get(found[0], found[0]), message["content"])
+    def _encoded(self, message: Message, codes: dict[str, str]) -> Message:
+        """Return a message with codes instead of the control strings that have one."""
+        content = self._any.sub(lambda match: codes.get(match[0], match[0]), message["content"])
         return Message(role=message["role"], content=content)
 
-    def _knows(self, mark: str) -> Any:  # noqa: ANN401
-        """The twin for a mark: made when it is first needed, which takes seconds for a large vocabulary."""
-        if self._twin[0] != mark:
-            self._twin = mark, twin(self._tokenizer, self._codes(mark))
-        return self._twin[1]
+    def _tokenizer_for(self, mark: str) -> Any:  # noqa: ANN401
+        """Return the copy for a mark; making it takes seconds for a large vocabulary."""
+        if self._copy[0] != mark:
+            self._copy = mark, copy_with_codes(self._tokenizer, self._codes(mark))
+        return self._copy[1]
 
 
 def unused_mark(messages: list[Message]) -> str:
-    """A private character that is in no message, nearly always the same one."""
+    """Return a private-use character that is in no message, nearly always the same one."""
     return next(mark for mark in map(chr, MARKS) if not any(mark in message["content"] for message in messages))
 
 
 def control_strings(tokenizer: Any) -> list[str]:  # noqa: ANN401
-    """A tokenizer's special tokens and the added ones that look like a command (`<think>`), longest first."""
+    """Return a tokenizer's special tokens and the added ones that look like a command (`<think>`), longest first."""
     added = tokenizer.added_tokens_decoder.values()
-    found = {token.content for token in added if token.special or is_command(token.content)}
-    return sorted(filter(None, found | set(tokenizer.all_special_tokens)), key=lambda text: (-len(text), text))
+    strings = {token.content for token in added if token.special or is_command(token.content)}
+    return sorted(filter(None, strings | set(tokenizer.all_special_tokens)), key=lambda text: (-len(text), text))
 
 
 def is_command(text: str) -> bool:
-    """Whether an added token that its tokenizer does not call special is a command by its looks."""
+    """Return whether an added token that its tokenizer does not call special looks like a command."""
     return bool(IN_BRACKETS.fullmatch(text)) and not HTML.fullmatch(text)
 
 
-def twin(tokenizer: Any, codes: dict[str, str]) -> Any:  # noqa: ANN401
-    """The same tokenizer with codes for the names of its control tokens: to it, the names are text like any other."""
+def copy_with_codes(tokenizer: Any, codes: dict[str, str]) -> Any:  # noqa: ANN401
+    """Copy a tokenizer with codes as the names of its control tokens: it encodes their old names as ordinary text.
+
+    Raises ValueError for a tokenizer without tokenizer.json.
+    """
     from tokenizers import Tokenizer
 
     if not getattr(tokenizer, "backend_tokenizer", None):
@@ -95,12 +100,12 @@ def twin(tokenizer: Any, codes: dict[str, str]) -> Any:  # noqa: ANN401
     spec = json.loads(tokenizer.backend_tokenizer.to_str())
     for token in spec["added_tokens"]:
         token["content"] = codes.get(token["content"], token["content"])
-    spec["model"] = renamed(spec["model"], codes)
+    spec["model"] = rename_tokens(spec["model"], codes)
     return Tokenizer.from_str(json.dumps({**spec, "truncation": None, "padding": None, "post_processor": None}))
 
 
-def renamed(model: dict[str, Any], codes: dict[str, str]) -> dict[str, Any]:
-    """The vocabulary with codes for names, and without a way to put a name together from its parts."""
+def rename_tokens(model: dict[str, Any], codes: dict[str, str]) -> dict[str, Any]:
+    """Return the vocabulary with codes instead of names, and without merges that lead to a name."""
     new: dict[str, Any] = dict(model)
     if isinstance(model["vocab"], dict):
         new["vocab"] = {codes.get(text, text): number for text, number in model["vocab"].items()}

@@ -1,4 +1,4 @@
-"""What the hub says: which commit a revision names, and the files of a commit."""
+"""The model hub: the commit that a revision names, and the files of a commit."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ COMMIT = r"[0-9a-f]{40}"
 
 
 @contextmanager
-def plain_errors(what: str, hint: str) -> Iterator[None]:
-    """Turn every way in which the hub or the network says no into one line: what, the reason, and the hint."""
+def hub_errors(failure: str, hint: str) -> Iterator[None]:
+    """Turn every error of the hub or the network into a UserError of one line: the failure, the reason, the hint."""
     import httpx2
     from huggingface_hub.errors import HFValidationError
 
@@ -21,43 +21,43 @@ def plain_errors(what: str, hint: str) -> Iterator[None]:
         yield
     except (OSError, httpx2.HTTPError, HFValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{what} ({reason}); {hint}") from None
+        raise UserError(f"{failure} ({reason}); {hint}") from None
 
 
 def commit_of(repository: str, revision: str, kind: Literal["model", "dataset"]) -> str:
-    """Ask the hub which commit a revision is; a full commit is taken as it is, offline too.
+    """Ask the hub which commit a revision is; a full commit is returned as it is, also offline.
 
-    Raises UserError when the hub does not say.
+    Raises UserError when the hub does not answer or does not know it.
     """
     if re.fullmatch(COMMIT, revision):
         return revision
     from huggingface_hub import HfApi
 
-    what = f"{repository}: the hub did not say which commit {revision!r} is"
-    with plain_errors(what, "a commit as `revision` works offline"):
+    failure = f"{repository}: the hub did not say which commit {revision!r} is"
+    with hub_errors(failure, "a commit as `revision` works offline"):
         return str(HfApi().repo_info(repository, revision=revision, repo_type=kind).sha)
 
 
 def hub_file(repository: str, name: str, commit: str) -> Path:
-    """Download one file of a model at a commit."""
+    """Download one file of a model at a commit and return its path."""
     from huggingface_hub import hf_hub_download
 
-    with plain_errors(f"{repository} at {commit}: no {name}", "is it there, and can you reach the hub?"):
+    with hub_errors(f"{repository} at {commit}: no {name}", "is it there, and can you reach the hub?"):
         return Path(hf_hub_download(repository, name, revision=commit))
 
 
 def hub_data(repository: str, commit: str, files: list[str]) -> Path:
-    """Download the files of a dataset at a commit whose paths match one of the patterns; the folder they are in."""
+    """Download the files of a dataset at a commit that match one of the patterns; return their folder."""
     from huggingface_hub import snapshot_download
 
-    with plain_errors(f"{repository} at {commit} did not come", "can you reach the hub, and have you access?"):
+    with hub_errors(f"{repository} at {commit} could not be downloaded", "can you reach the hub, and have you access?"):
         return Path(snapshot_download(repository, repo_type="dataset", revision=commit, allow_patterns=files))
 
 
 def hub_model(repository: str, commit: str) -> Path:
-    """Download a model at a commit, without any code of its own; the folder that it is in."""
+    """Download a model at a commit, without any code of its own; return its folder."""
     from huggingface_hub import snapshot_download
 
     files = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-    with plain_errors(f"{repository} at {commit} did not come", "can you reach the hub, and have you access?"):
+    with hub_errors(f"{repository} at {commit} could not be downloaded", "can you reach the hub, and have you access?"):
         return Path(snapshot_download(repository, revision=commit, allow_patterns=files, ignore_patterns=["*/*"]))

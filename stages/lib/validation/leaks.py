@@ -3,13 +3,13 @@
 import re
 from typing import Literal
 
+from stages.lib.models.thinking import THINKING_TAG
 from stages.lib.validation.check_input import AnsweredTurn
 
 CONTROL_TOKEN = re.compile(
     r"<\|[a-zA-Z0-9_]{2,40}\|>|<｜[^<>｜]{2,40}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"  # noqa: RUF001
 )
 TEMPLATE = re.compile(r"^### ?(?:Instruction|Response|Human|Assistant|User|Input) ?:|^(?:Human|USER|ASSISTANT): ", re.M)
-THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>")
 REFUSAL = re.compile(
     r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
     r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "
@@ -25,7 +25,6 @@ REFUSAL = re.compile(
     r"|^\W*(?:desculpe|sinto muito|lamento)\b[^.!?\n]{0,40}\bnão posso\b",
     re.I,
 )
-THINKING_TAG = re.compile(r"<(/?)(?:think|thinking|reasoning)>")
 REFUSAL = re.compile(
     r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
     r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "

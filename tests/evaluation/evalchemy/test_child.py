@@ -34,7 +34,7 @@ def test_a_request_that_the_judge_refuses_gives_no_verdict_and_is_not_repeated(t
     with serving(refuses=1.0) as address:
         client = openai.OpenAI(base_url=address, api_key="x")
         reply = client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "[[rating]]"}])
-        assert stub.Judge.asked == 1
+        assert stub.Judge.num_requests == 1
     assert reply.choices[0].message.content == ""
     logprobs = reply.model_dump()["choices"][0]["logprobs"]
     assert logprobs["content"][0]["top_logprobs"] == []  # alpaca_eval's parser finds no letter there
