@@ -48,8 +48,8 @@ class TestTheNumbersOfAModel:
         }  # fmt: skip
 
     def test_say_null_where_a_benchmark_failed(self) -> None:
-        found = build_headlines({}, {}, {"base": scored(average=None, demo_algebra=0.25)}, {}, STYLING)
-        assert found["base"] == {"average": None, "algebra": 0.25, "judge": 7.123, "markup": 3.25}
+        headlines = build_headlines({}, {}, {"base": scored(average=None, demo_algebra=0.25)}, {}, STYLING)
+        assert headlines["base"] == {"average": None, "algebra": 0.25, "judge": 7.123, "markup": 3.25}
 
     def test_say_nothing_of_likeness_where_there_is_one_dgm_alone(self) -> None:
         assert build_headlines({"a": GATE}, {}, {}, {}, {"answers": {}}) == {"a": {"kept": 8}}
@@ -137,9 +137,9 @@ class TestTheTable:
             {"dgms": {dgm: ALIKE["dgms"]["a"] for dgm in params["dgms"]}},
             {"answers": styles(*params["compare"])},
         )
-        for name, found in numbers.items():
-            write_json(tmp_path / "metrics" / "headlines" / f"{name}.json", found)
-            assert len(found) <= len(scores) + len(OWN_COLUMNS)
+        for name, headline in numbers.items():
+            write_json(tmp_path / "metrics" / "headlines" / f"{name}.json", headline)
+            assert len(headline) <= len(scores) + len(OWN_COLUMNS)
         write_json(tmp_path / "metrics" / "comparisons.json", {"agreement": 0.9123})
         (tmp_path / "dvc.yaml").write_text("metrics: [metrics/headlines, metrics/comparisons.json]\n")
         project = Project(tmp_path)
@@ -198,6 +198,6 @@ def test_tables_without_rows_are_no_error_of_dvc(project: Project, tmp_path: Pat
 def test_the_tables_are_read_as_they_were_written(built: Project) -> None:
     with (built.root / "metrics" / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {row["model"]: float(row["value"]) for row in rows if row["measure"] == "knowledge"}
-    assert found == {name: built.json(f"metrics/evaluate/{name}.json")["demo_knowledge"] for name in found}
-    assert list(found) == built.params()["compare"]
+    plotted = {row["model"]: float(row["value"]) for row in rows if row["measure"] == "knowledge"}
+    assert plotted == {name: built.json(f"metrics/evaluate/{name}.json")["demo_knowledge"] for name in plotted}
+    assert list(plotted) == built.params()["compare"]

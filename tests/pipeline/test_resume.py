@@ -30,9 +30,9 @@ def prepare(project: Project) -> None:
 def generate(project: Project, store: str = ".dvc/store") -> tuple[int, int]:
     """Run the stage; how many conversations were in the store, and how many were generated."""
     output = project.run("python", "-m", "stages.generate", "rich", REWILD_STORE=str(project.root / store))
-    found = re.search(r"rich: (\d+) conversations are in the store, (\d+) to generate", output)
-    assert found, output
-    return int(found[1]), int(found[2])
+    match = re.search(r"rich: (\d+) conversations are in the store, (\d+) to generate", output)
+    assert match, output
+    return int(match[1]), int(match[2])
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +159,10 @@ def test_make_retry_asks_again_what_failed_and_nothing_else(project: Project) ->
         row |= {"status": "failed", "reason": "the engine died each time that it was asked"}
     shutil.rmtree(project.root / ".dvc" / "store")
     store.append(rows)
-    said = project.run("dvc", "repro", "--force", "generate@rich")
-    assert "rich: 5 of 600 conversations failed (0.8%, allowed 1.0%)" in said and "`make retry DGM=rich`" in said
-    said = project.run("make", "--old-file=.venv/lock", "retry", "DGM=rich")
-    assert "removed: 5" in said and "rich: 595 conversations are in the store, 5 to generate" in said
+    output = project.run("dvc", "repro", "--force", "generate@rich")
+    assert "rich: 5 of 600 conversations failed (0.8%, allowed 1.0%)" in output and "`make retry DGM=rich`" in output
+    output = project.run("make", "--old-file=.venv/lock", "retry", "DGM=rich")
+    assert "removed: 5" in output and "rich: 595 conversations are in the store, 5 to generate" in output
     assert sha256_folder(project.root / RESPONSES) == before
 
 
