@@ -36,17 +36,19 @@ CPU_BATCH = 32  # rows per step
 TINY_BYTES = 100e6  # weights for which a second thread costs more than it brings
 
 
-def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
-    """Return lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's dtype on GPUs.
-
-    Raises UserError for a model that cannot be evaluated.
-    """
+def check_model(model: Model, settings: Evaluate) -> None:
+    """Raise UserError for a model that cannot be evaluated with these settings."""
     if model.kind in {"import", "server"}:
         raise UserError(f"{model.id} has no weights here: leave it out of `compare`")
     if settings.device == "cpu" and model.quantization != "none":
         raise UserError(f"{model.id} is quantized ({model.quantization}), which needs `evaluate.device: gpu`")
+
+
+def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
+    """Return lm-eval's arguments for a model: transformers in float32 on a CPU, vLLM in the model's dtype on GPUs."""
+    check_model(model, settings)
     is_on_hub = model.kind == "hub"
-    shared = {
+    source = {
         # A relative path would be looked up on the hub.
         "pretrained": model.location if is_on_hub else str(Path(model.location).resolve()),
         "revision": model.commit if is_on_hub else None,
@@ -54,9 +56,9 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
     }
     if settings.device == "cpu":
         own = {"device": "cpu", "dtype": "float32", "batch_size": CPU_BATCH, "max_length": model.context_window}
-        return {**shared, **own, "use_safetensors": True}
+        return {**source, **own, "use_safetensors": True}
     return {
-        **shared,
+        **source,
         "batch_size": "auto",
         "dtype": model.dtype,
         "gpu_memory_utilization": runtime.gpu_memory_utilization,
@@ -65,7 +67,7 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
         "quantization": None if model.quantization == "none" else model.quantization,
         "seed": settings.seed,
         "tensor_parallel_size": model.tensor_parallel,
-        "tokenizer_revision": shared["revision"],
+        "tokenizer_revision": source["revision"],
     }
 
 
@@ -84,7 +86,7 @@ def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
 
 
 def evaluate_by_evalchemy(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> dict[str, Json]:
-    """Run Evalchemy's tasks and leave their samples beside lm-eval's; an exception fails these tasks only."""
+    """Run Evalchemy's tasks and leave their samples next to lm-eval's; an exception fails these tasks only."""
     if not settings.evalchemy:
         return {}
     folder = work / "evalchemy"
@@ -105,7 +107,7 @@ def evaluate_by_evalchemy(model: Model, settings: Evaluate, runtime: Runtime, wo
 
 
 def described_settings(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
-    """Return what results.json says of how the model was run."""
+    """Return the settings of the run, for results.json."""
     section = settings.model_dump(exclude={"tasks", "evalchemy", "averages", "tasks_folder", "alpaca_eval_data"})
     loaded_with = {key: arguments[key] for key in ("dtype", "batch_size")}
     return {**section, **loaded_with, **facts, "system_prompt": model.system_prompt}

@@ -130,7 +130,7 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Two tiny random models, with and without a chat template, and three tasks of which one has no data."""
+    """Two tiny random models, with and without a chat template, and three tasks, one of them without data."""
     folder = make_evaluation(tmp_path_factory.mktemp("project"), quiz=QUIZ, sums=SUMS, broken=BROKEN)
     write_params(folder, tasks={"quiz": "acc_norm", "broken": "acc_norm", "sums": "exact_match"})
     return folder
@@ -144,7 +144,7 @@ def test_a_task_that_fails_fails_alone_and_a_second_run_gives_the_same_bytes(pro
     first = contents(out)
     assert sorted(first) == ["results.json", "samples/quiz.parquet", "samples/sums.parquet", "summary.json"]
     results = json.loads(first["results.json"])
-    assert {task: found["status"] for task, found in results["tasks"].items()} == {
+    assert {task: entry["status"] for task, entry in results["tasks"].items()} == {
         "quiz": "ok",
         "broken": "failed",
         "sums": "ok",

@@ -120,8 +120,8 @@ def test_only_the_seed_decides_the_order_of_gpqas_choices(evaluated):
     for row, sample in zip(rows, samples(evaluated, "leaderboard_gpqa"), strict=True):
         choices = [*(row[f"Incorrect Answer {number}"] for number in (1, 2, 3)), row["Correct Answer"]]
         order.shuffle(choices)
-        asked = "".join(f"({letter}) {choice}\n" for letter, choice in zip("ABCD", choices, strict=True))
-        assert asked in sample["prompt"]
+        expected = "".join(f"({letter}) {choice}\n" for letter, choice in zip("ABCD", choices, strict=True))
+        assert expected in sample["prompt"]
 
 
 @pytest.mark.pipeline

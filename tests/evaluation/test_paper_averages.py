@@ -32,7 +32,7 @@ def test_the_averages_of_a_printed_row_are_those_of_the_paper(label):
     row, tasks = printed(label)
     ours = {name: average(tasks, columns) for name, columns in average_columns(PROFILE).items()}
     assert list(ours) == ["average", "average_printed"]
-    assert [len(found["columns"]) for found in ours.values()] == [9, 7]
+    assert [len(mean["columns"]) for mean in ours.values()] == [9, 7]
     assert ours["average"]["value"] == pytest.approx(paper.average_row(row, paper.NINE))
     assert ours["average_printed"]["value"] == pytest.approx(paper.average_row(row, paper.SEVEN))
 
@@ -57,8 +57,8 @@ def test_a_skipped_task_leaves_the_averages_of_its_columns_without_a_value(witho
     _, tasks = printed("Q72")
     tasks |= {task: skipped() for task in without}
     averages = {name: average(tasks, columns) for name, columns in average_columns(PROFILE).items()}
-    assert {name: found["missing"] for name, found in averages.items()} == missing
-    assert {name: found["value"] is None for name, found in averages.items()} == {
+    assert {name: mean["missing"] for name, mean in averages.items()} == missing
+    assert {name: mean["value"] is None for name, mean in averages.items()} == {
         name: bool(names) for name, names in missing.items()
     }
     log_results("q72", tasks, averages)

@@ -10,16 +10,16 @@ from tests.support.evaluation import FAILED, HARNESS, scored, skipped
 
 def test_a_standard_error_and_interval_are_the_ones_computed_by_hand():
     # Mean 3/4; squared residuals 3 * 1/16 + 9/16 = 3/4, over n - 1 = 3: variance 1/4; stderr = sqrt(1/4 / 4) = 1/4.
-    found = measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
-    assert found["stderr"] == pytest.approx(0.25)
-    assert found["ci95"] == pytest.approx([0.75 - 1.96 * 0.25, 0.75 + 1.96 * 0.25])
-    assert (found["value"], found["n"]) == (0.75, 4)
+    metric = measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
+    assert metric["stderr"] == pytest.approx(0.25)
+    assert metric["ci95"] == pytest.approx([0.75 - 1.96 * 0.25, 0.75 + 1.96 * 0.25])
+    assert (metric["value"], metric["n"]) == (0.75, 4)
 
 
 def test_the_instructions_of_one_prompt_count_as_a_cluster():
     # Mean 1/2; each prompt's residuals add up to 1 and -1; variance (1 + 1) * 2 / 1 = 4; stderr = 2 / 4.
-    found = measure([[1.0, 1.0], [0.0, 0.0]])
-    assert (found["value"], found["n"], found["stderr"]) == (0.5, 4, pytest.approx(0.5))
+    metric = measure([[1.0, 1.0], [0.0, 0.0]])
+    assert (metric["value"], metric["n"], metric["stderr"]) == (0.5, 4, pytest.approx(0.5))
 
 
 @pytest.mark.parametrize("scores", [[], [[]], [[1.0]], [[1.0], [0.0]]])
@@ -34,8 +34,12 @@ def test_a_score_that_is_not_a_number_is_an_error():
 
 
 def test_the_harness_gives_the_standard_error_where_the_scores_cannot():
-    found = measure([], 41.0, unit="percent", stderr=1.5)
-    assert (found["stderr"], found["ci95"], found["unit"]) == (1.5, [41.0 - 1.96 * 1.5, 41.0 + 1.96 * 1.5], "percent")
+    metric = measure([], 41.0, unit="percent", stderr=1.5)
+    assert (metric["stderr"], metric["ci95"], metric["unit"]) == (
+        1.5,
+        [41.0 - 1.96 * 1.5, 41.0 + 1.96 * 1.5],
+        "percent",
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_a_base_model_without_a_template_is_refused_until_the_catalogue_names_on
     ):
         train.load_template(base)
     text = (ROOT / "dgms/templates/llama-3.jinja").read_text()
-    found = train.load_template(base.model_copy(update={"chat_template": text}))
-    assert special_tokens(found)["eos_token"] == "<|eot_id|>"
+    template = train.load_template(base.model_copy(update={"chat_template": text}))
+    assert special_tokens(template)["eos_token"] == "<|eot_id|>"
 
 
 def test_a_cpu_trains_without_half_precision_liger_and_fsdp():

@@ -51,8 +51,8 @@ def test_an_example_is_the_chat_as_generation_encodes_it_with_the_replies_to_the
     assert example["ids"] == template.tokenizer.apply_chat_template(CHAT_OF_TWO, return_dict=False)
     replies = [template.tokenizer.decode(example["ids"][first : last + 1]) for first, last in example["replies"]]
     assert replies == [f"Yes? {end_of_turn(template)}", f"No.{end_of_turn(template)}"]
-    for (first, _), asked in zip(example["replies"], (CHAT_OF_TWO[:1], CHAT_OF_TWO[:3]), strict=True):
-        assert example["ids"][:first] == template.encode(asked)
+    for (first, _), prompt in zip(example["replies"], (CHAT_OF_TWO[:1], CHAT_OF_TWO[:3]), strict=True):
+        assert example["ids"][:first] == template.encode(prompt)
 
 
 def mix(*texts: str) -> pa.Table:
@@ -92,8 +92,8 @@ def rows_of(*chats: list[Message]) -> list[dict[str, Any]]:
 
 def test_examples_have_one_reply_or_several_and_fit(template: Template) -> None:
     one, end = CHAT_OF_TWO[:2], end_id(template)
-    found = choose_examples(rows_of(*[one] * 20, *[CHAT_OF_TWO] * 20), template, end, 400)
-    assert [len(example["replies"]) for example in found] == [1] * 8 + [2] * 8
+    examples = choose_examples(rows_of(*[one] * 20, *[CHAT_OF_TWO] * 20), template, end, 400)
+    assert [len(example["replies"]) for example in examples] == [1] * 8 + [2] * 8
     short = len(encode(template, one)["ids"])
     assert len(choose_examples(rows_of(one, CHAT_OF_TWO), template, end, short)) == 1
     with pytest.raises(UserError, match=rf"none with a reply .* fits train.sequence_length \({short - 1}\)"):

@@ -63,8 +63,8 @@ def measure(
     """Compute a metric with its standard error and 95 % interval, by the normal approximation (sec. 3.1).
 
     `scores` holds a list per row: one value, or several that belong together (instructions of one prompt),
-    which the standard error takes as a cluster. `value` is the harness's; when it is not the mean of the
-    scores, they say nothing about its error, which then is `stderr`, the harness's, or not known. All are in `unit`.
+    which the standard error takes as a cluster. `value` is the harness's. When it is not the mean of the scores, its
+    standard error is `stderr`, the harness's, or not known. All are in `unit`.
     Raises ValueError when the value is not a finite number.
     """
     scored = [row for row in scores if row]

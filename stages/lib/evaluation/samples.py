@@ -1,4 +1,4 @@
-"""Samples: what a model was asked and answered in a task, row by row, with the score of each row."""
+"""Samples: the prompt, response and score of every row of a task."""
 
 from pathlib import Path
 

@@ -96,8 +96,8 @@ READING = {"transformers": "5.19.0", "ids": [1, 2], "inv_freq": [[1.0, 0.5]], "l
     ],
 )
 def test_tokens_frequencies_and_logits_show_whether_it_is_the_same_model(change, difference):
-    found = find_difference(READING, READING | {"transformers": "4.57.6"} | change, 1e-4)
-    assert found == difference if difference is None else str(found).startswith(difference)
+    actual = find_difference(READING, READING | {"transformers": "4.57.6"} | change, 1e-4)
+    assert actual == difference if difference is None else str(actual).startswith(difference)
 
 
 MAKE_LLAMA_3 = """

@@ -38,7 +38,7 @@ class Task:
     num_questions: int
     verdicts_per_question: int
     metrics: tuple[str, ...] = ()  # that can be the main one; empty: known only after a run
-    max_tokens: int | None = None  # of a reply, whatever the settings say
+    max_tokens: int | None = None  # of a reply; None: those of the settings
     prepare: Callable[[Path, Evaluate], None]  # write its data into a copy of the clone: `limit` questions, 0 for all
     read: Callable[[Path, Json], Verdicts]  # of a copy of the clone and Evalchemy's own result; ValueError if not whole
 
