@@ -20,6 +20,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, Entry, read_entry
+from stages.lib.records.auxiliary_formats import FORMATS, MESSAGE_KEYS, AuxiliaryFormat
 from stages.lib.similarity.measures import COLUMNS as SCORE_COLUMNS
 from stages.lib.validation.check_input import ALWAYS_KNOWN
 from stages.lib.validation.checks import CHECKS
@@ -189,6 +190,18 @@ def describe_reason(name: str) -> Sequence[str]:
     return f"`{name}`", meaning, ", ".join(f"`{need}`" for need in needs)
 
 
+def formats_table() -> list[str]:
+    """List the formats of auxiliary sets, the columns that each reads and the chat that it makes."""
+    rows = ((f"`{name}`", describe_columns_of(form), form.result) for name, form in FORMATS.items())
+    return to_table(("`format`", "columns", "result"), rows)
+
+
+def describe_columns_of(form: AuxiliaryFormat) -> str:
+    """Return the columns that a format reads, in words."""
+    optional = [f"optional `{column}`" for column in form.optional if column not in MESSAGE_KEYS]
+    return ", ".join([*(f"`{column}`" for column in form.columns), *optional])
+
+
 def to_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
@@ -200,6 +213,7 @@ PARTS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("CONTRIBUTING.md", "stages"): stages_list,
     ("dgms/README.md", "models"): models_table,
     ("docs/data.md", "columns"): columns_table,
+    ("docs/mix.md", "formats"): formats_table,
     ("docs/trouble.md", "reasons"): reasons_table,
     ("stages/lib/comparison/README.md", "averages"): averages_table,
 }

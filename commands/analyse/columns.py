@@ -10,14 +10,9 @@ from pathlib import Path
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
-from stages.lib.generation.reply_formats import (
-    MESSAGE_FIELDS,
-    ParsedTurn,
-    invalid_reason,
-    parse_messages,
-    parse_single_reply,
-)
+from stages.lib.generation.reply_formats import MESSAGE_FIELDS, parse_single_reply
 from stages.lib.records.hashing import content_hash
+from stages.lib.records.messages import ParsedTurn, invalid_reason, parse_messages
 from stages.lib.records.readers import list_data_files, read_columns
 from stages.lib.records.responses import IMPORTED
 

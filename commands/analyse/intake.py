@@ -14,8 +14,9 @@ from commands.analyse.columns import plain, to_judgment, to_key, to_said
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.generation.imports import PACKED, ImportedReplies
-from stages.lib.generation.reply_formats import ROWS_PER_BATCH, ParsedTurn
+from stages.lib.generation.reply_formats import ROWS_PER_BATCH
 from stages.lib.records.hashing import keyed_hash
+from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import chunks, write_rows
 

@@ -10,10 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import auxiliary, fetch
-from stages.auxiliary import FORMS, Tally, read, to_chats, write_sorted
+from stages.auxiliary import RowCounts, read_source, to_chats, write_sorted
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.sections import parse
+from stages.lib.records.auxiliary_formats import FORMATS
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.settings.sections import Auxiliary
 
@@ -23,7 +24,7 @@ ALGEBRA = {  # Tulu 3's columns
     "prompt": "Solve x + 1 = 2.",
     "messages": [{"content": "Solve x + 1 = 2.", "role": "user"}, {"content": "x = 1", "role": "assistant"}],
 }
-PLACE = {"conversations": [{"from": "human", "value": "Hello?"}, {"from": "gpt", "value": "Yes."}]}  # ShareGPT's
+SHAREGPT_ROW = {"conversations": [{"from": "human", "value": "Hello?"}, {"from": "gpt", "value": "Yes."}]}  # ShareGPT's
 
 
 def write(file: Path, rows: list[dict[str, Any]]) -> Path:
@@ -43,7 +44,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(source: str, form: str, **more: Any) -> list[list[str]]:
-    """Run the stage on the set `extra`; its chats, as the texts that are said in turn."""
+    """Run the stage on the set `extra`; its chats, as their texts in turn."""
     entry = {"source": source, "format": form, "license": "MIT", **more}
     with Path("params.yaml").open("w") as file:
         YAML().dump({"auxiliary": {"extra": entry}}, file)
@@ -59,12 +60,14 @@ def summary() -> Any:
 
 def chats(rows: list[dict[str, Any]], form: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The chats of rows that have our names, and the rows left out by reason."""
-    tally = Tally()
-    return list(to_chats(rows, "extra", FORMS[form], tally)), dict(tally.left_out)
+    counts = RowCounts()
+    return list(to_chats(rows, "extra", FORMATS[form], counts)), dict(counts.left_out)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl", "json"])
-def test_multiple_choice_is_answered_by_letter_and_text_and_equal_chats_are_one(checkout: Path, suffix: str) -> None:
+def test_multiple_choice_is_answered_by_letter_and_text_and_equal_chats_are_counted_once(
+    checkout: Path, suffix: str
+) -> None:
     write(checkout / f"x.{suffix}", [QUESTION, QUESTION, {**QUESTION, "answer": 2}])
     assert make(f"x.{suffix}", "multiple_choice") == [["Which?\nA. this\nB. that", "B. that"]]
     assert summary() == {
@@ -80,15 +83,15 @@ def test_an_answer_is_an_index_from_0_or_a_letter(answer: object) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_rows_inside_one_column_are_taken_out_of_it(checkout: Path, suffix: str) -> None:
+def test_a_single_column_of_records_is_unnested(checkout: Path, suffix: str) -> None:
     write(checkout / f"x.{suffix}", [{"train": QUESTION}])
     assert make(f"x.{suffix}", "multiple_choice") == [["Which?\nA. this\nB. that", "B. that"]]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_a_chat_is_taken_as_it_is_and_its_turns_are_counted(checkout: Path, suffix: str) -> None:
-    asked, answered = ALGEBRA["messages"]
-    long = [{"role": "system", "content": "Be brief."}, asked, answered, asked, answered]
+def test_a_chat_is_kept_as_it_is_and_its_turns_are_counted(checkout: Path, suffix: str) -> None:
+    question, reply = ALGEBRA["messages"]
+    long = [{"role": "system", "content": "Be brief."}, question, reply, question, reply]
     write(checkout / f"x.{suffix}", [ALGEBRA, {**ALGEBRA, "messages": long}])
     turn = ["Solve x + 1 = 2.", "x = 1"]
     assert sorted(make(f"x.{suffix}", "messages")) == [["Be brief.", *turn, *turn], turn]
@@ -96,7 +99,7 @@ def test_a_chat_is_taken_as_it_is_and_its_turns_are_counted(checkout: Path, suff
 
 
 def test_messages_may_have_other_keys_and_roles(checkout: Path) -> None:
-    write(checkout / "x.parquet", [PLACE])
+    write(checkout / "x.parquet", [SHAREGPT_ROW])
     columns = {"messages": "conversations", "role": "from", "content": "value"}
     assert make("x.parquet", "messages", columns=columns) == [["Hello?", "Yes."]]
     found = read_table(Path("data/auxiliary/extra")).to_pylist()
@@ -173,11 +176,13 @@ USER, REPLY = {"role": "user", "content": "a"}, {"role": "assistant", "content":
         ("messages", {"messages": [USER, {**REPLY, "content": " \n"}]}, "empty_message"),
     ],
 )
-def test_a_row_that_makes_no_chat_is_counted_under_its_reason(form: str, changes: dict[str, Any], reason: str) -> None:
+def test_a_row_that_cannot_become_a_chat_is_counted_under_its_reason(
+    form: str, changes: dict[str, Any], reason: str
+) -> None:
     assert chats([{**QUESTION, "category": "", **changes}], form) == ([], {reason: 1})
 
 
-def test_an_unknown_column_is_named_with_its_file_and_the_columns_that_there_are(checkout: Path) -> None:
+def test_a_missing_column_is_an_error_that_lists_the_columns_of_the_file(checkout: Path) -> None:
     for file in (write(checkout / "x.parquet", [QUESTION]), write(checkout / "y.jsonl", [QUESTION])):
         with pytest.raises(UserError) as error:
             make(file.name, "multiple_choice", columns={"choices": "options"})
@@ -200,17 +205,24 @@ def test_an_unknown_column_is_named_with_its_file_and_the_columns_that_there_are
         ("x.jsonl", "", r"none of its 0 rows becomes a chat"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_in_one_line(checkout: Path, name: str, content: str, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_of_one_line(
+    checkout: Path, name: str, content: str, message: str
+) -> None:
     (checkout / name).write_text(content)
     with pytest.raises(UserError, match=message):
         make(name.replace("y", "x"), "question_answer")
     assert not Path("data/auxiliary/extra").exists()
 
 
-def test_a_column_that_the_format_has_not_is_refused_when_params_are_read() -> None:
+def test_a_column_that_the_format_does_not_have_is_an_error_of_the_params() -> None:
     entry = {"source": "x", "format": "question_answer", "license": "MIT", "columns": {"choices": "options"}}
     with pytest.raises(UserError, match=r"`columns` has 'choices'; question_answer has: question, answer"):
         parse(Auxiliary, entry, "auxiliary.extra")
+
+
+def test_an_unknown_format_is_an_error_that_lists_the_formats() -> None:
+    with pytest.raises(UserError, match=r"auxiliary.extra.format: .*should be one of: messages, question_answer, "):
+        parse(Auxiliary, {"source": "x", "format": "chat", "license": "MIT"}, "auxiliary.extra")
 
 
 def test_shuffled_rows_and_files_give_the_same_bytes(checkout: Path) -> None:
@@ -226,7 +238,7 @@ def test_shuffled_rows_and_files_give_the_same_bytes(checkout: Path) -> None:
     assert len(digests) == 1
 
 
-def test_files_takes_some_of_a_folder(checkout: Path) -> None:
+def test_files_selects_files_of_a_folder(checkout: Path) -> None:
     write(checkout / "z" / "train-0.jsonl", [{"question": "a", "answer": "b"}])
     write(checkout / "z" / "test-0.jsonl", [{"question": "c", "answer": "d"}])
     assert make("z", "question_answer", files="train-*") == [["a", "b"]]
@@ -234,25 +246,25 @@ def test_files_takes_some_of_a_folder(checkout: Path) -> None:
         make("z", "question_answer", files="dev-*")
 
 
-def test_chats_are_written_in_one_order_in_which_equal_ones_are_one(
+def test_chats_are_sorted_by_hash_and_equal_chats_are_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [{"question": f"Q{number % 7}", "answer": "A"} for number in range(20)]
-    tally = Tally()
-    write_sorted(to_chats(rows, "extra", FORMS["question_answer"], tally), tmp_path, tally)
+    counts = RowCounts()
+    write_sorted(to_chats(rows, "extra", FORMATS["question_answer"], counts), tmp_path, counts)
     hashes = [chat["conversation_hash"] for chat in read_rows(tmp_path)]
     assert hashes == sorted(set(hashes)) and len(hashes) == 7
-    assert (tally.rows, tally.chats, tally.turns) == (20, 20, {"1": 7})
+    assert (counts.rows, counts.chats, counts.turns) == (20, 20, {"1": 7})
 
 
-def test_a_row_has_only_the_columns_that_its_format_needs(tmp_path: Path) -> None:
+def test_only_the_columns_of_the_format_are_read(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [{**QUESTION, "more": "x"}])
     entry = Auxiliary(source=str(tmp_path / "x.parquet"), format="multiple_choice", license="MIT")
-    assert list(read(entry)) == [{"question": "Which?", "choices": ["this", "that"], "answer": 1}]
+    assert list(read_source(entry)) == [{"question": "Which?", "choices": ["this", "that"], "answer": 1}]
 
 
-def test_a_hub_set_is_fetched_out_of_its_one_column_and_carries_where_it_comes_from(
+def test_a_hub_set_is_unnested_and_its_repository_and_commit_are_recorded(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(checkout / "cache"))

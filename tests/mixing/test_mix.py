@@ -12,11 +12,11 @@ import pytest
 from stages import mix
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.mixing.external_sort import RowSelection, read_by_rank
 from stages.lib.mixing.selection import keyed_hashes, number_repeats
 from stages.lib.mixing.token_lengths import TokenCounter
 from stages.lib.models.catalogue import Model, save_model, weights_digest
 from stages.lib.records.chats import CHAT
-from stages.lib.records.external_sort import RowSelection, read_by_rank
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import read_rows, write_table
@@ -124,7 +124,7 @@ def test_the_choice_of_a_source_does_not_depend_on_the_other_sources() -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_the_sources_rows_or_on_the_workers(
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.lib.records.external_sort.WORKERS", workers)
+    monkeypatch.setattr("stages.lib.mixing.external_sort.WORKERS", workers)
     write_set("s", [str(number) for number in range(30)])
     write_dgm("a", MANY, rows_per_shard=7)
     make({"a": 40, "s": 30})

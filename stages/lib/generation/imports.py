@@ -16,17 +16,12 @@ from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig, identity
 from stages.lib.generation.conversations import Conversation
 from stages.lib.generation.costs import attribute_no_cost
-from stages.lib.generation.reply_formats import (
-    READERS,
-    ROWS_PER_BATCH,
-    ParsedTurn,
-    key_column,
-    parse_reply,
-)
+from stages.lib.generation.reply_formats import READERS, ROWS_PER_BATCH, key_column, parse_reply
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import HUB_PREFIX, Model, import_digest
 from stages.lib.models.hub import hub_data
+from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.readers import list_data_files
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
 from stages.lib.records.shards import chunks

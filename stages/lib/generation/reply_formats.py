@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.models.catalogue import Model
+from stages.lib.records.messages import ParsedTurn, invalid_reason, parse_messages
 from stages.lib.records.readers import leaf_columns, parquet_errors, read_json_lines
 from stages.lib.records.responses import IMPORTED
-
-ParsedTurn = dict[str, str | None]  # user (None: unknown), reply, finish
 
 ROWS_PER_BATCH = 1000
 MESSAGE_FIELDS = ("role", "content", "finish_reason")  # of a message, the fields that are read
@@ -26,36 +25,6 @@ MESSAGE_FIELDS = ("role", "content", "finish_reason")  # of a message, the field
 def key_column(model: Model) -> str:
     """Return the name of the column that holds the conversation's hash."""
     return model.columns.get("conversation_hash", "conversation_hash")
-
-
-def parse_messages(messages: object) -> list[ParsedTurn] | str:
-    """Pair each user message with the reply to it; return the reason when the messages are not such pairs."""
-    if not isinstance(messages, list) or not messages:
-        return "no_messages"
-    turns: list[ParsedTurn] = []
-    for number, message in enumerate(messages):
-        is_user = number % 2 == 0
-        if not isinstance(message, dict) or message.get("role") != ("user" if is_user else "assistant"):
-            return "roles_do_not_alternate"
-        content = message.get("content")
-        if reason := invalid_reason(content):
-            return reason
-        if is_user:
-            turns.append({"user": content})
-        else:
-            turns[-1] |= {"reply": content, "finish": str(message.get("finish_reason") or IMPORTED)}
-    return turns if "reply" in turns[-1] else "last_reply_missing"
-
-
-def invalid_reason(text: object) -> str:
-    """Return why a text cannot be stored; empty when it can."""
-    if not isinstance(text, str):
-        return "null_content" if text is None else "content_is_no_text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "content_is_no_text"  # half of a surrogate pair
-    return ""
 
 
 def parse_single_reply(row: Row, columns: dict[Any, str]) -> list[ParsedTurn] | str:

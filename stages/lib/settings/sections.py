@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
-from stages.lib.records.auxiliary_formats import FORMAT_COLUMNS
+from stages.lib.records.auxiliary_formats import FORMATS
 from stages.lib.settings.runtime import Runtime
 
 EngineName = Literal["vllm", "echo"]
@@ -50,15 +50,23 @@ class Auxiliary(Section):
     """An entry of `auxiliary`."""
 
     source: str
-    format: Literal["multiple_choice", "messages", "question_answer", "jeopardy"]
+    format: str  # one of FORMATS
     license: str
     # The name in the source of a column, or of a message's role or content.
     columns: dict[str, str] = Field(default_factory=dict)
     files: str = ""  # which files of a folder, such as `data/train-*.parquet`; empty: all
 
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, name: str) -> str:
+        if name not in FORMATS:
+            raise ValueError(f"should be one of: {', '.join(FORMATS)}")
+        return name
+
     @model_validator(mode="after")
     def _check_columns(self) -> "Auxiliary":
-        known = [column for columns in FORMAT_COLUMNS[self.format] for column in columns]
+        form = FORMATS[self.format]
+        known = (*form.columns, *form.optional)
         for name in self.columns:
             if name not in known:
                 raise ValueError(f"`columns` has {name!r}; {self.format} has: {', '.join(known)}")
