@@ -17,10 +17,10 @@ from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Styling
-from stages.lib.style.features import FeatureCounts, align_answers, count_answers, describe, fine_tunes, pairs
-from stages.lib.style.markup import FEATURES
+from stages.lib.style.comparisons import compare_fine_tunes, compare_pairs
+from stages.lib.style.features import DESCRIBED, FeatureCounts, align_answers, count_answers, describe_style
 
-NUMBERS = ("inheritance", "direction", "distance", "mean", "median", "factor")  # of a fine-tune, that git keeps
+KEPT_OF_FINE_TUNES = ("inheritance", "direction", "distance", "mean", "median", "factor")  # in summary.json
 
 
 def measure_style(
@@ -29,64 +29,63 @@ def measure_style(
     runs: Mapping[str, Any],
     styling: Styling,
 ) -> Json:
-    """All numbers: of compared models on the same questions, and of DGMs on the first of their conversations.
+    """Compute all numbers: of compared models on the same questions, and of DGMs on their first conversations.
 
-    `responses` are taken one DGM at a time, so that no more is in memory.
+    `runs` are those of metrics/recipes.json. `responses` are taken one DGM at a time, so that only one is in memory.
     """
     grid = align_answers(answers)
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
-    of_responses = {dgm: describe_alone(found, styling) for dgm, found in responses}
+    response_styles = {dgm: describe_alone(counts, styling) for dgm, counts in responses}
     return {
         "parser": styling.parser,
         "answers": {
-            model: describe(values, grid.questions, answers[model].left_out, bootstrap)
+            model: describe_style(values, grid.questions, answers[model].left_out, bootstrap)
             for model, values in grid.values.items()
         },
-        "responses": of_responses,
-        "pairs": pairs(grid),
-        "fine_tunes": fine_tunes(grid, of_responses, runs, bootstrap),
+        "responses": response_styles,
+        "pairs": compare_pairs(grid),
+        "fine_tunes": compare_fine_tunes(grid, response_styles, runs, bootstrap),
     }
 
 
-def describe_alone(counted: FeatureCounts, styling: Styling) -> Json:
-    """The style of one model on its own conversations."""
-    grid = align_answers({"": counted})
+def describe_alone(counts: FeatureCounts, styling: Styling) -> Json:
+    """Describe the style of one model on its own conversations."""
+    grid = align_answers({"": counts})
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
-    return describe(grid.values[""], grid.questions, counted.left_out, bootstrap)
+    return describe_style(grid.values[""], grid.questions, counts.left_out, bootstrap)
 
 
 def summarize(tables: Json) -> Json:
-    """The numbers that git keeps: means per answer, and what each fine-tune has of its DGM."""
+    """Select the numbers that git keeps: means per answer, and what each fine-tune inherits of its DGM."""
     return {
-        **{
-            kind: {model: per_answer(style) for model, style in tables[kind].items()}
-            for kind in ("answers", "responses")
-        },
+        "answers": {model: select_means(style) for model, style in tables["answers"].items()},
+        "responses": {dgm: select_means(style) for dgm, style in tables["responses"].items()},
         "fine_tunes": {
-            f"{found['run']} {found['dgm']}": {name: found[name] for name in NUMBERS if found.get(name) is not None}
-            for found in tables["fine_tunes"]
+            f"{compared['run']} {compared['dgm']}": {
+                name: compared[name] for name in KEPT_OF_FINE_TUNES if compared.get(name) is not None
+            }
+            for compared in tables["fine_tunes"]
         },
     }
 
 
-def per_answer(style: Json) -> Json:
-    """A style's means, and how many answers they are of."""
-    means = {name: style["features"][name]["mean"] for name in (*FEATURES, "markup")}
+def select_means(style: Json) -> Json:
+    """Select a style's means, and over how many answers they are."""
+    means = {name: style["features"][name]["mean"] for name in DESCRIBED}
     return {**means, "num_answers": style["answers"], "left_out": style["left_out"]}
 
 
 def read_responses(folders: Mapping[str, Path], styling: Styling) -> Iterator[tuple[str, FeatureCounts]]:
-    """Every DGM, by its folder of responses, with the features of its first conversations."""
+    """Yield every DGM, given by its folder of responses, with the features of its first conversations."""
     for dgm, folder in progress(folders.items(), desc="styling", unit="DGMs"):
         rows = islice(read_rows(folder, ["conversation_hash", "turns"]), styling.num_responses)
         yield dgm, count_answers(rows, "conversation_hash", styling.parser)
 
 
 def read_answers(model: str, styling: Styling) -> FeatureCounts:
-    """The features of a compared model's answers."""
-    return count_answers(
-        read_rows(require_compared(model, "answers"), ["question_id", "turns"]), "question_id", styling.parser
-    )
+    """Read the features of a compared model's answers."""
+    rows = read_rows(require_compared(model, "answers"), ["question_id", "turns"])
+    return count_answers(rows, "question_id", styling.parser)
 
 
 READS = ("styling", "compare")
@@ -101,11 +100,11 @@ def main() -> None:
         dgm: require_folder(Path("data/responses") / dgm, digests["responses"], f"generate@{dgm}")
         for dgm, digests in recipes["dgms"].items()
     }
-    write(Path("data"), measure_style(answers, read_responses(folders, styling), recipes["runs"], styling))
+    write_style(Path("data"), measure_style(answers, read_responses(folders, styling), recipes["runs"], styling))
 
 
-def write(data: Path, tables: Json) -> None:
-    """Write data/styling."""
+def write_style(data: Path, tables: Json) -> None:
+    """Write the folder `styling` of `data`."""
     with new_folder(data / "styling") as folder:
         write_json(folder / "tables.json", tables)
         write_json(folder / SUMMARY, summarize(tables))

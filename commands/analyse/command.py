@@ -183,7 +183,7 @@ def write_styling(read: Read, out: Path, settings: Settings) -> None:
     """Measure the style of every DGM, alone and beside every other on the prompts that both answered."""
     folders = {dgm: out / "responses" / dgm for dgm in read.models}
     counted = dict(styling.read_responses(folders, settings.styling))
-    styling.write(out, styling.measure_style(counted, counted.items(), {}, settings.styling))
+    styling.write_style(out, styling.measure_style(counted, counted.items(), {}, settings.styling))
 
 
 def write_preference(read: Read, out: Path, settings: Settings) -> str:
