@@ -1,0 +1,219 @@
+"""The sections of the page: what is missing is shown as missing, with its reason."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.report.sections.answers import choose_examples
+from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
+from stages.lib.report.sections.judge import choose_words
+from stages.lib.report.sections.runs import find_shortages
+from stages.lib.report.sections.similarity import cluster
+from tests.support.report import (
+    answer_row,
+    build_preference,
+    measure_styles,
+    render_comparisons,
+    render_report,
+    turn_row,
+    visible_text,
+)
+from tests.support.results import paper_results, results, tune
+
+
+def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "base has no quiz: OSError: &lt;no disk&gt;." in text
+    assert "base has no average: it needs quiz." in text
+    assert "tuned 0.700 0.900 0.304 to 0.696 0.500" in text
+    assert "base missing missing 0.500" in text
+    assert "The average is over quiz, math." in text
+
+
+def test_a_score_that_was_not_written_has_a_reason() -> None:
+    assert make_cell({}, {"tasks": {}}, "quiz")["reason"] == "no value was written"
+
+
+def test_an_undefined_ratio_is_a_dash(pipeline: Path) -> None:
+    write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned"], ["rich"], h4=0))
+    cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", render_report())
+    assert ("0", "–") in cells and ("2", "×1.00") in cells
+
+
+def test_inheritance_is_shown_with_its_interval_or_the_reason_why_it_is_missing(pipeline: Path) -> None:
+    assert "No inheritance of tuned from rich: rich is not compared: it did not answer the questions." in visible_text(
+        render_report()
+    )
+    tables = measure_styles(["base", "tuned", "rich"], ["rich"])
+    tables["fine_tunes"][0] |= {"inheritance": {"value": 0.8, "ci95": [0.7, 0.914]}}
+    write_json(Path("data/styling/tables.json"), tables)
+    text = visible_text(render_report())
+    assert "tuned rich 0.80 0.70 to 0.91 – 1.00 1.00 to 1.00 1.00" in text
+    assert "No inheritance of" not in text
+
+
+def test_every_two_compared_models_are_shown_with_factor_and_mean(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "Model base tuned base 1.00 ×1.00 tuned 1.00 ×1.00" in text, "nothing beside itself"
+
+
+def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
+    assert "tuned asked rich for 6 rows; it had 4, and all were taken." in visible_text(render_report())
+    assert find_shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
+
+
+def test_imported_replies_have_no_speed(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "no time was recorded: its replies were imported" in text
+
+
+def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
+    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 0.250 2 rich 0.650" in text
+    assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
+    assert "2 pairs with a blank reply, and by ROUGE 1 pair with a reply that has no Latin" in text
+
+
+def test_dropped_only_reported_and_unchecked_conversations_are_counted(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "DGM conversations kept dropped refusal reported only loop" in text
+    assert "rich 5 4 1 20.0 % 2 40.0 % 1 20.0 %" in text
+    assert "what the check needs is not known: echo (in 10 conversations)." in text
+
+
+def test_the_surest_words_of_each_side_are_drawn_with_both_counts(pipeline: Path) -> None:
+    page = render_report()
+    assert "Judgments say “clear” of winners, “b” of losers" in page
+    assert Path("data/report/charts/judge-words.svg").exists()
+    rows = [
+        {"word": "clear", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.01},
+        {"word": "clear", "negated": True, "only_winner": 2, "only_loser": 9, "q": 0.05},
+        {"word": "chance", "negated": False, "only_winner": 9, "only_loser": 1, "q": 0.06},
+    ]
+    assert choose_words(rows) == [("clear", 1, 9), ("not clear", 9, 2)]
+
+
+def test_a_spider_chart_shows_the_best_fine_tunes_and_needs_three_benchmarks() -> None:
+    def row(*values: float | None) -> dict[str, Any]:
+        cells = dict(zip(("average", "x", "y", "z"), values, strict=True))
+        return {name: {"value": value} for name, value in cells.items()}
+
+    rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
+    table = {"tasks": ["x", "y", "z"], "rows": rows}
+    assert choose_for_spider(table, ["low", "none", "high"], list(rows)) == ["high", "low", "none"]
+    assert count_leads(table, ["high", "low", "none"]) == "high leads on 1 of 3 benchmarks, none on 2"
+    assert choose_for_spider({**table, "tasks": ["x", "y"]}, ["low", "none", "high"], list(rows)) == []
+    assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
+
+
+def test_examples_are_spread_over_the_questions_and_unusual_replies_have_notes() -> None:
+    full = [answer_row(number, turn_row(f"Q{number}", "yes"), turn_row("more", "", "length")) for number in range(4)]
+    short = [answer_row(number, turn_row(f"Q{number}", "cut", "length")) for number in range(4)]
+    chosen = choose_examples({"one": full, "other": short}, 2)
+    assert [example["turns"][0]["user"] for example in chosen] == ["Q0", "Q2"]
+    notes = [[reply["note"] for reply in turn["replies"]] for turn in chosen[0]["turns"]]
+    assert notes == [
+        ["", "cut at the token limit"],
+        ["no text, cut at the token limit", "not asked: the conversation had ended"],
+    ]
+
+
+def test_comparisons_of_fine_tunes_are_shown_with_intervals_and_what_was_left_out(pipeline: Path) -> None:
+    values = {"rich": 0.9, "plain": 0.6, "on-rich": 0.5, "on-plain": 0.4, "both": 0.47, "less": 0.3, "least": 0.2}
+    runs = [
+        tune("on-rich", 400, rich=1.0),
+        tune("on-plain", 400, plain=1.0),
+        tune("both", 400, rich=0.5, plain=0.5),
+        tune("less", 200, rich=1.0),
+        tune("least", 100, rich=1.0),
+        tune("on-other", 400, other=1.0),
+    ]
+    text = render_comparisons({name: results(math=value) for name, value in values.items()}, runs[:-1])
+    assert "They agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)" in text
+    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.300, -0.100" in text
+    assert "base : rich least 100, less 200, on-rich 400 +0.150" in text, "a doubling adds .15"
+    assert "blend − mean +0.020 -0.052 to +0.092" in text  # 1.96 times .03 times the root of 1.5
+    assert "best part 0.500 on-rich" in text
+    assert "own − other +0.100 +0.017 to +0.183" in text  # on 400 conversations: on-rich less on-plain
+    assert "Left out: least (no compared run of its base and size is on a DGM of another family), less (no" in text
+    assert {"scaling-math.svg", "scaling-average.svg"} <= {path.name for path in Path("data/report/charts").iterdir()}
+    assert "Comparison with the paper" not in text
+
+
+def test_a_paper_number_outside_our_interval_is_marked(pipeline: Path) -> None:
+    text = render_comparisons({"q72": paper_results(bbh=0.50)}, [])
+    assert "Comparison with the paper" in text
+    assert "q72 Q72 – 6.86 – 41.00 0.500 0.48 ± 0.01 0.290 0.29 ± 0.04 0.060 0.06 ± 0.00" in text
+    assert re.findall(r'<td class="outside">([^<]*)<', Path("data/report/index.html").read_text()) == ["0.500"]
+
+
+def test_each_comparison_without_runs_is_one_line(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert text.count("Nothing to compare: no") == 4
+    assert "no two compared runs differ only in size" in text
+    assert "Comparison with the paper" not in text
+
+
+def test_similar_dgms_are_neighbours_on_the_heat_map() -> None:
+    likeness = {"a b": 0.2, "a c": 0.9, "a d": 0.3, "b c": 0.25, "b d": 0.8, "c d": None}
+    names, values = cluster({pair: {"rouge1": {"mean": mean}} for pair, mean in likeness.items()}, "rouge1")
+    assert {frozenset(names[:2]), frozenset(names[2:])} == {frozenset("ac"), frozenset("bd")}
+    place = {name: number for number, name in enumerate(names)}
+    assert values[place["a"], place["c"]] == values[place["c"], place["a"]] == 0.9
+    assert np.isnan(values[place["c"], place["d"]]) and np.isnan(values[0, 0])
+
+
+def test_a_heat_map_needs_three_dgms(pipeline: Path) -> None:
+    assert "ROUGE-1 of every two" not in render_report()
+    pairs = read_json(Path("data/similarity/.pairs.json"))
+    write_json(
+        Path("data/similarity/.pairs.json"), {key: pairs["rich plain"] for key in ("rich plain", "rich x", "plain x")}
+    )
+    page = render_report()
+    assert "ROUGE-1 of every two DGMs" in page and "base64" not in page
+    assert Path("data/report/charts/similarity-rouge1.svg").exists()
+
+
+def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) -> None:
+    for model, printed in (("base", 0.5), ("tuned", None)):
+        path = Path(f"data/evaluations/{model}/results.json")
+        results = read_json(path)
+        results["averages"]["average_printed"] = {"columns": ["math"], "value": printed}
+        write_json(path, results)
+        digests = read_json(Path(f"metrics/digests/models/{model}.json"))
+        digests["evaluations"] = sha256_folder(path.parent)
+        write_json(Path(f"metrics/digests/models/{model}.json"), digests)
+        scores = read_json(Path(f"metrics/evaluate/{model}.json"))
+        write_json(Path(f"metrics/evaluate/{model}.json"), scores | {"average_printed": printed})
+    text = visible_text(render_report())
+    assert "The average is over quiz, math; the average printed is over math." in text
+    assert "Model average average printed quiz math base missing 0.500 missing 0.500" in text
+    assert "tuned has no average_printed: no value was written." in text
+
+
+def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "Solomon scored every reply" in text
+    assert "tuned 8.05 100.0 0.0 tied" in text  # 100 % of the turns against base, none tied
+    assert "The two orders agree on 80.0 % of 20 turns" in text
+    assert "base tuned 0.0 0.0 to 0.0 20.0 80.0 4 of 20" in text
+    assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
+    assert "tuned: 0 of 20" not in text  # no other model is there to flip against
+
+
+def test_missing_judgments_are_counted(pipeline: Path) -> None:
+    counts = {"judge": "Solomon", "status": "partial", "failed": 3, "unanswered": 1}
+    write_json(Path("metrics/judge/tuned.json"), counts)
+    assert "tuned: 3 judgments missing (partial), 1 turn without a reply to judge." in visible_text(render_report())
+
+
+def test_without_any_score_the_judge_section_is_skipped(pipeline: Path) -> None:
+    nothing, _ = build_preference(base=4.0, tuned=8.0)
+    for score in nothing["models"].values():
+        score |= {"mean": None, "ci95": [None, None]}
+    write_json(Path("data/preference/tables.json"), nothing)
+    assert "Skipped: nothing was judged." in visible_text(render_report())

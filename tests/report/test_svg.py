@@ -1,0 +1,29 @@
+"""The charts: a missing value is never drawn as a number."""
+
+import re
+
+from stages.lib.report.svg import plot_intervals, plot_scaling, plot_spider
+
+
+def test_a_missing_score_is_not_drawn() -> None:
+    cell = {"value": None, "ci95": None}
+    svg = plot_intervals({"base": cell}, {"base": "#123456"}, "quiz")
+    assert "missing" in svg and "#123456" not in svg
+
+
+def test_a_missing_value_is_a_gap_in_a_spider_chart() -> None:
+    whole = plot_spider(["x", "y", "z"], {"m": [1.0, 0.5, 1.0]}, {"m": "#123456"}, "t")
+    gap = plot_spider(["x", "y", "z"], {"m": [1.0, None, 1.0]}, {"m": "#123456"}, "t")
+    assert whole.count("<use") - gap.count("<use") == 1, "one dot less"
+
+
+def test_a_size_without_a_value_has_no_point_and_a_paper_number_has_a_ring() -> None:
+    known = {"rows": 100_000, "value": 0.4, "ci95": [0.3, 0.5], "paper": None}
+    colour = {"family": "#123456"}
+    alone = plot_scaling(
+        {"family": [known, {"rows": 250_000, "value": None, "ci95": None, "paper": None}]}, colour, "t"
+    )
+    ringed = plot_scaling({"family": [{**known, "paper": 0.41}]}, colour, "t")
+    assert "100k" in alone and "250k" in alone
+    points = [len(re.findall(r"<use [^>]*#123456", svg)) for svg in (alone, ringed)]
+    assert points == [2, 3], "one of them in the legend"
