@@ -1,4 +1,4 @@
-"""Conversations per second of one core and peak memory of `validate`, on replies that exist, 1, 4 and 8 times over.
+"""Measure conversations per second of one core and peak memory of `validate`, on existing replies, 1, 4 and 8 times.
 
 python -m perf.validation replies.parquet [column]
 """
@@ -22,14 +22,13 @@ from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import write_table
 
 ROOT = Path(__file__).parent.parent
-USER = (
-    "Please tell me in a few clear sentences what you know about this, and why it matters."  # its language is looked at
-)
+# Long enough for its language to be detected.
+USER = "Please tell me in a few clear sentences what you know about this, and why it matters."
 PROGRAM = "from stages.validate import main; main('peer'); print(open('/proc/self/status').read())"
 
 
 def write(folder: Path, replies: list[str]) -> int:
-    """Write replies as the responses of an imported DGM, with prompts; their bytes on disk."""
+    """Write replies as the responses of an imported DGM, with prompts; return their bytes on disk."""
     names = [f"{number:032x}" for number in range(len(replies))]
     shutil.copy(ROOT / "params.yaml", folder)
     turns = [{"user": USER, "reference": ""}]
@@ -65,9 +64,9 @@ def write(folder: Path, replies: list[str]) -> int:
 
 
 def measure(replies: list[str]) -> str:
-    """Validate replies in a process of their own; its figures in one line.
+    """Validate replies in a process of its own; return its figures in one line.
 
-    Its peak is the kernel's VmHWM of that process: `ru_maxrss` of a child counts what its parent held at the fork.
+    The peak is the kernel's VmHWM of that process: `ru_maxrss` of a child includes what its parent held at the fork.
     """
     with tempfile.TemporaryDirectory() as name:
         size = write(Path(name), replies)

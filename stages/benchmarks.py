@@ -1,7 +1,7 @@
-"""The texts of everything that models are evaluated on, so that a mix can be held against them.
+"""Collect the texts of all benchmarks in use, so that `mix` can look for them in its rows.
 
 In:  the benchmarks of evaluate.tasks (as `evaluate` reads them), the JSONL of answers.questions
-Out: data/benchmarks/: a row for every question and for every right answer that is a text; .summary.json
+Out: data/benchmarks/: a row for every question and for every right answer that is a text; .summary.json counts them
 """
 
 import os
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 
@@ -24,17 +24,24 @@ from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Answers, Evaluate, Mix
 
 SEED = 0
-QUESTIONS = "questions"  # the benchmark that answers.questions is
+QUESTIONS = "questions"  # the benchmark name of answers.questions
 TEXT = pa.schema([
     ("benchmark", pa.string()),  # the task; of a group, each of its tasks
     ("document", pa.string()),  # number of the row in the task, or id of the question
     ("text", pa.string()),  # a question, or a right answer that is a text
 ])
-Row = dict[str, str]
 
 
-def texts_of(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (lm-eval's)
-    """What a model is asked, without examples, and the right answers; of these, those that are texts."""
+class TextRow(TypedDict):
+    """A row of TEXT."""
+
+    benchmark: str
+    document: str
+    text: str
+
+
+def list_texts(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (lm-eval's)
+    """List the question of a document, without few-shot examples, and its right answers, if they are texts."""
     choices = task.doc_to_choice(row) if task.OUTPUT_TYPE == "multiple_choice" else []
     answers = task.doc_to_target(row)
     values = [task.doc_to_text(row), *(answers if isinstance(answers, list) else [answers])]
@@ -42,21 +49,21 @@ def texts_of(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (lm-
     return [text for text in texts if isinstance(text, str) and text.strip()]
 
 
-def read_task(name: str, task: Any) -> Iterator[Row]:  # noqa: ANN401  (lm-eval's)
-    """The rows of TEXT of one task: those that it is evaluated on."""
+def read_task(name: str, task: Any) -> Iterator[TextRow]:  # noqa: ANN401  (lm-eval's)
+    """Yield the rows of TEXT of the documents that a task is evaluated on."""
     for number, row in enumerate(task.eval_docs):
-        for text in texts_of(task, row):
+        for text in list_texts(task, row):
             yield {"benchmark": name, "document": str(number), "text": text}
 
 
-def read_tasks(settings: Evaluate, scratch: Path) -> tuple[list[Row], dict[str, str]]:
-    """The rows of TEXT of tasks and groups of tasks, and the reasons of those that this environment cannot run.
+def read_tasks(settings: Evaluate, scratch: Path) -> tuple[list[TextRow], dict[str, str]]:
+    """Read the rows of TEXT of tasks and groups, and the reasons of tasks that this environment cannot run.
 
-    Those have no use here, for `evaluate` cannot run them either. Data that cannot be read may be there the next time:
-    raises UserError, or the mixes would be held against too little from then on.
+    `evaluate` cannot run those either. Raises UserError for data that cannot be read: they may be readable the next
+    time, and without them the mixes would be screened for too little from then on.
     """
     manager = find_tasks(settings, scratch)
-    rows: list[Row] = []
+    rows: list[TextRow] = []
     not_read = {}
     for name in progress(list(settings.tasks), desc="benchmarks", unit="tasks"):
         try:
@@ -66,41 +73,42 @@ def read_tasks(settings: Evaluate, scratch: Path) -> tuple[list[Row], dict[str, 
             not_read[name] = reason_of(error)
         except Exception as error:
             reason = reason_of(error)
-            raise UserError(f"evaluate.tasks.{name} cannot be read: {reason}; mend it or leave it out") from None
+            raise UserError(f"evaluate.tasks.{name} cannot be read: {reason}; fix or remove it") from None
     return rows, not_read
 
 
-def read_turns(path: Path) -> Iterator[Row]:
-    """The rows of TEXT of the two-turn questions."""
+def read_question_texts(path: Path) -> Iterator[TextRow]:
+    """Yield the rows of TEXT of the two-turn questions."""
     for question in read_questions(path):
         for turn in question["turns"]:
             yield {"benchmark": QUESTIONS, "document": str(question["question_id"]), "text": turn}
 
 
-def count(rows: list[Row]) -> dict[str, dict[str, int]]:
-    """How many documents and texts each benchmark has."""
+def count_texts(rows: list[TextRow]) -> dict[str, dict[str, int]]:
+    """Count the documents and texts of each benchmark."""
     texts = Counter(row["benchmark"] for row in rows)
     documents = Counter(name for name, _ in {(row["benchmark"], row["document"]) for row in rows})
     return {name: {"documents": documents[name], "texts": texts[name]} for name in texts}
 
 
-def read_all(settings: Evaluate, questions: Path) -> tuple[list[Row], dict[str, str]]:
-    """The rows of TEXT of everything in use, and why a task has none."""
+def read_all(settings: Evaluate, questions: Path) -> tuple[list[TextRow], dict[str, str]]:
+    """Read the rows of TEXT of all benchmarks in use, and the reasons of tasks that have none."""
     with TemporaryDirectory(prefix="rewild-benchmarks-") as scratch:
         os.environ.update(data_environment(f"{scratch}/cache", offline=are_local(settings)))
         rows, not_read = read_tasks(settings, Path(scratch))
-    return [*rows, *read_turns(questions)], not_read
+    return [*rows, *read_question_texts(questions)], not_read
 
 
 READS = ("evaluate.tasks", "evaluate.local_data", "evaluate.tasks_folder", "mix.contamination", "answers.questions")
 
 
 def main() -> None:
-    """Write the texts of every evaluation set in use; of none when nothing is to be held against them."""
-    rows, not_read = list[Row](), dict[str, str]()
+    """Write the texts of all benchmarks in use; none if mix.contamination is off."""
+    rows: list[TextRow] = []
+    not_read: dict[str, str] = {}
     if load(Mix).contamination != "off":
         rows, not_read = read_all(load(Evaluate), Path(load(Answers).questions))
-    counts = count(rows)
+    counts = count_texts(rows)
     with new_folder(Path("data/benchmarks")) as out:
         write_table(out, pa.Table.from_pylist(rows, schema=TEXT))
         write_json(out / ROWS_SUMMARY, {"benchmarks": counts, "not_read": not_read})

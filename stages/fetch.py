@@ -1,7 +1,7 @@
 """Download one hub dataset at a pinned commit.
 
 In:  a dataset of the hub (or a folder in the same form)
-Out: data/hub/<set>/
+Out: data/hub/<set>/ (.summary.json has its commit)
 """
 
 from pathlib import Path
@@ -17,21 +17,22 @@ from stages.lib.settings.reading import load_entry, run
 from stages.lib.settings.sections import Hub
 
 
-def pin(hub: Hub) -> str:
-    """The commit that is fetched; of a local folder, its revision as it stands."""
+def resolve_commit(hub: Hub) -> str:
+    """Resolve the revision to a commit; of a local folder, return it as it is."""
     return hub.revision if Path(hub.repository).is_dir() else commit_of(hub.repository, hub.revision, "dataset")
 
 
 def download(hub: Hub, commit: str) -> pa.Table:
-    """Download a dataset's columns as a table; raise UserError when the hub does not give them."""
+    """Download a dataset's columns as a table; raise UserError if it cannot be loaded or lacks a column."""
     import datasets
 
     revision = None if Path(hub.repository).is_dir() else commit
     try:
-        found = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=revision)
-    except (OSError, ValueError) as error:  # of the hub, the network, and a split or config that is not there
+        dataset = datasets.load_dataset(hub.repository, hub.config or None, split=hub.split, revision=revision)
+    # The hub, the network, or a split or config that does not exist.
+    except (OSError, ValueError) as error:
         raise UserError(f"{hub.repository} at {commit}: {' '.join(str(error).split())}") from None
-    table: pa.Table = unnest(found.with_format("arrow")[:])
+    table: pa.Table = unnest(dataset.with_format("arrow")[:])
     missing = set(hub.columns) - set(table.column_names)
     if missing:
         raise UserError(
@@ -46,7 +47,7 @@ READS = ("hub.*",)
 def main(key: str) -> None:
     """Fetch the dataset that `hub.<key>` names."""
     hub = load_entry(Hub, key)
-    commit = pin(hub)
+    commit = resolve_commit(hub)
     table = download(hub, commit)
     with new_folder(Path("data/hub") / key) as folder:
         write_table(folder, table)

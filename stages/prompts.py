@@ -1,4 +1,4 @@
-"""Source conversations in WildChat's schema -> the user turns that every DGM answers (paper, sec. 2.1).
+"""Select the user turns that every DGM answers from conversations in WildChat's schema (paper, sec. 2.1).
 
 In:  the parquet file or folder that prompts.source names
 Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix of more; .summary.json counts the rest)
@@ -14,6 +14,7 @@ import pyarrow as pa
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.types import Row
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import read_table, write_table
@@ -24,7 +25,7 @@ COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]
 
 
 def to_turns(conversation: list[dict[str, Any]] | None) -> list[dict[str, str]] | str:
-    """Pair each user message with the reply to it, byte for byte; or say why the conversation cannot be asked."""
+    """Pair each user message with the reply to it, byte for byte; or return the reason why that is impossible."""
     if not conversation:
         return "no_messages"
     turns: list[dict[str, str]] = []
@@ -45,8 +46,8 @@ def to_turns(conversation: list[dict[str, Any]] | None) -> list[dict[str, str]] 
     return turns
 
 
-def to_prompt(row: dict[str, Any], seen: set[str], prompts: Prompts) -> dict[str, Any] | str:
-    """Turn a source row into a prompt row, or say why it is left out."""
+def to_prompt(row: Row, seen: set[str], prompts: Prompts) -> Row | str:
+    """Convert a source row to a prompt row, or return the reason why it is left out."""
     turns = to_turns(row["conversation"])
     if isinstance(turns, str):
         return turns
@@ -69,12 +70,14 @@ def to_prompt(row: dict[str, Any], seen: set[str], prompts: Prompts) -> dict[str
     }
 
 
-def select(rows: Iterable[dict[str, Any]], prompts: Prompts) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Choose the prompts: every row that can be asked, in keyed-hash order, the first max_prompts of them.
+def select_prompts(rows: Iterable[Row], prompts: Prompts) -> tuple[list[Row], dict[str, int]]:
+    """Select the first max_prompts rows that can be asked, in keyed-hash order.
 
-    Returns the prompt rows and the number of rows left out under each reason.
+    Returns the prompt rows and the number of rows left out by reason.
     """
-    kept, left_out, seen = [], Counter[str](), set[str]()
+    kept: list[Row] = []
+    left_out = Counter[str]()
+    seen: set[str] = set()
     for row in rows:
         prompt = to_prompt(row, seen, prompts)
         if isinstance(prompt, str):
@@ -107,7 +110,7 @@ def main() -> None:
     prompts = load(Prompts)
     table = read_source(Path(prompts.source))
     rows = (row for batch in table.to_batches(max_chunksize=1000) for row in batch.to_pylist())
-    kept, left_out = select(progress(rows, desc="prompts", unit="rows", total=table.num_rows), prompts)
+    kept, left_out = select_prompts(progress(rows, desc="prompts", unit="rows", total=table.num_rows), prompts)
     if not kept:
         raise UserError(f"{prompts.source}: none of {table.num_rows} rows can be asked: {left_out}")
     with new_folder(Path("data/prompts")) as folder:

@@ -23,7 +23,7 @@ from commands.analyse.intake import Intake, Taken, ids_of, take_in, write_prompt
 from commands.analyse.page import build_inputs
 from commands.analyse.screen import tell
 from stages import generate, preference, similarity, styling, validate
-from stages.gate import count
+from stages.gate import count_verdicts
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line, progress
@@ -161,7 +161,7 @@ def write_verdicts(read: Read, out: Path, settings: Settings) -> dict[str, Json]
     """Validate every DGM's replies; the counts by DGM, as `gate` has them."""
     for model in read.models.values():
         validate.write_verdicts(out, settings.validate, model, dgm_config(model, settings.generate))
-    return {dgm: count(read_json(out / "verdicts" / dgm / ROWS_SUMMARY)) for dgm in read.models}
+    return {dgm: count_verdicts(read_json(out / "verdicts" / dgm / ROWS_SUMMARY)) for dgm in read.models}
 
 
 def write_similarity(read: Read, out: Path, settings: Settings) -> str:

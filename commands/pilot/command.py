@@ -24,7 +24,7 @@ from commands.pilot.forecast import Forecast, Sampled, num_grown, seconds, total
 from commands.pilot.quality import Quality
 from commands.pilot.screen import Piloted, block, compare, notes
 from commands.pilot.throughput_sample import Pace, Stopwatch, TimedGeneration, busy_part
-from stages.gate import refuse
+from stages.gate import find_stop_reason
 from stages.generate import LEDGER
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
@@ -216,7 +216,7 @@ def judge(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, Verdi
 def gate_says(job: Job, tally: VerdictCounts) -> str:
     """Why the stage `gate` would stop the pipeline if all conversations were like these; empty when it would not."""
     summary = {**vars(tally), "missing": 0, "shards": 0, "unreadable_shards": 0}
-    said = refuse(job.dgm, summary, job.settings.gate)
+    said = find_stop_reason(job.dgm, summary, job.settings.gate)
     return said.partition(". Look at")[0].removeprefix(f"{job.dgm}: ")
 
 

@@ -36,7 +36,7 @@ from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate, Prompts, Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import make_verdict
-from stages.prompts import read_source, select
+from stages.prompts import read_source, select_prompts
 from tests.support.conversations import CONFIG, MODEL, GenerationOn, Recorder, stored_row, talk
 from tests.support.project import ROOT, conversation, small_params
 
@@ -59,7 +59,9 @@ def said(*messages: tuple[str, str | None]) -> list[dict[str, Any]]:
 
 def source(*conversations: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """What `prompts` makes of these source conversations."""
-    return select([conversation(n, 1, conversation=messages) for n, messages in enumerate(conversations)], PROMPTS)
+    return select_prompts(
+        [conversation(n, 1, conversation=messages) for n, messages in enumerate(conversations)], PROMPTS
+    )
 
 
 @pytest.fixture
@@ -305,7 +307,7 @@ def test_sampling_is_what_the_model_and_the_profile_say_in_the_request_and_in_th
 def test_the_models_name_is_the_dgms_and_not_that_of_the_source(folder: Path) -> None:
     rows = [conversation(1, 2, model="gpt-4-0314")]
     pq.write_table(pa.Table.from_pylist(rows), folder / "x.parquet")
-    prompts, _ = select(read_source(folder / "x.parquet").to_pylist(), PROMPTS)
+    prompts, _ = select_prompts(read_source(folder / "x.parquet").to_pylist(), PROMPTS)
     [row] = respond(prompts, EchoEngine(CONFIG))
     assert row["dgm"] == "m" and "gpt-4" not in json.dumps([row, prompts])
 

@@ -102,8 +102,8 @@ def test_messages_may_have_other_keys_and_roles(checkout: Path) -> None:
     write(checkout / "x.parquet", [SHAREGPT_ROW])
     columns = {"messages": "conversations", "role": "from", "content": "value"}
     assert make("x.parquet", "messages", columns=columns) == [["Hello?", "Yes."]]
-    found = read_table(Path("data/auxiliary/extra")).to_pylist()
-    assert [message["role"] for message in found[0]["messages"]] == ["user", "assistant"]
+    [row] = read_table(Path("data/auxiliary/extra")).to_pylist()
+    assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
     with pytest.raises(UserError, match=r"none of its 1 rows becomes a chat: {'roles_do_not_alternate': 1}"):
         make("x.parquet", "messages", columns={"messages": "conversations"})
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stages.benchmarks import count, read_tasks, read_turns, texts_of
+from stages.benchmarks import TextRow, count_texts, list_texts, read_question_texts, read_tasks
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.records.shards import read_table
@@ -85,7 +85,7 @@ def run_stage(folder):
     )
 
 
-def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_training_rows(folder):
+def test_the_evaluated_rows_of_a_group_and_the_questions_are_written_and_no_training_rows(folder):
     done = run_stage(folder)
     assert done.returncode == 0, done.stderr
     rows = read_table(folder / "data" / "benchmarks").to_pylist()
@@ -109,7 +109,7 @@ def test_what_is_evaluated_of_a_group_and_of_the_questions_is_written_and_no_tra
     assert "4 documents of 3 benchmarks" in done.stderr
 
 
-def test_when_nothing_is_held_against_them_no_benchmark_is_read(folder):
+def test_no_benchmark_is_read_if_contamination_is_off(folder):
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace('"flag"', '"off"').replace("everything", "x"))
     assert run_stage(folder).returncode == 0
@@ -144,7 +144,7 @@ def test_a_second_run_gives_the_same_bytes(folder):
     assert (folder / "data" / "benchmarks" / "shard-00000.parquet").read_bytes() == first
 
 
-def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
+def test_a_task_whose_data_cannot_be_read_is_an_error_of_one_line(folder):
     Path("tasks/sums.jsonl").unlink()
     done = run_stage(folder)
     assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -153,7 +153,7 @@ def test_a_task_whose_data_cannot_be_read_is_one_plain_line(folder):
     assert not (folder / "data" / "benchmarks").exists()
 
 
-def test_the_leaderboards_tasks_are_read_from_rows_that_lie_here(folder):
+def test_the_leaderboards_tasks_are_read_from_local_rows(folder):
     write_files(folder / "rows")
     asked = SETTINGS | {"tasks_folder": "rows", "tasks": TASKS, "local_data": LOCAL}
     params = json.loads((folder / "params.yaml").read_text()) | {"evaluate": asked}
@@ -175,16 +175,16 @@ def test_the_leaderboards_tasks_are_read_from_rows_that_lie_here(folder):
     assert summary["not_read"] == {}
 
 
-def test_an_unknown_task_is_named_with_those_that_there_are(folder):
+def test_an_unknown_task_is_an_error_that_lists_the_known_ones(folder):
     settings = parse(Evaluate, SETTINGS | {"tasks": {"quizz": "acc"}}, "evaluate")
     with pytest.raises(UserError, match="no task 'quizz'; tasks has: everything, quiz, sums"):
         read_tasks(settings, folder / "scratch")
 
 
-def test_questions_that_are_none_are_named_by_their_line(tmp_path):
+def test_an_invalid_question_is_an_error_with_its_line(tmp_path):
     (tmp_path / "q.jsonl").write_text("{}\n")
     with pytest.raises(UserError, match=r"q\.jsonl:1: needs question_id, category and turns"):
-        list(read_turns(tmp_path / "q.jsonl"))
+        list(read_question_texts(tmp_path / "q.jsonl"))
 
 
 def task(kind, question, answer, choices=()):
@@ -208,10 +208,10 @@ def task(kind, question, answer, choices=()):
         (task("loglikelihood_rolling", "", "A page."), ["A page."]),
     ],
 )
-def test_what_counts_as_a_text_of_a_task(given, texts):
-    assert texts_of(given, {}) == texts
+def test_the_texts_of_a_document_are_its_question_and_its_answers_that_are_texts(given, texts):
+    assert list_texts(given, {}) == texts
 
 
 def test_documents_and_texts_are_counted_by_benchmark():
-    rows = [{"benchmark": name, "document": number, "text": "t"} for name, number in ("a0", "a0", "a1", "b0")]
-    assert count(rows) == {"a": {"documents": 2, "texts": 3}, "b": {"documents": 1, "texts": 1}}
+    rows = [TextRow(benchmark=name, document=number, text="t") for name, number in ("a0", "a0", "a1", "b0")]
+    assert count_texts(rows) == {"a": {"documents": 2, "texts": 3}, "b": {"documents": 1, "texts": 1}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.gate import count, refuse
+from stages.gate import count_verdicts, find_stop_reason
 from stages.lib.settings.sections import Gate
 
 COUNTED: dict[str, Any] = {
@@ -14,28 +14,30 @@ COUNTED: dict[str, Any] = {
 
 
 def test_the_gate_lists_the_reasons_by_frequency_with_examples() -> None:
-    message = refuse("q72", COUNTED, Gate(max_dropped_share=0.2, max_share={}))
+    message = find_stop_reason("q72", COUNTED, Gate(max_dropped_share=0.2, max_share={}))
     assert "3 of 10 conversations dropped (30.0%, allowed 20.0%): finish_length 2, loop 1;" in message
     assert "finish_length as in abcabcabcabc." in message
-    assert refuse("q72", COUNTED, Gate(max_dropped_share=0.3, max_share={})) == ""
+    assert find_stop_reason("q72", COUNTED, Gate(max_dropped_share=0.3, max_share={})) == ""
 
 
 def test_a_reason_can_have_its_own_limit() -> None:
-    message = refuse("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.2}))
+    message = find_stop_reason("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.2}))
     assert "refusal in 4 of 10 conversations (40.0%, allowed 20.0%), as in def." in message
-    both = refuse("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.2, "loop": 0.05}))
+    both = find_stop_reason("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.2, "loop": 0.05}))
     assert "as in def; loop in 1 of 10 conversations" in both
 
 
 def test_the_gate_always_stops_at_missing_or_unreadable_responses() -> None:
     all_may_go = Gate(max_dropped_share=1.0, max_share={})
-    assert "2 prompts have no response" in refuse("q72", COUNTED | {"missing": 2}, all_may_go)
-    assert "1 of 1 shards of responses cannot be read" in refuse("q72", COUNTED | {"unreadable_shards": 1}, all_may_go)
-    assert refuse("q72", COUNTED | {"conversations": 0, "kept": 0}, all_may_go)
+    assert "2 prompts have no response" in find_stop_reason("q72", COUNTED | {"missing": 2}, all_may_go)
+    assert "1 of 1 shards of responses cannot be read" in find_stop_reason(
+        "q72", COUNTED | {"unreadable_shards": 1}, all_may_go
+    )
+    assert find_stop_reason("q72", COUNTED | {"conversations": 0, "kept": 0}, all_may_go)
 
 
 def test_the_metrics_are_counts_and_shares() -> None:
     names = {"conversations", "kept", "missing", "dropped_by", "found", "not_checked", "dropped_share", "found_share"}
-    assert set(count(COUNTED)) == names
-    assert count(COUNTED)["dropped_share"] == 0.3
-    assert count(COUNTED)["found_share"] == {"loop": 0.1, "finish_length": 0.2, "refusal": 0.4}
+    assert set(count_verdicts(COUNTED)) == names
+    assert count_verdicts(COUNTED)["dropped_share"] == 0.3
+    assert count_verdicts(COUNTED)["found_share"] == {"loop": 0.1, "finish_length": 0.2, "refusal": 0.4}

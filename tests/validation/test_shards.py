@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import validate
-from stages.gate import refuse
+from stages.gate import find_stop_reason
 from stages.generate import write_responses
 from stages.lib.core.files import read_json, sha256_file
 from stages.lib.records.chats import build_chat
@@ -180,7 +180,7 @@ def test_a_shard_with_damaged_pages_or_invalid_utf8_is_reported(
 def test_without_a_shard_every_prompt_is_missing(three_responses: list[dict[str, Any]]) -> None:
     summary = validate_rows()
     assert (summary["shards"], summary["conversations"], summary["missing"]) == (0, 0, 3)
-    assert "0 of 0 shards" in refuse("m", summary, Gate(max_dropped_share=1.0, max_share={}))
+    assert "0 of 0 shards" in find_stop_reason("m", summary, Gate(max_dropped_share=1.0, max_share={}))
 
 
 def test_responses_in_another_order_are_reported(three_responses: list[dict[str, Any]]) -> None:

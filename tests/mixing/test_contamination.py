@@ -1,4 +1,4 @@
-"""Overlap: a benchmark's words are found wherever they stand in a conversation, and little else is."""
+"""The index of benchmarks' n-grams: a benchmark's text is found anywhere in a conversation, and little else is."""
 
 import pytest
 
@@ -17,7 +17,7 @@ BENCHMARKS = [
 
 
 @pytest.fixture(scope="module")
-def overlap():
+def index():
     return NgramIndex(BENCHMARKS)
 
 
@@ -31,8 +31,8 @@ def overlap():
     ],
     ids=["first turn", "middle of a later turn", "reply", "13 of its words"],
 )
-def test_a_question_is_found_in_any_place_of_a_conversation(overlap, conversation):
-    assert overlap.find("\n".join(conversation)) == [("sums", "0")]
+def test_a_question_is_found_anywhere_in_a_conversation(index, conversation):
+    assert index.find("\n".join(conversation)) == [("sums", "0")]
 
 
 @pytest.mark.parametrize(
@@ -43,31 +43,31 @@ def test_a_question_is_found_in_any_place_of_a_conversation(overlap, conversatio
         "A farmer sells (nine) brown hens -- at a fair... and buys *two* old goats, with half of the money",
     ],
 )
-def test_case_punctuation_and_layout_make_no_difference(overlap, changed):
-    assert overlap.find(changed) == [("sums", "0")]
+def test_case_punctuation_and_layout_make_no_difference(index, changed):
+    assert index.find(changed) == [("sums", "0")]
 
 
-def test_twelve_words_in_a_row_are_no_hit_and_thirteen_are(overlap):
-    assert overlap.find(f"{FIRST_12} young lambs") == []
-    assert overlap.find(f"{FIRST_12} old lambs") == [("sums", "0")]
-    assert overlap.find("One" + FIRST_12[1:] + " old lambs") == []
-    assert overlap.find(f"{FIRST_12} very old goats with half of the money") == []  # 12, one between, 7
+def test_thirteen_words_in_a_row_are_a_hit_and_twelve_are_not(index):
+    assert index.find(f"{FIRST_12} young lambs") == []
+    assert index.find(f"{FIRST_12} old lambs") == [("sums", "0")]
+    assert index.find("One" + FIRST_12[1:] + " old lambs") == []
+    assert index.find(f"{FIRST_12} very old goats with half of the money") == []  # 12, one between, 7
     assert NgramIndex(BENCHMARKS, n=12).find(f"{FIRST_12} young lambs") == [("sums", "0")]
 
 
-def test_the_same_words_in_another_order_are_no_hit(overlap):
-    assert overlap.find(" ".join(sorted(split_words(QUESTION)))) == []
-    assert overlap.find(" ".join(reversed(split_words(QUESTION)))) == []
+def test_the_same_words_in_another_order_are_not_a_hit(index):
+    assert index.find(" ".join(sorted(split_words(QUESTION)))) == []
+    assert index.find(" ".join(reversed(split_words(QUESTION)))) == []
 
 
-def test_a_text_shorter_than_n_is_found_as_a_whole_from_eight_words_on(overlap):
-    assert overlap.find("I wonder: who was the first to see the far shore? Tell me.") == [("facts", "1")]
-    assert overlap.find("Who was the first to see the far side?") == []
-    assert overlap.find("Nobody has ever seen the far shore.") == []
+def test_a_text_shorter_than_n_is_found_as_a_whole_from_eight_words_on(index):
+    assert index.find("I wonder: who was the first to see the far shore? Tell me.") == [("facts", "1")]
+    assert index.find("Who was the first to see the far side?") == []
+    assert index.find("Nobody has ever seen the far shore.") == []
 
 
-def test_documents_that_are_too_short_are_counted_by_benchmark(overlap):
-    assert overlap.unchecked == {"facts": 2}
+def test_documents_that_are_too_short_are_counted_by_benchmark(index):
+    assert index.unchecked == {"facts": 2}
 
 
 def test_a_document_of_several_texts_is_found_by_any_and_unchecked_only_when_all_are_too_short():
@@ -77,12 +77,12 @@ def test_a_document_of_several_texts_is_found_by_any_and_unchecked_only_when_all
     assert answer.find(QUESTION) == [("sums", "0")] and answer.unchecked == {}
 
 
-def test_all_documents_are_named_once_in_the_order_given():
+def test_documents_are_returned_once_in_the_order_of_the_index():
     same = NgramIndex([("b", "2", QUESTION), ("a", "1", f"{QUESTION} How many coins are left?"), ("c", "0", "Yes.")])
     assert same.find(f"{QUESTION}\n{QUESTION}") == [("b", "2"), ("a", "1")]
 
 
-def test_words_that_many_documents_share_are_the_form_of_a_benchmark_and_no_hit():
+def test_words_that_many_documents_share_are_not_a_hit():
     form = "Read the sentence below with care and choose the one word that fits it best:"  # 15 words
     items = [("cloze", str(number), f"{form} item{number}") for number in range(MAX_DOCUMENTS + 1)]
     assert len(NgramIndex(items[:MAX_DOCUMENTS]).find(form)) == MAX_DOCUMENTS
@@ -101,7 +101,7 @@ def test_scripts_without_spaces_count_each_character_as_a_word():
     assert river.unchecked == {"zh": 1}
 
 
-def test_scripts_with_spaces_go_by_their_words():
+def test_scripts_with_spaces_are_split_into_words():
     assert split_words("Привет, МИР! 안녕하세요 세계 straße") == ["привет", "мир", "안녕하세요", "세계", "strasse"]
 
 
@@ -109,18 +109,18 @@ def test_characters_that_can_be_written_in_several_ways_are_the_same():
     assert split_words("Cafe\u0301 №１３ ＡＢＣ") == split_words("café no13 abc")
 
 
-def test_a_text_without_words_and_an_index_without_texts_give_nothing(overlap):
-    assert overlap.find("") == overlap.find("... !?") == []
+def test_a_text_without_words_and_an_index_without_texts_give_nothing(index):
+    assert index.find("") == index.find("... !?") == []
     nothing = NgramIndex([])
     assert nothing.find(QUESTION) == [] and nothing.unchecked == {}
 
 
-def test_words_that_no_benchmark_has_never_stand_for_ones_that_it_has(overlap):
-    assert overlap.find(" ".join(f"word{number}" for number in range(50))) == []
-    assert overlap.find(QUESTION.replace("fair", "market")) == []
+def test_unknown_words_are_never_taken_for_known_ones(index):
+    assert index.find(" ".join(f"word{number}" for number in range(50))) == []
+    assert index.find(QUESTION.replace("fair", "market")) == []
 
 
-def test_the_same_texts_give_the_same_hits_whatever_the_order_of_the_index(overlap):
+def test_the_hits_do_not_depend_on_the_order_of_the_index(index):
     turned = NgramIndex(reversed(BENCHMARKS))
     for _, _, text in BENCHMARKS:
-        assert turned.find(text) == overlap.find(text) == NgramIndex(BENCHMARKS).find(text)
+        assert turned.find(text) == index.find(text) == NgramIndex(BENCHMARKS).find(text)
