@@ -1,4 +1,4 @@
-"""Rows of replies of several models in one file or folder, told apart by their columns.
+"""Rows of replies of several models in a file or folder, recognised by their columns.
 
 Three forms: one reply per row; chats as lists of messages; and the pipeline's own RESPONSE rows.
 """
@@ -16,7 +16,8 @@ from stages.lib.records.messages import ParsedTurn, invalid_reason, parse_messag
 from stages.lib.records.readers import list_data_files, read_columns
 from stages.lib.records.responses import IMPORTED
 
-ROLES = {  # what a column is for: the names that it may have, the first that is there is taken
+# The role of a column, and the names that it may have: the first one that a file has is used.
+ROLES = {
     "model": ("dgm", "model", "generator"),
     "key": ("conversation_hash", "session_id", "prompt_id", "question_id", "id"),
     "chat": ("conversation", "messages"),
@@ -29,66 +30,70 @@ ROLES = {  # what a column is for: the names that it may have, the first that is
     "toxic": ("toxic",),
     "score": ("judge_score",),
 }
-FORMS = {"chat": (), "reply": ("user", "finish"), "turns": ("status",)}  # and the roles that only this form has
-JUDGE = "judge_"  # with it begin the columns of a judge's texts
-FIELDS = (*MESSAGE_FIELDS, "user", "assistant")  # what is read of messages and turns
+# The role that makes a form, and the roles that only this form has.
+FORMS = {"chat": (), "reply": ("user", "finish"), "turns": ("status",)}
+JUDGE_PREFIX = "judge_"  # of the columns with a judge's texts
+FIELDS = (*MESSAGE_FIELDS, "user", "assistant")  # the fields of messages and turns that are read
 
 
-def name_columns(names: list[str], file: Path, *, needs_model: bool) -> dict[str, str]:
-    """What the columns of a file are for, by role; a judge's texts keep their names.
+def assign_roles(names: list[str], file: Path, *, needs_model: bool) -> dict[str, str]:
+    """Return the columns of a file by role; those with a judge's texts keep their names.
 
-    Raises UserError naming what there is and what is looked for.
+    Raises UserError naming the columns that the file has and those that it lacks.
     """
-    found = {role: name for role, known in ROLES.items() for name in known[::-1] if name in names}
-    form = next((form for form in FORMS if form in found), "")
-    has_key = "key" in found or form == "chat" or (form == "reply" and "user" in found)
-    lacking = [
-        (form, "the replies", ("reply", "chat", "turns")),
-        (has_key, "what names the prompt", ("key",)),
-        ("model" in found or not needs_model, "the model", ("model",)),
+    columns = {role: name for role, known in ROLES.items() for name in known[::-1] if name in names}
+    form = next((form for form in FORMS if form in columns), "")
+    has_key = "key" in columns or form == "chat" or (form == "reply" and "user" in columns)
+    needed = [
+        (bool(form), "the replies", ("reply", "chat", "turns")),
+        (has_key, "the prompt's id", ("key",)),
+        ("model" in columns or not needs_model, "the model", ("model",)),
     ]
-    if wanted := [f"{what} ({listed(roles)})" for is_there, what, roles in lacking if not is_there]:
+    if missing := [f"{title} ({list_names(roles)})" for is_there, title, roles in needed if not is_there]:
         raise UserError(
-            f"{file} has the columns {', '.join(names) or '(none)'}; no column was found for {' and '.join(wanted)}"
+            f"{file} has the columns {', '.join(names) or '(none)'}; it needs a column for {' and for '.join(missing)}"
         )
-    others = {role for other, own in FORMS.items() if other != form for role in (other, *own)}
-    judged = {name: name for name in names if name.startswith(JUDGE) and name not in ROLES["score"]}
-    return {role: name for role, name in found.items() if role not in others} | judged
+    other_forms = {role for other, own in FORMS.items() if other != form for role in (other, *own)}
+    judge_texts = {name: name for name in names if name.startswith(JUDGE_PREFIX) and name not in ROLES["score"]}
+    return {role: name for role, name in columns.items() if role not in other_forms} | judge_texts
 
 
-def listed(roles: Iterable[str]) -> str:
-    """The names that the columns of these roles may have."""
+def list_names(roles: Iterable[str]) -> str:
+    """List the names that the columns of these roles may have."""
     names = [name for role in roles for name in ROLES[role]]
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
-def read_existing(source: Path) -> Iterator[Row]:
-    """The rows of a file or folder by role. Where a folder's file names no model, its folder does, or else its name."""
+def read_by_role(source: Path) -> Iterator[Row]:
+    """Yield the rows of a file or folder, with their columns by role.
+
+    In a folder, a file without a column for the model takes the name of its subfolder, or else its own.
+    """
     for file in list_data_files(source):
-        below = file.relative_to(source).parts if source.is_dir() else ()
-        own = Path(below[0]).stem if below else None
+        parts = file.relative_to(source).parts if source.is_dir() else ()
+        model = Path(parts[0]).stem if parts else None
 
-        def naming(names: list[str], file: Path = file, own: str | None = own) -> dict[str, str]:
-            return name_columns(names, file, needs_model=own is None)
+        def to_roles(names: list[str], file: Path = file, model: str | None = model) -> dict[str, str]:
+            return assign_roles(names, file, needs_model=model is None)
 
-        for row in read_columns(file, naming, FIELDS):
-            yield row if "model" in row else {**row, "model": own}
+        for row in read_columns(file, to_roles, FIELDS):
+            yield row if "model" in row else {**row, "model": model}
 
 
-def to_said(row: Row) -> list[ParsedTurn] | str:
-    """What a row of any form says, or why that is nothing."""
+def parse_row(row: Row) -> list[ParsedTurn] | str:
+    """Return the turns of a row of any form, or the reason why it has none."""
     if "chat" in row:
-        said = parse_messages(row["chat"])
+        turns = parse_messages(row["chat"])
     elif "reply" in row:
-        known = {"user": "user"} if row.get("user") is not None else {}
-        said = parse_single_reply(row, {"response": "reply", "finish_reason": "finish", **known})
+        user = {"user": "user"} if row.get("user") is not None else {}
+        turns = parse_single_reply(row, {"response": "reply", "finish_reason": "finish", **user})
     else:
-        said = of_turns(row["turns"], row.get("status"))
-    return said if isinstance(said, str) else [{**turn, "finish": plain(turn.get("finish"))} for turn in said]
+        turns = parse_turns(row["turns"], row.get("status"))
+    return turns if isinstance(turns, str) else [{**turn, "finish": to_text(turn.get("finish"))} for turn in turns]
 
 
-def of_turns(turns: object, status: object) -> list[ParsedTurn] | str:
-    """What turns as in RESPONSE say."""
+def parse_turns(turns: object, status: object) -> list[ParsedTurn] | str:
+    """Return turns as in RESPONSE, or the reason why there are none."""
     if status == "not_imported":
         return status
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
@@ -102,26 +107,28 @@ def of_turns(turns: object, status: object) -> list[ParsedTurn] | str:
     ]
 
 
-def plain(value: object) -> str:
-    """A value as a text that can be written; empty for none."""
+def to_text(value: object) -> str:
+    """Convert a value to a text that can be encoded; empty for None."""
     return "" if value is None else str(value).strip().encode(errors="replace").decode()
 
 
-def to_key(row: Row, said: list[ParsedTurn]) -> str:
-    """What names the prompt: the file's own key; where it has none, the hash of what the user says."""
+def to_key(row: Row, turns: list[ParsedTurn]) -> str:
+    """Return the prompt's id: the file's own, or the hash of the user's texts if it has none."""
     if "key" in row:
-        return plain(row["key"])
-    return content_hash([{"role": "user", "content": turn["user"] or ""} for turn in said])
+        return to_text(row["key"])
+    return content_hash([{"role": "user", "content": turn["user"] or ""} for turn in turns])
 
 
-def to_judgment(row: Row) -> Row:
-    """A judge's score and its texts, each under the name of its column."""
+def parse_judgment(row: Row) -> Row:
+    """Return a judge's score (None if it is not a number) and its texts, each under the name of its column."""
     score = row.get("score")
     is_number = isinstance(score, Real) and not isinstance(score, bool) and isfinite(score)
-    texts = {name.removeprefix(JUDGE): value for name, value in row.items() if name.startswith(JUDGE)}
-    said = [f"{name}: {plain(value)}" for name, value in texts.items() if isinstance(value, str) and value.strip()]
+    texts = {name.removeprefix(JUDGE_PREFIX): value for name, value in row.items() if name.startswith(JUDGE_PREFIX)}
+    paragraphs = [
+        f"{name}: {to_text(value)}" for name, value in texts.items() if isinstance(value, str) and value.strip()
+    ]
     return {
         "judged": "score" in row,
         "score": float(score) if is_number else None,  # type: ignore[arg-type]
-        "text": "\n\n".join(said),
+        "text": "\n\n".join(paragraphs),
     }

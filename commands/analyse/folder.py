@@ -1,4 +1,4 @@
-"""Where an analysis of replies goes, and what may be written over there."""
+"""The folder of an analysis: where it is, and which folders may be overwritten."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.files import write_json
 
 ANALYSES = Path("analysis")
-MARKER = "analysis.json"  # a folder with this file was made here, and may be written over
+MARKER = "analysis.json"  # a folder with this file is an analysis, and may be overwritten
 PARTS = (
     "prompts", "responses", "ledger", "models", "verdicts", "similarity", "styling", "judgments", "preference",
     "report",
@@ -18,25 +18,25 @@ PARTS = (
 
 
 def default_out(source: Path) -> Path:
-    """Where an analysis goes that was given no place."""
+    """Return the folder of an analysis for which the user names none."""
     return ANALYSES / (re.sub(r"[^\w.-]", "_", source.resolve().stem).strip(".") or "replies")
 
 
-def check_place(source: Path, out: Path) -> None:
-    """Raise UserError when OUT holds something else than an analysis, or is a part of what is read."""
-    here, there = source.resolve(), out.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise UserError(f"{out} and {source} lie in one another: name another folder for OUT")
-    if any(there.is_relative_to(Path(name).resolve()) for name in ("data", "models")):
-        raise UserError(f"{out} lies in a folder that is DVC's: name another folder for OUT")
+def check_out(source: Path, out: Path) -> None:
+    """Raise UserError when OUT is in use for something else, or when it and the source contain one another."""
+    source_path, out_path = source.resolve(), out.resolve()
+    if source_path.is_relative_to(out_path) or out_path.is_relative_to(source_path):
+        raise UserError(f"{out} and {source} contain one another: name another folder for OUT")
+    if any(out_path.is_relative_to(Path(name).resolve()) for name in ("data", "models")):
+        raise UserError(f"{out} is in a folder of the pipeline: name another folder for OUT")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: name a folder for OUT")
     if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise UserError(f"{out} holds something that is no analysis: name another folder for OUT, or an empty one")
+        raise UserError(f"{out} is not empty and not an analysis: name another folder for OUT, or an empty one")
 
 
 def begin(out: Path) -> None:
-    """Make OUT an analysis that has just begun; what an earlier one left is removed, so that nothing is mixed."""
+    """Mark OUT as an incomplete analysis, and remove what an earlier analysis wrote there."""
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / MARKER, {"complete": False})
     for part in PARTS:
@@ -44,8 +44,8 @@ def begin(out: Path) -> None:
 
 
 @contextmanager
-def scratch(out: Path) -> Iterator[Path]:
-    """An empty folder beside OUT that is gone after the block."""
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside OUT that is removed after the block."""
     folder = out.with_name(f".{out.name}.reading")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -22,23 +22,25 @@ def test_an_interval_equals_scipys_over_whole_questions():
         method="percentile",
         rng=np.random.default_rng(7),
     ).confidence_interval
-    ours = Bootstrap(np.repeat(np.arange(4), 2), 500, 7).mean(scores)
+    ours = Bootstrap(np.repeat(np.arange(4), 2), 500, 7).mean_interval(scores)
     assert ours[0].tolist() == pytest.approx(list(expected))
 
 
 def test_turns_of_one_question_are_drawn_together():
     # Within a question all turns are equal: eight turns say no more than the four questions that they belong to.
-    apart = Bootstrap(np.arange(4), 400, 3).mean(np.array([[1.0], [2], [3], [4]]))
-    together = Bootstrap(np.repeat(np.arange(4), 2), 400, 3).mean(np.array([[1.0], [1], [2], [2], [3], [3], [4], [4]]))
+    apart = Bootstrap(np.arange(4), 400, 3).mean_interval(np.array([[1.0], [2], [3], [4]]))
+    together = Bootstrap(np.repeat(np.arange(4), 2), 400, 3).mean_interval(
+        np.array([[1.0], [1], [2], [2], [3], [3], [4], [4]])
+    )
     assert together.tolist() == apart.tolist()
 
 
 def test_a_single_question_has_no_interval():
-    ends = Bootstrap(np.array([1, 1, 2, 2]), 50, 1).mean(np.array([[1.0], [2], [np.nan], [np.nan]]))
+    ends = Bootstrap(np.array([1, 1, 2, 2]), 50, 1).mean_interval(np.array([[1.0], [2], [np.nan], [np.nan]]))
     assert np.isnan(ends).all()
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another_one():
     values = np.linspace(0, 1, 30)[:, None]
-    first, again, other = (Bootstrap(np.arange(30), 100, seed).mean(values).tolist() for seed in (1, 1, 2))
+    first, again, other = (Bootstrap(np.arange(30), 100, seed).mean_interval(values).tolist() for seed in (1, 1, 2))
     assert first == again != other

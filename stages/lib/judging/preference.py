@@ -17,7 +17,7 @@ def mean_scores(grid: JudgmentGrid, bootstrap: Bootstrap) -> dict[str, Json]:
     """
     numbers = np.unique(grid.turns)
     views = [grid.scores, *(np.where((grid.turns == turn)[:, None], grid.scores, np.nan) for turn in numbers)]
-    intervals = [bootstrap.mean(view) for view in views]
+    intervals = [bootstrap.mean_interval(view) for view in views]
     means = {}
     for column, model in enumerate(grid.models):
         overall, *by_turn = [_mean(view[:, column], ends[column]) for view, ends in zip(views, intervals, strict=True)]
@@ -62,7 +62,7 @@ def preference_rates(outcomes: Floats, bootstrap: Bootstrap) -> list[Json]:
     columns.
     """
     wins, ties, losses = [(outcomes == value).sum(axis=0) for value in (1, 0, -1)]
-    shares = [bootstrap.mean(np.where(np.isnan(outcomes), np.nan, outcomes == value)) for value in (1, -1)]
+    shares = [bootstrap.mean_interval(np.where(np.isnan(outcomes), np.nan, outcomes == value)) for value in (1, -1)]
     p = sign_test(wins, losses)
     q = adjust_p_values(p)
     return [

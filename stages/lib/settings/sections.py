@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
@@ -22,7 +23,6 @@ FIXED_AXOLOTL_KEYS = (
     *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
     *("trust_remote_code", "plugins"),
 )
-MAX_RESPONSES = 20_000  # of each DGM: the bootstrap holds one weight per response and draw
 
 
 class Hub(Section):
@@ -258,7 +258,7 @@ class Styling(Section):
     """The section `styling`."""
 
     parser: Parser  # paper: markdown2 without extras, as in the released code
-    num_responses: int = Field(gt=0, le=MAX_RESPONSES)  # the first conversations of each DGM
+    num_responses: int = Field(gt=0, le=MAX_QUESTIONS)  # the first conversations of each DGM
     seed: int
     resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 

@@ -82,7 +82,7 @@ def describe_style(values: Floats, questions: Ints, left_out: dict[str, int], bo
     columns = add_markup(values)
     is_answered = np.isfinite(values[:, 0])
     num_answers = int(is_answered.sum())
-    intervals = bootstrap.mean(columns)
+    intervals = bootstrap.mean_interval(columns)
     totals = np.nansum(columns, axis=0)
     return {
         "answers": num_answers,

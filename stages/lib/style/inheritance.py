@@ -42,5 +42,5 @@ def compare_inheritance(tuned: Floats, dgm: Floats, base: Floats, bootstrap: Boo
     """Measure inheritance on the turns that all three answered, [turn, feature], with 95 % intervals."""
     profiles = build_profiles(*keep_shared_turns(tuned, dgm, base))
     points = measure_inheritance(*(np.nanmean(values, axis=0) for values in profiles))
-    draws = measure_inheritance(*(bootstrap.means(values) for values in profiles))
+    draws = measure_inheritance(*(bootstrap.resampled_means(values) for values in profiles))
     return {name: add_interval(float(points[name]), draws[name]) for name in points}

@@ -52,7 +52,7 @@ def compare_ratios(tuned: Floats, dgm: Floats, bootstrap: Bootstrap) -> Json:
     """Describe the ratios tuned / dgm on the turns that both answered, [turn, feature], with 95 % intervals."""
     shared = keep_shared_turns(tuned, dgm)
     described = describe_ratios(*(np.nanmean(values, axis=0) for values in shared))
-    draws = summarize_ratios(proportional_frequency(*(bootstrap.means(values) for values in shared)))
+    draws = summarize_ratios(proportional_frequency(*(bootstrap.resampled_means(values) for values in shared)))
     return described | {name: add_interval(described[name], values) for name, values in draws.items()}
 
 
