@@ -19,7 +19,8 @@ import pytest
 
 from stages.lib.console.errors import UserError
 from stages.lib.engines.factory import make_engine
-from stages.lib.engines.openai import OpenAIEngine, is_too_long
+from stages.lib.engines.openai import OpenAIEngine
+from stages.lib.engines.openai_replies import is_too_long
 from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.vllm import ON_CPU
 from stages.lib.generation.cached import batches
@@ -277,13 +278,13 @@ class TestStart:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
             address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-            with pytest.raises(UserError, match="is not there: start it, or correct the catalogue's address"):
+            with pytest.raises(UserError, match="cannot be reached: start it, or correct the catalogue's address"):
                 OpenAIEngine(model_at(address), CONFIG, Runtime(server=LIMITS))
 
     def test_settings_that_it_does_not_take(self, server: FakeServer) -> None:
         server.faults = [422]
         server.asked.append({})  # so that the fault meets the question of the start
-        with pytest.raises(UserError, match=r"refuses a plain question \(HTTP 422\)"):
+        with pytest.raises(UserError, match=r"refuses a simple request \(HTTP 422\)"):
             talk(server, "Hi?")
 
     def test_a_page_instead_of_an_answer(self, server: FakeServer) -> None:
@@ -326,7 +327,9 @@ class TestDeath:
             flushed = batches(rows(), engine, runtime)
             kept = next(flushed)
             assert 6 <= len(kept) < 50 and {row["status"] for row in kept} == {"ok"}
-            with pytest.raises(UserError, match=r"has not answered for 1 s \(no connection, .*run again to go on"):
+            with pytest.raises(
+                UserError, match=r"has not answered for 1 s \(no connection, .*then run again to continue"
+            ):
                 next(flushed)
 
     def test_one_that_answers_nothing_but_errors_ends_the_run_after_a_few(self, server: FakeServer) -> None:
@@ -374,7 +377,7 @@ class TestBudget:
     def test_requests(self, server: FakeServer) -> None:
         done = []
         with connect(server, max_requests=5) as engine:
-            message = r"the budget of this run is spent: 5 requests, \d+ tokens .*max_requests 5.*a new run goes on"
+            message = r"the budget of this run is spent: 5 requests, \d+ tokens .*max_requests 5.*a new run continues"
             with pytest.raises(UserError, match=message):
                 for conversation in run_conversations(
                     engine, [Conversation(str(number), ["Hi?"]) for number in range(50)], CONFIG, 8
@@ -393,7 +396,7 @@ class TestBudget:
         with connect(server, max_concurrent=2, max_tokens=30) as engine:
             with pytest.raises(UserError, match="the budget of this run is spent"):
                 list(run_conversations(engine, [Conversation(str(number), ["Hi?"]) for number in range(50)], CONFIG, 2))
-            assert 30 <= engine.budget.tokens < 30 + 2 * 5
+            assert 30 <= engine.client.budget.tokens < 30 + 2 * 5
 
 
 def test_the_ledger_has_the_tokens_and_no_hardware(server: FakeServer) -> None:

@@ -77,7 +77,10 @@ class TestTheRules:
             "core": ("files", "sections", "types"),
             "records": ("chats", "hashing", "readers", "responses", "shards"),
             "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling", "thinking"),
-            "engines": ("base", "budget", "echo", "factory", "openai", "request", "supervisor", "vllm"),
+            "engines": (
+                *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),
+                *("supervisor", "vllm", "worker"),
+            ),
             "generation": (
                 *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),
             ),

@@ -1,4 +1,4 @@
-"""The interface that every engine has, and how a chat is made to fit a context window."""
+"""The interface of every engine, and how a chat is made to fit a context window."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -15,29 +15,29 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What an engine said to one request."""
+    """An engine's answer to one request."""
 
     text: str
-    finish_reason: str  # stop, length; context_overflow: it was not asked; failed: `reason` says why
+    finish_reason: str  # stop, length; context_overflow: the chat was not sent; failed: `reason` says why
     prompt_tokens: int
     completion_tokens: int
-    cached_tokens: int = 0  # of the prompt, found in the prefix cache
+    cached_tokens: int = 0  # prompt tokens found in the prefix cache
     trimmed_turns: int = 0
     reason: str = ""
 
 
 @dataclass(slots=True)
 class Usage:
-    """What an engine took of its machine since it was last asked: peaks, and counts."""
+    """What an engine used of its machine since it was last asked: peaks and counts."""
 
     hardware: str = ""
-    kv_share: float = 0.0  # of the KV cache, at most
-    vram_gib: float = 0.0  # of all GPUs together, at most
+    kv_share: float = 0.0  # peak share of the KV cache
+    vram_gib: float = 0.0  # peak over all GPUs together
     preemptions: int = 0
     restarts: int = 0
 
     def add(self, other: "Usage") -> None:
-        """Take another reading into account."""
+        """Merge another reading into this one."""
         self.hardware = other.hardware or self.hardware
         self.kv_share = max(self.kv_share, other.kv_share)
         self.vram_gib = max(self.vram_gib, other.vram_gib)
@@ -46,21 +46,21 @@ class Usage:
 
 
 class Engine(Protocol):
-    """Requests go in whenever there is room; `step` gives the replies that have ended since."""
+    """Answers requests in any order: they are submitted at any time, and `step` returns the replies that have ended."""
 
     description: str  # name and version
 
     def submit(self, key: str, request: Request) -> None:
-        """Ask for a reply under a key."""
+        """Queue a request under a key that no other running request has."""
 
     def step(self) -> list[tuple[str, Reply]]:
-        """Work or wait a little; return the keys and replies that have ended."""
+        """Work or wait for a short time; return the keys and replies of the requests that have ended."""
 
     def usage(self) -> Usage:
-        """What the engine took since this was last called."""
+        """Return what the engine used since the last call."""
 
     def close(self) -> None:
-        """End it."""
+        """Stop the engine and free what it holds."""
 
 
 class FittedPrompt(NamedTuple):
@@ -68,30 +68,35 @@ class FittedPrompt(NamedTuple):
 
     ids: list[int]
     trimmed_turns: int
-    room: int  # tokens for the reply; under 1 when there is none
+    room: int  # tokens for the reply; below 1 when there are none
 
 
-def fit_to_window(engine: "Encoder", messages: list[Message], config: RequestConfig) -> FittedPrompt:
-    """Encode a chat, without as many of its oldest turns as `config.trim` takes to make room for a whole reply."""
+class Encoder(Protocol):
+    """Turns a chat into token ids."""
+
+    def encode(self, messages: list[Message]) -> list[int]:
+        """Return the token ids of a chat up to and including the header of the reply."""
+
+
+def fit_to_window(encoder: Encoder, messages: list[Message], config: RequestConfig) -> FittedPrompt:
+    """Encode a chat; with `trim: oldest`, drop as many of its oldest turns as make room for a whole reply."""
     for turns in range(num_droppable_turns(messages, config) + 1):
-        ids = engine.encode(drop_oldest_turns(messages, turns))
+        ids = encoder.encode(drop_oldest_turns(messages, turns))
         if len(ids) + config.max_tokens <= config.window:
             break
     return FittedPrompt(ids, turns, min(config.max_tokens, config.window - len(ids)))
 
 
 def num_droppable_turns(messages: list[Message], config: RequestConfig) -> int:
-    """How many of a chat's oldest turns may be left out."""
+    """Count the oldest turns of a chat that may be dropped."""
     return sum(message["role"] == "assistant" for message in messages) if config.trim == "oldest" else 0
 
 
-class Encoder(Protocol):
-    """What turns a chat into token ids."""
-
-    def encode(self, messages: list[Message]) -> list[int]:
-        """The token ids of a chat up to and including the header of the reply."""
+def overflow_reply(prompt: FittedPrompt) -> Reply:
+    """Build the reply to a chat that leaves no room for one."""
+    return Reply("", "context_overflow", len(prompt.ids), 0, trimmed_turns=prompt.trimmed_turns)
 
 
-def overflow_reply(fitted: FittedPrompt) -> Reply:
-    """The reply to a chat that leaves no room for one."""
-    return Reply("", "context_overflow", len(fitted.ids), 0, trimmed_turns=fitted.trimmed_turns)
+def failed_reply(reason: str) -> Reply:
+    """Build the reply to a request that cannot be answered."""
+    return Reply("", "failed", 0, 0, reason=reason)

@@ -1,4 +1,4 @@
-"""What a run may ask of a server: how much, for how much money, and how fast."""
+"""The limits of one run on a server: requests, tokens, money and rate; and what the run is expected to take."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ BYTES_PER_TOKEN = 4  # of English text, roughly
 
 
 class Budget:
-    """What one run may spend."""
+    """Counts what a run spends, and ends it at its limits."""
 
     def __init__(self, server: ServerLimits) -> None:
         self._server = server
@@ -27,37 +27,37 @@ class Budget:
         limits = self._server
         spent = (self.requests, self.tokens, self.cost)
         if any(0 < limit <= used for limit, used in zip(limits.budget, spent, strict=True)):
-            worth = f" for {self.cost:.2f}" if self.cost else ""
+            cost = f" for {self.cost:.2f}" if self.cost else ""
             raise UserError(
-                f"the budget of this run is spent: {self.requests} requests, {self.tokens} tokens{worth} "
-                f"({limits.described}); what is finished is in the store, and a new run goes on from there"
+                f"the budget of this run is spent: {self.requests} requests, {self.tokens} tokens{cost} "
+                f"({limits.described}); what is finished is in the store, and a new run continues from there"
             )
         self.requests += 1
 
     def pay(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count a reply."""
+        """Count the tokens of a reply and their price."""
         self.tokens += prompt_tokens + completion_tokens
         self.cost += price(prompt_tokens, completion_tokens, self._server)
 
 
 class Rate:
-    """Lets one request through at a time, evenly: no minute has more than its share."""
+    """Admits requests one at a time at even intervals, so that no minute has more than its number."""
 
     def __init__(self, per_minute: int) -> None:
         self._gap = 60 / per_minute if per_minute else 0.0
         self._next = 0.0
 
     async def wait(self) -> float:
-        """Wait for this request's moment; how long that was."""
+        """Wait until this request is admitted; return the seconds that it waited."""
         now = time.monotonic()
-        moment = max(now, self._next)
-        self._next = moment + self._gap
-        await asyncio.sleep(moment - now)
-        return moment - now
+        admitted = max(now, self._next)
+        self._next = admitted + self._gap
+        await asyncio.sleep(admitted - now)
+        return admitted - now
 
 
 def price(prompt_tokens: float, completion_tokens: float, server: ServerLimits) -> float:
-    """What tokens cost, in the currency of the prices."""
+    """Return what tokens cost, in the currency of the prices."""
     return (
         prompt_tokens * server.price_per_million_input + completion_tokens * server.price_per_million_output
     ) / MILLION
@@ -65,43 +65,43 @@ def price(prompt_tokens: float, completion_tokens: float, server: ServerLimits) 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What asking will take: requests, and tokens in and, at most, out."""
+    """What a run is expected to take: requests, prompt tokens and at most this many reply tokens."""
 
     requests: int
     prompt_tokens: int
     completion_tokens: int
 
     def describe(self, server: ServerLimits) -> str:
-        """In words, beside the budget."""
-        said = (
+        """Describe the estimate, its price, and whether the budget covers it."""
+        text = (
             f"{self.requests:,} requests, about {self.prompt_tokens:,} tokens in and at most "
             f"{self.completion_tokens:,} out"
         )
         least, most = price(self.prompt_tokens, 0, server), price(self.prompt_tokens, self.completion_tokens, server)
         if most:
-            said += f", which costs about {least:.2f} to {most:.2f}"
+            text += f", which costs about {least:.2f} to {most:.2f}"
         needed = (self.requests, self.prompt_tokens, least)
         if any(0 < limit < need for limit, need in zip(server.budget, needed, strict=True)):
-            said += f"; that is more than the budget ({server.described}), which will end it before"
-        return said
+            text += f"; that is more than the budget ({server.described}), which will end it before"
+        return text
 
 
 def estimate(prompts: Iterable[dict[str, Any]], config: RequestConfig) -> Estimate:
-    """What these prompts (rows of PROMPT) will take, at four bytes a token, every reply as long as it may be.
+    """Estimate what these prompts (rows of PROMPT) take, at four bytes a token, every reply as long as it may be.
 
-    A turn is asked with all that was said before: the user's turns, and the model's replies or the reference ones.
+    Each turn is sent with the whole chat before it: the user's messages, and the model's or the reference replies.
     """
     requests = prompt_tokens = 0
     for prompt in prompts:
-        said = num_tokens(config.system_prompt)
+        chat_tokens = num_tokens(config.system_prompt)
         for turn in prompt["turns"]:
-            said += num_tokens(turn["user"])
-            prompt_tokens += round(said)
+            chat_tokens += num_tokens(turn["user"])
+            prompt_tokens += round(chat_tokens)
             requests += 1
-            said += config.max_tokens if config.history == "own" else num_tokens(turn["reference"])
+            chat_tokens += config.max_tokens if config.history == "own" else num_tokens(turn["reference"])
     return Estimate(requests, prompt_tokens, requests * config.max_tokens)
 
 
 def num_tokens(text: str) -> float:
-    """How many tokens a text has, roughly."""
+    """Estimate the number of tokens of a text."""
     return len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN

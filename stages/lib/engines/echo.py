@@ -9,7 +9,7 @@ from stages.lib.settings.runtime import Runtime
 
 
 class EchoEngine:
-    """Says the last message back, after a word that depends on the seed: instant, exact, no weights."""
+    """Repeats the last message after a word that depends on the seed: instant, exact, no weights."""
 
     description = "echo"
 
@@ -18,31 +18,35 @@ class EchoEngine:
         self._ended: list[tuple[str, Reply]] = []
 
     def encode(self, messages: list[Message]) -> list[int]:
-        """One token per UTF-8 byte of the chat."""
+        """Return one token per UTF-8 byte of the chat."""
         text = "".join(f"<{message['role']}>{message['content']}" for message in messages)
         return list(text.encode("utf-8", "surrogatepass"))
 
     def submit(self, key: str, request: Request) -> None:
-        """Reply at once, at most max_tokens bytes."""
-        fitted = fit_to_window(self, request.messages, self.config)
-        if fitted.room < 1:
-            self._ended.append((key, overflow_reply(fitted)))
+        """Reply at once, with at most max_tokens bytes."""
+        prompt = fit_to_window(self, request.messages, self.config)
+        if prompt.room < 1:
+            self._ended.append((key, overflow_reply(prompt)))
             return
         word = hashlib.blake2b(f"{request.seed} {self.config.sampling}".encode(), digest_size=4).hexdigest()
-        reply = f"**{word}** {request.messages[-1]['content']}".encode("utf-8", "surrogatepass")
-        reason = "stop" if len(reply) < fitted.room else "length"
-        text = reply[: fitted.room].decode("utf-8", "ignore")
-        said = Reply(text, reason, len(fitted.ids), min(len(reply) + 1, fitted.room), 0, fitted.trimmed_turns)
-        self._ended.append((key, said))
+        content = f"**{word}** {request.messages[-1]['content']}".encode("utf-8", "surrogatepass")
+        reply = Reply(
+            text=content[: prompt.room].decode("utf-8", "ignore"),
+            finish_reason="stop" if len(content) < prompt.room else "length",
+            prompt_tokens=len(prompt.ids),
+            completion_tokens=min(len(content) + 1, prompt.room),
+            trimmed_turns=prompt.trimmed_turns,
+        )
+        self._ended.append((key, reply))
 
     def step(self) -> list[tuple[str, Reply]]:
-        """Everything that was submitted since the last step."""
+        """Return all replies since the last step."""
         ended, self._ended = self._ended, []
         return ended
 
     def usage(self) -> Usage:
-        """Nothing."""
+        """Return nothing: an echo uses no hardware."""
         return Usage()
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: an echo holds nothing."""

