@@ -1,4 +1,4 @@
-"""What is read first: `dvc metrics show` fits a screen; its diff and that of the plots say what a change did."""
+"""The headlines: `dvc metrics show` fits a screen, and its diff and the plots show the effect of a change."""
 
 import csv
 import json
@@ -21,24 +21,32 @@ PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 PLOTS: list[Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
 GATE = {"conversations": 9, "kept": 8, "found": {"refusal": 1}}
 RUN = {"mix": {"rows": 300, "tokens": 41234, "sources": {}}, "train": {"last_loss": 0.123456, "steps": 30}}
-ALIKE = {"dgms": {name: {"rouge1": {"mean": 0.61234, "n": 5}, "meteor": {"mean": 0.5, "n": 5}} for name in ("a", "b")}}
+SIMILARITY = {
+    "dgms": {name: {"rouge1": {"mean": 0.61234, "n": 5}, "meteor": {"mean": 0.5, "n": 5}} for name in ("a", "b")}
+}
 
 
-def scored(**scores: float | None) -> dict[str, Any]:
+def metrics_of_compared(**scores: float | None) -> dict[str, Any]:
+    """Return the metrics of a compared model with these benchmark scores."""
     return {"evaluate": scores, "judge": {"score": 7.12345, "turn_1": 7.5, "status": "ok"}}
 
 
-def styles(*models: str) -> dict[str, Any]:
+def style_metrics(*models: str) -> dict[str, Any]:
+    """Return the summaries of the style of models, which all write the same."""
     return {name: {**dict.fromkeys(FEATURES, 0.5), "markup": 3.25, "num_answers": 4} for name in models}
 
 
-STYLING = {"answers": styles("base", "a", "tuned"), "responses": styles("a", "b")}
+STYLING = {"answers": style_metrics("base", "a", "tuned"), "responses": style_metrics("a", "b")}
 
 
 class TestTheNumbersOfAModel:
-    def test_are_those_of_the_stages_that_know_it_and_of_no_other(self) -> None:
-        compared = {"base": scored(average=0.5), "a": scored(average=0.75), "tuned": scored(average=0.98765)}
-        assert build_headlines({"a": GATE, "b": GATE}, {"tuned": RUN}, compared, ALIKE, STYLING) == {
+    def test_come_from_every_stage_that_measured_it(self) -> None:
+        compared = {
+            "base": metrics_of_compared(average=0.5),
+            "a": metrics_of_compared(average=0.75),
+            "tuned": metrics_of_compared(average=0.98765),
+        }
+        assert build_headlines({"a": GATE, "b": GATE}, {"tuned": RUN}, compared, SIMILARITY, STYLING) == {
             "a": {"kept": 8, "rouge1": 0.6123, "average": 0.75, "judge": 7.123, "markup": 3.25},
             "b": {"kept": 8, "rouge1": 0.6123},
             "tuned": {
@@ -47,34 +55,37 @@ class TestTheNumbersOfAModel:
             "base": {"average": 0.5, "judge": 7.123, "markup": 3.25},
         }  # fmt: skip
 
-    def test_say_null_where_a_benchmark_failed(self) -> None:
-        headlines = build_headlines({}, {}, {"base": scored(average=None, demo_algebra=0.25)}, {}, STYLING)
+    def test_are_null_where_a_benchmark_failed(self) -> None:
+        headlines = build_headlines({}, {}, {"base": metrics_of_compared(average=None, demo_algebra=0.25)}, {}, STYLING)
         assert headlines["base"] == {"average": None, "algebra": 0.25, "judge": 7.123, "markup": 3.25}
 
-    def test_say_nothing_of_likeness_where_there_is_one_dgm_alone(self) -> None:
+    def test_have_no_similarity_when_there_is_only_one_dgm(self) -> None:
         assert build_headlines({"a": GATE}, {}, {}, {}, {"answers": {}}) == {"a": {"kept": 8}}
 
 
 class TestAColumn:
-    def test_goes_without_the_family_of_its_task(self) -> None:
+    def test_is_named_without_the_prefix_of_its_task(self) -> None:
         names = ["average", "leaderboard_math_hard", "demo_algebra", "MTBench", "alpaca_eval"]
         assert list(name_columns(names).values()) == ["average", "math_hard", "algebra", "MTBench", "alpaca_eval"]
 
-    def test_keeps_its_whole_name_where_another_would_be_called_alike(self) -> None:
+    def test_keeps_its_full_name_when_the_short_one_is_taken(self) -> None:
         assert name_columns(["ifeval", "leaderboard_ifeval"]) == {
             "ifeval": "ifeval", "leaderboard_ifeval": "leaderboard_ifeval"
         }  # fmt: skip
 
     @pytest.mark.parametrize("name", OWN_COLUMNS)
-    def test_of_a_benchmark_never_takes_the_place_of_another_number(self, name: str) -> None:
+    def test_of_a_benchmark_never_replaces_another_number(self, name: str) -> None:
         assert name_columns([name, f"demo_{name}"]) == {name: f"evaluate.{name}", f"demo_{name}": f"demo_{name}"}
 
 
 class TestThePlots:
     def test_have_a_row_for_each_model_and_measure_in_the_order_of_the_profile(self) -> None:
-        compared = {"tuned": scored(average=0.5, quiz=None), "base": scored(average=0.25, quiz=1.0)}
-        numbers = build_headlines({"b": GATE, "a": GATE}, {}, compared, ALIKE, STYLING)
-        tables = build_plot_tables(numbers, ["b", "a"], compared, ALIKE, STYLING)
+        compared = {
+            "tuned": metrics_of_compared(average=0.5, quiz=None),
+            "base": metrics_of_compared(average=0.25, quiz=1.0),
+        }
+        numbers = build_headlines({"b": GATE, "a": GATE}, {}, compared, SIMILARITY, STYLING)
+        tables = build_plot_tables(numbers, ["b", "a"], compared, SIMILARITY, STYLING)
         assert format_csv(tables["scores"]).splitlines() == [
             "model,measure,value",
             "tuned,average,0.5",
@@ -97,7 +108,7 @@ class TestThePlots:
             "tuned,strong,0.5",
         ]
 
-    def test_of_nothing_are_tables_without_rows(self) -> None:
+    def test_without_models_are_tables_without_rows(self) -> None:
         tables = build_plot_tables({}, [], [], {}, {"answers": {}, "responses": {}})
         assert {name: format_csv(rows) for name, rows in tables.items()} == dict.fromkeys(
             ("scores", "similarity", "styling"), "model,measure,value\n"
@@ -114,7 +125,7 @@ class TestThePlots:
 class TestTheTable:
     """`dvc metrics show`, by DVC itself."""
 
-    def test_is_of_the_headlines_alone(self) -> None:
+    def test_shows_only_the_headlines(self) -> None:
         listed = {path for entry in STAGES.values() for metric in entry.get("metrics", []) for path in metric}
         assert listed == {"metrics/headlines", "metrics/comparisons.json"}
 
@@ -122,7 +133,7 @@ class TestTheTable:
         clone = Project(tmp_path / "clone")
         Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(clone.root))
         table = clone.run("dvc", "metrics", "show")
-        assert widest(table) <= SCREEN
+        assert max_width(table) <= SCREEN
         assert table.count("metrics/headlines/") == len({*clone.params()["compare"], *clone.params()["dgms"]})
 
     @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
@@ -133,9 +144,9 @@ class TestTheTable:
         numbers = build_headlines(
             {dgm: GATE | {"kept": params["prompts"]["max_prompts"]} for dgm in params["dgms"]},
             {run: RUN | {"mix": {"rows": size, "tokens": 1000 * size}} for run in params["mix"]["runs"]},
-            {model: scored(**scores) for model in params["compare"]},
-            {"dgms": {dgm: ALIKE["dgms"]["a"] for dgm in params["dgms"]}},
-            {"answers": styles(*params["compare"])},
+            {model: metrics_of_compared(**scores) for model in params["compare"]},
+            {"dgms": {dgm: SIMILARITY["dgms"]["a"] for dgm in params["dgms"]}},
+            {"answers": style_metrics(*params["compare"])},
         )
         for name, headline in numbers.items():
             write_json(tmp_path / "metrics" / "headlines" / f"{name}.json", headline)
@@ -144,17 +155,17 @@ class TestTheTable:
         (tmp_path / "dvc.yaml").write_text("metrics: [metrics/headlines, metrics/comparisons.json]\n")
         project = Project(tmp_path)
         project.run("dvc", "init", "-q", "--no-scm")
-        assert widest(project.run("dvc", "metrics", "show")) <= WIDTHS[profile.stem]
+        assert max_width(project.run("dvc", "metrics", "show")) <= WIDTHS[profile.stem]
 
 
-def widest(table: str) -> int:
-    """The length of the longest line."""
+def max_width(table: str) -> int:
+    """Return the length of the longest line."""
     return max(map(len, table.splitlines()))
 
 
 def test_a_change_shows_in_the_metrics_and_in_the_plots_of_two_commits(project: Project, tmp_path: Path) -> None:
     before = project.json("metrics/headlines/only.json")
-    assert widest(project.run("dvc", "metrics", "show")) <= SCREEN
+    assert max_width(project.run("dvc", "metrics", "show")) <= SCREEN
     project.edit("params.yaml", "size: 4", "size: 6")
     project.repro()
     project.commit()
@@ -167,13 +178,13 @@ def test_a_change_shows_in_the_metrics_and_in_the_plots_of_two_commits(project: 
     page = (tmp_path / "plots" / "index.html").read_text()
     assert page.count("vegaEmbed(") == 2 + 3, "one of each loss curve, scores, style and similarity"
     for point in (("blend", "average"), ("blend", "markup"), ("rich (responses)", "chars"), ("rich", "rougeL")):
-        assert {row["rev"] for row in drawn(page) if (row.get("model"), row.get("measure")) == point} == {
+        assert {row["rev"] for row in read_plotted_rows(page) if (row.get("model"), row.get("measure")) == point} == {
             "HEAD~1", "HEAD"
         }  # fmt: skip
     assert list((tmp_path / "plots" / "static").glob("HEAD_data_report_charts_*.svg"))
 
 
-def test_a_clone_without_data_draws_what_git_keeps(built: Project, tmp_path: Path) -> None:
+def test_a_clone_without_data_plots_the_metrics_in_git(built: Project, tmp_path: Path) -> None:
     clone = Project(tmp_path / "clone")
     Project(tmp_path).run("git", "clone", "-q", str(built.root), str(clone.root))
     clone.run("dvc", "plots", "show", "scores", "style", "similarity", "-o", "plots")
@@ -181,21 +192,21 @@ def test_a_clone_without_data_draws_what_git_keeps(built: Project, tmp_path: Pat
     assert "metrics/headlines/only.json" in clone.run("dvc", "metrics", "show")
 
 
-def drawn(page: str) -> list[dict[str, Any]]:
-    """The rows that a page of DVC draws."""
+def read_plotted_rows(page: str) -> list[dict[str, Any]]:
+    """Return the rows that a page of DVC plots."""
     specs = [json.loads(spec) for spec in re.findall(r"var spec = (.*);", page)]
     return [row for spec in specs if spec for row in spec["data"]["values"]]
 
 
-def test_tables_without_rows_are_no_error_of_dvc(project: Project, tmp_path: Path) -> None:
+def test_dvc_accepts_tables_without_rows(project: Project, tmp_path: Path) -> None:
     for name in ("scores", "similarity", "styling"):
         (project.root / "metrics" / f"{name}.csv").write_text("model,measure,value\n")
     shown = project.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     assert "failed" not in shown and "ERROR" not in shown
-    assert [row for row in drawn((tmp_path / "plots" / "index.html").read_text()) if "measure" in row] == []
+    assert [row for row in read_plotted_rows((tmp_path / "plots" / "index.html").read_text()) if "measure" in row] == []
 
 
-def test_the_tables_are_read_as_they_were_written(built: Project) -> None:
+def test_the_tables_hold_the_scores_of_the_compared_models(built: Project) -> None:
     with (built.root / "metrics" / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     plotted = {row["model"]: float(row["value"]) for row in rows if row["measure"] == "knowledge"}
