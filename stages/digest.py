@@ -1,39 +1,47 @@
 """The side of a cached out that git keeps: its numbers, and its digest for stages that fan in.
 
-In:  the outs of one auxiliary set, one run, one compared model, or the comparisons; what the run asked for
+In:  the outs of one auxiliary set, one run, one compared model, or the comparisons; the run's entry in recipes.json
 Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<id>.json
 """
 
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, read_json, sha256_folder, write_json, write_text
 from stages.lib.settings.reading import run
 
-METRICS, DATA = Path("metrics"), Path("data")
-DIGESTS = METRICS / "digests"
+METRICS, DATA, MODELS = Path("metrics"), Path("data"), Path("models")
+# The comparisons, and the file of each that git keeps.
+COMPARISONS = {
+    "agreement": SUMMARY,
+    "preference": SUMMARY,
+    "similarity": ROWS_SUMMARY,
+    "styling": SUMMARY,
+    "throughput": SUMMARY,
+}
 
 
 def digest_auxiliary(key: str) -> None:
-    """One auxiliary set: what `recipes` needs of it."""
+    """Write the digest and the number of rows of an auxiliary set, which `recipes` reads."""
     folder = DATA / "auxiliary" / key
     rows = read_json(folder / ROWS_SUMMARY)["rows"]
     write_json(DIGESTS / "auxiliary" / f"{key}.json", {"rows": sha256_folder(folder), "kept": rows})
 
 
 def digest_run(key: str) -> None:
-    """One run: what its mix holds and how its training went."""
-    curve = (Path("models") / key / "loss.csv").read_text(encoding="utf-8")
-    write_text(METRICS / "loss" / f"{key}.csv", curve)
-    digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(Path("models") / key)}
+    """Write the digests of a run's mix and model, the rows of its mix, and the numbers and the loss of its training."""
+    loss = (MODELS / key / "loss.csv").read_text(encoding="utf-8")
+    write_text(METRICS / "loss" / f"{key}.csv", loss)
+    digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(MODELS / key)}
     write_json(DIGESTS / "runs" / f"{key}.json", digests)
     asked = {"asked": read_json(METRICS / "recipes.json")["asked"][key]}
     write_json(METRICS / "mix" / f"{key}.json", asked | read_json(DATA / "manifests" / key / ROWS_SUMMARY))
-    write_json(METRICS / "train" / f"{key}.json", read_json(Path("models") / key / SUMMARY))
+    write_json(METRICS / "train" / f"{key}.json", read_json(MODELS / key / SUMMARY))
 
 
 def digest_model(key: str) -> None:
-    """One compared model: its scores, and the digest of its answers, evaluations and judgments."""
+    """Write the scores of a compared model, and the digests of its answers, evaluations and judgments."""
     folders = {name: DATA / name / key for name in ("answers", "evaluations", "judgments")}
     write_json(METRICS / "evaluate" / f"{key}.json", read_json(folders["evaluations"] / SUMMARY))
     write_json(METRICS / "judge" / f"{key}.json", read_json(folders["judgments"] / ROWS_SUMMARY))
@@ -41,27 +49,24 @@ def digest_model(key: str) -> None:
     write_json(DIGESTS / "models" / f"{key}.json", digests)
 
 
-def digest_comparison() -> None:
-    """The comparisons of all models."""
-    for name in ("agreement", "preference", "similarity", "styling", "throughput"):
-        summary = ROWS_SUMMARY if name == "similarity" else SUMMARY
+def digest_comparisons() -> None:
+    """Write the summaries of the comparisons."""
+    for name, summary in COMPARISONS.items():
         write_json(METRICS / f"{name}.json", read_json(DATA / name / summary))
 
 
 KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "model": digest_model}
-
-
 READS = ()
 
 
 def main(kind: str, key: str) -> None:
-    """Digest one thing of a kind; `comparison all` digests the comparisons."""
+    """Write what git keeps of one auxiliary set, run or model, or with `comparison all` of the comparisons."""
     if kind == "comparison":
-        digest_comparison()
+        digest_comparisons()
     elif kind in KINDS:
         KINDS[kind](key)
     else:
-        raise UserError(f"no kind {kind!r}; known: {', '.join(KINDS)}, comparison")
+        raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)} and comparison")
 
 
 if __name__ == "__main__":

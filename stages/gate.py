@@ -11,6 +11,7 @@ from typing import Any
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line
+from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.files import ROWS_SUMMARY, read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.settings.reading import load, run
@@ -90,7 +91,7 @@ def main(dgm: str) -> None:
         log_line(f"{dgm}: its temperature is outside 0.3 to 1.2, where App. F warns of bad answers")
     counts = count_verdicts(summary)
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
-    write_json(Path("metrics/digests/dgms") / f"{dgm}.json", {**digests, "kept": counts["kept"]})
+    write_json(DIGESTS / "dgms" / f"{dgm}.json", {**digests, "kept": counts["kept"]})
     write_json(Path("metrics/gate") / f"{dgm}.json", counts)
     log_line(f"{dgm}: {counts['kept']} of {counts['conversations']} conversations kept")
 

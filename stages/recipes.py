@@ -11,11 +11,11 @@ from typing import Any
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
+from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.settings.reading import load, load_entries, load_value, run
 from stages.lib.settings.sections import Amount, Auxiliary, Mix, Run
 
-DIGESTS = Path("metrics/digests")
 BENCHMARKS = Path("data/benchmarks")
 PAPER_SIZE = 246_750  # conversations in Tab. 1, with 99,800 and 20,000 auxiliary rows
 Digests = dict[str, dict[str, Any]]

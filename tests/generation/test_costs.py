@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, attribute_cost, summarize
-from stages.throughput import correlations, cost
+from stages.throughput import correlate_with_size, describe_cost
 
 
 def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
@@ -31,13 +31,13 @@ def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
 def test_gpu_hours_and_money_are_given_if_hardware_and_price_are_known() -> None:
     tokens = {"conversations": 9, "prompt_tokens": 30, "completion_tokens": 60}
     ran = {**tokens, "seconds": 5400.0, "hardware": ["H100 x4"], "tensor_parallel": 4, "engines": {"vllm 0.32.0": 9}}
-    assert cost(ran, 2.5) == {
+    assert describe_cost(ran, 2.5) == {
         **tokens, "hours": 1.5, "gpu_hours": 6.0, "money": 15.0, "hardware": "H100 x4", "engines": ["vllm 0.32.0"]
     }  # fmt: skip
-    assert cost(ran, 0)["money"] is None
-    on_cpu = cost({**ran, "hardware": ["x86_64 CPU x2"]}, 2.5)
+    assert describe_cost(ran, 0)["money"] is None
+    on_cpu = describe_cost({**ran, "hardware": ["x86_64 CPU x2"]}, 2.5)
     assert (on_cpu["hours"], on_cpu["gpu_hours"], on_cpu["money"]) == (1.5, None, None)
-    imported = cost({**tokens, "tensor_parallel": 1, "engines": {"import": 9}}, 2.5)
+    imported = describe_cost({**tokens, "tensor_parallel": 1, "engines": {"import": 9}}, 2.5)
     assert (imported["hours"], imported["gpu_hours"], imported["money"]) == (0.0, None, None)
 
 
@@ -49,8 +49,8 @@ def test_both_measures_are_correlated_with_window_times_parameters_from_three_mo
         }  # fmt: skip
 
     measured = {"a": dgm(10, 9.0), "b": dgm(20, 5.0), "unknown": dgm(0, 1.0), "imported": {"conversations": 3}}
-    assert correlations(measured)["tokens_per_second"] is None
+    assert correlate_with_size(measured)["tokens_per_second"] is None
     measured["c"] = dgm(30, 6.0)
-    assert correlations(measured) == {
+    assert correlate_with_size(measured) == {
         "dgms": 3, "tokens_per_second": -0.5, "seconds_per_1000_conversations": 0.5
     }  # fmt: skip

@@ -7,7 +7,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, sha256_folder
 
-DIGESTS = Path("metrics/digests/models")
+DIGESTS = Path("metrics/digests")
 MADE_BY = {"answers": "answers", "evaluations": "evaluate", "judgments": "judge"}  # folder of data/: its stage
 
 
@@ -32,5 +32,5 @@ def require_folder(folder: Path, digest: str, stage: str) -> Path:
 
 def require_compared(model: str, name: str) -> Path:
     """Return data/<name>/<model> of a compared model, with the digest that metrics/digests/models holds."""
-    digest = read_json(DIGESTS / f"{model}.json")[name]
+    digest = read_json(DIGESTS / "models" / f"{model}.json")[name]
     return require_folder(Path("data") / name / model, digest, f"{MADE_BY[name]}@{model}")
