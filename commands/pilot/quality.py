@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from stages.lib.records.responses import UNANSWERED, Turn
-from stages.lib.validation.languages import detect_language, is_other_language
+from stages.lib.validation.languages import CJK_CHARS, detect_language, is_other_language
 from stages.lib.validation.relevance import is_refusal
 
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")  # where no spaces stand, a character is a word
+WORD = re.compile(rf"[{CJK_CHARS}]|\w+")  # a character is a word where there are no spaces
 LEAKS = ("control_token", "template_leak")
 
 

@@ -8,41 +8,9 @@ from stages.lib.validation.check_input import AnsweredTurn
 MIN_SCORE = 0.8
 PROSE_CHARS = 4_000  # at the beginning of a text
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+", re.S)
-CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-SENTENCE_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]{18,}")  # longer than a line of verse
-ALIKE = {"yue": "zh", "wuu": "zh", "sr": "hr", "bs": "hr", "sh": "hr", "nn": "no", "da": "no", "id": "ms", "gl": "pt"}
-LANGUAGE_IS_SUBJECT = re.compile(
-    r"translat|language|переве|перевод|翻译|翻譯|语言|traduc|tradui|traduz|übersetz|vertaal|tłumacz|çevir|번역|翻訳|"
-    r"\b(?:english|inglés|ingles|anglais|englisch|chinese|mandarin|cantonese|french|spanish|german|russian|japanese|"
-    r"korean|arabic|italian|portuguese|turkish|persian|farsi|hindi|urdu|bengali|tamil|telugu|malayalam|kannada|marathi|"
-    r"gujarati|punjabi|vietnamese|thai|indonesian|malay|tagalog|filipino|polish|ukrainian|czech|dutch|swedish|norwegian|"
-    r"danish|finnish|greek|hebrew|hungarian|romanian|bulgarian|serbian|croatian|swahili|latin|esperanto)\b|"
-    r"英文|中文|英语|日语|韩语|영어|한국어|중국어|일본어|на англ|на русск",
-    re.I,
-)
-CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-SENTENCE_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]{18,}")  # longer than a line of verse
-ALIKE = {"yue": "zh", "wuu": "zh", "sr": "hr", "bs": "hr", "sh": "hr", "nn": "no", "da": "no", "id": "ms", "gl": "pt"}
-LANGUAGE_IS_SUBJECT = re.compile(
-    r"translat|language|переве|перевод|翻译|翻譯|语言|traduc|tradui|traduz|übersetz|vertaal|tłumacz|çevir|번역|翻訳|"
-    r"\b(?:english|inglés|ingles|anglais|englisch|chinese|mandarin|cantonese|french|spanish|german|russian|japanese|"
-    r"korean|arabic|italian|portuguese|turkish|persian|farsi|hindi|urdu|bengali|tamil|telugu|malayalam|kannada|marathi|"
-    r"gujarati|punjabi|vietnamese|thai|indonesian|malay|tagalog|filipino|polish|ukrainian|czech|dutch|swedish|norwegian|"
-    r"danish|finnish|greek|hebrew|hungarian|romanian|bulgarian|serbian|croatian|swahili|latin|esperanto)\b|"
-    r"英文|中文|英语|日语|韩语|영어|한국어|중국어|일본어|на англ|на русск",
-    re.I,
-)
+CJK_CHARS = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # of Japanese, Chinese and Korean, for a character class
+CJK = re.compile(rf"[{CJK_CHARS}]")
 CJK_SENTENCE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]{18,}")  # longer than a line of verse
-ALIKE = {"yue": "zh", "wuu": "zh", "sr": "hr", "bs": "hr", "sh": "hr", "nn": "no", "da": "no", "id": "ms", "gl": "pt"}
-LANGUAGE_IS_SUBJECT = re.compile(
-    r"translat|language|переве|перевод|翻译|翻譯|语言|traduc|tradui|traduz|übersetz|vertaal|tłumacz|çevir|번역|翻訳|"
-    r"\b(?:english|inglés|ingles|anglais|englisch|chinese|mandarin|cantonese|french|spanish|german|russian|japanese|"
-    r"korean|arabic|italian|portuguese|turkish|persian|farsi|hindi|urdu|bengali|tamil|telugu|malayalam|kannada|marathi|"
-    r"gujarati|punjabi|vietnamese|thai|indonesian|malay|tagalog|filipino|polish|ukrainian|czech|dutch|swedish|norwegian|"
-    r"danish|finnish|greek|hebrew|hungarian|romanian|bulgarian|serbian|croatian|swahili|latin|esperanto)\b|"
-    r"英文|中文|英语|日语|韩语|영어|한국어|중국어|일본어|на англ|на русск",
-    re.I,
-)
 # Languages that the detector takes for one another in short texts.
 ALIKE = {"yue": "zh", "wuu": "zh", "sr": "hr", "bs": "hr", "sh": "hr", "nn": "no", "da": "no", "id": "ms", "gl": "pt"}
 LANGUAGE_IS_SUBJECT = re.compile(
