@@ -75,7 +75,7 @@ class TestTheRules:
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
         rooms = {
             "core": ("files", "sections", "types"),
-            "records": ("chats", "hashing", "readers", "responses", "shards"),
+            "records": ("chats", "hashing", "messages", "readers", "responses", "shards"),
             "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling", "thinking"),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),
