@@ -133,7 +133,10 @@ def test_comparisons_of_fine_tunes_are_shown_with_intervals_and_what_was_left_ou
         tune("on-other", 400, other=1.0),
     ]
     text = render_comparisons({name: results(math=value) for name, value in values.items()}, runs[:-1])
-    assert "They agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)" in text
+    assert (
+        "DGMs and fine-tunes agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)"
+        in text
+    )
     assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.300, -0.100" in text
     assert "base : rich least 100, less 200, on-rich 400 +0.150" in text, "a doubling adds .15"
     assert "blend − mean +0.020 -0.052 to +0.092" in text  # 1.96 times .03 times the root of 1.5
