@@ -85,7 +85,7 @@ def make_model(folder: Path) -> int:
 def make_chats(folder: Path, num_tokens: float, words: list[str]) -> None:
     """Write conversations of about `num_tokens` tokens in all, made of random words."""
     rng = random.Random(1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     while num_tokens > 0:
         lengths = [min(2000, max(4, int(rng.lognormvariate(mean, 0.8)))) for mean in (5.0, 5.7)]
         num_tokens -= sum(lengths)
