@@ -1,10 +1,10 @@
-"""How fast `preference` compares many models, beside the plain way in pandas, and what it finds.
+"""Time `preference` on many models, compare it with plain pandas in the same run, and print the numbers.
 
 python -m perf.preference judgments.parquet --responses responses.parquet
 
-The file has a row per model and session: dgm, session_id, judge_score, judge_strengths, judge_weaknesses; that of the
-responses, for their length: dgm, session_id, response. A session is a question of one turn. Of a session that a model
-has twice the first is taken and the others are counted.
+The file has a row per model and session: dgm, session_id, judge_score, judge_strengths, judge_weaknesses; the file of
+responses, for their length: dgm, session_id, response. A session is a question of one turn. If a model has a session
+twice, the first row is taken and the others are counted. Times are CPU seconds on one core.
 """
 
 import argparse
@@ -22,27 +22,28 @@ from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.judging.judgment_grid import align_judgments, all_pairs
 from stages.lib.judging.preference import compare_scores, mean_scores, preference_rates
 from stages.lib.judging.significant_words import word_label
+from stages.lib.judging.word_tables import build_word_tables
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.settings.sections import Preference
-from stages.preference import compare_pairs, measure_preference, word_tables
+from stages.preference import compare_pairs, measure_preference
 
 SETTINGS = Preference(seed=13, resamples=2000, min_judgments=20, num_words=12)
-DRAWS = 5  # of the plain bootstrap, which is measured in part
-WINS, DRAWN, WORDS = (
-    "pandas: wins, ties, losses",
-    f"pandas: bootstrap, {DRAWS} draws measured",
-    "pandas: words by model",
+DRAWS_MEASURED = 5  # of the bootstrap in pandas, which is extrapolated to all draws
+WORDS_SHOWN = 60
+# What is compared: the parts of ours by the beginning of their names, and the part of pandas.
+WINS = "pandas: wins, ties, losses"
+DRAWS = f"pandas: bootstrap, {DRAWS_MEASURED} draws measured"
+WORDS = "pandas: words by model"
+COMPARISONS = (
+    ("wins, ties, losses of all pairs", ("wins",), WINS),
+    ("rates of all pairs with intervals", ("bootstrap", "rates"), DRAWS),
+    ("words of all pairs; ours by model and by winner, with negation and tests", ("words",), WORDS),
 )
-COMPARED = {  # how our parts begin, and pandas' part
-    (("wins",), WINS): "wins, ties, losses of all pairs",
-    (("bootstrap", "rates"), DRAWN): "rates of all pairs with intervals",
-    (("words",), WORDS): "words of all pairs; ours by model and by winner, with negation and tests",
-}
 
 
-def read(file: Path, responses: Path | None) -> pd.DataFrame:
-    """One row per model and session."""
+def read_rows(file: Path, responses: Path | None) -> pd.DataFrame:
+    """Read one row per model and session."""
     rows = pd.read_parquet(file)
     if responses:
         replies = pd.read_parquet(responses, columns=["dgm", "session_id", "response"])
@@ -51,15 +52,15 @@ def read(file: Path, responses: Path | None) -> pd.DataFrame:
         rows["chars"] = rows["response"].str.len()
     else:
         rows["chars"] = 0
-    once = rows.drop_duplicates(["dgm", "session_id"])
-    unknown = once["chars"].isna().sum()
-    print(f"{len(rows)} rows, {len(rows) - len(once)} left out as there twice; {unknown} without the reply")
-    once = once.assign(question=once["session_id"].rank(method="dense").astype(int))
-    return once.assign(text=once["judge_strengths"] + "\n" + once["judge_weaknesses"])
+    unique = rows.drop_duplicates(["dgm", "session_id"])
+    num_unknown = unique["chars"].isna().sum()
+    print(f"{len(rows)} rows, {len(rows) - len(unique)} repeated ones left out; {num_unknown} without the reply")
+    unique = unique.assign(question=unique["session_id"].rank(method="dense").astype(int))
+    return unique.assign(text=unique["judge_strengths"] + "\n" + unique["judge_weaknesses"])
 
 
-def tables(rows: pd.DataFrame) -> dict[str, pa.Table]:
-    """The rows as judgments, by model."""
+def to_tables(rows: pd.DataFrame) -> dict[str, pa.Table]:
+    """Convert the rows to tables of JUDGMENT, by model."""
     return {
         model: pa.Table.from_pydict(
             {
@@ -79,116 +80,117 @@ def tables(rows: pd.DataFrame) -> dict[str, pa.Table]:
 
 
 @contextmanager
-def clock(what: str, times: dict[str, float], share: float = 1.0) -> Iterator[None]:
-    """Note the seconds of one core that a block takes; of a share of the work, for the whole."""
+def stopwatch(title: str, seconds: dict[str, float], share: float = 1.0) -> Iterator[None]:
+    """Note and print the CPU seconds of a block; of one that does only a share of the work, those of all of it."""
     start = time.process_time()
     yield
-    times[what] = (time.process_time() - start) / share
-    print(f"{times[what]:8.2f} s  {what}")
+    seconds[title] = (time.process_time() - start) / share
+    print(f"{seconds[title]:8.2f} s  {title}")
 
 
-def plain_rates(rows: pd.DataFrame) -> list[tuple[int, int, int]]:
-    """Wins, ties and losses of all pairs, by merging."""
+def count_wins_in_pandas(rows: pd.DataFrame) -> None:
+    """Count wins, ties and losses of all pairs by merging."""
     models = {model: part[["question", "judge_score"]] for model, part in rows.groupby("dgm")}
-    found = []
     for one, other in combinations(models, 2):
         both = models[one].merge(models[other], on="question")
         differences = both["judge_score_x"] - both["judge_score_y"]
-        wins, ties, losses = (differences > 0).sum(), (differences == 0).sum(), (differences < 0).sum()
-        found.append((int(wins), int(ties), int(losses)))
-    return found
+        _ = (differences > 0).sum(), (differences == 0).sum(), (differences < 0).sum()
 
 
-def plain_intervals(rows: pd.DataFrame, draws: int) -> None:
-    """So many draws of the bootstrap for each pair."""
+def draw_in_pandas(rows: pd.DataFrame, num_draws: int) -> None:
+    """Make `num_draws` draws of the bootstrap for each pair."""
     models = {model: part[["question", "judge_score"]] for model, part in rows.groupby("dgm")}
     for one, other in combinations(models, 2):
         both = models[one].merge(models[other], on="question")
         wins = both["judge_score_x"] > both["judge_score_y"]
-        pd.Series([wins.sample(frac=1, replace=True, random_state=draw).mean() for draw in range(draws)]).quantile()
+        means = [wins.sample(frac=1, replace=True, random_state=draw).mean() for draw in range(num_draws)]
+        pd.Series(means).quantile()
 
 
-def plain_words(rows: pd.DataFrame) -> int:
-    """Which words only one of two judgments has, for each pair: exploded words, merged."""
+def count_words_in_pandas(rows: pd.DataFrame) -> None:
+    """Count which words only one of two judgments has, for each pair: exploded words, merged."""
     words = rows["text"].str.lower().map(lambda text: list(set(re.findall(r"[^\W\d_]+", text))))
     exploded = rows[["dgm", "question"]].assign(word=words).explode("word")
     scores = {model: part.set_index("question")["judge_score"] for model, part in rows.groupby("dgm")}
-    of = {model: part[["question", "word"]] for model, part in exploded.groupby("dgm")}
-    total = 0
-    for one, other in combinations(of, 2):
-        differ = (scores[one] - scores[other]).dropna().loc[lambda found: found != 0].index
-        parts = [of[model][of[model]["question"].isin(differ)] for model in (one, other)]
+    words_by_model = {model: part[["question", "word"]] for model, part in exploded.groupby("dgm")}
+    for one, other in combinations(words_by_model, 2):
+        differences = (scores[one] - scores[other]).dropna()
+        questions = differences[differences != 0].index
+        parts = [part[part["question"].isin(questions)] for part in (words_by_model[one], words_by_model[other])]
         merged = parts[0].merge(parts[1], how="outer", on=["question", "word"], indicator=True)
-        total += len(merged.groupby(["word", "_merge"], observed=False).size())
-    return total
+        merged.groupby(["word", "_merge"], observed=False).size()
 
 
-def ours(rows: pd.DataFrame, times: dict[str, float]) -> None:
+def time_ours(rows: pd.DataFrame) -> dict[str, float]:
     """Time each part of the stage."""
-    with clock("judgments side by side", times):
-        judged = align_judgments(tables(rows))
-    pairs = all_pairs(judged.models)
-    with clock("wins, ties, losses of all pairs", times):
-        outcomes = compare_scores(judged, pairs)
-    with clock(f"bootstrap weights, {SETTINGS.resamples} draws", times):
-        bootstrap = Bootstrap(judged.questions, SETTINGS.resamples, SETTINGS.seed)
-    with clock("mean scores with intervals", times):
-        mean_scores(judged, bootstrap)
-    with clock(f"rates of {len(pairs)} pairs with intervals and tests", times):
+    seconds: dict[str, float] = {}
+    with stopwatch("judgments aligned", seconds):
+        grid = align_judgments(to_tables(rows))
+    pairs = all_pairs(grid.models)
+    with stopwatch("wins, ties, losses of all pairs", seconds):
+        outcomes = compare_scores(grid, pairs)
+    with stopwatch(f"bootstrap weights, {SETTINGS.resamples} draws", seconds):
+        bootstrap = Bootstrap(grid.questions, SETTINGS.resamples, SETTINGS.seed)
+    with stopwatch("mean scores with intervals", seconds):
+        mean_scores(grid, bootstrap)
+    with stopwatch(f"rates of {len(pairs)} pairs with intervals and tests", seconds):
         preference_rates(outcomes, bootstrap)
-    with clock("the same, and at equal length", times):
-        compare_pairs(pairs, outcomes, judged, bootstrap)
-    with clock(f"words of {len(pairs)} pairs by model and by winner, with tests", times):
-        word_tables(judged, pairs, outcomes, SETTINGS)
+    with stopwatch("the same, and at equal length", seconds):
+        compare_pairs(pairs, outcomes, grid, bootstrap)
+    with stopwatch(f"words of {len(pairs)} pairs by model and by winner, with tests", seconds):
+        build_word_tables(
+            grid,
+            pairs,
+            outcomes,
+            min_judgments=SETTINGS.min_judgments,
+            num_words=SETTINGS.num_words,
+            seed=SETTINGS.seed,
+        )
+    return seconds
 
 
-def peer(rows: pd.DataFrame, times: dict[str, float]) -> None:
-    """Time the plain way."""
-    with clock(WINS, times):
-        plain_rates(rows)
-    with clock(DRAWN, times, DRAWS / SETTINGS.resamples):
-        plain_intervals(rows, DRAWS)
-    with clock(WORDS, times):
-        plain_words(rows)
+def time_pandas(rows: pd.DataFrame) -> dict[str, float]:
+    """Time the same in pandas."""
+    seconds: dict[str, float] = {}
+    with stopwatch(WINS, seconds):
+        count_wins_in_pandas(rows)
+    with stopwatch(DRAWS, seconds, DRAWS_MEASURED / SETTINGS.resamples):
+        draw_in_pandas(rows, DRAWS_MEASURED)
+    with stopwatch(WORDS, seconds):
+        count_words_in_pandas(rows)
+    return seconds
 
 
-def report(rows: pd.DataFrame) -> None:
-    """Print what is found."""
-    found, words = measure_preference(tables(rows), PAIRING.empty_table(), {}, SETTINGS)
-    for model, row in sorted(found["models"].items(), key=lambda item: -item[1]["mean"]):
+def print_numbers(rows: pd.DataFrame) -> None:
+    """Print the means, the rates of all pairs, and the words."""
+    tables, words = measure_preference(to_tables(rows), PAIRING.empty_table(), {}, SETTINGS)
+    for model, row in sorted(tables["models"].items(), key=lambda item: -item[1]["mean"]):
         print(f"{model:28} {row['mean']:5} {row['ci95']} of {row['scored']}, absent {row['absent']}")
-    print(
-        "pair: turns, wins, ties, losses, rate, interval, q | extra characters, rate with half of ties, at equal length"
-    )
-    for key, row in found["by_score"].items():
-        length = row["equal_length"]
-        print(
-            f"{key:58}", *(row[part] for part in ("turns", "wins", "ties", "losses", "rate", "ci95", "q")),
-            "|", *(length[part] for part in ("extra_chars", "raw", "rate", "ci95", "reason")),
-        )  # fmt: skip
-    for key, row in found["words"]["pairs"].items():
+    print("pair: turns, wins, ties, losses, rate, interval, q | extra chars, rate with half of ties, at equal length")
+    for key, row in tables["by_score"].items():
+        rates = [row[name] for name in ("turns", "wins", "ties", "losses", "rate", "ci95", "q")]
+        lengths = [row["equal_length"][name] for name in ("extra_chars", "raw", "rate", "ci95", "reason")]
+        print(f"{key:58}", *rates, "|", *lengths)
+    for key, row in tables["words"]["pairs"].items():
         print(key, row)
-    print("all pairs, one per session:", found["words"]["of_all"])
-    for row in words["words_by_winner_of_all"].to_pylist()[:60]:
-        shown = "only_winner", "only_loser", "both", "pairs_only_winner", "pairs_only_loser", "pairs_both", "p", "q"
-        print(f"{word_label(row):24}", *(f"{row[part]:.3g}" for part in shown))
+    print("all pairs, one per session:", tables["words"]["of_all"])
+    columns = ("only_winner", "only_loser", "both", "pairs_only_winner", "pairs_only_loser", "pairs_both", "p", "q")
+    for row in words["words_by_winner_of_all"].to_pylist()[:WORDS_SHOWN]:
+        print(f"{word_label(row):24}", *(f"{row[name]:.3g}" for name in columns))
 
 
 def main() -> None:
-    """Measure, then print the results."""
+    """Time both, then print the numbers."""
     parser = argparse.ArgumentParser()
     parser.add_argument("judgments", type=Path)
     parser.add_argument("--responses", type=Path)
-    asked = parser.parse_args()
-    rows = read(asked.judgments, asked.responses)
-    own: dict[str, float] = {}
-    plain: dict[str, float] = {}
-    ours(rows, own)
-    peer(rows, plain)
-    for (mine, theirs), what in COMPARED.items():
-        took = sum(seconds for key, seconds in own.items() if key.startswith(mine))
-        print(f"{plain[theirs] / took:8.1f} times as long in pandas: {what}")
-    report(rows)
+    options = parser.parse_args()
+    rows = read_rows(options.judgments, options.responses)
+    ours, pandas = time_ours(rows), time_pandas(rows)
+    for title, parts, part in COMPARISONS:
+        total = sum(seconds for name, seconds in ours.items() if name.startswith(parts))
+        print(f"{pandas[part] / total:8.1f} times as long in pandas: {title}")
+    print_numbers(rows)
 
 
 if __name__ == "__main__":
