@@ -31,27 +31,11 @@ def write(folder: Path, replies: list[str]) -> int:
     """Write replies as the responses of an imported DGM, with prompts; return their bytes on disk."""
     names = [f"{number:032x}" for number in range(len(replies))]
     shutil.copy(ROOT / "params.yaml", folder)
-    turns = [{"user": USER, "reference": ""}]
-    prompts = [
-        {"conversation_hash": name, "source": "s", "language": "English", "toxic": False, "turns": turns}
-        for name in names
-    ]
-    rows = [
-        {
-            "identity": name,
-            "conversation_hash": name,
-            "dgm": "peer",
-            "turns": [to_imported_turn(USER, reply)],
-            "status": "ok",
-            "history": "own",
-            "seed": 1,
-            "engine": "import",
-        }
-        for name, reply in zip(names, replies, strict=True)
-    ]
+    prompts = [make_prompt(name) for name in names]
+    responses = [make_response(name, reply) for name, reply in zip(names, replies, strict=True)]
     for path, table in (
         (folder / "data/prompts", pa.Table.from_pylist(prompts, schema=PROMPT)),
-        (folder / "data/responses/peer", pa.Table.from_pylist(rows, schema=RESPONSE)),
+        (folder / "data/responses/peer", pa.Table.from_pylist(responses, schema=RESPONSE)),
     ):
         path.mkdir(parents=True)
         write_table(path, table)
@@ -61,6 +45,19 @@ def write(folder: Path, replies: list[str]) -> int:
     )
     save_model(folder / "models/peer", peer)
     return sum(file.stat().st_size for file in (folder / "data/responses/peer").glob("*.parquet"))
+
+
+def make_prompt(name: str) -> dict[str, object]:
+    """Make a row of PROMPT."""
+    turns = [{"user": USER, "reference": ""}]
+    return {"conversation_hash": name, "source": "s", "language": "English", "toxic": False, "turns": turns}
+
+
+def make_response(name: str, reply: str) -> dict[str, object]:
+    """Make a row of RESPONSE."""
+    turns = [to_imported_turn(USER, reply)]
+    row = {"identity": name, "conversation_hash": name, "dgm": "peer", "turns": turns}
+    return row | {"status": "ok", "history": "own", "seed": 1, "engine": "import"}
 
 
 def measure(replies: list[str]) -> str:

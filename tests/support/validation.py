@@ -51,16 +51,16 @@ def verdict(row: Row, prompt: Row | str, settings: Validate = SETTINGS, model: M
 
 def reasons(row: Row, *users: str) -> list[str]:
     """The reasons that a response to these user messages gives."""
-    found: list[str] = verdict(row, prompt(*users))["reasons"]
-    return found
+    names: list[str] = verdict(row, prompt(*users))["reasons"]
+    return names
 
 
 def import_reasons(reply: str, user: str = "Hi?") -> list[str]:
     """The reasons that one imported reply gives: nothing but its text is known."""
     row = generated(user)
     row["turns"][0] |= {"assistant": reply, "finish_reason": "imported"}
-    found: list[str] = verdict(row, prompt(user), model=IMPORT)["reasons"]
-    return found
+    names: list[str] = verdict(row, prompt(user), model=IMPORT)["reasons"]
+    return names
 
 
 def generate(name: str, *users: str, config: RequestConfig = CONFIG) -> Row:

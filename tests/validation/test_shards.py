@@ -98,8 +98,8 @@ def test_responses_with_one_fault_each_give_exactly_its_reason(tmp_path: Path, m
     rows = [change(generate(name, *users[name], config=ROOMY)) for name, change in EACH_FAULT_ONCE.items()]
     x, y, z = (generate(name, *users[name], config=ROOMY) for name in "xyz")
     validate_rows(rows, [x, x, z, y, generate("stranger", "A?", config=ROOMY)])
-    found = [(row["conversation_hash"], row["reasons"]) for row in read_rows(Path("data/verdicts/m"))]
-    assert found == [
+    verdicts = [(row["conversation_hash"], row["reasons"]) for row in read_rows(Path("data/verdicts/m"))]
+    assert verdicts == [
         *[(name, [name]) for name in EACH_FAULT_ONCE],
         ("x", []), ("x", ["duplicate_conversation"]), ("z", []), ("y", ["out_of_order"]),
         ("stranger", ["unknown_conversation"]),

@@ -38,7 +38,7 @@ def open_source(name: str, entry: dict[str, Any], filters: Filters | None) -> So
 
 
 def leave_out_without_reference(sources: dict[str, Source], reference: Source) -> None:
-    """Leave out the DGM conversations of which the reference has no valid response."""
+    """Leave out the DGM conversations that the reference has not answered validly."""
     candidates = reference.candidates
     names = candidates.names.take(candidates.row_indices).combine_chunks()
     for source in sources.values():

@@ -14,7 +14,7 @@ TURN = pa.struct([
     ("trimmed_turns", pa.int64()),  # how many of the oldest turns were left out of the chat
     ("prompt_sha", pa.string()),  # hash of the chat that was asked
 ])
-IMPORTED = "imported"  # finish reason of an imported reply of which none is known
+IMPORTED = "imported"  # finish reason of an imported reply whose own is unknown
 UNANSWERED = ("context_overflow", "failed")  # finish reasons of turns without a reply; also the conversation's status
 
 
