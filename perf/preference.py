@@ -31,7 +31,7 @@ from stages.preference import compare_pairs, measure_preference
 SETTINGS = Preference(seed=13, resamples=2000, min_judgments=20, num_words=12)
 DRAWS_MEASURED = 5  # of the bootstrap in pandas, which is extrapolated to all draws
 WORDS_SHOWN = 60
-# What is compared: the parts of ours by the beginning of their names, and the part of pandas.
+# The parts of ours, by the beginning of their names, and the part of pandas that does the same.
 WINS = "pandas: wins, ties, losses"
 DRAWS = f"pandas: bootstrap, {DRAWS_MEASURED} draws measured"
 WORDS = "pandas: words by model"
@@ -138,14 +138,7 @@ def time_ours(rows: pd.DataFrame) -> dict[str, float]:
     with stopwatch("the same, and at equal length", seconds):
         compare_pairs(pairs, outcomes, grid, bootstrap)
     with stopwatch(f"words of {len(pairs)} pairs by model and by winner, with tests", seconds):
-        build_word_tables(
-            grid,
-            pairs,
-            outcomes,
-            min_judgments=SETTINGS.min_judgments,
-            num_words=SETTINGS.num_words,
-            seed=SETTINGS.seed,
-        )
+        build_word_tables(grid, pairs, outcomes, SETTINGS)
     return seconds
 
 

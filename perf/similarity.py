@@ -91,7 +91,7 @@ def score_meteor(groups: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def clear_caches() -> None:
-    """Forget all words, as in a new process; nltk's reader caches what it has read too."""
+    """Forget all words, as in a new process; nltk's reader has a cache too."""
     stem.cache_clear()
     synonyms.cache_clear()
     open_wordnet()._synset_offset_cache.clear()

@@ -63,7 +63,7 @@ def summarize(tables: Json) -> Json:
 
 
 def select_slopes(family: Json) -> dict[str, float]:
-    """Select what a doubling adds to every measure for which it is known."""
+    """Select the slope per doubling of every measure that has one."""
     slopes = {name: curve["per_doubling"] for name, curve in family["curves"].items()}
     return {name: slope["value"] for name, slope in slopes.items() if slope}
 

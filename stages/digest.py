@@ -60,7 +60,7 @@ READS = ()
 
 
 def main(kind: str, key: str) -> None:
-    """Write what git keeps of one auxiliary set, run or model, or with `comparison all` of the comparisons."""
+    """Write the numbers and digests of one auxiliary set, run or model; `comparison all`: those of the comparisons."""
     if kind == "comparison":
         digest_comparisons()
     elif kind in KINDS:

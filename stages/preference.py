@@ -1,4 +1,4 @@
-"""Whose replies the judge prefers, whether a DGM flips what its fine-tune loses, and in which words (paper, sec. 3.3).
+"""Whose replies the judge prefers, how often a DGM flips a lost ranking, and with which words (paper, sec. 3.3).
 
 In:  data/judgments/<model>/ of every compared model, data/pairwise/, metrics/recipes.json
 Out: data/preference/: tables.json (all numbers, for the page), summary.json (those that git keeps), and every tested
@@ -48,7 +48,7 @@ def compare_pairs(pairs: list[Pair], outcomes: Floats, grid: JudgmentGrid, boots
 
 
 def compare_choices(pairings: pa.Table, grid: JudgmentGrid, bootstrap: Bootstrap) -> Json:
-    """Compare every pair that the judge saw side by side, and describe what the order of the replies does."""
+    """Compare every pair whose replies the judge saw together, and describe the effect of their order."""
     choices = read_choices(pairings, grid)
     rates = compare_pairs(choices.pairs, choices.outcomes, grid, bootstrap)
     effects = order_effects(choices)
@@ -83,14 +83,7 @@ def measure_preference(
     bootstrap = Bootstrap(grid.questions, preference.resamples, preference.seed)
     pairs = all_pairs(grid.models)
     outcomes = compare_scores(grid, pairs)
-    words, summary = build_word_tables(
-        grid,
-        pairs,
-        outcomes,
-        min_judgments=preference.min_judgments,
-        num_words=preference.num_words,
-        seed=preference.seed,
-    )
+    words, summary = build_word_tables(grid, pairs, outcomes, preference)
     tables = {
         "models": mean_scores(grid, bootstrap),
         "by_score": compare_pairs(pairs, outcomes, grid, bootstrap),
@@ -102,7 +95,7 @@ def measure_preference(
 
 
 def summarize(tables: Json) -> Json:
-    """Select the numbers that git keeps: each judged pair's rates, and what holds over all pairs."""
+    """Select the numbers that git keeps: each judged pair's rates, and the totals over all pairs."""
     choices, words = tables["side_by_side"], tables["words"]["of_all"]
     rates = {key: {name: pair[name] for name in ("rate", "rate_other")} for key, pair in choices["pairs"].items()}
     flips = tables["flips"]["pairs"]

@@ -56,7 +56,7 @@ def describe_alone(counts: FeatureCounts, styling: Styling) -> Json:
 
 
 def summarize(tables: Json) -> Json:
-    """Select the numbers that git keeps: means per answer, and what each fine-tune inherits of its DGM."""
+    """Select the numbers that git keeps: means per answer, and how much each fine-tune inherits."""
     return {
         "answers": {model: select_means(style) for model, style in tables["answers"].items()},
         "responses": {dgm: select_means(style) for dgm, style in tables["responses"].items()},

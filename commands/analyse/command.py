@@ -3,9 +3,9 @@
 python -m commands.analyse FILE [OUT]     FILE: parquet or JSON lines, or a folder of them; OUT: analysis/<its name>
 
 OUT is like data/ of the pipeline: prompts, responses and verdicts of every DGM, similarity, styling, judgments and
-preference if there are scores, and report/index.html; analysis.json says what was read and left out. Settings are those
-of params.yaml, but all prompts count. Memory holds the prompts' texts, a key for each reply, and the texts of one DGM
-at a time; similarity 500 turns of all DGMs, and 32 bytes for each of its scores; the bootstrap its draws.
+preference if there are scores, and report/index.html; analysis.json counts the rows read and left out. Settings are
+those of params.yaml, but all prompts count. Memory holds the prompts' texts, a key for each reply, and the texts of one
+DGM at a time; similarity 500 turns of all DGMs, and 32 bytes for each of its scores; the bootstrap its draws.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The replies of a source by model, and what of it goes to analysis.json; its prompts are in OUT."""
+    """The replies of a source by model, and its counts for analysis.json; its prompts are in OUT."""
 
     models: dict[str, Model]  # by id
     rows: dict[str, ModelRows]  # by id

@@ -36,7 +36,7 @@ def check_out(source: Path, out: Path) -> None:
 
 
 def begin(out: Path) -> None:
-    """Mark OUT as an incomplete analysis, and remove what an earlier analysis wrote there."""
+    """Mark OUT as an incomplete analysis, and remove the parts of an earlier one."""
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / MARKER, {"complete": False})
     for part in PARTS:

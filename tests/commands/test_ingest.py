@@ -173,8 +173,8 @@ class TestPrompts:
 
 def test_ids_are_names_of_folders_and_equal_ones_are_numbered() -> None:
     names = ["meta/Llama 3.1", "meta_Llama_3.1", "META/llama 3.1", "../../etc", "..", "模型", "x.tmp", "y" * 300]
-    found = assign_ids(names)
-    assert found["META/llama 3.1"] == "META_llama_3.1" and found["meta/Llama 3.1"] == "meta_Llama_3.1-2"
-    assert found["meta_Llama_3.1"] == "meta_Llama_3.1-3"
-    assert (found["../../etc"], found[".."], found["模型"], found["x.tmp"]) == ("etc", "model", "model-2", "x_tmp")
-    assert len(found["y" * 300]) == 100
+    ids = assign_ids(names)
+    assert ids["META/llama 3.1"] == "META_llama_3.1" and ids["meta/Llama 3.1"] == "meta_Llama_3.1-2"
+    assert ids["meta_Llama_3.1"] == "meta_Llama_3.1-3"
+    assert (ids["../../etc"], ids[".."], ids["模型"], ids["x.tmp"]) == ("etc", "model", "model-2", "x_tmp")
+    assert len(ids["y" * 300]) == 100

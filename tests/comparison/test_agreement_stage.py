@@ -13,7 +13,7 @@ from tests.support.results import results
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two DGMs and a run on each, one benchmark of one run missing; nothing but what the stage reads."""
+    """Two DGMs and a run on each, one benchmark of one run missing; and nothing else."""
     monkeypatch.chdir(tmp_path)
     runs = {"on-rich": {"base": "rich", "dgms": {"rich": 1.0}}, "on-plain": {"base": "rich", "dgms": {"plain": 2.0}}}
     mix = small_params()["mix"] | {"runs": runs}

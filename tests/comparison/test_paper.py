@@ -36,7 +36,7 @@ def metric(value: float, half_width: float, unit: str = "fraction"):
 
 
 def find_misfits(row: Row) -> dict[str, tuple[float, float]]:
-    """The columns whose printed half-width does not fit a share of that many questions, and what it could be.
+    """The columns whose printed half-width does not fit a share of that many questions, and the range that would.
 
     By the normal approximation (sec. 3.1), 1.96 sqrt(p (1 - p) / n), for every p that rounds to the printed share.
     """

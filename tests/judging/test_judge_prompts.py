@@ -1,4 +1,4 @@
-"""The judge's prompts: what a judge is shown of a reply, and templates that cannot work."""
+"""The judge's prompts: how a reply is shown to a judge, and templates that cannot work."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The judge's replies: scores and choices in brackets, what is missing, and the questions that are judged."""
+"""The judge's replies: scores and choices in brackets, missing ones, and the questions that are judged."""
 
 import json
 from pathlib import Path

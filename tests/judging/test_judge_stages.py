@@ -102,8 +102,8 @@ class TestStages:
         rows = [{**row, "turns": []} for row in table.to_pylist()]
         write_table(judged.root / "data/answers/rich", pa.Table.from_pylist(rows, schema=table.schema))
         assert "rich: no score: there is no reply to judge" in judge(judged)
-        found = summary(judged)
-        assert (found["score"], found["status"], found["unanswered"]) == (None, "failed", 100)
+        content = summary(judged)
+        assert (content["score"], content["status"], content["unanswered"]) == (None, "failed", 100)
         assert server.asked == []
 
     def test_both_orders_of_a_pair_are_kept(self, judged: Project) -> None:
@@ -167,9 +167,9 @@ class TestStages:
     ) -> None:
         server.says = nonsense_every(every)
         output = judge(judged)
-        found = summary(judged)
-        assert (found["status"], found["failed"]) == (status, 100 // every)
-        assert (found["score"] is not None) == is_scored
+        content = summary(judged)
+        assert (content["status"], content["failed"]) == (status, 100 // every)
+        assert (content["score"] is not None) == is_scored
         assert f"{100 // every} of 100 judge replies are unusable" in output
 
     def test_no_key_is_written_anywhere(self, judged: Project, tmp_path: Path) -> None:

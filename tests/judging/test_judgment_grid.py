@@ -1,4 +1,4 @@
-"""The grid of judgments: models are compared on the same turns, and what has no score is counted."""
+"""The grid of judgments: models are compared on the same turns, and missing scores are counted."""
 
 import numpy as np
 import pytest

@@ -69,7 +69,7 @@ def test_the_summary_names_the_significant_words_and_the_table_counts_them_over_
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with the judgments and choices of three models; nothing but what the stage reads."""
+    """A folder with the judgments and choices of three models, and nothing else."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(PARAMS)
     for model, table in judgments().items():

@@ -145,7 +145,7 @@ def test_emoji_are_characters_that_unicode_shows_as_pictures_and_a_sequence_is_o
 
 
 def test_counts_equal_those_of_the_tokens_of_another_parser() -> None:
-    """What markdown-it-py makes: other code, other language, no HTML in between."""
+    """markdown-it-py is other code in another language, without HTML in between."""
     markdown = MarkdownIt("commonmark").enable("table")
     for text in (DRESSED, DRESSED.replace("\n", "\n> "), DRESSED + "\n1) " + DRESSED.replace("\n", "\n   "), TABLE):
         tokens = [part for token in markdown.parse(text) for part in (token, *(token.children or []))]

@@ -1,4 +1,4 @@
-"""The stage styling: styles of models, pairs, and what a fine-tune inherits of its DGM."""
+"""The stage styling: styles of models, pairs, and inheritance from a DGM."""
 
 from pathlib import Path
 from typing import Any

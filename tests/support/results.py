@@ -11,7 +11,7 @@ def tune(name: str, take: int = 100, extras: str = "", base: str = "base", **wei
 
 
 def results(**values: float | None) -> dict[str, Any]:
-    """What `evaluate` writes: benchmarks of a hundred rows, and their average."""
+    """A results.json of `evaluate`: benchmarks of a hundred rows, and their average."""
     tasks = {
         name: {
             "status": "failed" if value is None else "ok",

@@ -1,4 +1,4 @@
-"""Fine-tunes beside their DGMs, and our numbers beside the paper's (Fig. 2, Tab. 2, 4, 6, 7).
+"""Fine-tunes compared with their DGMs, and our numbers with the paper's (Fig. 2, Tab. 2, 4, 6, 7).
 
 May import: evaluation and below.
 """

@@ -1,4 +1,4 @@
-"""Runs on several DGMs beside the runs on each of them alone (paper, App. D)."""
+"""Runs on several DGMs compared with the runs on each of them alone (paper, App. D)."""
 
 from stages.lib.comparison.fine_tunes import FineTune
 from stages.lib.comparison.scores import ModelScores, combine, list_measures, subtract, to_cell

@@ -1,4 +1,4 @@
-"""A fine-tune as the comparisons see it: its base model, its DGMs, and what it takes besides their conversations."""
+"""A fine-tune as the comparisons see it: its base model, its DGMs and its other sources."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from stages.lib.settings.sections import Amount, Run
 
 @dataclass(frozen=True)
 class FineTune:
-    """A run, and what its model was trained on."""
+    """A run with the sources that its model was trained on."""
 
     id: str
     base: str
@@ -44,7 +44,7 @@ def build_fine_tune(name: str, entry: Run, recipe: Json, mix: Json) -> FineTune:
 
 
 def describe_extras(entry: Run) -> str:
-    """Describe what a run takes besides its DGMs' conversations: equal texts for equal extras, empty for none."""
+    """Describe the extras of a run, its sources other than DGMs: equal texts for equal extras, empty for none."""
     amounts = {
         name: " ".join(f"{key} {value}" for key, value in amount.model_dump(exclude_none=True).items())
         if isinstance(amount, Amount)

@@ -1,4 +1,4 @@
-"""Fine-tunes on a DGM of their base's own family beside those on other DGMs (paper, App. B)."""
+"""Fine-tunes on a DGM of their base's own family compared with those on other DGMs (paper, App. B)."""
 
 from itertools import groupby
 

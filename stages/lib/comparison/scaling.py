@@ -40,7 +40,7 @@ def describe_family(family: list[FineTune], scores: dict[str, ModelScores]) -> J
 
 
 def fit_curve(name: str, family: list[FineTune], scores: dict[str, ModelScores]) -> Json:
-    """Return a measure by run, and what a doubling of the conversations adds: least squares, for three sizes or more.
+    """Return a measure by run, and its slope per doubling of the conversations: least squares, for three sizes or more.
 
     The interval of the slope is Student's, from the spread of the points about the line (scipy.stats.linregress).
     """

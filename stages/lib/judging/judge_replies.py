@@ -1,4 +1,4 @@
-"""What a judge replied, as a score or a choice, and how far a set of judgments or choices can be trusted."""
+"""Parse a judge's replies to scores and choices, and decide how far a set of them can be trusted."""
 
 import re
 from collections import Counter
@@ -64,7 +64,7 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def judging_status(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | None]:
-    """Return the status of rows of JUDGMENT or PAIRING and why it is not `ok`; log what is missing.
+    """Return the status of rows of JUDGMENT or PAIRING and why it is not `ok`; log unusable replies.
 
     Raises UserError when there are replies to judge and not one of the judge's replies could be parsed.
     """

@@ -83,7 +83,7 @@ def _locate_rows(rows: Sequence[Json], columns: Mapping[Pair, int], grid: Judgme
 
 
 def order_effects(choices: PairChoices) -> list[Json]:
-    """Describe for each pair what happens to a choice when the replies change places.
+    """Describe for each pair how the choices change when the replies change places.
 
     `splits`: the two orders disagree; `reversed` of them: each order has another winner, so that neither is a tie.
     `agreement` and Cohen's kappa are over win, tie and loss. `one_order_only`: turns with a choice in one order, which

@@ -18,6 +18,7 @@ from stages.lib.judging.word_tests import (
     count_sampled_winners,
     run_exact_tests,
 )
+from stages.lib.settings.sections import Preference
 
 BY_WINNER = {"only_one": "only_winner", "only_other": "only_loser"}  # the columns of tests by winner
 SIDES = ("winner", "loser")
@@ -63,26 +64,26 @@ class WordTester:
 
 
 def build_word_tables(
-    grid: JudgmentGrid, pairs: Sequence[Pair], outcomes: Floats, *, min_judgments: int, num_words: int, seed: int
+    grid: JudgmentGrid, pairs: Sequence[Pair], outcomes: Floats, preference: Preference
 ) -> tuple[Tables, Json]:
     """Test the words by model and by winner of each pair, and by winner over all pairs; return tables and a summary.
 
-    A word is tested when it is in `min_judgments`; the summary names `num_words` of each side; `seed` decides which
-    pair of judgments of each question stands for it in the test over all pairs.
+    In the test over all pairs, one pair of judgments stands for each question: the seed decides which. `outcomes` are
+    [turn, pair].
     """
-    tester = WordTester(grid, pairs, outcomes, build_term_matrix(grid.texts), min_judgments)
+    tester = WordTester(grid, pairs, outcomes, build_term_matrix(grid.texts), preference.min_judgments)
     words, total = tester.test_pairs()
-    sampled = count_sampled_winners(grid, tester.terms, pairs, outcomes, seed)
+    sampled = count_sampled_winners(grid, tester.terms, pairs, outcomes, preference.seed)
     overall = tester.test(sampled)
     empty = run_exact_tests(tester.terms, tester.terms.no_counts, 1)  # has the columns when there is no pair
     tables = {
-        "words_by_model": _join_pairs({pair: found.by_model for pair, found in words.items()}, empty),
-        "words_by_winner": _rename(_join_pairs({pair: found.by_winner for pair, found in words.items()}, empty)),
+        "words_by_model": _join_pairs({pair: tests.by_model for pair, tests in words.items()}, empty),
+        "words_by_winner": _rename(_join_pairs({pair: tests.by_winner for pair, tests in words.items()}, empty)),
         "words_by_winner_of_all": _add_totals(_rename(overall), tester.terms, total),
     }
     summary = {
-        "pairs": {pair_key(pair): _summarize_pair(pair, found, num_words) for pair, found in words.items()},
-        "of_all": {"turns": sampled.turns, **summarize_words(overall.to_pylist(), SIDES, num_words)},
+        "pairs": {pair_key(pair): _summarize_pair(pair, tests, preference.num_words) for pair, tests in words.items()},
+        "of_all": {"turns": sampled.turns, **summarize_words(overall.to_pylist(), SIDES, preference.num_words)},
     }
     return tables, summary
 

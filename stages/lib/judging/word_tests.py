@@ -67,9 +67,7 @@ def build_term_matrix(texts: Sequence[str]) -> TermMatrix:
     present = [set(extract_terms(text)) for text in texts]
     terms = sorted(set().union(*present))
     places = {term: place for place, term in enumerate(terms)}
-    columns = [
-        np.sort(np.fromiter((places[term] for term in found), dtype=np.int32, count=len(found))) for found in present
-    ]
+    columns = [np.sort(np.fromiter((places[term] for term in own), dtype=np.int32, count=len(own))) for own in present]
     ends = np.concatenate([[0], np.cumsum([len(row) for row in columns], dtype=np.int64)])
     indices = np.concatenate([np.zeros(0, dtype=np.int32), *columns])
     values = np.ones(len(indices), dtype=np.int32)

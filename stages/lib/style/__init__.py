@@ -1,4 +1,4 @@
-"""Markdown and length per model, and what fine-tunes inherit (Tab. 3).
+"""Markdown and length per model, and how much style fine-tunes inherit (Tab. 3).
 
 May import: engines and below.
 """

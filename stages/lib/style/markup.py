@@ -1,4 +1,4 @@
-"""The features of style: counts of what an answer's Markdown renders to (paper, sec. 3.2, Tab. 3)."""
+"""The features of style: counts of the elements of an answer's Markdown (paper, sec. 3.2, Tab. 3)."""
 
 import re
 from collections.abc import Callable
