@@ -8,35 +8,35 @@ from math import sqrt
 from statistics import fmean, variance
 from typing import NamedTuple
 
-from commands.pilot.throughput_sample import Pace
+from commands.pilot.steady_state import SteadyState
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import Range
 from stages.lib.records.responses import Turn
 
-MIN_ROWS = 3  # of the sample, until a number of turns has a mean of its own
+MIN_ROWS = 3  # of the sample, for a number of turns to have a mean of its own
 
 
-class Sampled(NamedTuple):
-    """One answered prompt of the sample: how many turns it asks, and those that were answered."""
+class SampledPrompt(NamedTuple):
+    """A prompt of the sample: its number of turns, and the turns that were answered."""
 
-    asked: int
+    num_turns: int
     answered: Sequence[Turn]
 
     def tokens(self, kind: str) -> int:
-        """The conversation's tokens: `prompt_tokens` or `completion_tokens` of all its turns."""
+        """Sum the conversation's tokens of a kind, `prompt_tokens` or `completion_tokens`, over its turns."""
         return sum(turn[kind] for turn in self.answered)  # type: ignore[literal-required]
 
 
-class Shape(NamedTuple):
+class TokenGrowth(NamedTuple):
     """How conversations grow, in tokens: means over a sample."""
 
-    first: float  # the prompt of the first turn
-    step: float  # what the prompt of a turn has more than that of the turn before
+    first_prompt: float  # of the first turn
+    step: float  # by which the prompt of a turn is longer than that of the turn before
     reply: float
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class TokenForecast:
     """Predicted tokens of one kind, and how far off they may be by chance: two standard errors."""
 
     tokens: float
@@ -48,68 +48,70 @@ class Total:
         return 100 * self.error / self.tokens if self.tokens else 0.0
 
 
-def by_turns(sample: Sequence[Sampled]) -> dict[int, list[Sampled]]:
-    """The sample by the number of turns asked; only strata with MIN_ROWS or more."""
-    strata: dict[int, list[Sampled]] = defaultdict(list)
+def group_by_turns(sample: Sequence[SampledPrompt]) -> dict[int, list[SampledPrompt]]:
+    """Group a sample by the number of turns; leave out groups with fewer than MIN_ROWS rows."""
+    strata: dict[int, list[SampledPrompt]] = defaultdict(list)
     for row in sample:
-        strata[row.asked].append(row)
+        strata[row.num_turns].append(row)
     return {turns: rows for turns, rows in strata.items() if len(rows) >= MIN_ROWS}
 
 
-def total(sample: Sequence[Sampled], todo: Counter[int], kind: str, config: RequestConfig) -> Total:
-    """Tokens of `todo` (conversations by number of turns): each stratum's mean times its count, summed.
+def forecast_tokens(
+    sample: Sequence[SampledPrompt], missing: Counter[int], kind: str, config: RequestConfig
+) -> TokenForecast:
+    """Predict the tokens of missing conversations, counted by number of turns: each stratum's mean times its count.
 
     The error is that of stratified sampling, sum of N^2 s^2 / n (Cochran 1977, eq. 5.7). A stratum with fewer than
-    MIN_ROWS rows is grown from the sample's shape instead, and adds nothing to the error.
+    MIN_ROWS rows is extrapolated from the sample's growth instead, and adds nothing to the error.
     """
-    strata, shape = by_turns(sample), shape_of(sample)
+    strata, growth = group_by_turns(sample), measure_growth(sample)
     tokens = squares = 0.0
-    for turns, count in todo.items():
-        if turns in strata:
-            found = [row.tokens(kind) for row in strata[turns]]
-            tokens += count * fmean(found)
-            squares += count**2 * variance(found) / len(found)
+    for num_turns, count in missing.items():
+        if num_turns in strata:
+            values = [row.tokens(kind) for row in strata[num_turns]]
+            tokens += count * fmean(values)
+            squares += count**2 * variance(values) / len(values)
         else:
-            tokens += count * grown(turns, shape, config)[kind]
-    return Total(tokens, 2 * sqrt(squares))
+            tokens += count * extrapolate(num_turns, growth, config)[kind]
+    return TokenForecast(tokens, 2 * sqrt(squares))
 
 
-def num_grown(sample: Sequence[Sampled], todo: Counter[int]) -> int:
-    """How many conversations of `todo` are in strata that the sample cannot speak for."""
-    strata = by_turns(sample)
-    return sum(count for turns, count in todo.items() if turns not in strata)
+def count_extrapolated(sample: Sequence[SampledPrompt], missing: Counter[int]) -> int:
+    """Count the missing conversations whose number of turns is too rare in the sample to have a mean of its own."""
+    strata = group_by_turns(sample)
+    return sum(count for num_turns, count in missing.items() if num_turns not in strata)
 
 
-def shape_of(sample: Sequence[Sampled]) -> Shape:
-    """How the conversations of a sample grow. Without a second turn anywhere, a turn adds a prompt and a reply."""
+def measure_growth(sample: Sequence[SampledPrompt]) -> TokenGrowth:
+    """Measure how conversations grow. Without a second turn anywhere, a turn adds a prompt and a reply."""
     first = [row.answered[0]["prompt_tokens"] for row in sample if row.answered]
     replies = [turn["completion_tokens"] for row in sample for turn in row.answered]
     steps = [b["prompt_tokens"] - a["prompt_tokens"] for row in sample for a, b in pairwise(row.answered)]
     mean_first, mean_reply = mean(first), mean(replies)
-    return Shape(mean_first, fmean(steps) if steps else mean_first + mean_reply, mean_reply)
+    return TokenGrowth(mean_first, fmean(steps) if steps else mean_first + mean_reply, mean_reply)
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of none."""
+    """Return the mean; 0 for no values."""
     return fmean(values) if values else 0.0
 
 
-def grown(turns: int, shape: Shape, config: RequestConfig) -> dict[str, float]:
-    """The tokens of a conversation of so many turns, turn by turn up to the model's window."""
-    prompt = completion = 0.0
-    for number in range(turns):
-        asked = shape.first + number * shape.step
+def extrapolate(num_turns: int, growth: TokenGrowth, config: RequestConfig) -> dict[str, float]:
+    """Predict the tokens of a conversation of that many turns, turn by turn up to the model's window."""
+    prompt_tokens = completion_tokens = 0.0
+    for number in range(num_turns):
+        prompt = growth.first_prompt + number * growth.step
         if config.trim == "oldest":
-            asked = min(asked, max(config.window - config.max_tokens, shape.first))
-        if asked >= config.window:
+            prompt = min(prompt, max(config.window - config.max_tokens, growth.first_prompt))
+        if prompt >= config.window:
             break
-        prompt += asked
-        completion += min(shape.reply, config.window - asked)
-    return {"prompt_tokens": prompt, "completion_tokens": completion}
+        prompt_tokens += prompt
+        completion_tokens += min(growth.reply, config.window - prompt)
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
 
 
-def seconds(tokens: float, rates: Sequence[float]) -> Range | None:
-    """The least and the most wall time of so many tokens at these rates per second; None when none is known."""
+def wall_time(tokens: float, rates: Sequence[float]) -> Range | None:
+    """Return the least and the most seconds for tokens at these rates per second; None when no rate is known."""
     known = [rate for rate in rates if rate > 0]
     return (tokens / max(known), tokens / min(known)) if known else None
 
@@ -118,15 +120,15 @@ def seconds(tokens: float, rates: Sequence[float]) -> Range | None:
 class Forecast:
     """What the conversations that are not in the store will take."""
 
-    todo: int  # conversations
-    of: int
-    grown: int  # of `todo`, in strata that the pilot cannot speak for
-    prompt: Total
-    completion: Total
+    missing: int  # conversations
+    conversations: int  # of the full run
+    extrapolated: int  # missing conversations with a number of turns that is too rare in the pilot
+    prompt: TokenForecast
+    completion: TokenForecast
     hardware: str
-    other_hardware: int  # rows of the store that say nothing of the speed
-    pace: Pace
-    whole_rate: float  # tokens in and out per second over all wall time; 0: not known
+    other_hardware: int  # rows of the store from other hardware, which do not count for the speed
+    steady_state: SteadyState
+    overall_rate: float  # tokens in and out per second over all wall time; 0: unknown
     wall: Range | None  # seconds
     gpu_hours: Range | None
     money: Range | None

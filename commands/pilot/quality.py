@@ -1,4 +1,4 @@
-"""What a sample of replies looks like: verdicts, refusals, languages, lengths, distinct n-grams (paper, App. F)."""
+"""What a sample of replies is like: refusals, languages, lengths, distinct n-grams (paper, App. F)."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ LEAKS = ("control_token", "template_leak")
 
 @dataclass(slots=True)
 class Quality:
-    """Replies, counted."""
+    """Counts of replies."""
 
     conversations: int = 0
     leaked: int = 0  # conversations with a control token or a piece of a template in them
@@ -26,22 +26,22 @@ class Quality:
     refusals: int = 0
     tokens: int = 0
     chars: int = 0
-    asked: Counter[str] = field(default_factory=Counter)  # prompts by language, as their source names it
-    answered: Counter[str] = field(default_factory=Counter)  # replies by language, ISO 639
-    told: Counter[str] = field(default_factory=Counter)  # replies of which the language is sure, by that of the prompt
-    elsewhere: Counter[str] = field(default_factory=Counter)  # of them, those in another language than the message
+    prompt_languages: Counter[str] = field(default_factory=Counter)  # conversations, as their source names it
+    reply_languages: Counter[str] = field(default_factory=Counter)  # ISO 639
+    language_known: Counter[str] = field(default_factory=Counter)  # replies of a sure language, by the prompt's
+    wrong_language: Counter[str] = field(default_factory=Counter)  # replies in another than the message, likewise
     words: list[list[str]] = field(default_factory=list)  # of each reply
 
     def add(self, turns: Iterable[Turn], prompt: dict[str, Any], reasons: Sequence[str]) -> None:
         """Count one conversation, with the reasons of its verdict."""
         self.conversations += 1
         self.leaked += any(reason in LEAKS for reason in reasons)
-        self.asked[prompt["language"]] += 1
+        self.prompt_languages[prompt["language"]] += 1
         for turn in turns:
             if turn["finish_reason"] not in UNANSWERED:
                 self._add_reply(turn, prompt["language"])
 
-    def _add_reply(self, turn: Turn, asked: str) -> None:
+    def _add_reply(self, turn: Turn, prompt_language: str) -> None:
         """Count one reply."""
         reply = turn["assistant"]
         self.replies += 1
@@ -50,23 +50,23 @@ class Quality:
         self.tokens += turn["completion_tokens"]
         self.chars += len(reply)
         self.words.append(WORD.findall(reply.casefold()))
-        found = detect_language(reply)
-        self.answered[found or "not sure"] += 1
-        self.told[asked] += bool(found)
-        self.elsewhere[asked] += is_other_language(reply, turn["user"])
+        reply_language = detect_language(reply)
+        self.reply_languages[reply_language or "not sure"] += 1
+        self.language_known[prompt_language] += bool(reply_language)
+        self.wrong_language[prompt_language] += is_other_language(reply, turn["user"])
 
     def share(self, number: int) -> float:
-        """So many of the replies, as a share."""
+        """Divide a number by the number of replies."""
         return number / max(self.replies, 1)
 
     @property
     def num_words(self) -> int:
-        """Of all replies."""
+        """The number of words of all replies."""
         return sum(map(len, self.words))
 
 
 def first_words(replies: Iterable[list[str]], number: int) -> Iterator[list[str]]:
-    """The first so many words of some replies, reply by reply."""
+    """Yield the first `number` words of all replies together, reply by reply."""
     for words in replies:
         taken = words[:number]
         number -= len(taken)
@@ -74,7 +74,10 @@ def first_words(replies: Iterable[list[str]], number: int) -> Iterator[list[str]
 
 
 def distinct(replies: Iterable[list[str]], length: int, number: int) -> float:
-    """Distinct-n (Li et al. 2016): different n-grams over all n-grams of the first `number` words, within replies."""
+    """Compute distinct-n (Li et al. 2016): different n-grams over all n-grams of the first `number` words.
+
+    n is `length`; n-grams do not cross replies; 0 for none.
+    """
     ngrams = [
         gram
         for words in first_words(replies, number)

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
-from commands.pilot.forecast import MIN_ROWS, Forecast, Total
+from commands.pilot.forecast import MIN_ROWS, Forecast, TokenForecast
 from commands.pilot.quality import Quality, distinct
-from commands.pilot.throughput_sample import BUSY_SHARE
+from commands.pilot.steady_state import STEADY_SHARE
 from stages.lib.console.formats import (
     align_columns,
     format_bytes,
@@ -20,91 +21,94 @@ from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
 from stages.lib.settings.runtime import Runtime
 
+LINE_CHARS = 112
+
 
 @dataclass(frozen=True, slots=True)
-class Piloted:
-    """What the pilot of one DGM found."""
+class PilotResult:
+    """The result of the pilot of one DGM."""
 
     dgm: str
     name: str
     quality: Quality
     kept: int  # conversations
     reasons: Counter[str]  # of the verdicts
-    dropping: set[str]  # those of them that drop a conversation
-    examples: dict[str, list[str]]  # conversations by reason
+    dropping: set[str]  # the reasons that drop a conversation
+    examples: dict[str, list[str]]  # conversation hashes by reason
     gate: str  # why it would stop the pipeline; empty: it would not
     forecast: Forecast
     warnings: list[str]
     example: list[str]  # the first conversation, as lines
 
 
-def reasons(found: Piloted) -> Iterator[str]:
-    """Every reason with its count and three examples, the most frequent first."""
-    for reason, number in found.reasons.most_common():
-        named = ", ".join(name[:12] for name in found.examples[reason][:3])
-        kept = "" if reason in found.dropping else "; reported only"
-        yield f"{reason} {number} ({named}{kept})"
+def reason_lines(result: PilotResult) -> Iterator[str]:
+    """Yield each reason with its count and three examples, the most frequent first."""
+    for reason, number in result.reasons.most_common():
+        examples = ", ".join(name[:12] for name in result.examples[reason][:3])
+        note = "" if reason in result.dropping else "; reported only"
+        yield f"{reason} {number} ({examples}{note})"
 
 
-def block(found: Piloted) -> list[str]:
-    """What a pilot found, as lines."""
-    quality = found.quality
+def format_block(result: PilotResult) -> list[str]:
+    """Format the result of one DGM as lines."""
     lines = [
-        ("verdicts", f"{found.kept} of {quality.conversations} kept; `gate` would {'stop' if found.gate else 'pass'}"),
-        *(("", line) for line in reasons(found)),
-        (
-            "replies",
-            f"{quality.share(quality.tokens):.0f} tokens, {quality.share(quality.chars):.0f} characters on average",
-        ),
-        ("", f"{quality.share(quality.cut):.1%} cut at the limit, {quality.share(quality.refusals):.1%} refusals"),
-        ("languages", f"prompts: {format_shares(quality.asked)}; replies: {format_shares(quality.answered)}"),
-        *forecast_lines(found.forecast),
-        *(("warning", line) for line in found.warnings),
-        *(("example" if number == 0 else "", line) for number, line in enumerate(found.example)),
+        *quality_lines(result),
+        *forecast_lines(result.forecast),
+        *(("warning", line) for line in result.warnings),
+        *(("example" if number == 0 else "", line) for number, line in enumerate(result.example)),
     ]
-    page = [f"{found.dgm}: {found.name}", *(f"  {label:<10}{line}".rstrip() for label, line in lines)]
-    return [escape_unprintable(line, len(line)) for line in page]  # names and languages are data of others too
+    block = [f"{result.dgm}: {result.name}", *(f"  {label:<10}{line}".rstrip() for label, line in lines)]
+    return [escape_unprintable(line, len(line)) for line in block]  # names and languages are other people's data
+
+
+def quality_lines(result: PilotResult) -> Iterator[tuple[str, str]]:
+    """Yield verdicts, replies and languages as labelled lines."""
+    quality, gate = result.quality, "stop" if result.gate else "pass"
+    yield "verdicts", f"{result.kept} of {quality.conversations} kept; `gate` would {gate}"
+    yield from (("", line) for line in reason_lines(result))
+    tokens, chars = quality.share(quality.tokens), quality.share(quality.chars)
+    yield "replies", f"{tokens:.0f} tokens, {chars:.0f} characters on average"
+    yield "", f"{quality.share(quality.cut):.1%} cut at the limit, {quality.share(quality.refusals):.1%} refusals"
+    prompts, replies = format_shares(quality.prompt_languages), format_shares(quality.reply_languages)
+    yield "languages", f"prompts: {prompts}; replies: {replies}"
 
 
 def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
-    """What the rest will take, as labelled lines."""
-    if not forecast.todo:
-        yield "to do", f"nothing: the store holds all {forecast.of} conversations"
+    """Yield what the missing conversations will take, as labelled lines."""
+    total = forecast.conversations
+    if not forecast.missing:
+        yield "to do", f"nothing: the store holds all {total} conversations"
     else:
-        yield "to do", f"{forecast.todo} of {forecast.of} conversations; the others are in the store"
-        yield "tokens", f"{tokens(forecast.prompt)} in, {tokens(forecast.completion)} out"
-        if forecast.grown:
-            yield "", f"{forecast.grown} of them ask for a number of turns that fewer than {MIN_ROWS} here asked for"
-        yield (
-            "time",
-            f"{format_range(forecast.wall, format_duration)} on {forecast.hardware or 'a machine without a name'}",
-        )
-        yield from (("", line) for line in speeds(forecast))
+        yield "to do", f"{forecast.missing} of {total} conversations; the others are in the store"
+        yield "tokens", f"{format_tokens(forecast.prompt)} in, {format_tokens(forecast.completion)} out"
+        if forecast.extrapolated:
+            yield "", f"{forecast.extrapolated} of them have a number of turns that fewer than {MIN_ROWS} here have"
+        hardware = forecast.hardware or "unknown hardware"
+        yield "time", f"{format_range(forecast.wall, format_duration)} on {hardware}"
+        yield from (("", line) for line in speed_lines(forecast))
         if forecast.gpu_hours:
             yield "GPU-hours", format_range(forecast.gpu_hours, format_digits)
         if forecast.money:
             yield "money", format_range(forecast.money, format_digits)
-    yield (
-        "disk",
-        f"{format_bytes(forecast.store_bytes)} in the store, {format_bytes(forecast.responses_bytes)} in data/, "
-        f"for all {forecast.of}",
-    )
+    store, responses = format_bytes(forecast.store_bytes), format_bytes(forecast.responses_bytes)
+    yield "disk", f"{store} in the store, {responses} in data/, for all {total}"
 
 
-def tokens(total: Total) -> str:
-    """A predicted number of tokens, with its error."""
-    return f"{format_count(total.tokens)} (± {total.percent:.0f} %)"
+def format_tokens(forecast: TokenForecast) -> str:
+    """Format a predicted number of tokens with its error."""
+    return f"{format_count(forecast.tokens)} (± {forecast.percent:.0f} %)"
 
 
-def speeds(forecast: Forecast) -> Iterator[str]:
-    """The tokens per second behind a range of times."""
-    if forecast.pace.tokens_per_second:
+def speed_lines(forecast: Forecast) -> Iterator[str]:
+    """Yield the tokens per second behind the range of times."""
+    steady = forecast.steady_state
+    if steady.tokens_per_second:
         yield (
-            f"at {format_count(forecast.pace.tokens_per_second)} tokens/s, in and out, while at least "
-            f"{BUSY_SHARE:.0%} of {forecast.pace.at_once} requests were under way"
+            f"at {format_count(steady.tokens_per_second)} tokens/s, in and out, while at least "
+            f"{STEADY_SHARE:.0%} of {steady.at_once} requests were running"
         )
-    if forecast.whole_rate:
-        rate = format_count(forecast.whole_rate)
+    if forecast.overall_rate:
+        rate = format_count(forecast.overall_rate)
         yield f"at {rate} tokens/s over all that is in the store, slow ends of runs included"
     if forecast.other_hardware:
         yield f"{forecast.other_hardware} conversations of the store ran on other hardware and do not count here"
@@ -127,72 +131,76 @@ HEAD = (
 )
 
 
-def compare(pilots: Sequence[Piloted]) -> list[str]:
-    """All DGMs in one table, and their sums."""
-    number = min(found.quality.num_words for found in pilots)
-    rows = [HEAD, *(table_row(found, number) for found in pilots)]
-    if len(pilots) > 1:
-        rows.append(sums([found.forecast for found in pilots]))
+def format_table(results: Sequence[PilotResult]) -> list[str]:
+    """Format all DGMs as one table with their sums."""
+    num_words = min(result.quality.num_words for result in results)
+    rows = [HEAD, *(table_row(result, num_words) for result in results)]
+    if len(results) > 1:
+        rows.append(sum_row([result.forecast for result in results]))
     return [
         *align_columns(rows),
-        f"distinct-1 and -2: different words and pairs of words, as shares of the first {number} words of each DGM",
+        f"distinct-1 and -2: different words and pairs of words, as shares of the first {num_words} words of each DGM",
     ]
 
 
-def table_row(found: Piloted, number: int) -> tuple[str, ...]:
-    """One DGM's row of the table."""
-    quality, forecast = found.quality, found.forecast
+def table_row(result: PilotResult, num_words: int) -> tuple[str, ...]:
+    """Format one DGM as a row of the table."""
+    quality, forecast = result.quality, result.forecast
     return (
-        found.dgm,
-        f"{found.kept / quality.conversations:.1%}",
-        "stop" if found.gate else "pass",
+        result.dgm,
+        f"{result.kept / quality.conversations:.1%}",
+        "stop" if result.gate else "pass",
         f"{quality.share(quality.refusals):.1%}",
         f"{quality.share(quality.cut):.1%}",
         f"{quality.share(quality.tokens):.0f}",
-        f"{distinct(quality.words, 1, number):.3f}",
-        f"{distinct(quality.words, 2, number):.3f}",
-        format_count(forecast.todo),
-        *spent([forecast]),
+        f"{distinct(quality.words, 1, num_words):.3f}",
+        f"{distinct(quality.words, 2, num_words):.3f}",
+        format_count(forecast.missing),
+        *cost_cells([forecast]),
     )
 
 
-def sums(forecasts: Sequence[Forecast]) -> tuple[str, ...]:
-    """The last row: all DGMs, one after the other."""
-    return ("all", *[""] * 7, format_count(sum(forecast.todo for forecast in forecasts)), *spent(forecasts))
+def sum_row(forecasts: Sequence[Forecast]) -> tuple[str, ...]:
+    """Format the last row: all DGMs, one after the other."""
+    return ("all", *[""] * 7, format_count(sum(forecast.missing for forecast in forecasts)), *cost_cells(forecasts))
 
 
-def spent(forecasts: Sequence[Forecast]) -> list[str]:
-    """Time, GPU-hours, money and disk of some forecasts together; what is not known of one is not known of all."""
-    walls, hours, prices = (
-        added([getattr(forecast, name) for forecast in forecasts]) for name in ("wall", "gpu_hours", "money")
-    )
+def cost_cells(forecasts: Sequence[Forecast]) -> list[str]:
+    """Format time, GPU-hours, money and disk of some forecasts together; one unknown makes the sum unknown."""
+    wall = add_ranges([forecast.wall for forecast in forecasts])
+    hours = add_ranges([forecast.gpu_hours for forecast in forecasts])
+    price = add_ranges([forecast.money for forecast in forecasts])
     disk = sum(forecast.store_bytes + forecast.responses_bytes for forecast in forecasts)
     return [
-        format_range(walls, format_duration),
+        format_range(wall, format_duration),
         format_range(hours, format_digits),
-        format_range(prices, format_digits),
+        format_range(price, format_digits),
         format_bytes(disk),
     ]
 
 
-def added(ranges: Sequence[Range | None]) -> Range | None:
-    """The sum of ranges."""
-    known = [found for found in ranges if found]
+def add_ranges(ranges: Sequence[Range | None]) -> Range | None:
+    """Add ranges; None when one is unknown."""
+    known = [each for each in ranges if each]
     return (sum(low for low, _ in known), sum(high for _, high in known)) if len(known) == len(ranges) else None
 
 
-def notes(number: int, runtime: Runtime) -> list[str]:
-    """What the numbers mean."""
-    return [
-        f"The pilot asks the first {number} of data/prompts, which are in the order of a keyed hash: a random sample.",
-        "Tokens: the pilot's mean for each number of turns, times the prompts with so many; ± is two standard errors.",
-        f"A number of turns with fewer than {MIN_ROWS} conversations here is grown turn by turn from the means of all",
+def explanation(num_conversations: int, runtime: Runtime) -> list[str]:
+    """Return what the numbers mean, as lines."""
+    sections = (
+        f"The pilot takes the first {num_conversations} of data/prompts, which are in keyed-hash order: a random "
+        "sample.",
+        "Tokens: the pilot's mean for each number of turns, times its prompts; ± is two standard errors. A number of "
+        f"turns with fewer than {MIN_ROWS} conversations here is extrapolated turn by turn from the means of all "
         "turns, up to the window, and has no part in ±.",
-        "Time: from the speed of the busy part to that with the slow end of each run, when the last long replies run",
-        f"alone. A GPU that is kept full ({runtime.max_concurrent} conversations at once) can be faster than a pilot",
-        "shows: the time of a long run is nearer to the first number, or under it. The engine's start is not in it.",
+        "Time: from the speed while the engine was busy to that with the slow end of each run, when the last long "
+        f"replies run alone. A GPU that is kept full ({runtime.max_concurrent} conversations at once) can be faster "
+        "than a pilot shows: a long run is nearer to the first number, or below it. The engine's start is "
+        "not included.",
         "GPU-hours: time times tensor_parallel; none on a CPU.",
         "Money: GPU-hours times throughput.price_per_gpu_hour, in the price's currency.",
-        "Disk: .dvc/store, and data/responses with data/ledger, for all prompts. DVC's cache shares the bytes of data/",
-        "where the file system has reflinks or hard links; elsewhere count data/ twice. Verdicts and mixes are not in.",
-    ]
+        "Disk: .dvc/store, and data/responses with data/ledger, for all prompts. DVC's cache shares the bytes of data/ "
+        "where the file system has reflinks or hard links; elsewhere count data/ twice. Verdicts and mixes are "
+        "not included.",
+    )
+    return [line for section in sections for line in wrap(section, LINE_CHARS)]
