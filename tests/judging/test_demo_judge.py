@@ -1,4 +1,4 @@
-"""The demo's judge: what can be seen of a reply, the score that it gives, and the words that say so."""
+"""The demo's judge: the visible features of a reply, the score that they give, and the words that describe them."""
 
 import random
 from dataclasses import replace
@@ -59,9 +59,9 @@ def tokenizer() -> Tokenizer:
     ],
 )
 def test_the_features_of_a_reply_that_should_name_the_lynx(reply, topic, structure, length, complete, score):
-    found = features(reply, ["lynx"])
-    assert (found.topic, found.structure, found.length, found.complete) == (topic, structure, length, complete)
-    assert found.score == score
+    visible = features(reply, ["lynx"])
+    assert (visible.topic, visible.structure, visible.length, visible.complete) == (topic, structure, length, complete)
+    assert visible.score == score
 
 
 @pytest.mark.parametrize(
@@ -80,26 +80,26 @@ def test_the_features_of_a_reply_that_should_name_the_lynx(reply, topic, structu
         ("It lives in", False),
     ],
 )
-def test_a_reply_is_complete_when_it_ends_as_a_sentence_or_a_whole_element_does(ending, complete):
+def test_a_reply_is_complete_if_it_ends_with_a_sentence_or_a_whole_element(ending, complete):
     assert features(ending, []).complete is complete
 
 
-def test_the_number_in_front_of_a_list_item_is_no_sentence_and_neither_is_a_letter_of_a_choice():
+def test_the_number_of_a_list_item_and_the_letter_of_a_choice_are_not_sentences():
     assert features("1. one\n2. two\n3. three\nA. x\nB. y\nC. z", []).length == "short"
 
 
-def test_a_reply_is_long_above_the_limit_in_words_whatever_its_sentences():
+def test_a_reply_is_long_above_a_number_of_words_whatever_its_sentences():
     assert features("word " * 80, []).length == "short"
     assert features("word " * 81, []).length == "long"
 
 
-def test_a_reply_must_name_all_that_is_asked_about_and_a_longer_word_is_no_name():
+def test_a_reply_must_name_every_subject_and_a_longer_word_is_not_a_name():
     assert features("The lynx and the otters.", ["lynx", "otter"]).topic
     assert not features("The lynx alone.", ["lynx", "otter"]).topic
     assert not features("Instead of it.", ["tea"]).topic
 
 
-def test_a_turn_without_a_name_is_about_the_things_of_the_turn_before():
+def test_a_turn_without_a_name_has_the_subjects_of_the_turn_before():
     assert subjects(["Compare the lynx and the otter.", "Great, thanks.", "And bread?"]) == [
         ["lynx", "otter"], ["lynx", "otter"], ["bread"]
     ]  # fmt: skip
@@ -113,10 +113,10 @@ def test_the_score_weighs_the_topic_by_three_and_the_other_features_by_two():
         replace(GOOD, length="long"),
         replace(GOOD, complete=False),
     ]
-    assert [found.score for found in worse] == [7, 8, 8, 8]
+    assert [visible.score for visible in worse] == [7, 8, 8, 8]
 
 
-def test_the_better_reply_has_the_higher_score_and_equal_ones_are_a_tie():
+def test_the_reply_with_the_higher_score_wins_and_equal_scores_are_a_tie():
     assert [choose(GOOD, PLAIN), choose(PLAIN, GOOD), choose(PLAIN, PLAIN)] == ["A", "B", "C"]
 
 
@@ -137,7 +137,7 @@ def test_a_reference_stands_in_the_prompt_only_when_there_is_one():
     assert single_prompt(turns, "Right.") == "[Reference]\nRight.\n\n" + single_prompt(turns)
 
 
-def test_a_verdict_says_the_features_in_words_before_the_mark():
+def test_a_judges_reply_describes_the_features_before_the_mark():
     lynx = references_of(["lynx"])
     assert single_verdict(lynx, PLAIN, random.Random(0)) == (
         "The topic is the lynx. The answer speaks of it. It has no structure. It gives enough detail. "
@@ -151,11 +151,11 @@ def test_a_verdict_says_the_features_in_words_before_the_mark():
 
 
 @pytest.mark.parametrize("references", [["the lynx"], ["the lynx", "the otter"]])
-def test_the_words_of_a_verdict_can_be_read_back_whatever_the_phrasing(references):
-    for found, seed in product(ALL_FEATURES, range(10)):
-        verdict = single_verdict(references, found, random.Random(seed))
-        assert rating(verdict) == found.score
-        assert claims(verdict) == {name: getattr(found, name) for name in SAYINGS}
+def test_the_features_can_be_read_back_from_the_judges_reply_whatever_the_phrasing(references):
+    for visible, seed in product(ALL_FEATURES, range(10)):
+        reply = single_verdict(references, visible, random.Random(seed))
+        assert rating(reply) == visible.score
+        assert claims(reply) == {name: getattr(visible, name) for name in SAYINGS}
 
 
 def test_a_mark_counts_only_at_the_end():
@@ -163,11 +163,11 @@ def test_a_mark_counts_only_at_the_end():
     assert (choice("[[B]]"), choice("B"), choice("[[D]]")) == ("B", None, None)
 
 
-def test_a_verdict_that_contradicts_itself_claims_nothing_of_that_feature():
+def test_a_reply_that_contradicts_itself_claims_nothing_about_that_feature():
     assert claims("It is complete. It is cut off. It rambles.") == {"length": "long"}
 
 
-def test_every_score_is_written_about_as_often_and_the_features_are_those_of_the_text(tokenizer):
+def test_every_score_occurs_about_equally_often_with_the_features_of_the_text(tokenizer):
     examiner = Examiner("held_out", partial(clip, tokenizer), random.Random(1))
     cases = [examiner.single() for _ in range(800)]
     counts = {score: sum(case.found[0].score == score for case in cases) for score in BY_SCORE}
@@ -179,7 +179,7 @@ def test_every_score_is_written_about_as_often_and_the_features_are_those_of_the
         assert features(reply, subjects(users)[-1]) == case.found[0]
 
 
-def test_the_same_seed_writes_the_same_cases_and_swapping_mirrors_a_pair(tokenizer):
+def test_the_same_seed_gives_the_same_cases_and_swapping_mirrors_a_pair(tokenizer):
     one, two = (Examiner("train", partial(clip, tokenizer), random.Random(3)).pair() for _ in range(2))
     assert one == two
     answers, swapped = (
@@ -189,7 +189,7 @@ def test_the_same_seed_writes_the_same_cases_and_swapping_mirrors_a_pair(tokeniz
     assert answers == swapped[::-1]
 
 
-def test_prompts_of_the_longest_replies_leave_room_for_the_verdict(tokenizer):
+def test_prompts_with_the_longest_replies_leave_room_for_the_judges_reply(tokenizer):
     reply = clip(tokenizer, "Qzx " * 1000)
     assert len(tokenizer.encode(reply).ids) <= 256 < len(tokenizer.encode("Qzx " * 1000).ids)
     user = "Tell me about the lynx, " * 10
@@ -197,7 +197,7 @@ def test_prompts_of_the_longest_replies_leave_room_for_the_verdict(tokenizer):
     assert len(tokenizer.encode(prompt).ids) + 10 < MAX_LENGTH - 128
 
 
-def test_whole_texts_never_go_on_in_the_next_row_and_padding_is_not_learnt(tokenizer):
+def test_texts_never_continue_in_the_next_row_and_padding_is_not_trained_on(tokenizer):
     ids, labels = encode_many("x", lambda rng: [("word " * rng.randint(1, 9), True)], 20, tokenizer, 16, 0)
     assert len(ids) % 16 == 0
     assert ((ids == SPECIAL.index(PAD)) == (labels == IGNORE)).all()
@@ -205,7 +205,7 @@ def test_whole_texts_never_go_on_in_the_next_row_and_padding_is_not_learnt(token
     assert (rows[:, 0] != SPECIAL.index(PAD)).all()
 
 
-def test_a_thing_is_renamed_with_a_capital_only_where_the_text_has_a_beginning():
+def test_a_thing_is_renamed_with_a_capital_only_at_the_beginning_of_a_sentence():
     otter = next(thing for thing in all_things() if thing.name == "otter")
     text = "## The otter\n\nThe otter eats. I saw the otter."
     assert renamed(text, otter, "the lynx") == "## The lynx\n\nThe lynx eats. I saw the lynx."
@@ -216,11 +216,11 @@ def test_a_text_loses_its_markdown_and_keeps_its_words():
     assert unmarked(text) == "Title\n\nAspect: Fact\nHome: Woods.\n\nOne: two\n\nx\n"
 
 
-def test_the_figures_of_a_judge_that_errs_by_one_step_can_be_counted_by_hand(tokenizer):
+def test_the_figures_of_a_judge_that_errs_once_equal_those_counted_by_hand(tokenizer):
     examiner = Examiner("held_out", partial(clip, tokenizer), random.Random(5))
     singles, pairs = [examiner.single() for _ in range(4)], [examiner.pair() for _ in range(2)]
-    said = [singles[0].verdict, singles[1].verdict, "no mark", f"It rambles. [[{singles[3].found[0].score + 2}]]"]
-    figures = measure_singles(singles, said)
+    replies = [singles[0].verdict, singles[1].verdict, "no mark", f"It rambles. [[{singles[3].found[0].score + 2}]]"]
+    figures = measure_singles(singles, replies)
     assert (figures["no_mark"], figures["exact"]) == (1, 0.5)
     assert figures["mean_error"] == pytest.approx(2 / 3)
     back = {"A": "B", "B": "A", "C": "C"}
@@ -231,8 +231,8 @@ def test_the_figures_of_a_judge_that_errs_by_one_step_can_be_counted_by_hand(tok
 
 
 @pytest.mark.skipif(not (ROOT / "demo/models/demo-judge").exists(), reason="the judge is not trained yet")
-def test_the_committed_judge_reads_most_replies_right(tokenizer):
-    """Bounds below what the README states: they tell a broken model from a good one on few cases."""
+def test_the_committed_judge_scores_most_replies_right(tokenizer):
+    """Bounds below the README's figures: they tell a broken model from a good one on few cases."""
     torch.set_num_threads(1)
     examiner = Examiner("held_out", partial(clip, tokenizer), random.Random(9))
     singles, pairs = [examiner.single() for _ in range(24)], [examiner.pair() for _ in range(12)]
