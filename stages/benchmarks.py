@@ -40,7 +40,7 @@ class TextRow(TypedDict):
     text: str
 
 
-def list_texts(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (lm-eval's)
+def list_texts(task: Any, row: dict[str, Any]) -> list[str]:
     """List the question of a document, without few-shot examples, and its right answers, if they are texts."""
     choices = task.doc_to_choice(row) if task.OUTPUT_TYPE == "multiple_choice" else []
     answers = task.doc_to_target(row)
@@ -49,7 +49,7 @@ def list_texts(task: Any, row: dict[str, Any]) -> list[str]:  # noqa: ANN401  (l
     return [text for text in texts if isinstance(text, str) and text.strip()]
 
 
-def read_task(name: str, task: Any) -> Iterator[TextRow]:  # noqa: ANN401  (lm-eval's)
+def read_task(name: str, task: Any) -> Iterator[TextRow]:
     """Yield the rows of TEXT of the documents that a task is evaluated on."""
     for number, row in enumerate(task.eval_docs):
         for text in list_texts(task, row):

@@ -72,7 +72,7 @@ def to_table(dgms: Sequence[str], turns: Sequence[TurnReplies], scores: Sequence
     return pa.Table.from_arrays(columns, schema=SCORE)
 
 
-def to_dictionary(places: Any, names: Sequence[str]) -> pa.Array:  # noqa: ANN401  (integers of any width)
+def to_dictionary(places: Any, names: Sequence[str]) -> pa.Array:
     """Build a column that names each row by its place in a list."""
     return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(names, pa.string()))
 

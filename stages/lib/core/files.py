@@ -41,7 +41,7 @@ def write_text(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401  (JSON is what it is; readers know their files)
+def read_json(path: Path) -> Any:
     """Read a JSON file; raise UserError when it is absent."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -8,17 +8,17 @@ from typing import Any
 DIGITS = 4
 
 
-def round_decimals(value: Any) -> Any:  # noqa: ANN401  (JSON)
+def round_decimals(value: Any) -> Any:
     """Round every float in a JSON value to four decimals: for shares, and for scores of one scale."""
     return _each(value, lambda number: round(number, DIGITS))
 
 
-def round_significant(value: Any) -> Any:  # noqa: ANN401  (JSON)
+def round_significant(value: Any) -> Any:
     """Round every float in a JSON value to four significant digits: for p values and ratios."""
     return _each(value, lambda number: float(f"{number:.{DIGITS}g}"))
 
 
-def _each(value: Any, shorten: Callable[[float], float]) -> Any:  # noqa: ANN401
+def _each(value: Any, shorten: Callable[[float], float]) -> Any:
     if isinstance(value, Mapping):
         return {key: _each(item, shorten) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -73,7 +73,7 @@ class ServerClient:
             http_client=http,
         )
 
-    async def _admit(self, http_request: Any) -> None:  # noqa: ANN401  (of httpx2, which the client wraps)
+    async def _admit(self, http_request: Any) -> None:
         """Hold each HTTP request until the rate admits it; raise when the run is over, or its time for repeats."""
         if http_request.method != "POST":
             return
@@ -87,7 +87,7 @@ class ServerClient:
             raise self.error
         self.budget.take_request()
 
-    async def _note_failure(self, response: Any) -> None:  # noqa: ANN401
+    async def _note_failure(self, response: Any) -> None:
         """Remember a failed answer, for the message when the request is given up."""
         if response.status_code >= 400 and response.request.method == "POST":
             RETRY_STATE.get().last_failure = f"HTTP {response.status_code}"

@@ -101,7 +101,7 @@ class VllmEngine:
                 ended.append((key, self._reply(output, int(turns))))
         return ended
 
-    def _reply(self, output: Any, trimmed_turns: int) -> Reply:  # noqa: ANN401  (vLLM is imported only where it runs)
+    def _reply(self, output: Any, trimmed_turns: int) -> Reply:
         """Convert an output of vLLM."""
         completion = output.outputs[0]
         if completion.finish_reason not in ("stop", "length"):

@@ -100,7 +100,7 @@ class Worker:
             elif now - self._last_sent > HEARTBEAT_SECONDS:
                 self._send("heartbeat", None)
 
-    def _send(self, kind: str, content: Any) -> None:  # noqa: ANN401  (each kind has its own content)
+    def _send(self, kind: str, content: Any) -> None:
         self._pipe.send((kind, content))
         self._last_sent = time.monotonic()
 

@@ -57,7 +57,7 @@ def check_metric(loaded: Json, task: str, metric: str) -> None:
             raise UserError(f"evaluate.tasks.{task}: no metric {metric!r}; it has: {', '.join(known)}")
 
 
-def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noqa: ANN401  (lm-eval's)
+def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:
     """Load a model as lm-eval runs it, with the chat template of the catalogue if there is one.
 
     Raises UserError when it cannot be loaded, or has no chat template and needs one.
@@ -81,7 +81,7 @@ def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:  # noq
     return lm
 
 
-def facts_of(lm: Any, settings: Evaluate) -> Json:  # noqa: ANN401  (lm-eval's)
+def facts_of(lm: Any, settings: Evaluate) -> Json:
     """Return what results.json says of the loaded model: the sha256 of the chat template, null if none is applied."""
     own = getattr(lm, "hf_chat_template", None) or lm.tokenizer.chat_template
     template = own if settings.apply_chat_template else None
@@ -89,7 +89,7 @@ def facts_of(lm: Any, settings: Evaluate) -> Json:  # noqa: ANN401  (lm-eval's)
     return {"chat_template_sha256": hashlib.sha256(text.encode()).hexdigest() if template else None}
 
 
-def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:  # noqa: ANN401
+def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:
     """Let lm-eval run one task and return its output.
 
     Every task starts from the same seed, so that no result depends on the tasks before it.

@@ -27,7 +27,7 @@ def metric_labels(metrics: Iterable[str], filters: Iterable[str]) -> dict[str, t
     return {f"{metric},{name}" if has_several else metric: (metric, name) for metric, name in pairs}
 
 
-def as_numbers(score: Any) -> list[float]:  # noqa: ANN401  (a metric's own)
+def as_numbers(score: Any) -> list[float]:
     """Return a row's score as numbers; none when the metric needs more than numbers (as F1 does)."""
     values = score if isinstance(score, list) else [score]
     return [float(value) for value in values] if all(isinstance(value, Real) for value in values) else []
@@ -100,7 +100,7 @@ def read_samples(output: Json, parts: Json, primary: str) -> list[Json]:
     ]
 
 
-def read_response(task: Any, row: Json, metric: str) -> str:  # noqa: ANN401  (lm-eval's)
+def read_response(task: Any, row: Json, metric: str) -> str:
     """Return the model's text, or of several choices the one that it finds most likely, as the metric counts it."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return str(row["resps"][0][0])

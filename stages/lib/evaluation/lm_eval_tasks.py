@@ -49,7 +49,7 @@ def data_environment(cache: str, *, offline: bool) -> dict[str, str]:
     }
 
 
-def find_tasks(settings: Evaluate, scratch: Path) -> Any:  # noqa: ANN401  (lm-eval's)
+def find_tasks(settings: Evaluate, scratch: Path) -> Any:
     """Return lm-eval's manager of tasks, which knows every task of the settings.
 
     The files of tasks whose rows are on this machine are written into `scratch`, which must stay until they are loaded.
@@ -69,7 +69,7 @@ def find_tasks(settings: Evaluate, scratch: Path) -> Any:  # noqa: ANN401  (lm-e
     return manager
 
 
-def open_manager(tasks: Iterable[str], folder: Path) -> Any:  # noqa: ANN401  (lm-eval's)
+def open_manager(tasks: Iterable[str], folder: Path) -> Any:
     """Return a manager that knows these tasks, of the folder or of lm-eval; raise UserError for an unknown one.
 
     lm-eval's tasks take 8 s to read, the leaderboard's alone less than one: each set is read only if it is needed.
@@ -87,7 +87,7 @@ def open_manager(tasks: Iterable[str], folder: Path) -> Any:  # noqa: ANN401  (l
     raise UserError(f"evaluate.tasks: no task {unknown!r}; {folder} has: {known}; `lm-eval ls tasks` lists lm-eval's")
 
 
-def localize(index: Any, task: str, parts: str | list[str], folder: Path, scratch: Path) -> None:  # noqa: ANN401
+def localize(index: Any, task: str, parts: str | list[str], folder: Path, scratch: Path) -> None:
     """Write files that redefine one of lm-eval's tasks or groups so that it reads its rows from a folder.
 
     `parts` of a group are its tasks, by their own name or by that of their set on the hub.
@@ -100,7 +100,7 @@ def localize(index: Any, task: str, parts: str | list[str], folder: Path, scratc
         write_variant(index[task], scratch, task=names)
 
 
-def leaves_of(index: Any, name: str) -> Iterator[tuple[str, Json]]:  # noqa: ANN401  (lm-eval's)
+def leaves_of(index: Any, name: str) -> Iterator[tuple[str, Json]]:
     """Yield the tasks of a task or group: their names and the contents of their files."""
     config = index[name].cfg
     children = config["task"]
@@ -160,13 +160,13 @@ def find_rows(folder: Path, split: str, task: str) -> list[Path]:
     return files
 
 
-def write_variant(entry: Any, scratch: Path, **changes: object) -> None:  # noqa: ANN401  (lm-eval's)
+def write_variant(entry: Any, scratch: Path, **changes: object) -> None:
     """Write a task file that includes another and changes some of its keys; JSON is YAML."""
     content = {"include": str(entry.yaml_path.resolve()), "task": entry.name, **changes}
     write_json(scratch / f"{entry.name}.yaml", content)
 
 
-def load_task(manager: Any, task: str, seed: int) -> Json:  # noqa: ANN401  (lm-eval's)
+def load_task(manager: Any, task: str, seed: int) -> Json:
     """Load a task, or a group of them, with its rows; seeded, because GPQA shuffles its choices as it is read."""
     random.seed(seed)
     try:
@@ -178,7 +178,7 @@ def load_task(manager: Any, task: str, seed: int) -> Json:  # noqa: ANN401  (lm-
     return loaded
 
 
-def check_scorer(task: Any) -> None:  # noqa: ANN401  (lm-eval's)
+def check_scorer(task: Any) -> None:
     """Raise UserError when a package or data that score a task are missing.
 
     Otherwise it would fail after the last answer. The original scoring of MATH would not fail at all: it counts an
@@ -200,7 +200,7 @@ def check_math() -> None:
         raise UserError(NEEDS_MATH) from None
 
 
-def check_punkt(task: Any) -> None:  # noqa: ANN401  (lm-eval's)
+def check_punkt(task: Any) -> None:
     """Raise UserError when nltk's data are missing and an instruction of IFEval is checked with them."""
     import nltk
 

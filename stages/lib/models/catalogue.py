@@ -36,7 +36,7 @@ class ServerModel(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _reject_secrets(cls, given: Any) -> Any:  # noqa: ANN401  (any value of the file)
+    def _reject_secrets(cls, given: Any) -> Any:
         address = given.get("address", "") if isinstance(given, dict) else given
         if re.search(r"[@?#]", str(address)):
             raise PydanticCustomError(HIDDEN, "a user, password or key has no place in an address: leave it out")

@@ -13,7 +13,7 @@ from stages.lib.records.chats import Message, build_chat
 TODAY = datetime.datetime(2024, 7, 26)
 
 
-def load_tokenizer(model: Model) -> Any:  # noqa: ANN401  (transformers is imported only where it runs)
+def load_tokenizer(model: Model) -> Any:
     """Load a model's tokenizer; the catalogue's chat template, if there is one, replaces the tokenizer's own."""
     from transformers import AutoTokenizer
 
@@ -33,7 +33,7 @@ def revision(model: Model) -> str | None:
 class Template:
     """Renders and encodes the chats of one model."""
 
-    def __init__(self, tokenizer: Any, model: Model) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, model: Model) -> None:
         self.tokenizer = tokenizer
         self.model = model
         self._controls = Controls(tokenizer)
@@ -93,7 +93,7 @@ class Template:
         return ids
 
 
-def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:  # noqa: ANN401
+def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:
     """Return the ids that end a reply: the tokenizer's end of sequence and those of generation_config.json."""
     from transformers import GenerationConfig
 

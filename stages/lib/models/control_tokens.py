@@ -26,7 +26,7 @@ class Controls:
     the whole text in one call.
     """
 
-    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401  (transformers is imported only where it runs)
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._strings = control_strings(tokenizer)
         self._any = re.compile("|".join(map(re.escape, self._strings)) or r"(?!)")
@@ -64,7 +64,7 @@ class Controls:
         content = self._any.sub(lambda match: codes.get(match[0], match[0]), message["content"])
         return Message(role=message["role"], content=content)
 
-    def _tokenizer_for(self, mark: str) -> Any:  # noqa: ANN401
+    def _tokenizer_for(self, mark: str) -> Any:
         """Return the copy for a mark; making it takes seconds for a large vocabulary."""
         if self._copy[0] != mark:
             self._copy = mark, copy_with_codes(self._tokenizer, self._codes(mark))
@@ -76,7 +76,7 @@ def unused_mark(messages: list[Message]) -> str:
     return next(mark for mark in map(chr, MARKS) if not any(mark in message["content"] for message in messages))
 
 
-def control_strings(tokenizer: Any) -> list[str]:  # noqa: ANN401
+def control_strings(tokenizer: Any) -> list[str]:
     """Return a tokenizer's special tokens and the added ones that look like a command (`<think>`), longest first."""
     added = tokenizer.added_tokens_decoder.values()
     strings = {token.content for token in added if token.special or is_command(token.content)}
@@ -88,7 +88,7 @@ def is_command(text: str) -> bool:
     return bool(IN_BRACKETS.fullmatch(text)) and not HTML.fullmatch(text)
 
 
-def copy_with_codes(tokenizer: Any, codes: dict[str, str]) -> Any:  # noqa: ANN401
+def copy_with_codes(tokenizer: Any, codes: dict[str, str]) -> Any:
     """Copy a tokenizer with codes as the names of its control tokens: it encodes their old names as ordinary text.
 
     Raises ValueError for a tokenizer without tokenizer.json.

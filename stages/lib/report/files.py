@@ -23,7 +23,7 @@ class Files:
     _contents: dict[Path, Any] = field(default_factory=dict)
     _folders: dict[tuple[str, str], Path] = field(default_factory=dict)
 
-    def read_json(self, path: Path) -> Any:  # noqa: ANN401  (JSON is what it is)
+    def read_json(self, path: Path) -> Any:
         """Read a JSON file; raise UserError when it is absent."""
         if path not in self._contents:
             self._contents[path] = read_json(path)

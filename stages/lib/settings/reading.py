@@ -87,7 +87,7 @@ def load_entries(model: type[S], path: Path = PARAMS) -> dict[str, S]:
     return {key: parse(model, entry, f"{path}: {name}.{key}") for key, entry in _entries(name, read_yaml(path)).items()}
 
 
-def load_value(name: str, path: Path = PARAMS) -> Any:  # noqa: ANN401  (a list of ids or a text)
+def load_value(name: str, path: Path = PARAMS) -> Any:
     """Read what is no section: `profile`, `dgms`, `bases` or `compare`."""
     _require(name)
     return read_yaml(path)[name]
@@ -98,7 +98,7 @@ def tracked_values(params: Json, reads: tuple[str, ...]) -> Json:
     return {name: _value(params, name) for name in reads if name != UNTRACKED and not name.endswith(ENTRY)}
 
 
-def _value(params: Json, name: str) -> Any:  # noqa: ANN401  (a section, or a key of one)
+def _value(params: Json, name: str) -> Any:
     section, _, key = name.partition(".")
     if section in ENTRIES:
         return {

@@ -20,7 +20,7 @@ from stages.lib.similarity.measures import COLUMNS, MEASURES, REASONS
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
 
-def mask_nan(values: Floats) -> Any:  # noqa: ANN401  (numpy's masked arrays have no types)
+def mask_nan(values: Floats) -> Any:
     """Mask the values that are NaN, so that a mean over nothing is masked too."""
     return np.ma.masked_invalid(values)  # type: ignore[no-untyped-call]
 

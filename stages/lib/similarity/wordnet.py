@@ -24,7 +24,7 @@ class WordNet(WordNetCorpusReader):  # type: ignore[misc]
     def map_wn(self, version: str = "wordnet") -> None:
         """Skip the map between the versions of WordNet."""
 
-    def open(self, file: str) -> Any:  # noqa: ANN401  (nltk's streams)
+    def open(self, file: str) -> Any:
         """Open one of FILES; the names of the lexicographers' files, which synonyms do not need, are made up."""
         if file == "lexnames":
             return StringIO("".join(f"{number} - 0\n" for number in range(LEXICOGRAPHER_FILES)))

@@ -52,16 +52,16 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         """Watch the stage from here on: this is Axolotl's first call."""
         threading.Thread(target=exit_with_parent, daemon=True).start()
 
-    def post_model_load(self, cfg: Any, model: Any) -> None:  # noqa: ANN401
+    def post_model_load(self, cfg: Any, model: Any) -> None:
         """Import Axolotl's trainer for a CPU, before Axolotl does."""
         if cfg.device == "cpu":
             import_without_triton("axolotl.monkeypatch.trainer.utils")
 
-    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:  # noqa: ANN401
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         """Return the callback for this trainer."""
         return [TrainingCallback(Path(cfg.rewild_folder), cfg.rewild_min_steps, trainer)]
 
-    def post_train_unload(self, cfg: Any) -> None:  # noqa: ANN401
+    def post_train_unload(self, cfg: Any) -> None:
         """Mark the training as finished: this is Axolotl's last call, in the process that has saved the model."""
         if os.environ.get("RANK", "0") == "0":
             write_json(Path(cfg.rewild_folder) / FINISHED, {})
@@ -70,12 +70,12 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 class TrainingCallback(TrainerCallback):  # type: ignore[misc]
     """Checks the data before the first step, and writes the trainer's log."""
 
-    def __init__(self, folder: Path, min_steps: int, trainer: Any) -> None:  # noqa: ANN401
+    def __init__(self, folder: Path, min_steps: int, trainer: Any) -> None:
         self.folder = folder
         self.min_steps = min_steps
         self.trainer = trainer
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Check the data; drop the log entries that a resumed training writes again."""
         restore_token_counts(Path(args.output_dir) / checkpoint_name(state.global_step), state)
         if state.is_world_process_zero:
@@ -96,12 +96,12 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         num_held_out = sum(map(len, datasets[1:]))
         write_json(self.folder / FACTS, {**total, **versions(), "held_out_rows": num_held_out, "max_steps": max_steps})
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         """Append one entry to the log."""
         if state.is_world_process_zero:
             append_log(self.folder, {"step": state.global_step, "max_steps": state.max_steps, **logs})
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the checkpoint as whole: a killed training may leave half of one."""
         if state.is_world_process_zero:
             (Path(args.output_dir) / checkpoint_name(state.global_step) / COMPLETE).touch()
@@ -119,7 +119,7 @@ def import_without_triton(module: str) -> None:
                 del sys.modules[name]
 
 
-def restore_token_counts(checkpoint: Path, state: Any) -> None:  # noqa: ANN401
+def restore_token_counts(checkpoint: Path, state: Any) -> None:
     """Continue the token counts of a checkpoint; Axolotl does so only where the configuration names the checkpoint."""
     if (file := checkpoint / "tokens_state.json").exists():
         import torch

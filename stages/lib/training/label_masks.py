@@ -43,7 +43,7 @@ class Batch:
         return PreparedRow(self.ids[part], self.labels[part])
 
 
-def read_batches(dataset: Any, num_rows: int = 1000) -> Iterator[Batch]:  # noqa: ANN401  (of the library `datasets`)
+def read_batches(dataset: Any, num_rows: int = 1000) -> Iterator[Batch]:
     """Yield a prepared dataset with `input_ids` and `labels`, `num_rows` rows at a time."""
     for part in dataset.select_columns(["input_ids", "labels"]).with_format("arrow").iter(num_rows):
         ids, labels = (part[name].combine_chunks() for name in ("input_ids", "labels"))
@@ -51,7 +51,7 @@ def read_batches(dataset: Any, num_rows: int = 1000) -> Iterator[Batch]:  # noqa
         yield Batch(flatten(ids), flatten(labels), starts - starts[0])
 
 
-def flatten(column: Any) -> Ids:  # noqa: ANN401  (of Arrow)
+def flatten(column: Any) -> Ids:
     """Return the numbers of an Arrow column of lists, one list after the other."""
     return np.asarray(column.flatten().to_numpy(), dtype=np.int64)
 

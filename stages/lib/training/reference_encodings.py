@@ -42,7 +42,7 @@ def any_of(texts: list[str]) -> str:
     return "|".join(map(re.escape, texts)) or r"[^\s\S]"
 
 
-def drop_control_strings(table: pa.Table, tokenizer: Any) -> pa.Table:  # noqa: ANN401
+def drop_control_strings(table: pa.Table, tokenizer: Any) -> pa.Table:
     """Return the rows of a mix whose messages hold no control string of the tokenizer.
 
     Axolotl encodes a rendered chat whole, so that such a string becomes a command; generation encodes it as text. These

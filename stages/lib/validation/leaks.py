@@ -10,36 +10,6 @@ CONTROL_TOKEN = re.compile(
     r"<\|[a-zA-Z0-9_]{2,40}\|>|<｜[^<>｜]{2,40}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"  # noqa: RUF001
 )
 TEMPLATE = re.compile(r"^### ?(?:Instruction|Response|Human|Assistant|User|Input) ?:|^(?:Human|USER|ASSISTANT): ", re.M)
-REFUSAL = re.compile(
-    r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
-    r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "
-    r"(?:can'?t|cannot|can not|won'?t|will not|unable to|not able to|not comfortable)\b[^.!?\n]{0,40}"
-    r"\b(?:assist|help(?! (?:but|feel))|fulfill?|provide|comply|continue|engage|generate|create|write|do that|"
-    r"support)\b"
-    r"|^\W*(?:很?抱歉|对不起|對不起|不好意思)[^。!?!?\n]{0,20}(?:无法|無法|不能)"
-    r"|^\W*(?:申し訳|すみません)[^。\n]{0,40}(?:できません|できかねます)"
-    r"|^\W*죄송[^.\n]{0,60}(?:없습니다|어렵습니다)"
-    r"|^\W*(?:извините|к сожалению|простите|прошу прощения)\b[^.!?\n]{0,40}\bя не мо(?:гу|жем)\b"  # noqa: RUF001
-    r"|^\W*lo siento\b[^.!?\n]{0,40}\bno puedo\b|^\W*(?:désolée?|je suis désolée?)\b[^.!?\n]{0,40}\bje ne peux pas\b"
-    r"|^\W*(?:es )?tut mir (?:sehr )?leid\b[^.!?\n]{0,60}\bkann\b[^.!?\n]{0,60}\bnicht\b"
-    r"|^\W*(?:desculpe|sinto muito|lamento)\b[^.!?\n]{0,40}\bnão posso\b",
-    re.I,
-)
-REFUSAL = re.compile(
-    r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
-    r"unfortunately\b|as an ai\b)?[^.!?\n]{0,60}?\bi(?:'m| am)? "
-    r"(?:can'?t|cannot|can not|won'?t|will not|unable to|not able to|not comfortable)\b[^.!?\n]{0,40}"
-    r"\b(?:assist|help(?! (?:but|feel))|fulfill?|provide|comply|continue|engage|generate|create|write|do that|"
-    r"support)\b"
-    r"|^\W*(?:很?抱歉|对不起|對不起|不好意思)[^。!?!?\n]{0,20}(?:无法|無法|不能)"
-    r"|^\W*(?:申し訳|すみません)[^。\n]{0,40}(?:できません|できかねます)"
-    r"|^\W*죄송[^.\n]{0,60}(?:없습니다|어렵습니다)"
-    r"|^\W*(?:извините|к сожалению|простите|прошу прощения)\b[^.!?\n]{0,40}\bя не мо(?:гу|жем)\b"  # noqa: RUF001
-    r"|^\W*lo siento\b[^.!?\n]{0,40}\bno puedo\b|^\W*(?:désolée?|je suis désolée?)\b[^.!?\n]{0,40}\bje ne peux pas\b"
-    r"|^\W*(?:es )?tut mir (?:sehr )?leid\b[^.!?\n]{0,60}\bkann\b[^.!?\n]{0,60}\bnicht\b"
-    r"|^\W*(?:desculpe|sinto muito|lamento)\b[^.!?\n]{0,40}\bnão posso\b",
-    re.I,
-)
 REPLACEMENT_CHARACTER = "\ufffd"
 
 

@@ -27,7 +27,7 @@ from stages.lib.evaluation.protocol import (
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
-def empty_completion() -> Any:  # noqa: ANN401  (openai's)
+def empty_completion() -> Any:
     """Make an empty answer, which each of the three tasks counts as no verdict."""
     from openai.types.chat import ChatCompletion
 
@@ -54,7 +54,7 @@ def redirect_judge(events_path: Path, model: str) -> None:
 
     original = Completions.create
 
-    def create(self: Completions, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (openai's)
+    def create(self: Completions, *args: Any, **kwargs: Any) -> Any:
         write_event(events_path, REQUESTED)
         try:
             completion = original(self, *args, **kwargs | {"model": model})
@@ -74,7 +74,7 @@ def count_cut_prompts(events_path: Path) -> None:
 
     encode = HFLM.tok_batch_encode
 
-    def tok_batch_encode(self: Any, strings: list[str], *args: Any, left_truncate_len: int = 0, **options: Any) -> Any:  # noqa: ANN401
+    def tok_batch_encode(self: Any, strings: list[str], *args: Any, left_truncate_len: int = 0, **options: Any) -> Any:
         ids, mask = encode(self, strings, *args, **options)
         if left_truncate_len:
             if num_cut := int((mask.sum(dim=1) > left_truncate_len).sum()):

@@ -17,7 +17,7 @@ CHAT = [
 ]
 
 
-def rotary_frequencies(model: Any) -> list[list[float]]:  # noqa: ANN401  (a model of transformers)
+def rotary_frequencies(model: Any) -> list[list[float]]:
     """Return the distinct vectors of rotary frequencies, whatever their names, in a stable order."""
     vectors = {tuple(value.float().tolist()) for name, value in model.named_buffers() if name.endswith("inv_freq")}
     return sorted(map(list, vectors))
