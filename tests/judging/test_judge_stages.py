@@ -26,7 +26,7 @@ def server() -> Iterator[FakeServer]:
     """A judge that likes long replies."""
     fake = FakeServer()
     fake.window = 4000
-    fake.says = lambda prompt: f"It has {len(prompt.split())} words. [[{min(len(prompt.split()), 10)}]] [[A]]"
+    fake.reply_to = lambda prompt: f"It has {len(prompt.split())} words. [[{min(len(prompt.split()), 10)}]] [[A]]"
     yield fake.start()
     fake.stop()
 
@@ -78,19 +78,19 @@ class TestStages:
         assert {row["status"] for row in rows} == {"ok"} and len(rows) == 100
         judge(judged, stage="pairwise")
         before = [path.read_bytes() for path in sorted((judged.root / "data").rglob("*.parquet"))]
-        asked = len(server.asked)
+        asked = len(server.requests)
         assert "100 judge replies are in the store, 0 to generate" in judge(judged)
         judge(judged, stage="pairwise")
-        assert len(server.asked) == asked
+        assert len(server.requests) == asked
         assert [path.read_bytes() for path in sorted((judged.root / "data").rglob("*.parquet"))] == before
 
     def test_pruning_what_no_response_uses_keeps_the_judges_replies(self, judged: Project, server: FakeServer) -> None:
         judge(judged)
-        asked = len(server.asked)
+        asked = len(server.requests)
         output = judged.run("python", "-m", "commands.store", "prune", "--unused", "base.verdicts")
         assert "base.verdicts: a judge's replies are all kept" in output and "100 conversations kept" in output
         judge(judged)
-        assert len(server.asked) == asked
+        assert len(server.requests) == asked
 
     def test_the_results_name_the_judge_and_the_engine_that_answered(self, judged: Project) -> None:
         judge(judged)
@@ -104,7 +104,7 @@ class TestStages:
         assert "rich: no score: there is no reply to judge" in judge(judged)
         content = summary(judged)
         assert (content["score"], content["status"], content["unanswered"]) == (None, "failed", 100)
-        assert server.asked == []
+        assert server.requests == []
 
     def test_both_orders_of_a_pair_are_kept(self, judged: Project) -> None:
         judge(judged, stage="pairwise")
@@ -115,24 +115,24 @@ class TestStages:
     def test_a_dead_judge_is_named_and_nothing_is_written(self, judged: Project, server: FakeServer) -> None:
         server.stop()
         output = judge(judged, code=1)
-        assert f"base: the server at {server.address} is not there" in output and "Traceback" not in output
+        assert f"base: the server at {server.address} cannot be reached" in output and "Traceback" not in output
         assert not (judged.root / "data/judgments/rich").exists()
 
     def test_a_judge_that_dies_halfway_is_asked_for_the_rest_only(self, judged: Project, server: FakeServer) -> None:
-        server.says = dies_after(30, server)
+        server.reply_to = dies_after(30, server)
         assert "Traceback" not in judge(judged, code=1)
         segments = Store(judged.root / ".dvc" / "store", "base.verdicts").segments()
         kept = sum(table.num_rows for table in map(read_segment, segments) if table)
         assert 20 < kept < 40
         again = FakeServer(server.server_address[1])
-        again.window, again.says = 4000, lambda _: "[[4]]"
+        again.window, again.reply_to = 4000, lambda _: "[[4]]"
         again.start()
         try:
             output = judge(judged)
         finally:
             again.stop()
         assert f"{kept} judge replies are in the store, {100 - kept} to generate" in output
-        assert len(again.asked) == 101 - kept  # one asks whether the judge is there
+        assert len(again.requests) == 101 - kept  # one asks whether the judge is there
         assert summary(judged)["status"] == "ok"
 
     def test_prompts_that_a_slow_judge_does_not_answer_in_time_fail_and_the_stage_ends(
@@ -147,15 +147,15 @@ class TestStages:
         output = judge(judged)
         assert "2 of 100 judge replies are unusable, 2 of them because: the server refuses it (HTTP 400)" in output
         assert (summary(judged)["status"], summary(judged)["failed"]) == ("partial", 2)
-        asked = len(server.asked)
+        asked = len(server.requests)
         judge(judged)
-        assert len(server.asked) == asked + 3  # one asks whether the judge is there
+        assert len(server.requests) == asked + 3  # one asks whether the judge is there
         assert (summary(judged)["status"], summary(judged)["failed"]) == ("ok", 0)
 
     def test_a_judge_that_replies_nonsense_ends_the_stage_with_one_line_and_an_example(
         self, judged: Project, server: FakeServer
     ) -> None:
-        server.says = lambda _: "What a lovely day."
+        server.reply_to = lambda _: "What a lovely day."
         output = judge(judged, code=1)
         message = "no reply of the judge could be parsed: no score in double brackets (such as 'What a lovely day.')"
         assert f"rich: {message}" in output
@@ -165,7 +165,7 @@ class TestStages:
     def test_unusable_replies_are_counted_and_too_many_give_no_score(
         self, every: int, status: str, is_scored: bool, judged: Project, server: FakeServer
     ) -> None:
-        server.says = nonsense_every(every)
+        server.reply_to = nonsense_every(every)
         output = judge(judged)
         content = summary(judged)
         assert (content["status"], content["failed"]) == (status, 100 // every)

@@ -190,7 +190,7 @@ def test_three_kills_with_the_real_engine_lose_nothing_that_was_flushed(tmp_path
     assert all(turn["assistant"] for row in rows for turn in row["turns"])
 
 
-NOTED_STAGE = """
+LOGGED_STAGE = """
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -203,27 +203,27 @@ from stages.lib.settings.sections import Generate
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.engines.supervisor import SupervisedEngine
-from tests.support.faulty import Noted
+from tests.support.faulty import LoggingEcho
 
-class NotedGeneration(CachedGeneration):
+class LoggedGeneration(CachedGeneration):
     def running_engine(self):
-        start = partial(Noted, Path("asked"), self.config)
+        start = partial(LoggingEcho, Path("asked"), self.config)
         return closing(SupervisedEngine(start, self.runtime, self.model.id))
 
 if __name__ == "__main__":
     model, store = load_model("rich"), Store(store_folder(), "rich")
     config = dgm_config(model, load(Generate))
     with store.exclusive():
-        write_responses(NotedGeneration(model, config, "echo", store, load(Runtime)), PromptFolder())
+        write_responses(LoggedGeneration(model, config, "echo", store, load(Runtime)), PromptFolder())
 """
 
 
 def test_a_kill_costs_at_most_one_percent_again(project: Project) -> None:
     shutil.rmtree(project.root / ".dvc" / "store")
     project.edit("params.yaml", "flush_conversations: 3", "flush_conversations: 2")
-    (project.root / "noted.py").write_text(NOTED_STAGE, encoding="utf-8")
+    (project.root / "logged.py").write_text(LOGGED_STAGE, encoding="utf-8")
     (project.root / "tests").symlink_to(ROOT / "tests")
-    stage, asked, rng, again = ["python", "noted.py"], project.root / "asked", random.Random(3), list[int]()
+    stage, asked, rng, again = ["python", "logged.py"], project.root / "asked", random.Random(3), list[int]()
     known = Counter[str]()
     for _ in range(20):
         kill_after(project, stage, rng.randint(2, 9))

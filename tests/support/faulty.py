@@ -21,21 +21,21 @@ class SlowEcho(EchoEngine):
         return ended
 
 
-class Noted(EchoEngine):
-    """Notes in a file, for each request, which conversation was asked; a kill -9 does not undo it."""
+class LoggingEcho(EchoEngine):
+    """Writes the conversation of each request to a file, which a kill -9 does not undo."""
 
-    def __init__(self, notes: Path, config: RequestConfig, _runtime: Runtime) -> None:
+    def __init__(self, log: Path, config: RequestConfig, _runtime: Runtime) -> None:
         super().__init__(config)
-        self._notes = notes
+        self._log = log
 
     def submit(self, key: str, request: Request) -> None:
-        """Note and answer."""
-        with self._notes.open("a", encoding="utf-8") as file:
+        """Log and answer."""
+        with self._log.open("a", encoding="utf-8") as file:
             file.write(f"{key}\n")
         super().submit(key, request)
 
 
-class Poisoned(SlowEcho):
+class CrashingEcho(SlowEcho):
     """Dies, by kill -9, of a message that holds the word poison."""
 
     def submit(self, key: str, request: Request) -> None:
@@ -45,7 +45,7 @@ class Poisoned(SlowEcho):
         super().submit(key, request)
 
 
-class Hungry(SlowEcho):
+class OutOfMemoryEcho(SlowEcho):
     """Runs out of memory while its share of the GPU is too large, as an engine beside another would."""
 
     def __init__(self, config: RequestConfig, runtime: Runtime) -> None:
@@ -59,8 +59,8 @@ class Hungry(SlowEcho):
         return super().step()
 
 
-class Picky(SlowEcho):
-    """Refuses one message, as a chat template does, and fails for good at another kind."""
+class RefusingEcho(SlowEcho):
+    """Refuses messages that hold the word refuse, as a chat template does."""
 
     def submit(self, key: str, request: Request) -> None:
         """Refuse or answer."""
@@ -69,7 +69,7 @@ class Picky(SlowEcho):
         super().submit(key, request)
 
 
-class Stillborn(SlowEcho):
+class UnstartableEcho(SlowEcho):
     """Never starts."""
 
     def __init__(self, config: RequestConfig, _runtime: Runtime) -> None:
@@ -77,12 +77,12 @@ class Stillborn(SlowEcho):
         raise OSError("no such weights")
 
 
-class Unlucky(SlowEcho):
-    """Does not start the second time that it is asked to, as when the memory of the dead one is not free yet."""
+class UnrestartableOnceEcho(SlowEcho):
+    """Does not start the second time, as when the memory of the dead engine is not free yet."""
 
-    def __init__(self, tries: Path, config: RequestConfig, _runtime: Runtime) -> None:
+    def __init__(self, starts: Path, config: RequestConfig, _runtime: Runtime) -> None:
         super().__init__(config)
-        with tries.open("a", encoding="utf-8") as file:
+        with starts.open("a", encoding="utf-8") as file:
             file.write("x")
-        if tries.read_text(encoding="utf-8") == "xx":
+        if starts.read_text(encoding="utf-8") == "xx":
             raise OSError("no memory is free")

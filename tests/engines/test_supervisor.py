@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,17 @@ from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.runtime import Runtime
 from tests.support.conversations import CONFIG
-from tests.support.faulty import Hungry, Picky, Poisoned, SlowEcho, Stillborn, Unlucky
+from tests.support.faulty import (
+    CrashingEcho,
+    OutOfMemoryEcho,
+    RefusingEcho,
+    SlowEcho,
+    UnrestartableOnceEcho,
+    UnstartableEcho,
+)
 from tests.support.project import ROOT
 
-MANY = [Conversation(str(number), ["One?", "Two?", "Three?"]) for number in range(40)]
+USERS = {str(number): ["One?", "Two?", "Three?"] for number in range(40)}
 
 
 @pytest.fixture(autouse=True)
@@ -42,73 +49,70 @@ def supervised(start: Callable[..., Engine], **runtime: float) -> Iterator[Super
         yield engine
 
 
-def answers(engine: Engine, conversations: list[Conversation]) -> dict[str, Conversation]:
-    """Every conversation by its name, each ended once."""
-    copies = [Conversation(conversation.key, conversation.user_messages) for conversation in conversations]
-    ended = list(run_conversations(engine, copies, CONFIG, 16))
-    assert sorted(conversation.key for conversation in ended) == sorted(
-        conversation.key for conversation in conversations
-    )
-    return {conversation.key: conversation for conversation in ended}
+def conversations_of(users: dict[str, list[str]]) -> list[Conversation]:
+    return [Conversation(key, messages) for key, messages in users.items()]
 
 
-def told(conversations: dict[str, Conversation]) -> dict[str, list[str]]:
-    return {name: [turn["assistant"] for turn in conversation.turns] for name, conversation in conversations.items()}
+def run(engine: Engine, users: dict[str, list[str]]) -> dict[str, Conversation]:
+    """The finished conversations by key, each finished once."""
+    finished = list(run_conversations(engine, conversations_of(users), CONFIG, 16))
+    assert sorted(conversation.key for conversation in finished) == sorted(users)
+    return {conversation.key: conversation for conversation in finished}
 
 
-UNDISTURBED = told(answers(EchoEngine(CONFIG), MANY))
+def replies(conversations: Iterable[Conversation]) -> dict[str, list[str]]:
+    return {each.key: [turn["assistant"] for turn in each.turns] for each in conversations}
 
 
-def test_it_says_the_same_as_without_a_process_of_its_own() -> None:
+UNDISTURBED = replies(run(EchoEngine(CONFIG), USERS).values())
+
+
+def test_it_gives_the_replies_of_the_engine_itself() -> None:
     with supervised(SlowEcho) as engine:
-        assert told(answers(engine, MANY)) == UNDISTURBED
+        assert replies(run(engine, USERS).values()) == UNDISTURBED
         assert engine.description == "echo" and engine.usage().restarts == 0
 
 
 def test_twenty_kills_of_the_engine_at_random_moments_change_no_reply(capsys: pytest.CaptureFixture[str]) -> None:
-    conversations = [Conversation(str(number), ["One?", "Two?"]) for number in range(400)]
-    expected = told(answers(EchoEngine(CONFIG), conversations))
-    moments = set(random.Random(5).sample(range(380), 20))
+    users = {str(number): ["One?", "Two?"] for number in range(400)}
+    expected = replies(run(EchoEngine(CONFIG), users).values())
+    kill_at = set(random.Random(5).sample(range(380), 20))
     with supervised(SlowEcho) as engine:
-        found = {}
-        for number, conversation in enumerate(run_conversations(engine, conversations, CONFIG, 16)):
-            found[conversation.key] = conversation
-            if number in moments:
+        finished = list[Conversation]()
+        for number, conversation in enumerate(run_conversations(engine, conversations_of(users), CONFIG, 16)):
+            finished.append(conversation)
+            if number in kill_at:
                 os.kill(engine.pid, signal.SIGKILL)
         restarts = engine.usage().restarts
-    assert told(found) == expected and {conversation.status for conversation in found.values()} == {"ok"}
-    assert 10 <= restarts <= 20  # several may meet one engine
+    assert replies(finished) == expected and {conversation.status for conversation in finished} == {"ok"}
+    assert 10 <= restarts <= 20  # several kills may meet one engine
     assert capsys.readouterr().err.count("the engine died") == restarts
 
 
-def converse_with_kills(kill_at: set[int], victim: Callable[[SupervisedEngine], int]) -> int:
-    """80 conversations with demo-rich, all of which must be answered; the restarts that the kills led to."""
+def run_with_kills(kill_at: set[int], victim: Callable[[SupervisedEngine], int]) -> int:
+    """Run 80 conversations with demo-rich, all of which must be answered; the restarts that the kills led to."""
     config = RequestConfig(Sampling(temperature=0.7), max_tokens=128, window=2048, seed=11)
     model = Model(
         id="m", name="M", location=str(ROOT / "demo/models/demo-rich"), kind="local", commit="c",
         parameters_billions=0.0012, context_window=2048, dtype="float32",
     )  # fmt: skip
     things = ("tin", "tea", "a kite", "a harbour")
-    conversations = [
-        Conversation(f"{thing} {n}", [f"What is {thing}?", "Tell me more."]) for thing in things for n in range(20)
-    ]
-    found = list[Conversation]()
+    users = {f"{thing} {n}": [f"What is {thing}?", "Tell me more."] for thing in things for n in range(20)}
+    finished = list[Conversation]()
     with closing(SupervisedEngine(partial(VllmEngine, model, config), Runtime(max_concurrent=8), "m")) as engine:
-        for number, conversation in enumerate(run_conversations(engine, conversations, config, 8)):
-            found.append(conversation)
+        for number, conversation in enumerate(run_conversations(engine, conversations_of(users), config, 8)):
+            finished.append(conversation)
             if number in kill_at:
                 os.kill(victim(engine), signal.SIGKILL)
         restarts = engine.usage().restarts
-    assert sorted(conversation.key for conversation in found) == sorted(
-        conversation.key for conversation in conversations
-    )
-    assert {(conversation.status, len(conversation.turns)) for conversation in found} == {("ok", 2)}
+    assert sorted(conversation.key for conversation in finished) == sorted(users)
+    assert {(conversation.status, len(conversation.turns)) for conversation in finished} == {("ok", 2)}
     return restarts
 
 
 @pytest.mark.pipeline
 def test_three_kills_of_the_real_engine_lose_no_conversation(capsys: pytest.CaptureFixture[str]) -> None:
-    assert converse_with_kills({7, 30, 60}, lambda engine: engine.pid) == 3
+    assert run_with_kills({7, 30, 60}, lambda engine: engine.pid) == 3
     assert capsys.readouterr().err.count("the engine died") == 3
 
 
@@ -124,63 +128,64 @@ def test_the_death_of_vllms_own_process_is_noticed_and_loses_no_conversation(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-    assert converse_with_kills({20}, engine_core) == 1
+    assert run_with_kills({20}, engine_core) == 1
     assert "the engine died;" in capsys.readouterr().err
 
 
-def test_an_engine_that_hangs_is_started_anew() -> None:
+def test_an_engine_that_hangs_is_restarted() -> None:
     with supervised(SlowEcho, stall_seconds=1.0) as engine:
         stopped = engine.pid
         os.kill(stopped, signal.SIGSTOP)
-        assert told(answers(engine, MANY)) == UNDISTURBED
+        assert replies(run(engine, USERS).values()) == UNDISTURBED
         assert engine.usage().restarts == 1
         with pytest.raises(ProcessLookupError):
             os.kill(stopped, 0)
 
 
-def test_out_of_memory_is_met_with_a_smaller_cache(capsys: pytest.CaptureFixture[str]) -> None:
-    with supervised(Hungry, gpu_memory_utilization=0.9) as engine:
-        assert told(answers(engine, MANY)) == UNDISTURBED
+def test_after_running_out_of_memory_an_engine_restarts_with_a_smaller_cache(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with supervised(OutOfMemoryEcho, gpu_memory_utilization=0.9) as engine:
+        assert replies(run(engine, USERS).values()) == UNDISTURBED
         assert engine.usage().restarts == 2  # 0.9, 0.81, 0.729
     assert "the engine died (MemoryError: CUDA out of memory)" in capsys.readouterr().err
 
 
-def test_a_conversation_that_kills_the_engine_fails_alone_and_the_others_are_answered() -> None:
-    conversations = [*MANY, Conversation("bad", ["Fine?", "poison", "Never asked"])]
-    with supervised(Poisoned) as engine:
-        found = answers(engine, conversations)
-    bad = found.pop("bad")
-    assert told(found) == UNDISTURBED
+def test_a_conversation_that_crashes_the_engine_fails_alone_and_the_others_are_answered() -> None:
+    with supervised(CrashingEcho) as engine:
+        finished = run(engine, {**USERS, "bad": ["Fine?", "poison", "Never asked"]})
+    bad = finished.pop("bad")
+    assert replies(finished.values()) == UNDISTURBED
     assert (bad.status, bad.reason) == ("failed", "the engine died each time that it was asked")
     assert [turn["finish_reason"] for turn in bad.turns] == ["stop", "failed"]
 
 
 def test_a_conversation_that_the_engine_refuses_fails_with_its_reason_and_no_restart() -> None:
-    with supervised(Picky) as engine:
-        found = answers(engine, [*MANY, Conversation("bad", ["refuse this"])])
+    with supervised(RefusingEcho) as engine:
+        finished = run(engine, {**USERS, "bad": ["refuse this"]})
         assert engine.usage().restarts == 0
-    assert found["bad"].reason == "ValueError: the chat template says: no"
-    assert sum(conversation.status == "ok" for conversation in found.values()) == len(MANY)
+    assert finished["bad"].reason == "ValueError: the chat template says: no"
+    assert sum(conversation.status == "ok" for conversation in finished.values()) == len(USERS)
 
 
-def test_an_engine_that_dies_of_everything_is_given_up_in_one_line() -> None:
-    with supervised(Poisoned) as engine, pytest.raises(UserError) as error:
-        answers(engine, [Conversation(str(number), ["poison"]) for number in range(9)])
+def test_an_engine_that_crashes_on_every_request_is_given_up_in_one_line() -> None:
+    with supervised(CrashingEcho) as engine, pytest.raises(UserError) as error:
+        run(engine, {str(number): ["poison"] for number in range(9)})
     assert "the engine died, whatever it is asked. log: .dvc/tmp/engines/m.log" in str(error.value)
 
 
 def test_an_engine_that_cannot_start_says_why_in_one_line() -> None:
     with pytest.raises(UserError, match=r"m: the engine did not start \(OSError: no such weights\). log:"):
-        SupervisedEngine(partial(Stillborn, CONFIG), Runtime(), "m")
+        SupervisedEngine(partial(UnstartableEcho, CONFIG), Runtime(), "m")
     assert "no such weights" in Path(".dvc/tmp/engines/m.log").read_text(encoding="utf-8")
 
 
-def test_one_that_has_run_before_is_given_more_tries_to_start(tmp_path: Path) -> None:
-    start = partial(Unlucky, tmp_path / "tries", CONFIG)
+def test_an_engine_that_has_run_before_gets_more_tries_to_start(tmp_path: Path) -> None:
+    start = partial(UnrestartableOnceEcho, tmp_path / "starts", CONFIG)
     with closing(SupervisedEngine(start, Runtime(max_concurrent=16), "m")) as engine:
         os.kill(engine.pid, signal.SIGKILL)
-        assert told(answers(engine, MANY)) == UNDISTURBED
-    assert (tmp_path / "tries").read_text(encoding="utf-8") == "xxx"
+        assert replies(run(engine, USERS).values()) == UNDISTURBED
+    assert (tmp_path / "starts").read_text(encoding="utf-8") == "xxx"
 
 
 def test_when_the_stage_is_killed_its_engine_ends_too(tmp_path: Path) -> None:
