@@ -14,6 +14,7 @@ from textwrap import wrap
 
 import pyarrow as pa
 
+from stages.check import declared_reads
 from stages.lib.comparison.paper import recompute_averages
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
@@ -132,7 +133,7 @@ def stages_list() -> list[str]:
 
 def describe_stage(stage: str, code: Code) -> list[str]:
     """Return the lines on one stage."""
-    reads = getattr(import_module(f"stages.{stage}"), "READS", ())
+    reads = declared_reads(stage)
     rooms: dict[str, list[str]] = {}
     for module in sorted(code.modules(f"stages.{stage}")):
         if name := re.fullmatch(r"stages\.lib\.(\w+)\.(.+)", module):

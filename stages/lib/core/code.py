@@ -9,11 +9,14 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
 
 PACKAGES = ("stages", "commands")
+# The beginning of a module name that is completed at run time, such as "stages.lib." + name: a digest cannot follow it.
+OPEN_NAME = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.\w+)*\.$")
 MODULE_NAME = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.\w+)+")  # in a string: `-m stages.x`, a plugin's class
 ROOMS_WITHOUT_BYTES = {"console", "settings"}  # what users see; what stands as values in data/checked
 SCREEN = "screen"  # the module of a room or a command that prints
@@ -155,9 +158,21 @@ class _Normaliser(ast.NodeTransformer):
             raise UserError(f"{where} names {name}, which is not a module of this checkout")
         self.imports.append(f"{self._use(module)} as {local_name}")
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        for part, following in pairwise(node.values):
+            if isinstance(following, ast.FormattedValue) and isinstance(part, ast.Constant):
+                self._refuse_open_name(part, OPEN_NAME.search(str(part.value)))
+        return self.generic_visit(node)
+
+    def _refuse_open_name(self, node: ast.Constant, match: re.Match[str] | None) -> None:
+        """Raise UserError for a module name that is completed at run time."""
+        if match:
+            raise UserError(f"{self._where(node)} completes the name {match[0]!r} at run time: write it in full")
+
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         if not isinstance(node.value, str):
             return node
+        self._refuse_open_name(node, OPEN_NAME.fullmatch(node.value))
         text = MODULE_NAME.sub(lambda match: self._replace(match[0], node), node.value)
         return ast.Constant(text)
 
