@@ -1,122 +1,105 @@
-"""The command that tends the store."""
+"""The store: limits at look-up, corrupt segments, order, one writer at a time."""
 
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from commands.store import main
-from stages.generate import write_responses
-from stages.lib.console.errors import UserError
-from stages.lib.generation.failures import Failures
-from stages.lib.generation.store import SEGMENT, Store
-from tests.support.conversations import GivenRows, stored_row
+from stages.lib.generation.store import Store, matches_limits
+from tests.support.conversations import stored_row
+from tests.support.project import ROOT
 
 
-def row(name: str, **changes: Any) -> dict[str, Any]:
-    return stored_row(name, f"{name}?") | changes
+def turn(finish: str = "stop", completion: int = 50, prompt: int = 100) -> dict[str, Any]:
+    return {"finish_reason": finish, "completion_tokens": completion, "prompt_tokens": prompt}
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REWILD_STORE", str(tmp_path / "store"))
-    return Store(tmp_path / "store", "m")
-
-
-def responses(*names: str) -> None:
-    write_responses(GivenRows([row(name, seconds=0.5) for name in names]), [])
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    main(list(words))
-    return capsys.readouterr().err.strip()
-
-
-def test_list_says_what_is_there(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "list").endswith("holds no DGM")
-    store.append([row("a"), row("b")])
-    store.append([row("b")])
-    assert "m: 2 conversations (1 repeated) by echo, 2 segments (0 corrupt), 0.0 MB" in said(capsys, "list")
-
-
-def test_verify_names_a_torn_segment_and_fails_and_prune_removes_it(
-    store: Store, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("stored", "max_tokens", "window", "matches"),
+    [
+        (turn(), 50, 400, True),
+        (turn(), 80, 400, True),  # it ended by itself: a higher limit changes nothing
+        (turn(), 40, 400, False),  # it is longer than the new limit
+        (turn(completion=30), 40, 400, True),
+        (turn(), 50, 149, False),  # it no longer fits the window
+        (turn("length"), 50, 400, True),
+        (turn("length"), 50, 800, True),  # the limit cut it, not the window
+        (turn("length"), 80, 400, False),  # a higher limit would let it continue
+        (turn("length"), 40, 400, False),
+        (turn("length"), 80, 150, True),  # the window cuts it where the limit did
+        (turn("context_overflow", 0, 500), 50, 450, True),
+        (turn("context_overflow", 0, 500), 50, 600, False),
+    ],
+)
+def test_new_limits_regenerate_only_what_they_could_alter(
+    stored: dict[str, Any], max_tokens: int, window: int, matches: bool
 ) -> None:
-    store.append([row("a")])
-    store.append([row("b")])
-    torn = store.segments()[0]
-    torn.write_bytes(torn.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"corrupt segments \(hash or schema mismatch\): 1"):
-        main(["verify"])
-    assert f"{torn} is skipped" in capsys.readouterr().err
-    assert "m: 1 conversations kept; removed: 0, and 1 corrupt segments" in said(capsys, "prune")
-    assert said(capsys, "verify") == "m: 1 of 1 segments are intact"
+    short = turn(completion=1)
+    turns = pa.array([[short], [short, stored], [short]])
+    assert matches_limits(turns, max_tokens, window).tolist() == [True, matches, True]
 
 
-def test_a_store_is_refilled_from_pulled_responses_with_what_they_cost(
-    store: Store, capsys: pytest.CaptureFixture[str]
+def test_rows_are_found_by_identity_and_a_torn_segment_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    responses("a", "b")
-    store.append([row("a")])
-    assert said(capsys, "add") == "m: 1 conversations added, 1 were there"
-    found = store.find({"a", "b"}, 100, 400)
-    assert store.read([found["b"]]).to_pylist() == [row("b", seconds=0.5)]
-    shutil.rmtree("data/ledger")
-    shutil.rmtree("store")
-    assert said(capsys, "add", "m") == "m: 2 conversations added, 0 were there"
+    store = Store(tmp_path, "m")
+    stored = stored_row("name", "Hi?")
+    store.append([stored])
+    (tmp_path / "m" / "torn.parquet").write_bytes(b"PAR1 torn")
+    (tmp_path / "m" / ".draft").write_bytes(b"half")
+    locations = store.find({"name", "other"}, 100, 400)
+    assert store.read([locations["name"]]).to_pylist() == [stored]
+    assert store.find({"other"}, 100, 400) == {}
+    assert "torn.parquet is skipped" in capsys.readouterr().err
 
 
-def test_responses_and_a_ledger_of_another_run_are_not_joined(store: Store) -> None:
-    responses("a", "b")
-    shutil.move("data/ledger", "old")
-    responses("a", "c")
-    shutil.rmtree("data/ledger")
-    shutil.move("old", "data/ledger")
-    with pytest.raises(UserError, match="come from different runs"):
-        main(["add"])
+def test_a_segment_with_a_changed_bit_anywhere_is_skipped(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m")
+    store.append([stored_row("name", "Hi?")])
+    [segment] = store.segments()
+    content = segment.read_bytes()
+    for position in range(0, len(content), 101):
+        segment.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        assert store.find({"name"}, 100, 400) == {}
+    segment.write_bytes(content)
+    assert set(store.find({"name"}, 100, 400)) == {"name"}
 
 
-def test_prune_keeps_one_of_equal_rows_and_forgets_the_unused_when_told(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    store.append([row("a"), row("b")])
-    store.append([row("b"), row("c"), row("a", completion_tokens=99)])
-    assert "4 conversations kept; removed: 1" in said(capsys, "prune")
-    assert len(store.segments()) == 1
-    responses("b")
-    assert "1 conversations kept; removed: 3" in said(capsys, "prune", "--unused")
-    assert list(store.find(set("abc"), 100, 400)) == ["b"]
+def test_rows_are_read_in_the_given_order_and_of_repeated_ones_the_oldest(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m")
+    rows = {name: stored_row(name, f"{name}?") for name in "abc"}
+    store.append([rows["a"], rows["b"]])
+    store.append([rows["c"], rows["b"] | {"engine": "newer"}])
+    locations = store.find(set("abc"), 100, 400)
+    assert store.read([locations[name] for name in "cab"]).to_pylist() == [rows["c"], rows["a"], rows["b"]]
 
 
-def test_a_failed_conversation_is_found_only_while_there_is_no_other_and_is_forgotten_to_be_asked_again(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    store.append([row("a", status="failed", reason="the engine died"), row("b")])
-    assert set(store.find(["a", "b"], 100, 400)) == {"a", "b"}
-    store.append([row("a")])
-    assert store.read([store.find(["a"], 100, 400)["a"]])["status"].to_pylist() == ["ok"]
-    store.append([row("c", status="failed")])
-    said(capsys, "prune", "--failed", "m")
-    assert set(store.find(["a", "b", "c"], 100, 400)) == {"a", "b"}
-
-
-def test_too_many_failed_conversations_stop_the_stage_with_their_reason_and_what_to_do(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    failed = Failures("m", 10)
-    rows = [row("a"), row("b", status="failed", reason="the engine died"), row("c")]
-    failed.count(pa.Table.from_pylist(rows, schema=SEGMENT))
-    failed.check(0.1)
-    assert "m: 1 of 10 conversations failed (10.0%, allowed 10.0%), 1 of them because the engine died, as h" in (
-        capsys.readouterr().err
+def test_a_second_run_of_a_dgm_says_that_it_waits_and_continues_when_the_first_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from stages.lib.generation.store import Store\n"
+        "with Store(Path(sys.argv[1]), 'm').exclusive(): print('mine', flush=True); time.sleep(60)"
     )
-    with pytest.raises(UserError, match=r"`make retry DGM=m` generates them again; the others are kept in the store"):
-        failed.check(0.09)
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+    with start() as first:
+        assert first.stdout and first.stdout.readline() == "mine\n"
+        with start() as second:
+            assert second.stderr and "m: another run is writing to" in second.stderr.readline()
+            first.kill()
+            assert second.stdout and second.stdout.readline() == "mine\n"
+            second.kill()
 
 
-def test_an_unknown_dgm_is_one_plain_line(store: Store) -> None:
-    with pytest.raises(UserError, match="has no 'nosuch'"):
-        main(["verify", "nosuch"])
+def test_a_failed_conversation_is_found_only_while_there_is_no_other_or_not_at_all(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m")
+    store.append([stored_row("a", "Hi?") | {"status": "failed", "reason": "the engine died"}, stored_row("b", "Hi?")])
+    assert set(store.find(["a", "b"], 100, 400)) == {"a", "b"}
+    assert set(store.find(["a", "b"], 100, 400, failed=False)) == {"b"}
+    store.append([stored_row("a", "Hi?")])
+    assert store.read([store.find(["a"], 100, 400)["a"]])["status"].to_pylist() == ["ok"]

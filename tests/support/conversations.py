@@ -27,6 +27,11 @@ CONFIG = RequestConfig(sampling=Sampling(temperature=0.7), max_tokens=100, windo
 MODEL = Model(id="m", name="M", location="x", kind="local", commit="c", parameters_billions=1.0, context_window=400)
 
 
+def run_on(engine: EchoEngine, *conversations: Conversation, max_concurrent: int = 8) -> list[Conversation]:
+    """The conversations in the order in which the engine finishes them."""
+    return list(run_conversations(engine, conversations, engine.config, max_concurrent))
+
+
 def talk(*users: str, config: RequestConfig = CONFIG, references: list[str] | None = None) -> Conversation:
     """A finished conversation of these user messages with an echo."""
     return next(run_conversations(EchoEngine(config), [Conversation("h", list(users), references or [])], config, 8))
@@ -84,7 +89,7 @@ class Recorder(EchoEngine):
     def __init__(self, config: RequestConfig) -> None:
         super().__init__(config)
         self.chats: list[list[Message]] = []
-        self.running = self.most = 0
+        self.running = self.most_running = 0
 
     def encode(self, messages: list[Message]) -> list[int]:
         self.chats.append(messages)
@@ -92,11 +97,24 @@ class Recorder(EchoEngine):
 
     def submit(self, key: str, request: Request) -> None:
         self.running += 1
-        self.most = max(self.most, self.running)
+        self.most_running = max(self.most_running, self.running)
         super().submit(key, request)
 
     def step(self) -> Any:
         ended = self._ended[:1]
         del self._ended[:1]
         self.running -= len(ended)
+        return ended
+
+
+class SampledEcho(Recorder):
+    """An echo that remembers which conversations it sampled replies for."""
+
+    def __init__(self, config: RequestConfig) -> None:
+        super().__init__(config)
+        self.sampled: list[str] = []
+
+    def step(self) -> Any:
+        ended = super().step()
+        self.sampled += [key for key, reply in ended if reply.completion_tokens]
         return ended

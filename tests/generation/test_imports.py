@@ -1,4 +1,4 @@
-"""Replies that exist already: every form they come in, and what is left out under which name."""
+"""Replies that exist already: every format they come in, and what is left out for which reason."""
 
 import json
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import pytest
 from stages.generate import main
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
+from stages.lib.generation.conversations import Conversation
 from stages.lib.generation.imports import ImportedConversations, ImportedReplies, read_replies
 from stages.lib.generation.reply_formats import MESSAGE_FIELDS
 from stages.lib.models.catalogue import Model, import_digest, save_model
@@ -19,17 +20,14 @@ from stages.lib.records.prompts import PROMPT
 from stages.lib.records.readers import leaf_columns
 from stages.lib.records.shards import read_table
 from tests.support.conversations import CONFIG, MODEL
+from tests.support.generation import make_prompt
 from tests.support.hub import COMMIT, serve
 from tests.support.project import small_params
 
 Row = dict[str, Any]
 
 
-def prompt(name: str, *users: str, reference: str = "Ref.") -> Row:
-    return {"conversation_hash": name, "turns": [{"user": user, "reference": reference} for user in users]}
-
-
-def talk(*contents: str | None, finish: str | None = None) -> list[Row]:
+def messages(*contents: str | None, finish: str | None = None) -> list[Row]:
     return [
         {"role": ("user", "assistant")[at % 2], "content": content, "finish_reason": finish if at % 2 else None}
         for at, content in enumerate(contents)
@@ -40,7 +38,7 @@ def wildchat(name: str | None, conversation: list[Row]) -> Row:
     return {"conversation_hash": name, "conversation": conversation}
 
 
-def model(source: Path, **keys: Any) -> Model:
+def import_model(source: Path, **keys: Any) -> Model:
     own = {"id": "m", "name": "M", "kind": "import", "parameters_billions": 0.0, "context_window": 0}
     return Model(**{**own, "location": str(source), "commit": import_digest(source), **keys})
 
@@ -53,22 +51,23 @@ def write(file: Path, rows: list[Row]) -> Path:
     return file
 
 
-def take(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Any], ImportedReplies]:
-    imported = model(source, **keys)
-    replies = read_replies(imported, {row["conversation_hash"] for row in prompts})
-    return list(ImportedConversations(imported, CONFIG, replies).conversations(prompts)), replies
+def import_replies(prompts: list[Row], source: Path, **keys: Any) -> tuple[list[Conversation], ImportedReplies]:
+    """The conversations of these prompts from a file or folder, and what was read of it."""
+    model = import_model(source, **keys)
+    replies = read_replies(model, {row["conversation_hash"] for row in prompts})
+    return list(ImportedConversations(model, CONFIG, replies).conversations(prompts)), replies
 
 
-def texts(conversation: Any) -> list[tuple[str, str, str]]:
+def texts(conversation: Conversation) -> list[tuple[str, str, str]]:
     return [(turn["user"], turn["assistant"], turn["finish_reason"]) for turn in conversation.turns]
 
 
-PROMPTS = [prompt("a", "Hi?"), prompt("b", "One?", "Two?"), prompt("c", "So?")]
+PROMPTS = [make_prompt("a", "Hi?"), make_prompt("b", "One?", "Two?"), make_prompt("c", "So?")]
 
 
-def test_the_original_replies_are_the_reference_and_a_missing_one_is_not_imported() -> None:
+def test_reference_replies_are_imported_and_a_missing_one_is_not_imported() -> None:
     source = ImportedConversations(MODEL, CONFIG, None)
-    conversations = source.conversations([PROMPTS[0], prompt("g", "Hi?", reference="")])
+    conversations = source.conversations([PROMPTS[0], make_prompt("g", "Hi?", reference="")])
     assert [(conversation.status, texts(conversation)[0]) for conversation in conversations] == [
         ("ok", ("Hi?", "Ref.", "imported")),
         ("not_imported", ("Hi?", "", "imported")),
@@ -76,13 +75,13 @@ def test_the_original_replies_are_the_reference_and_a_missing_one_is_not_importe
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_wildchats_schema_is_joined_by_hash_and_what_is_lacking_is_not_imported(tmp_path: Path, suffix: str) -> None:
-    rows = [wildchat("b", talk("One?", "1.", "Two?", "")), wildchat("a", talk("Hi?", "Hello."))]
+def test_wildchats_schema_is_joined_by_hash_and_what_it_lacks_is_not_imported(tmp_path: Path, suffix: str) -> None:
+    rows = [wildchat("b", messages("One?", "1.", "Two?", "")), wildchat("a", messages("Hi?", "Hello."))]
     for row in rows:
         for message in row["conversation"]:
             del message["finish_reason"]
             message["header"] = {"role": "decoy"}
-    conversations, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    conversations, replies = import_replies(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
     assert [conversation.status for conversation in conversations] == ["ok", "ok", "not_imported"]
     assert texts(conversations[0]) == [("Hi?", "Hello.", "imported")]
     assert texts(conversations[1]) == [("One?", "1.", "imported"), ("Two?", "", "imported")]
@@ -92,11 +91,11 @@ def test_wildchats_schema_is_joined_by_hash_and_what_is_lacking_is_not_imported(
 
 def test_a_published_set_keeps_how_each_reply_ended(tmp_path: Path) -> None:
     rows = [
-        wildchat("a", talk("Hi?", "Hello.", finish="stop")),
-        wildchat("b", talk("One?", "1.", "Two?", "", finish="no response")),
+        wildchat("a", messages("Hi?", "Hello.", finish="stop")),
+        wildchat("b", messages("One?", "1.", "Two?", "", finish="no response")),
     ]
     rows[1]["conversation"][1]["finish_reason"] = "length"
-    conversations, _ = take(PROMPTS, write(tmp_path / "x.parquet", rows))
+    conversations, _ = import_replies(PROMPTS, write(tmp_path / "x.parquet", rows))
     assert [turn[2] for conversation in conversations for turn in texts(conversation)] == [
         "stop",
         "length",
@@ -105,8 +104,8 @@ def test_a_published_set_keeps_how_each_reply_ended(tmp_path: Path) -> None:
     ]
 
 
-def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
-    row = wildchat("a", talk("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
+def test_only_the_texts_of_a_published_set_are_read(tmp_path: Path) -> None:
+    row = wildchat("a", messages("Hi?", "Hello.", finish="stop")) | {"role": "x", "language": "English"}
     row["conversation"][1] |= {"content_token_ids": [1, 2], "judgment_content": "4/5"}
     schema = pq.ParquetFile(write(tmp_path / "x.parquet", [row])).schema
     read = leaf_columns(schema, ["conversation_hash", "conversation"], MESSAGE_FIELDS)
@@ -116,31 +115,31 @@ def test_of_a_published_set_only_the_texts_are_read(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_one_file_of_many_models_gives_the_replies_of_the_one_that_where_names(tmp_path: Path) -> None:
+def test_where_picks_the_replies_of_one_model_from_a_file_of_many(tmp_path: Path) -> None:
     rows = [{"dgm": dgm, "session": name, "text": f"{dgm} {name}"} for dgm in ("x", "y") for name in "abz"]
     file = write(tmp_path / "x.parquet", rows)
     pq.write_table(
         pq.read_table(file).set_column(0, "dgm", pa.array([r["dgm"] for r in rows]).dictionary_encode()), file
     )
     columns = {"conversation_hash": "session", "response": "text"}
-    conversations, replies = take(PROMPTS, file, columns=columns, where={"dgm": "y"})
+    conversations, replies = import_replies(PROMPTS, file, columns=columns, where={"dgm": "y"})
     assert texts(conversations[0]) == [("Hi?", "y a", "imported")]
     assert replies.summary() == {
         "rows": 6, "imported": 1, "left_out": {"not_a_prompt": 1, "not_in_where": 3, "one_reply_for_many_turns": 1}
     }  # fmt: skip
     assert (conversations[1].status, conversations[2].status) == ("not_imported", "not_imported")
     with pytest.raises(UserError, match=r"no row is \{'dgm': 'z'\}; there are: x, y"):
-        take(PROMPTS, file, columns=columns, where={"dgm": "z"})
+        import_replies(PROMPTS, file, columns=columns, where={"dgm": "z"})
 
 
-def test_a_flat_form_may_say_the_users_text_and_how_the_reply_ended(tmp_path: Path) -> None:
+def test_a_flat_format_may_hold_the_users_text_and_the_finish_reason(tmp_path: Path) -> None:
     rows = [{"conversation_hash": "a", "asked": "Hey?", "response": "Hello.", "finish_reason": "length"}]
-    conversations, _ = take(PROMPTS, write(tmp_path / "x.jsonl", rows), columns={"user": "asked"})
+    conversations, _ = import_replies(PROMPTS, write(tmp_path / "x.jsonl", rows), columns={"user": "asked"})
     assert texts(conversations[0]) == [("Hey?", "Hello.", "length")]
 
 
-def test_the_imported_users_text_is_kept_so_that_validation_sees_the_difference(tmp_path: Path) -> None:
-    conversations, _ = take(PROMPTS, write(tmp_path / "x.parquet", [wildchat("b", talk("Other?", "1."))]))
+def test_the_imported_user_text_is_kept_so_that_validation_sees_a_difference(tmp_path: Path) -> None:
+    conversations, _ = import_replies(PROMPTS, write(tmp_path / "x.parquet", [wildchat("b", messages("Other?", "1."))]))
     assert (conversations[1].status, texts(conversations[1])) == ("ok", [("Other?", "1.", "imported")])
 
 
@@ -148,26 +147,26 @@ def test_the_imported_users_text_is_kept_so_that_validation_sees_the_difference(
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (wildchat("b", talk("One?", "1.")[::-1]), "roles_do_not_alternate"),
-        (wildchat("b", talk("One?", None)), "null_content"),
-        (wildchat("b", talk(None, "1.")), "null_content"),
-        (wildchat("b", talk("One?", "1.", "Two?")), "last_reply_missing"),
+        (wildchat("b", messages("One?", "1.")[::-1]), "roles_do_not_alternate"),
+        (wildchat("b", messages("One?", None)), "null_content"),
+        (wildchat("b", messages(None, "1.")), "null_content"),
+        (wildchat("b", messages("One?", "1.", "Two?")), "last_reply_missing"),
         (wildchat("b", []), "no_messages"),
-        (wildchat("a", talk("Hi?", "Again.")), "duplicate_conversation"),
-        (wildchat("z", talk("Hi?", "Hello.")), "not_a_prompt"),
-        (wildchat(None, talk("Hi?", "Hello.")), "null_hash"),
+        (wildchat("a", messages("Hi?", "Again.")), "duplicate_conversation"),
+        (wildchat("z", messages("Hi?", "Hello.")), "not_a_prompt"),
+        (wildchat(None, messages("Hi?", "Hello.")), "null_hash"),
     ],
 )
 def test_a_row_that_is_left_out_is_counted(tmp_path: Path, suffix: str, row: Row, reason: str) -> None:
-    rows = [wildchat("a", talk("Hi?", "Hello.")), row]
-    conversations, replies = take(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
+    rows = [wildchat("a", messages("Hi?", "Hello.")), row]
+    conversations, replies = import_replies(PROMPTS, write(tmp_path / f"x.{suffix}", rows))
     assert replies.summary() == {"rows": 2, "imported": 1, "left_out": {reason: 1}}
     assert (texts(conversations[0])[0][1], conversations[1].status) == ("Hello.", "not_imported")
 
 
-def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
-    rows = [wildchat("a", talk("Hi?", "Hello.")), wildchat("c", talk("So?", "\ud83d"))]
-    _, replies = take(PROMPTS, write(tmp_path / "x.jsonl", rows))
+def test_half_a_surrogate_pair_is_not_a_text(tmp_path: Path) -> None:
+    rows = [wildchat("a", messages("Hi?", "Hello.")), wildchat("c", messages("So?", "\ud83d"))]
+    _, replies = import_replies(PROMPTS, write(tmp_path / "x.jsonl", rows))
     assert replies.summary()["left_out"] == {"content_is_no_text": 1}
 
 
@@ -189,12 +188,12 @@ def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_fits_no_form_names_its_columns(
+def test_a_file_of_no_known_format_is_reported_with_its_columns(
     tmp_path: Path, rows: list[Row], keys: dict[str, Any], message: str
 ) -> None:
     for name in ("x.parquet", "x.jsonl"):
         with pytest.raises(UserError, match=message):
-            take(PROMPTS, write(tmp_path / name, rows), **keys)
+            import_replies(PROMPTS, write(tmp_path / name, rows), **keys)
 
 
 @pytest.mark.parametrize(
@@ -210,23 +209,23 @@ def test_a_file_that_fits_no_form_names_its_columns(
         (lambda folder: (folder / "note.txt").write_text("x"), r"no file there ends in .parquet or .jsonl"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, spoil: Callable[[Path], Any], message: str) -> None:
+def test_an_unreadable_file_is_reported_by_name(tmp_path: Path, spoil: Callable[[Path], Any], message: str) -> None:
     spoil(tmp_path)
     with pytest.raises(UserError, match=message):
-        take(PROMPTS, tmp_path)
+        import_replies(PROMPTS, tmp_path)
 
 
 def test_a_folder_is_read_whole_or_by_pattern(tmp_path: Path) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.jsonl", [{"conversation_hash": name, "response": name}])
-    assert take(PROMPTS, tmp_path)[1].rows == 3
-    assert take(PROMPTS, tmp_path, files="a*")[1].rows == 1
+    assert import_replies(PROMPTS, tmp_path)[1].rows == 3
+    assert import_replies(PROMPTS, tmp_path, files="a*")[1].rows == 1
 
 
 def test_a_file_that_changed_after_it_was_resolved_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", [{"conversation_hash": "a", "response": "x"}])
     with pytest.raises(UserError, match=r"x.jsonl does not match the digest in models/m/model.json"):
-        take(PROMPTS, file, commit="0" * 64)
+        import_replies(PROMPTS, file, commit="0" * 64)
 
 
 def checkout(root: Path) -> Path:
@@ -237,13 +236,13 @@ def checkout(root: Path) -> Path:
     return root
 
 
-def test_an_imported_dgm_has_the_records_of_a_generated_one_and_a_count_of_the_rest(
+def test_the_stage_writes_an_imported_dgm_like_a_generated_one_and_counts_what_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(checkout(tmp_path))
-    file = write(tmp_path / "x.parquet", [wildchat("a", talk("Hi?", "Hello.", finish="stop")), wildchat("z", [])])
+    file = write(tmp_path / "x.parquet", [wildchat("a", messages("Hi?", "Hello.", finish="stop")), wildchat("z", [])])
     (tmp_path / "models" / "m").mkdir(parents=True)
-    save_model(tmp_path / "models" / "m", model(file))
+    save_model(tmp_path / "models" / "m", import_model(file))
     main("m")
     rows = read_table(tmp_path / "data" / "responses" / "m").to_pylist()
     assert [(row["conversation_hash"], row["status"], row["engine"]) for row in rows] == [
@@ -257,11 +256,11 @@ def test_an_imported_dgm_has_the_records_of_a_generated_one_and_a_count_of_the_r
     }
 
 
-def test_a_hub_set_is_pinned_by_resolve_and_downloaded_by_generate_at_that_commit(tmp_path: Path) -> None:
+def test_a_set_of_the_hub_is_pinned_by_resolve_and_downloaded_by_generate_at_that_commit(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     (root / "dgms").mkdir()
     (root / "dgms" / "m.yaml").write_text("name: M\nimport: hub:lab/set\nrevision: main\nfiles: data/*.parquet\n")
-    file = write(tmp_path / "x.parquet", [wildchat("a", talk("Hi?", "Hello.", finish="stop"))])
+    file = write(tmp_path / "x.parquet", [wildchat("a", messages("Hi?", "Hello.", finish="stop"))])
     with serve({"datasets/lab/set": {"data/train-0.parquet": file.read_bytes(), "other.parquet": b"no"}}) as hub:
         hub.run(root, "stages.resolve", "m")
         assert read_json(root / "models" / "m" / "model.json")["commit"] == COMMIT

@@ -1,0 +1,36 @@
+"""How a model is asked, and the identity of a conversation."""
+
+from stages.lib.engines.request import RequestConfig, dgm_config, identity
+from stages.lib.models.catalogue import ModelSampling
+from stages.lib.models.sampling import Sampling
+from stages.lib.settings.sections import Generate
+from tests.support.conversations import CONFIG, MODEL
+
+PROMPT = {"conversation_hash": "h", "turns": [{"user": "Hi?", "reference": "Yes."}]}
+
+
+def test_the_identity_covers_what_decides_the_text_and_nothing_else() -> None:
+    base = identity(PROMPT, MODEL, CONFIG, "vllm")
+    turns = [{"user": "Hi!", "reference": "Yes."}]
+    others = [
+        identity({**PROMPT, "turns": turns}, MODEL, CONFIG, "vllm"),
+        identity({**PROMPT, "conversation_hash": "g"}, MODEL, CONFIG, "vllm"),
+        identity(PROMPT, MODEL.model_copy(update={"commit": "d"}), CONFIG, "vllm"),
+        identity(PROMPT, MODEL.model_copy(update={"quantization": "fp8"}), CONFIG, "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(Sampling(temperature=0.8), 100, 400, 1), "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 2), "vllm"),
+        identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 1, "reference"), "vllm"),
+    ]
+    assert len({base, *others}) == 8
+    reference = [{"user": "Hi?", "reference": "No."}]
+    assert identity({**PROMPT, "turns": reference}, MODEL, CONFIG, "vllm") == base
+    assert identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 50, 300, 1), "vllm") == base
+
+
+def test_a_models_own_sampling_overrides_the_profiles() -> None:
+    generate = Generate(
+        engine="echo", history="own", trim="never", max_tokens=5, max_failed_share=0, seed=1,
+        sampling=Sampling(temperature=0.7, top_p=0.9),
+    )  # fmt: skip
+    config = dgm_config(MODEL.model_copy(update={"sampling": ModelSampling(temperature=0.2)}), generate)
+    assert config.sampling == Sampling(temperature=0.2, top_p=0.9)
