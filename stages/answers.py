@@ -26,22 +26,16 @@ from stages.lib.settings.sections import Answers
 
 
 def answer(questions: list[dict[str, Any]], model: Model, answers: Answers, runtime: Runtime) -> list[dict[str, Any]]:
-    """Ask every question and return rows of ANSWER in the questions' order."""
+    """Answer every question with a model; return rows of ANSWER in the questions' order."""
     config = comparison_config(model, answers)
     conversations = [Conversation(str(question["question_id"]), question["turns"]) for question in questions]
     with closing(make_engine(answers.engine, model, config, runtime)) as engine:
         finished = run_conversations(engine, conversations, config, runtime.max_concurrent)
-        done = {
-            conversation.key: conversation
-            for conversation in progress(finished, desc=model.id, unit="questions", total=len(conversations))
-        }
+        for _ in progress(finished, desc=model.id, unit="questions", total=len(conversations)):
+            pass
     return [
-        {
-            **question,
-            "turns": done[str(question["question_id"])].turns,
-            "status": done[str(question["question_id"])].status,
-        }
-        for question in questions
+        {**question, "turns": conversation.turns, "status": conversation.status}
+        for question, conversation in zip(questions, conversations, strict=True)
     ]
 
 

@@ -18,9 +18,9 @@ def test_a_request_is_estimated_with_all_turns_before_it() -> None:
 
 def test_an_estimate_names_the_cost_and_whether_it_exceeds_the_budget() -> None:
     prices = ServerLimits(price_per_million_input=1.0, price_per_million_output=4.0)
-    found = Estimate(1000, 500_000, 250_000)
+    expected = Estimate(1000, 500_000, 250_000)
     text = "1,000 requests, about 500,000 tokens in and at most 250,000 out, which costs about 0.50 to 1.50"
-    assert found.describe(prices) == text
-    assert found.describe(prices.model_copy(update={"max_cost": 1.0})) == text  # it may suffice
-    assert "more than the budget" in found.describe(prices.model_copy(update={"max_cost": 0.4}))
-    assert "more than the budget" in found.describe(prices.model_copy(update={"max_requests": 999}))
+    assert expected.describe(prices) == text
+    assert expected.describe(prices.model_copy(update={"max_cost": 1.0})) == text  # it may suffice
+    assert "more than the budget" in expected.describe(prices.model_copy(update={"max_cost": 0.4}))
+    assert "more than the budget" in expected.describe(prices.model_copy(update={"max_requests": 999}))
