@@ -115,7 +115,7 @@ class Examiner:
         return self.rng.choice(BY_SCORE[self.rng.choice(list(BY_SCORE))])
 
     def replies(self, turns: Sequence[Turn], target: Features) -> tuple[list[str], Features]:
-        """A reply to each turn, of which the last is to have these features, and those that it has."""
+        """Return a reply to each turn, and the features that the last one has of those wanted."""
         earlier = [self.earlier(turn) for turn in turns[:-1]]
         last, found = self.reply(turns[-1], target)
         return [*earlier, last], found

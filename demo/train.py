@@ -75,13 +75,13 @@ def base_pieces(rng: random.Random) -> list[Piece]:
 
 
 def chat_pieces(style: Style, rng: random.Random) -> list[Piece]:
-    """A conversation in the chat format, of which only the replies are learnt."""
+    """Encode a conversation in the chat format; only its replies are trained."""
     system, pairs = chat_messages(style, rng)
     return conversation_pieces(pairs, system)
 
 
 def judge_pieces(tokenizer: Tokenizer, rng: random.Random) -> list[Piece]:
-    """A question to the judge, of which only the verdict is learnt."""
+    """Encode a question to the judge; only the judge's reply is trained."""
     case = Examiner("train", partial(clip, tokenizer), rng).case()
     return conversation_pieces([(case.prompt, case.verdict)])
 

@@ -13,7 +13,7 @@ from tests.support.project import Project, make_project
 
 
 def build(folder: Path, num_dgms: int) -> Project:
-    """A project with so many DGMs that has been run once."""
+    """Return a project with `num_dgms` DGMs that has been run once."""
     dgms = [f"dgm-{number:02d}" for number in range(num_dgms)]
     project = make_project(folder, models=[*dgms, "base"])
     params = project.params()

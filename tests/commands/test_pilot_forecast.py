@@ -136,7 +136,7 @@ def rows_of(names: str, **cost: Any) -> list[Row]:
 
 @pytest.fixture
 def partly_stored(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """Ten prompts, of which the store holds three from one GPU and one from another."""
+    """Ten prompts; the store holds three from one GPU and one from another."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "prompts").mkdir(parents=True)
     write_table(tmp_path / "data" / "prompts", pa.Table.from_pylist([make_prompt(name) for name in "abcdefghij"]))

@@ -207,7 +207,7 @@ def test_a_profile_switch_refuses_to_lose_an_edit(project: Project) -> None:
 
 @pytest.mark.parametrize("victim", ["dvc", "stage"])
 def test_a_kill_loses_no_finished_stage(project: Project, victim: str) -> None:
-    project.edit("params.yaml", "seed: 11", "seed: 12")  # every DGM generates anew
+    project.edit("params.yaml", "seed: 11", "seed: 12")  # every DGM generates again
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     done = project.root / "data" / "responses" / "rich"
     shutil.rmtree(done)

@@ -124,7 +124,7 @@ def stored(project: Project, column: str = "identity") -> Counter[str]:
 
 
 def kill_after(project: Project, command: list[str], segments: int) -> None:
-    """Start a command and kill it, and it alone, once it has written so many segments."""
+    """Start a command and kill it, and it alone, once it has written that many segments."""
     folder = project.root / ".dvc" / "store" / "rich"
     aim = len(list(folder.glob("*.parquet"))) + segments
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}

@@ -39,7 +39,7 @@ def test_search_needs_all_words_in_the_prompt_and_both_replies_ignoring_case(ope
     expect(opened.page.locator(".user")).to_have_text("Tell me of owl.")
     opened.page.get_by_label("Search").fill('"of dog"')
     expect_count(opened, "1 of 3")
-    opened.page.get_by_label("Search").fill("strong")  # an element's name is no word
+    opened.page.get_by_label("Search").fill("strong")  # an element's name is not a word
     expect_count(opened, "0 of 3")
     assert "No conversation matches" in opened.text("#conversation")
     opened.page.get_by_role("button", name="Show all").click()

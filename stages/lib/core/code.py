@@ -34,7 +34,7 @@ class Code:
     def digest(self, module: str) -> str:
         """Return the sha256 of a module with all that it uses, in hex; empty for one that decides no bytes.
 
-        Raises UserError for a name of ours that is no module, for an import circle and for a syntax error.
+        Raises UserError for a name of ours that is not a module, for an import circle and for a syntax error.
         """
         if decides_no_bytes(module):
             return ""

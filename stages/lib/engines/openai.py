@@ -86,12 +86,12 @@ class OpenAIEngine:
         except (Unanswered, openai.APIConnectionError) as error:
             return await self._give_up(str(error))
         except openai.APIStatusError as error:
-            if error.status_code == 429 or error.status_code >= 500:  # the server says that repeating is no use
+            if error.status_code == 429 or error.status_code >= 500:  # the server says not to repeat it
                 return await self._give_up(error_code(error))
             if error.status_code != 403:  # the key was good before: it is this text that a vendor forbids
                 self.client.raise_if_hopeless(error)
             return failed_reply(f"the server refuses it ({error_code(error)})")
-        except (ValueError, TypeError) as error:  # of what cannot be sent, or is no answer
+        except (ValueError, TypeError) as error:  # what cannot be sent, or is not a completion
             return failed_reply(f"it cannot be asked, or what comes back cannot be read ({type(error).__name__})")
         self._consecutive_failures = 0
         return reply

@@ -54,7 +54,7 @@ def read_result(output: Json, task: str, primary: str) -> TaskResult:
     hashes = "\n".join(row["doc_hash"] + row["target_hash"] for row in rows)
     metric, _, filter_name = primary.partition(",")
     scores = [as_numbers(row.get(metric)) for row in rows if row["filter"] == (filter_name or row["filter"])]
-    # A score that is no number at all (as F1's) is not missing: the harness makes the metric of them together.
+    # A score that is not a number (as F1's) is not missing: the harness computes the metric over all rows.
     status, reason = completeness(sum(map(bool, scores)), len(scores)) if any(scores) else ("ok", None)
     return TaskResult(
         status=status,

@@ -143,7 +143,7 @@ def pack_rows(rows: Iterable[tuple[Row, list[str]]], key: str, model: Model, rep
 
 
 def to_imported_turn(user: str, reply: str, finish: str = IMPORTED) -> Turn:
-    """Build a turn of which only the text is known, and perhaps how it ended."""
+    """Build a turn from its text and, if known, its finish reason."""
     return Turn(
         user=user,
         assistant=reply,

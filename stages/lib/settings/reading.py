@@ -88,7 +88,7 @@ def load_entries(model: type[S], path: Path = PARAMS) -> dict[str, S]:
 
 
 def load_value(name: str, path: Path = PARAMS) -> Any:
-    """Read what is no section: `profile`, `dgms`, `bases` or `compare`."""
+    """Read a value that is not a section: `profile`, `dgms`, `bases` or `compare`."""
     _require(name)
     return read_yaml(path)[name]
 
