@@ -1,4 +1,4 @@
-"""What answers a chat: vLLM, an OpenAI-compatible server, an echo for tests; supervised in a process of its own.
+"""Engines that answer chats: vLLM, an OpenAI-compatible server, an echo for tests; supervised in their own process.
 
 May import: settings and below.
 """

@@ -1,4 +1,4 @@
-"""Conversations of many turns, the store that keeps them, what they cost, and replies that exist already (sec. 2.1).
+"""Conversations of many turns: generated through the store or imported; what they cost (sec. 2.1).
 
 May import: engines and below.
 """

@@ -20,7 +20,7 @@ class ConversationSource(Protocol):
     def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
         """Yield one row of SEGMENT for each prompt (a row of PROMPT), in the prompts' order, at most a shard at a time.
 
-        The prompts are iterated several times: pass a list, or an object that reads them again, not an iterator.
+        A source that generates iterates the prompts several times: pass a list, or an object that reads them again.
         Raises UserError when conversations cannot be had.
         """
 
