@@ -9,7 +9,7 @@ from stages.lib.settings.sections import SECTIONS
 from tests.support.project import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *ROOT.glob("*/README.md")]
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *ROOT.glob("[a-z]*/README.md")]
 TEXTS.append(ROOT / "stages/lib/comparison/README.md")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#([\w-]+))?\)")
 TARGET = re.compile(r"(?:^|`)make ([a-z]+)\b", re.MULTILINE)
