@@ -5,13 +5,12 @@ Out: data/judgments/<model>/: rows of JUDGMENT, .results.json (the schema of `ev
 """
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
-from stages.lib.core.types import Json
+from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import TaskResult, measure
 from stages.lib.judging.judge import judge_rows
@@ -24,8 +23,6 @@ from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge
-
-Row = dict[str, Any]
 
 
 def build_requests(answers: list[Row], questions: list[Row], prompts: JudgePrompts) -> list[Row]:

@@ -7,13 +7,14 @@ Out: data/pairwise/: rows of PAIRING, .summary.json
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.types import Row
 from stages.lib.judging.judge import judge_rows
 from stages.lib.judging.judge_prompts import JudgePrompts
 from stages.lib.judging.judge_replies import JudgeReply, count_statuses, is_answered, judging_status, parse_choice
@@ -25,7 +26,6 @@ from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge, Pairwise
 
-Row = dict[str, Any]
 QuestionTurns = dict[int, list[Turn]]  # one model's turns of each question
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from stages.lib.core.types import Row
 from stages.lib.records.pairings import TIE
-from stages.lib.report.conversations import Choice, Collection, Conversation, Row, Turn, list_labels
+from stages.lib.report.conversations import Choice, Collection, Conversation, Turn, list_labels
 from stages.lib.report.page import render, render_markdown
 
 PAGE = "conversations.html"

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.types import Row
 from stages.lib.records.responses import UNANSWERED
 from stages.lib.report.page import NOTES
-
-Row = dict[str, Any]  # of a table of the pipeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,10 +101,8 @@ def tracked_values(params: Json, reads: tuple[str, ...]) -> Json:
 def _value(params: Json, name: str) -> Any:
     section, _, key = name.partition(".")
     if section in ENTRIES:
-        return {
-            entry: parse(ENTRIES[section], value, section).model_dump()
-            for entry, value in (params[section] or {}).items()
-        }
+        entries = _entries(section, params)
+        return {name: parse(ENTRIES[section], entry, section).model_dump() for name, entry in entries.items()}
     if section not in SECTIONS:
         return params[section]
     values = parse(SECTIONS[section], params[section], section).model_dump()
