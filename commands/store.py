@@ -10,6 +10,7 @@ python -m commands.store prune [DGM ...]        one segment instead of many, wit
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.generation.costs import COST, attribute_no_cost
 from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
 from stages.lib.judging.judge import STORE_SUFFIX
+from stages.lib.records.responses import TokenKind, count_tokens
 from stages.lib.records.shards import read_table
 
 RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
@@ -85,8 +87,7 @@ def add(store: Store) -> None:
 def zero_ledger(rows: pa.Table) -> pa.Table:
     """Build the ledger of conversations whose tokens are known, and no other cost."""
     turns = rows["turns"].to_pylist()
-    known = ("prompt_tokens", "completion_tokens")
-    costs = [{name: sum(turn[name] for turn in chat) for name in known} | {"cached_tokens": 0} for chat in turns]
+    costs = [{name: count_tokens(chat, name) for name in get_args(TokenKind)} | {"cached_tokens": 0} for chat in turns]
     ledger = pa.Table.from_pylist(attribute_no_cost(costs), schema=pa.schema(COST))
     return ledger.append_column("identity", rows["identity"])
 

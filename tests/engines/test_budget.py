@@ -16,6 +16,14 @@ def test_a_request_is_estimated_with_all_turns_before_it() -> None:
     assert estimate(prompts, replace(config, history="reference")) == Estimate(2, 15 + 27, 200)
 
 
+def test_no_more_is_sent_than_fits_the_window_and_what_alone_does_not_fit_is_not_asked() -> None:
+    config = RequestConfig(sampling=Sampling(), max_tokens=100, window=300, seed=1)
+    turns = [{"user": "a" * 800, "reference": ""}, {"user": "b" * 400, "reference": ""}]
+    assert estimate([{"turns": turns}], config) == Estimate(2, 200 + 299, 200)
+    assert estimate([{"turns": turns}], replace(config, trim="oldest")) == Estimate(2, 200 + 200, 200)
+    assert estimate([{"turns": [{"user": "a" * 1200, "reference": ""}, *turns]}], config) == Estimate(0, 0, 0)
+
+
 def test_an_estimate_names_the_cost_and_whether_it_exceeds_the_budget() -> None:
     prices = ServerLimits(price_per_million_input=1.0, price_per_million_output=4.0)
     expected = Estimate(1000, 500_000, 250_000)

@@ -8,6 +8,7 @@ import pytest
 from stages.lib.core.types import Row
 from stages.lib.engines.base import Reply, Request
 from stages.lib.engines.echo import EchoEngine
+from stages.lib.generation.cached import batches
 from stages.lib.generation.store import Store
 from tests.support.conversations import CONFIG, MODEL, GenerationOn, SampledEcho
 from tests.support.generation import RUNTIME, make_prompt
@@ -69,3 +70,23 @@ def test_prompts_are_read_once_when_nothing_is_missing_and_twice_to_generate(fol
     assert prompts.times_read == 2
     generation(folder, EchoEngine(CONFIG)).table(prompts)
     assert prompts.times_read == 3
+
+
+def test_a_prompt_that_never_fits_the_window_takes_no_tokens_and_no_time(folder: Path) -> None:
+    prompts = [make_prompt("long", "x" * 9000), make_prompt("short", "Hi?"), make_prompt("full", "Hi?", "y" * 9000)]
+    long, short, full = generation(folder, EchoEngine(CONFIG)).table(prompts).to_pylist()
+    assert [row["status"] for row in (long, short, full)] == ["context_overflow", "ok", "context_overflow"]
+    assert long["turns"][0]["prompt_tokens"] > 9000  # how long it was
+    assert (long["prompt_tokens"], long["completion_tokens"], long["seconds"]) == (0, 0, 0.0)
+    assert full["prompt_tokens"] == short["prompt_tokens"] == short["turns"][0]["prompt_tokens"]
+
+
+def test_the_time_of_a_batch_without_tokens_goes_to_the_next_one() -> None:
+    worked = {"prompt_tokens": 9, "completion_tokens": 1}
+    rows = [{"prompt_tokens": 0, "completion_tokens": 0}, worked, dict(worked)]
+    clock = iter([0.0, 4.0, 10.0, 13.0, 13.0])
+    runtime = RUNTIME.model_copy(update={"flush_conversations": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.monotonic", lambda: next(clock))
+        seconds = [row["seconds"] for batch in batches(rows, EchoEngine(CONFIG), runtime) for row in batch]
+    assert seconds == [0.0, 10.0, 3.0]

@@ -18,14 +18,25 @@ def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
     assert [row["seconds"] for row in rows] == [0.8, 1.2]
     rows[1] |= {"kv_share": 0.7}
     assert summarize(pa.Table.from_pylist(rows, schema=pa.schema(COST))) == {
-        "conversations": 2, "prompt_tokens": 80, "cached_tokens": 10, "completion_tokens": 20, "seconds": 2.0,
-        "tokens_per_second": 50.0, "output_tokens_per_second": 10.0, "seconds_per_1000_conversations": 1000.0,
+        "conversations": 2, "answered": 2, "prompt_tokens": 80, "cached_tokens": 10, "completion_tokens": 20,
+        "seconds": 2.0, "tokens_per_second": 50.0, "output_tokens_per_second": 10.0,
+        "seconds_per_1000_conversations": 1000.0,
         "input_to_output": 4.0, "vram_gib": 70.0, "kv_share": 0.7, "preemptions": 3, "restarts": 1,
         "hardware": ["H200 x1"],
     }  # fmt: skip
     assert list(summarize(pa.Table.from_pylist([], schema=pa.schema(COST)))) == [
-        "conversations", "prompt_tokens", "cached_tokens", "completion_tokens"
+        "conversations", "answered", "prompt_tokens", "cached_tokens", "completion_tokens"
     ]  # fmt: skip
+
+
+def test_a_conversation_that_took_no_tokens_is_in_no_speed() -> None:
+    rows: list[dict[str, Any]] = [{"prompt_tokens": 30, "cached_tokens": 0, "completion_tokens": 10}]
+    rows.append({"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0})
+    attribute_cost(rows, 2.0, Usage())
+    assert [row["seconds"] for row in rows] == [2.0, 0.0]
+    summary = summarize(pa.Table.from_pylist(rows, schema=pa.schema(COST)))
+    assert (summary["conversations"], summary["answered"]) == (2, 1)
+    assert (summary["tokens_per_second"], summary["seconds_per_1000_conversations"]) == (20.0, 2000.0)
 
 
 def test_gpu_hours_and_money_are_given_if_hardware_and_price_are_known() -> None:

@@ -89,14 +89,18 @@ class Estimate:
 def estimate(prompts: Iterable[dict[str, Any]], config: RequestConfig) -> Estimate:
     """Estimate what these prompts (rows of PROMPT) take, at four bytes a token, every reply as long as it may be.
 
-    Each turn is sent with the whole chat before it: the user's messages, and the model's or the reference replies.
+    Each turn is sent with the chat before it, the user's messages and the model's or the reference replies, as far as
+    that fits the window. A message that alone does not fit is not counted: the conversation ends there.
     """
     requests = prompt_tokens = 0
+    most = config.window - (config.max_tokens if config.trim == "oldest" else 1)
     for prompt in prompts:
         chat_tokens = num_tokens(config.system_prompt)
         for turn in prompt["turns"]:
             chat_tokens += num_tokens(turn["user"])
-            prompt_tokens += round(chat_tokens)
+            if num_tokens(turn["user"]) >= config.window:
+                break
+            prompt_tokens += round(min(chat_tokens, most))
             requests += 1
             chat_tokens += config.max_tokens if config.history == "own" else num_tokens(turn["reference"])
     return Estimate(requests, prompt_tokens, requests * config.max_tokens)

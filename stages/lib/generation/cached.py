@@ -17,7 +17,7 @@ from stages.lib.engines.budget import estimate
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, choose_engine, identity
 from stages.lib.generation.conversations import Conversation, run_conversations
-from stages.lib.generation.costs import attribute_cost
+from stages.lib.generation.costs import attribute_cost, num_tokens
 from stages.lib.generation.failures import Failures
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import RowLocation, Store
@@ -126,6 +126,7 @@ def only(prompts: Iterable[Row], hashes: Mapping[str, str]) -> Iterator[Row]:
 def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[list[Row]]:
     """Gather rows until there are enough or enough time has passed, and add to them what they cost.
 
+    The time of a batch that took no tokens, as its prompts never fitted or could not be asked, goes to the next batch.
     An error of the engine comes after the rows that were finished before it.
     """
     batch: list[Row] = []
@@ -134,8 +135,9 @@ def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[l
         for row in rows:
             batch.append(row)
             if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
-                yield attribute_cost(batch, time.monotonic() - began, engine.usage())
-                batch, began = [], time.monotonic()
+                now = time.monotonic()
+                yield attribute_cost(batch, now - began, engine.usage())
+                batch, began = [], now if any(map(num_tokens, batch)) else began
     except UserError as engine_error:
         error = engine_error
     yield attribute_cost(batch, time.monotonic() - began, engine.usage())

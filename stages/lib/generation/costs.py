@@ -9,7 +9,7 @@ from stages.lib.core.types import Row
 from stages.lib.engines.base import Usage
 
 COST = [
-    ("prompt_tokens", pa.int64()),  # tokens of all prompts of the conversation
+    ("prompt_tokens", pa.int64()),  # tokens of all prompts of the conversation that were answered
     ("cached_tokens", pa.int64()),  # prompt tokens found in the engine's prefix cache
     ("completion_tokens", pa.int64()),  # tokens of all replies
     ("seconds", pa.float64()),  # its share of the wall time, by tokens
@@ -26,9 +26,14 @@ TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 Range = tuple[float, float]  # the least and the most
 
 
+def num_tokens(row: Row) -> int:
+    """Add up the tokens in and out of a row that has its tokens."""
+    return int(row["prompt_tokens"] + row["completion_tokens"])
+
+
 def attribute_cost(rows: list[Row], seconds: float, usage: Usage) -> list[Row]:
     """Add the cost of a batch to its rows: the wall time in proportion to their tokens, and the machine's usage."""
-    tokens = [row["prompt_tokens"] + row["completion_tokens"] for row in rows]
+    tokens = list(map(num_tokens, rows))
     for number, (row, count) in enumerate(zip(rows, tokens, strict=True)):
         row["seconds"] = round(seconds * count / max(sum(tokens), 1), 6)
         row |= {"hardware": usage.hardware, "vram_gib": usage.vram_gib, "kv_share": usage.kv_share}
@@ -46,9 +51,12 @@ def summarize(costs: pa.Table) -> dict[str, Any]:
 
     `tokens_per_second` and `seconds_per_1000_conversations` are the paper's two measures (sec. 2.2).
     `input_to_output` is the ratio of input to output speed: both over the same wall time, as vLLM's bar shows them, so
-    it is the ratio of the tokens.
+    it is the ratio of the tokens. Conversations without tokens, whose prompts never fitted the window or could not be
+    asked, are in `conversations` but not in `answered`, over which time is averaged.
     """
-    counts: dict[str, Any] = {"conversations": costs.num_rows}
+    tokens = pc.add(costs["prompt_tokens"], costs["completion_tokens"])
+    answered = pc.sum(pc.greater(tokens, 0)).as_py() or 0
+    counts: dict[str, Any] = {"conversations": costs.num_rows, "answered": answered}
     counts |= {name: pc.sum(costs[name]).as_py() or 0 for name in TOKENS}
     seconds = pc.sum(costs["seconds"]).as_py() or 0.0
     if not seconds:  # imported replies cost nothing
@@ -58,7 +66,7 @@ def summarize(costs: pa.Table) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "tokens_per_second": round((prompt + completion) / seconds, 1),
         "output_tokens_per_second": round(completion / seconds, 1),
-        "seconds_per_1000_conversations": round(1000 * seconds / costs.num_rows, 1),
+        "seconds_per_1000_conversations": round(1000 * seconds / answered, 1),
         "input_to_output": round(prompt / completion, 2) if completion else None,
         **{name: pc.max(costs[name]).as_py() for name in PEAKS},
         **{name: pc.sum(costs[name]).as_py() for name in COUNTS},

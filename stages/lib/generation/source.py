@@ -9,6 +9,7 @@ from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.conversations import Conversation
 from stages.lib.models.catalogue import Model
+from stages.lib.records.responses import count_tokens
 
 
 class ConversationSource(Protocol):
@@ -40,7 +41,7 @@ def to_row(conversation: Conversation, dgm: str, config: RequestConfig, engine: 
         "history": config.history,
         "seed": config.seed,
         "engine": engine,
-        "prompt_tokens": sum(turn["prompt_tokens"] for turn in conversation.turns),
+        "prompt_tokens": count_tokens(conversation.turns, "prompt_tokens"),
         "cached_tokens": conversation.cached_tokens,
-        "completion_tokens": sum(turn["completion_tokens"] for turn in conversation.turns),
+        "completion_tokens": count_tokens(conversation.turns, "completion_tokens"),
     }

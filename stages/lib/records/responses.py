@@ -1,6 +1,7 @@
 """The rows of data/responses/<dgm>."""
 
-from typing import TypedDict
+from collections.abc import Iterable
+from typing import Literal, TypedDict
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ TURN = pa.struct([
 ])
 IMPORTED = "imported"  # finish reason of an imported reply whose own is unknown
 UNANSWERED = ("context_overflow", "failed")  # finish reasons of turns without a reply; also the conversation's status
+TokenKind = Literal["prompt_tokens", "completion_tokens"]
 
 
 RESPONSE = pa.schema([
@@ -42,3 +44,11 @@ class Turn(TypedDict):
     completion_tokens: int
     trimmed_turns: int
     prompt_sha: str
+
+
+def count_tokens(turns: Iterable[Turn], kind: TokenKind) -> int:
+    """Sum the tokens of the turns that an engine worked on: a prompt without a reply took none of its time.
+
+    That is a chat that never fitted the window, whose `prompt_tokens` only say how long it was, or one that failed.
+    """
+    return sum(turn[kind] for turn in turns if turn["finish_reason"] not in UNANSWERED)
