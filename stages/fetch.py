@@ -1,6 +1,6 @@
 """Download one hub dataset at a pinned commit.
 
-In:  a dataset of the hub (or a folder in the same form)
+In:  a dataset of the hub (or a folder in the same form, or a copy in $REWILD_MODELS)
 Out: data/hub/<set>/ (.summary.json has its commit)
 """
 
@@ -10,11 +10,18 @@ import pyarrow as pa
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
-from stages.lib.models.hub import commit_of
+from stages.lib.models.hub import commit_of, find_copy
 from stages.lib.records.readers import unnest
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load_entry, run
 from stages.lib.settings.sections import Hub
+
+
+def use_copy(hub: Hub, key: str) -> Hub:
+    """Return the entry with the folder and digest of the copy that $REWILD_MODELS holds; without it, as it is."""
+    if Path(hub.repository).is_dir() or not (copy := find_copy(hub.repository, hub.revision, key, "dataset")):
+        return hub
+    return hub.model_copy(update={"repository": str(copy.folder), "revision": copy.commit})
 
 
 def resolve_commit(hub: Hub) -> str:
@@ -47,8 +54,9 @@ READS = ("hub.*",)
 def main(key: str) -> None:
     """Fetch the dataset that `hub.<key>` names."""
     hub = load_entry(Hub, key)
-    commit = resolve_commit(hub)
-    table = download(hub, commit)
+    source = use_copy(hub, key)
+    commit = resolve_commit(source)
+    table = download(source, commit)
     with new_folder(Path("data/hub") / key) as folder:
         write_table(folder, table)
         write_json(folder / ROWS_SUMMARY, {**hub.model_dump(), "rows": table.num_rows, "commit": commit})

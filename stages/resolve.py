@@ -20,7 +20,7 @@ from stages.lib.models.catalogue import (
     save_model,
     weights_digest,
 )
-from stages.lib.models.hub import commit_of, hub_file
+from stages.lib.models.hub import Kind, commit_of, find_copy, hub_file
 from stages.lib.settings.reading import run
 
 GENERATION_CONFIG = "generation_config.json"
@@ -40,6 +40,12 @@ def local_digest(entry: Entry, model: str) -> str:
     return digest
 
 
+def hub_commit(repository: str, revision: str, model: str, kind: Kind) -> str:
+    """Return the commit that a revision is on the hub, or what pins the copy that $REWILD_MODELS holds."""
+    copy = find_copy(repository, revision, model, kind)
+    return copy.commit if copy else commit_of(repository, revision, kind)
+
+
 def locate(entry: Entry, model: str) -> dict[str, str]:
     """Return the fields of a model that say where it is, of which kind, and what pins it."""
     if entry.server:
@@ -48,11 +54,19 @@ def locate(entry: Entry, model: str) -> dict[str, str]:
     if entry.on_hub:
         repository, kind = entry.on_hub
         source = {"kind": "hub" if kind == "model" else "import", "location": entry.repository or entry.import_}
-        return source | {"commit": commit_of(repository, entry.revision or "main", kind)}
+        return source | {"commit": hub_commit(repository, entry.revision or "main", model, kind)}
     if entry.import_ == "reference":
         return {"kind": "import", "location": "reference", "commit": "reference"}
     source = {"kind": "local" if entry.path else "import", "location": entry.path or entry.import_}
     return source | {"commit": local_digest(entry, model)}
+
+
+def config_file(entry: Entry, model: str, commit: str) -> Path:
+    """Return the path of a model's generation_config.json, downloaded where the model is on the hub alone."""
+    if entry.path:
+        return Path(entry.path) / GENERATION_CONFIG
+    copy = find_copy(entry.repository, entry.revision or "main", model)
+    return copy.folder / GENERATION_CONFIG if copy else hub_file(entry.repository, GENERATION_CONFIG, commit)
 
 
 def own_sampling(entry: Entry, model: str, commit: str) -> ModelSampling:
@@ -62,8 +76,7 @@ def own_sampling(entry: Entry, model: str, commit: str) -> ModelSampling:
     """
     if not entry.generation_config:
         return entry.sampling
-    local = Path(entry.path) / GENERATION_CONFIG
-    file = local if entry.path else hub_file(entry.repository, GENERATION_CONFIG, commit)
+    file = config_file(entry, model, commit)
     if not file.exists():
         raise UserError(f"dgms/{model}.yaml: generation_config: {file} is not there")
     given = entry.sampling.model_dump(exclude_none=True)

@@ -19,8 +19,8 @@ from stages.lib.generation.costs import attribute_no_cost
 from stages.lib.generation.reply_formats import READERS, ROWS_PER_BATCH, key_column, parse_reply
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import SEGMENT
-from stages.lib.models.catalogue import HUB_PREFIX, Model, import_digest
-from stages.lib.models.hub import hub_data
+from stages.lib.models.catalogue import HUB_PREFIX, Model, check_copy, import_digest
+from stages.lib.models.hub import find_copy, hub_data
 from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.readers import list_data_files
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
@@ -102,8 +102,10 @@ class RowFilter:
 def find_data_files(model: Model) -> list[Path]:
     """Return the files of a model's replies: of the hub at its commit, or local ones that model.json still matches."""
     if model.location.startswith(HUB_PREFIX):
+        repository = model.location.removeprefix(HUB_PREFIX)
         patterns = [model.files] if model.files else [f"*{suffix}" for suffix in READERS]
-        source = hub_data(model.location.removeprefix(HUB_PREFIX), model.commit, patterns)
+        copy = check_copy(find_copy(repository, model.commit, model.id, "dataset"), model)
+        source = copy.folder if copy else hub_data(repository, model.commit, patterns)
     else:
         source = Path(model.location)
         if import_digest(source) != model.commit:

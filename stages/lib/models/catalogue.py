@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from stages.lib.console.errors import HIDDEN, UserError
 from stages.lib.core.files import read_json, sha256_file, sha256_folder, write_json
 from stages.lib.core.sections import Section, parse, read_yaml
+from stages.lib.models.hub import COMMIT, COPIES, Copy, find_copy
 
 CATALOGUE = Path("dgms")
 MODELS = Path("models")
@@ -137,7 +138,7 @@ class Model(ModelOptions):
     name: str
     location: str  # a repository, a folder, a server's address, or what `import` names
     kind: Literal["hub", "local", "import", "server"]
-    commit: str  # of the repository; the sha256 of the folder or file; the `revision` of a server's model
+    commit: str  # of the repository; the sha256 of a folder, file or copy; the `revision` of a server's model
     parameters_billions: float
     context_window: int
     served_name: str = ""  # its name on a server
@@ -166,13 +167,30 @@ def read_template(entry: Entry, where: str) -> str:
 
 
 def load_model(model: str) -> Model:
-    """Read models/<model>/model.json; raise UserError when local weights are no longer those that it names."""
+    """Read models/<model>/model.json; of a hub model that $REWILD_MODELS holds, return it as the local one that it is.
+
+    Raises UserError when local weights are no longer those that model.json names.
+    """
     resolved = parse(Model, read_json(MODELS / model / "model.json"), f"models/{model}/model.json")
+    if resolved.kind == "hub":
+        copy = check_copy(find_copy(resolved.location, resolved.commit, model), resolved)
+        return resolved.model_copy(update={"kind": "local", "location": str(copy.folder)}) if copy else resolved
     if resolved.kind == "local" and weights_digest(Path(resolved.location)) != resolved.commit:
         raise UserError(
             f"the weights in {resolved.location} are not those of models/{model}/model.json; run dvc repro again"
         )
     return resolved
+
+
+def check_copy(copy: Copy | None, model: Model) -> Copy | None:
+    """Return the copy of what a model has on the hub; raise UserError when it is not what model.json names."""
+    if copy and copy.commit != model.commit:
+        problem = f"models/{model.id}/model.json does not name the files in {copy.folder}"
+    elif not copy and not re.fullmatch(COMMIT, model.commit):
+        problem = f"models/{model.id}/model.json names files that {COPIES} held, and it is not set"
+    else:
+        return copy
+    raise UserError(f"{problem}; `dvc repro --force --single-item resolve@{model.id}` names those that are there")
 
 
 def save_model(folder: Path, model: Model) -> None:

@@ -1,14 +1,51 @@
-"""The model hub: the commit that a revision names, and the files of a commit."""
+"""The model hub: the commit that a revision names, and the files of a commit.
 
+With $REWILD_MODELS, a folder of copies, nothing is asked of the hub: see `find_copy`.
+"""
+
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.files import sha256_folder
 
 COMMIT = r"[0-9a-f]{40}"
+COPIES = "REWILD_MODELS"  # a folder of models and sets, or a filled cache of the hub
+Kind = Literal["model", "dataset"]
+
+
+class Copy(NamedTuple):
+    """The files of a repository on this machine."""
+
+    folder: Path
+    commit: str  # the hub's, where its cache says it; else the sha256 of the folder
+
+
+def find_copy(repository: str, revision: str, key: str, kind: Kind = "model") -> Copy | None:
+    """Find a repository in $REWILD_MODELS: as `<owner>/<name>`, as `<key>`, or at its revision in a cache of the hub.
+
+    `key` is what the project calls it: a model's id, a set's name. Returns None without the variable; raises UserError
+    when the folder that it names does not hold the repository.
+    """
+    if not (given := os.environ.get(COPIES)):
+        return None
+    root = Path(given).absolute()
+    for folder in (root / repository, root / key):
+        if folder.is_dir():
+            return Copy(folder, sha256_folder(folder))
+    cached = root / f"{kind}s--{repository.replace('/', '--')}"
+    reference = cached / "refs" / revision
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+    if re.fullmatch(COMMIT, commit) and (cached / "snapshots" / commit).is_dir():
+        return Copy(cached / "snapshots" / commit, commit)
+    raise UserError(
+        f"{given}, which {COPIES} names, has no folder {repository} or {key} and no cache of {repository} at "
+        f"{revision}: put the files there, or unset {COPIES} to ask the hub"
+    )
 
 
 @contextmanager
@@ -24,7 +61,7 @@ def hub_errors(failure: str, hint: str) -> Iterator[None]:
         raise UserError(f"{failure} ({reason}); {hint}") from None
 
 
-def commit_of(repository: str, revision: str, kind: Literal["model", "dataset"]) -> str:
+def commit_of(repository: str, revision: str, kind: Kind) -> str:
     """Ask the hub which commit a revision is; a full commit is returned as it is, also offline.
 
     Raises UserError when the hub does not answer or does not know it.
