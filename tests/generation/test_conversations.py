@@ -7,7 +7,7 @@ import pytest
 from stages.lib.engines.base import Reply
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig
-from stages.lib.generation.conversations import Conversation
+from stages.lib.generation.conversations import Conversation, longest_first
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from tests.support.conversations import CONFIG, Recorder, run_on, talk
@@ -50,6 +50,20 @@ def test_at_most_max_concurrent_requests_run_at_once() -> None:
     conversations = [Conversation(str(number), ["Hi?", "So?"]) for number in range(9)]
     assert len(run_on(engine, *conversations, max_concurrent=3)) == 9
     assert engine.most_running == 3
+
+
+def test_of_those_that_wait_the_one_with_the_most_turns_begins_next_then_the_one_with_the_longest_texts() -> None:
+    turns = {"a": ["Hi?"], "b": ["Hi?"], "c": ["Hello?"], "d": ["Hi?", "So?"], "e": ["Hi?", "So?", "Why?"]}
+    conversations = [Conversation(name, users) for name, users in turns.items()]
+    assert [each.key for each in longest_first(conversations, lookahead=4)] == ["e", "d", "c", "a", "b"]
+    assert [each.key for each in longest_first(conversations, lookahead=2)] == ["c", "d", "e", "a", "b"]
+
+
+def test_a_conversation_that_is_held_back_begins_at_the_end_and_a_long_one_at_once() -> None:
+    stream = (Conversation(str(number), ["Hi?"] * (1 if number < 3 else 2)) for number in range(10_000))
+    ordered = longest_first(stream, lookahead=3)
+    assert [next(ordered).key for _ in range(4)] == ["3", "4", "5", "6"]
+    assert [each.key for each in ordered][-3:] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(

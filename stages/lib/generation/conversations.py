@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from stages.lib.engines.base import Engine, Reply, Request
@@ -37,6 +38,11 @@ class Conversation:
         """Whether no turn is left to ask."""
         return self.status != "ok" or len(self.turns) == len(self.user_messages)
 
+    @property
+    def expected_work(self) -> tuple[int, int]:
+        """How long it may run: its turns, then the characters that it had in the source."""
+        return len(self.user_messages), sum(map(len, [*self.user_messages, *self.reference_replies]))
+
     def messages(self, config: RequestConfig) -> list[Message]:
         """Return the chat up to the next user message, with the own or the reference replies as history."""
         own_replies = [turn["assistant"] for turn in self.turns]
@@ -66,6 +72,22 @@ class Conversation:
         self.cached_tokens += reply.cached_tokens
         if reply.finish_reason in UNANSWERED:
             self.status, self.reason = reply.finish_reason, reply.reason
+
+
+def longest_first(conversations: Iterable[Conversation], lookahead: int) -> Iterator[Conversation]:
+    """Yield each time the conversation with the most expected work among the next `lookahead`; equal ones in order.
+
+    So short ones are held back until the end, where a long one that begins late would run almost alone. In a longer
+    stream most conversations pass in their order.
+    """
+    pending: list[tuple[int, int, int, Conversation]] = []  # a heap; the unique position decides before it is compared
+    for position, conversation in enumerate(conversations):
+        num_turns, num_chars = conversation.expected_work
+        heappush(pending, (-num_turns, -num_chars, position, conversation))
+        if len(pending) > lookahead:
+            yield heappop(pending)[-1]
+    while pending:
+        yield heappop(pending)[-1]
 
 
 def run_conversations(
