@@ -6,6 +6,7 @@ Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, mask.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -23,8 +24,14 @@ from stages.lib.settings.sections import Run, Train
 from stages.lib.training.axolotl import check_keys, prepare_work, run_axolotl, train_python
 from stages.lib.training.axolotl_config import render_config
 from stages.lib.training.protocol import DATA, EXAMPLES, FACTS, OUTPUT
-from stages.lib.training.reference_encodings import choose_examples, drop_control_strings, special_tokens
+from stages.lib.training.reference_encodings import (
+    choose_examples,
+    drop_control_strings,
+    encode_whole,
+    special_tokens,
+)
 from stages.lib.training.screen import TrainingScreen
+from stages.lib.training.step_limits import find_shortage
 from stages.lib.training.trained_model import collect_model
 
 MIXES = Path("data/mixes")
@@ -58,6 +65,15 @@ def write_examples(work: Path, template: Template, length: int) -> None:
     end = template.tokenizer.convert_tokens_to_ids(special_tokens(template)["eos_token"])
     examples = choose_examples(read_rows(work / DATA, ["messages"]), template, end, length)
     write_json(work / EXAMPLES, {"end": end, "examples": examples})
+
+
+def read_lengths(work: Path, template: Template, length: int) -> Iterator[int]:
+    """Yield the number of tokens of each chat to train; `length` for one that the template refuses."""
+    for row in read_rows(work / DATA, ["messages"]):
+        try:
+            yield len(encode_whole(row["messages"], template))
+        except ValueError:
+            yield length
 
 
 def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, rows: tuple[int, int]) -> dict[str, Any]:
@@ -105,6 +121,9 @@ def prepare(key: str, params: Train, base: Model, work: Path) -> tuple[int, int]
     prepare_work(work, config, sha256_folder(MIXES / key) + base.commit)
     rows = copy_rows(mix, files, template)
     write_examples(work, template, params.sequence_length)
+    lengths = read_lengths(work, template, params.sequence_length)
+    if shortage := find_shortage(lengths, config, params.min_steps, params.num_gpus):
+        raise UserError(shortage)
     return rows
 
 

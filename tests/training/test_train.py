@@ -12,7 +12,7 @@ import pytest
 
 from stages import train
 from stages.lib.core.files import read_json, sha256_file, write_json
-from stages.lib.training.protocol import COMPLETE, LOG, OUT, PREPARED
+from stages.lib.training.protocol import COMPLETE, LOG, OUT, OUTPUT, PREPARED
 from stages.lib.training.screen import LIVE
 from tests.support.project import ROOT, small_params, write_judge, write_model
 from tests.support.training import (
@@ -91,8 +91,9 @@ def test_rows_that_were_replaced_under_the_same_path_are_trained(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "change", "message"),
     [
-        (120, {"axolotl": {"learning_rat": 1}}, "train.axolotl.learning_rat: Axolotl has no such key; did you mean "),
-        (4, {}, "4 conversations of .* make 0 steps|fewer than train.min_steps"),
+        (120, {"axolotl": {"learning_rat": 1}}, "learning_rat: Axolotl has no such key; did you mean "),
+        (4, {}, r"4 conversations of .* tokens make at most 1 steps, fewer than train.min_steps \(5\): mix more"),
+        (4, {"axolotl": {"excess_length_strategy": "truncate"}}, r"make 1 steps, fewer than train.min_steps \(5\)"),
         (
             120,
             {"axolotl": {"train_on_inputs": True}},
@@ -107,6 +108,8 @@ def test_a_training_that_cannot_work_is_refused_in_one_line_before_it_starts(row
     assert start(tmp_path).wait() == 1
     assert re.search(message, last_message(tmp_path))
     assert "Traceback" not in (tmp_path / "stderr.txt").read_text()
+    is_before_axolotl = any(words in message for words in ("no such key", "at most"))
+    assert (tmp_path / train.WORK / "tiny" / OUTPUT).exists() != is_before_axolotl
     assert not (tmp_path / train.WORK / "tiny" / LOG).exists() or not (tmp_path / train.WORK / "tiny" / LOG).read_text()
 
 

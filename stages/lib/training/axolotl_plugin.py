@@ -32,6 +32,7 @@ from stages.lib.training.protocol import (
     checkpoint_name,
     truncate_log,
 )
+from stages.lib.training.step_limits import too_few_steps
 
 
 class PluginArgs(BaseModel):
@@ -88,8 +89,8 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         datasets = [data for data in (self.trainer.train_dataset, self.trainer.eval_dataset) if data is not None]
         total = count_tokens(read_batches(datasets[0]), expected["end"])
         rows = find_examples((batch for data in datasets for batch in read_batches(data)), expected["examples"])
-        problem = find_problem(total, expected["examples"], rows) or too_few_steps(total, max_steps, self.min_steps)
-        if problem:
+        too_few = too_few_steps(total["rows"], total["tokens"], max_steps, self.min_steps)
+        if problem := find_problem(total, expected["examples"], rows) or too_few:
             refuse(self.folder, problem)
         first = next(read_batches(datasets[0])).row(0)
         write_text(self.folder / MASK, mark_trained(first, self.trainer.processing_class.decode) + "\n")
@@ -126,16 +127,6 @@ def restore_token_counts(checkpoint: Path, state: Any) -> None:
 
         counts = json.loads(file.read_text(encoding="utf-8"))
         state.tokens = {name: torch.tensor(value) for name, value in counts.items()}
-
-
-def too_few_steps(total: dict[str, int], max_steps: int, min_steps: int) -> str:
-    """Return why the run has too few steps to learn anything; empty when it has enough."""
-    if max_steps >= min_steps:
-        return ""
-    return (
-        f"{total['rows']} conversations of {total['tokens']} tokens make {max_steps} steps, fewer than "
-        f"train.min_steps ({min_steps}): mix more rows, or lower train.gradient_accumulation_steps"
-    )
 
 
 def versions() -> dict[str, str]:
