@@ -21,7 +21,7 @@ def find_shortage(lengths: Iterable[int], config: dict[str, Any], min_steps: int
 
     `config` is Axolotl's. Lengths are read only until they may make enough.
     """
-    if config["excess_length_strategy"] != "drop" or any(key in config for key in OTHER_COUNTS):
+    if config.get("excess_length_strategy") != "drop" or any(key in config for key in OTHER_COUNTS):
         return ""
     rows = tokens = longest = steps = 0
     for length in lengths:
@@ -51,7 +51,7 @@ def most_steps(rows: int, tokens: int, longest: int, config: dict[str, Any], num
     """
     length, micro = config["sequence_len"], config["micro_batch_size"]
     rows_per_step = micro * config["gradient_accumulation_steps"] * max(num_gpus, 1)
-    if config["sample_packing"]:
+    if config.get("sample_packing"):
         bins = max(
             most_bins(rows, tokens, longest, length, config),
             micro * most_bins(rows, tokens, longest, micro * length, config),
@@ -59,7 +59,7 @@ def most_steps(rows: int, tokens: int, longest: int, config: dict[str, Any], num
         steps = floor(max(1, bins // rows_per_step) * config["num_epochs"])
     else:
         steps = ceil(rows * config["num_epochs"] / rows_per_step)
-    return min(steps, int(config.get("max_steps") or steps))
+    return int(min(steps, config.get("max_steps") or steps))
 
 
 def most_bins(rows: int, tokens: int, longest: int, capacity: int, config: dict[str, Any]) -> int:
