@@ -1,6 +1,7 @@
 """vLLM behind the engine's interface, without starting it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,9 +9,12 @@ from typing import Any, cast
 import pytest
 
 from stages.lib.engines import vllm
+from stages.lib.engines.base import Request
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
+from stages.lib.models.chat_template import Template
 from stages.lib.settings.runtime import Runtime
-from tests.support.conversations import MODEL
+from tests.support.conversations import CONFIG, MODEL
+from tests.support.tokenizers import llama
 
 
 @pytest.mark.parametrize(("on_gpu", "visible"), [(False, ""), (True, "4,5")])
@@ -45,3 +49,45 @@ def test_a_reply_that_vllm_aborted_is_failed() -> None:
     output = SimpleNamespace(prompt_token_ids=[1, 2], outputs=[SimpleNamespace(finish_reason="abort", token_ids=[3])])
     reply = VllmEngine._reply(cast(VllmEngine, None), output, 0)
     assert (reply.finish_reason, reply.text, reply.reason) == ("failed", "", "vLLM ended it with 'abort'")
+
+
+def engine_of(tokenizer: Any, *stop: str) -> VllmEngine:
+    """An engine that has chosen its ends, without vLLM."""
+    engine = object.__new__(VllmEngine)
+    engine.config, engine._final_only = replace(CONFIG, stop=stop), None
+    engine._tokenizer, engine._template = tokenizer, Template(tokenizer, MODEL)
+    engine._choose_ends()
+    return engine
+
+
+def reply_text(engine: VllmEngine, text: str) -> str:
+    """The reply to which vLLM's output of these tokens is converted."""
+    ids = engine._tokenizer.encode(text, add_special_tokens=False)
+    completion = SimpleNamespace(finish_reason="stop", token_ids=ids, text="as vLLM decoded it")
+    return engine._reply(SimpleNamespace(prompt_token_ids=[1], outputs=[completion], num_cached_tokens=0), 0).text
+
+
+@pytest.mark.parametrize(
+    ("generated", "text"),
+    [
+        ("Four.<|eot_id|>", "Four."),
+        ("Four.<|eot_id|><|eot_id|>", "Four.<|eot_id|>"),
+        ("<|reserved_0|>Four.<|eot_id|>", "<|reserved_0|>Four."),
+        ("Four.<|start_header_id|>user", "Four.<|start_header_id|>user"),
+        ("Four.", "Four."),
+    ],
+)
+def test_a_reply_loses_one_end_token_and_keeps_every_other_control_token(generated: str, text: str) -> None:
+    assert reply_text(engine_of(llama()), generated) == text
+
+
+def test_a_stop_text_that_is_a_control_token_is_sent_to_vllm_as_an_id() -> None:
+    engine = engine_of(llama(), "<|reserved_0|>", "User:")
+    sampling = engine.sampling(Request([], 5), 100)
+    ids = llama().convert_tokens_to_ids(["<|eot_id|>", "<|reserved_0|>"])
+    assert (sampling["stop"], sampling["stop_token_ids"]) == (["User:"], sorted(ids))
+    assert sampling["detokenize"] and not sampling["skip_special_tokens"]
+    assert reply_text(engine, "Four.") == "as vLLM decoded it"
+    alone = engine_of(llama(), "<|reserved_0|>")
+    assert not alone.sampling(Request([], 5), 100)["detokenize"]
+    assert reply_text(alone, "Four.<|reserved_0|>") == "Four."

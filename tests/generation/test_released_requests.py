@@ -176,7 +176,7 @@ def test_sampling_comes_from_the_model_and_the_profile_and_is_part_of_the_identi
     own = MODEL.model_copy(update={"sampling": ModelSampling(temperature=0.2, top_k=40)})
     config = dgm_config(own, GENERATE.model_copy(update={"sampling": Sampling(temperature=0.7, top_p=0.9)}))
     engine = object.__new__(VllmEngine)
-    engine.config, engine._stop_ids, engine._final_only = config, [7], None
+    engine.config, engine._stop_ids, engine._stop_texts, engine._final_only = config, [7], [], None
     sampling = engine.sampling(Request([], 5), 100)
     assert (sampling["temperature"], sampling["top_p"], sampling["top_k"], sampling["seed"]) == (0.2, 0.9, 40, 5)
     identities = [identity(make_prompt("h", "Hi?"), own, each, "echo") for each in (config, dgm_config(own, GENERATE))]

@@ -39,6 +39,18 @@ TURNS = """{{ bos_token }}{% for m in messages %}
 {% endfor %}{% if add_generation_prompt %}<start_of_turn>model
 {% endif %}"""
 
+HARMONY = """{% for m in messages %}<|start|>{{ m['role'] }}
+{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m['content'] }}
+{% if m['role'] == 'assistant' and loop.last %}<|return|>{% else %}<|end|>{% endif %}{% endfor %}
+{% if add_generation_prompt %}<|start|>assistant{% endif %}"""
+
+OBSERVED = """{% for m in messages %}<|{{ m['role'] }}|>
+{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% endif %}"""
+
+WORDS = """{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}
+{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"""
+
 
 def wrapped(backend: Tokenizer, template: str | None, **named: str) -> Any:
     from transformers import PreTrainedTokenizerFast
@@ -102,6 +114,12 @@ def unigram() -> Any:
 def llama(template: str | None = HEADERS) -> Any:
     controls = ["<|begin|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|reserved_0|>"]
     return byte_level(template, controls, [], bos_token="<|begin|>", eos_token="<|eot_id|>")
+
+
+def llama_base() -> Any:
+    """Llama 3's base: its end of sequence is not what the template ends a turn with."""
+    controls = ["<|begin|>", "<|end_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
+    return byte_level(HEADERS, controls, [], bos_token="<|begin|>", eos_token="<|end_of_text|>")
 
 
 def qwen(template: str = CHATML) -> Any:

@@ -12,7 +12,8 @@ from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Reply, Request, Usage, failed_reply, fit_to_window, overflow_reply
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
-from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer, revision
+from stages.lib.models.chat_template import Template, load_tokenizer, revision
+from stages.lib.models.turn_ends import control_tokens_of, reply_ends
 from stages.lib.records.chats import Message
 from stages.lib.settings.runtime import Runtime
 
@@ -30,7 +31,7 @@ class VllmEngine:
             import vllm
         except ImportError as error:
             raise UserError(f"vLLM cannot be imported ({error}): run `make env`") from None
-        self._stop_ids = end_of_turn_ids(self._tokenizer, model)
+        self._choose_ends()
         self._sampling_params = vllm.SamplingParams
         self._final_only = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
         self._refusal = getattr(vllm.exceptions, "VLLMClientError", ValueError)  # 0.26 has no such class
@@ -40,6 +41,13 @@ class VllmEngine:
         self._early: list[tuple[str, Reply]] = []
         self._gpus = Gpus(model.tensor_parallel) if on_gpu() else None
         self._preemptions = 0
+
+    def _choose_ends(self) -> None:
+        """Choose the tokens that end a reply, and the texts of `stop` that are no token."""
+        stop = self.config.stop
+        self._stop_ids = reply_ends(self._template, stop).ids
+        tokens = control_tokens_of(stop, self._tokenizer)
+        self._stop_texts = [text for text in stop if text not in tokens]
 
     def options(self, model: Model, runtime: Runtime) -> dict[str, Any]:
         """Return the arguments of vLLM's LLM."""
@@ -84,9 +92,10 @@ class VllmEngine:
             **sampling.model_dump(),
             "max_tokens": max_tokens,
             "seed": request.seed if sampling.temperature else None,
-            "stop": list(self.config.stop),
+            "stop": self._stop_texts,
             "stop_token_ids": self._stop_ids,
-            "detokenize": bool(self.config.stop),  # otherwise once at the end: vLLM would do it token by token
+            "detokenize": bool(self._stop_texts),  # otherwise once at the end: vLLM would do it token by token
+            "skip_special_tokens": False,
             "output_kind": self._final_only,
         }
 
@@ -107,7 +116,7 @@ class VllmEngine:
         if completion.finish_reason not in ("stop", "length"):
             return failed_reply(f"vLLM ended it with {completion.finish_reason!r}")
         return Reply(
-            text=completion.text if self.config.stop else self._decode(list(completion.token_ids)),
+            text=completion.text if self._stop_texts else self._decode(list(completion.token_ids)),
             finish_reason=completion.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
             completion_tokens=len(completion.token_ids),
@@ -116,10 +125,10 @@ class VllmEngine:
         )
 
     def _decode(self, ids: list[int]) -> str:
-        """Decode a reply without the token that ends it and without other control tokens."""
+        """Decode a reply without the one token that ends it. Other control tokens stay: checks must see them."""
         if ids and ids[-1] in self._stop_ids:
             ids = ids[:-1]
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def usage(self) -> Usage:
         """Read the cache's metrics from vLLM and the memory of the GPUs from their driver."""

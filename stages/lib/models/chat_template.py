@@ -99,6 +99,8 @@ def end_of_turn_ids(tokenizer: Any, model: Model) -> list[int]:
 
     ids = {tokenizer.eos_token_id}
     with contextlib.suppress(OSError):  # a model without the file has only its tokenizer's
-        ends = GenerationConfig.from_pretrained(model.location, revision=revision(model)).eos_token_id
+        ends = GenerationConfig.from_pretrained(
+            model.location, revision=revision(model), local_files_only=model.kind == "local"
+        ).eos_token_id
         ids.update(ends if isinstance(ends, list) else [ends])
     return sorted(ids - {None})

@@ -29,7 +29,7 @@ class Controls:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._strings = control_strings(tokenizer)
-        self._any = re.compile("|".join(map(re.escape, self._strings)) or r"(?!)")
+        self._any = re.compile(any_of(self._strings))
         template = str(tokenizer.chat_template)
         self._left_in_replies = {text for text in self._strings if THINKING_TOKEN.fullmatch(text) and text in template}
         self._copy: tuple[str, Any] = "", None
@@ -69,6 +69,11 @@ class Controls:
         if self._copy[0] != mark:
             self._copy = mark, copy_with_codes(self._tokenizer, self._codes(mark))
         return self._copy[1]
+
+
+def any_of(texts: list[str]) -> str:
+    """Return a regular expression for any of these texts; it matches nothing when there are none."""
+    return "|".join(map(re.escape, texts)) or r"[^\s\S]"
 
 
 def unused_mark(messages: list[Message]) -> str:

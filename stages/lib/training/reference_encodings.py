@@ -1,6 +1,5 @@
 """How generation encodes the chats of a mix, for training to compare: special tokens, example chats, unusable rows."""
 
-import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -11,8 +10,9 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.models.chat_template import Template
-from stages.lib.models.control_tokens import control_strings
-from stages.lib.records.chats import Message, build_chat
+from stages.lib.models.control_tokens import any_of, control_strings
+from stages.lib.models.turn_ends import find_end_of_turn
+from stages.lib.records.chats import Message
 from stages.lib.training.label_masks import Example
 
 EXAMPLES_OF_EACH = 8  # with one reply, and with several
@@ -22,12 +22,11 @@ HINT = "write another one to a file and name it as `chat_template` in the catalo
 
 
 def end_of_turn(template: Template) -> str:
-    """Return the first control token after a reply in a rendered chat; raise UserError when there is none."""
-    rendered = template.render(build_chat(["first-question", "second-question"], ["the-reply"]))
-    match = re.search(any_of(control_strings(template.tokenizer)), rendered.partition("the-reply")[2])
-    if not match:
+    """Return the control token that ends a reply (see find_end_of_turn); raise UserError when there is none."""
+    token = find_end_of_turn(template)
+    if not token:
         raise UserError(f"{template.model.id}: its chat template ends no reply with a control token: {HINT}")
-    return match[0]
+    return token
 
 
 def special_tokens(template: Template) -> dict[str, str]:
@@ -35,11 +34,6 @@ def special_tokens(template: Template) -> dict[str, str]:
     tokenizer = template.tokenizer
     padding = tokenizer.pad_token or (PADDING if PADDING in tokenizer.get_vocab() else "")
     return {"eos_token": end_of_turn(template), **({"pad_token": padding} if padding else {})}
-
-
-def any_of(texts: list[str]) -> str:
-    """Return a regular expression for any of these texts; it matches nothing when there are none."""
-    return "|".join(map(re.escape, texts)) or r"[^\s\S]"
 
 
 def drop_control_strings(table: pa.Table, tokenizer: Any) -> pa.Table:
