@@ -3,7 +3,8 @@
 In:  params.yaml, dgms/
 Out: data/checked/<stage>.json: the digest of a stage's code and what it reads of params.yaml, on which it depends;
      data/checked/templates.json: the digest of each catalogue entry's chat template, for its own `resolve`;
-     data/checked/families.json: the family of each model; data/checked/alpaca_eval.json: the digest of that folder
+     data/checked/families.json: the family of each model; data/checked/alpaca_eval.json: the digest of that folder;
+     models/none/: what `judge` and `pairwise` depend on where nobody judges
 """
 
 import ast
@@ -14,11 +15,12 @@ from pathlib import Path
 from stages.lib.console.errors import UserError
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.files import sha256_folder, write_json
+from stages.lib.core.names import NO_JUDGE
 from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.tasks import check_tasks
 from stages.lib.judging.judge_prompts import check_prompts
-from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
+from stages.lib.models.catalogue import CATALOGUE, MODELS, read_entry, read_template
 from stages.lib.records.pairings import TIE
 from stages.lib.settings.reading import run, tracked_values
 from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS
@@ -58,6 +60,8 @@ def check_id(name: object, where: str) -> None:
     """Raise UserError unless a name can be a DVC key and a folder."""
     if name == TIE:
         raise UserError(f"{where}: {name!r} is a judge's choice between equal replies and cannot be an id")
+    if name == NO_JUDGE:
+        raise UserError(f"{where}: {name!r} is what judge.model says where nobody judges, and cannot be an id")
     if not isinstance(name, str) or not re.match(ID, name):
         raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
 
@@ -119,9 +123,9 @@ def check_base(base: str, models: list[str], where: str) -> None:
 def check_judge(params: Json, where: str) -> None:
     """Raise UserError unless the judge is a model that can be asked, with prompts, and pairs are of compared models."""
     judge, pairs = params["judge"]["model"], params["pairwise"]["pairs"]
-    if judge not in (*params["dgms"], *params["bases"]):
-        raise UserError(f"{where}: judge.model: {judge!r} is not in bases or dgms: add it to bases")
-    if read_entry(judge).import_:
+    if judge not in (NO_JUDGE, *params["dgms"], *params["bases"]):
+        raise UserError(f"{where}: judge.model: {judge!r} is not in bases or dgms: add it to bases, or say {NO_JUDGE}")
+    if judge != NO_JUDGE and read_entry(judge).import_:
         raise UserError(f"{where}: judge.model: {judge!r} is an import, which cannot be asked")
     check_prompts(Path(params["judge"]["prompts"]))
     met = set()
@@ -187,6 +191,7 @@ def main() -> None:
     write_json(CHECKED / "templates.json", template_digests())
     models = (*params["dgms"], *params["bases"])
     write_json(CHECKED / "families.json", {model: read_entry(model).family for model in models})
+    write_json(MODELS / NO_JUDGE / "model.json", {"id": NO_JUDGE})
     folder = params["evaluate"]["alpaca_eval_data"]
     write_json(CHECKED / "alpaca_eval.json", {"sha256": sha256_folder(Path(folder)) if folder else ""})
     code = Code()

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
+from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import TaskResult, measure
@@ -97,6 +98,13 @@ def build_results(model: str, rows: list[Row], judge: Judge, judge_model: Model)
     }
 
 
+def skipped_results(model: str) -> Json:
+    """Build results.json where nobody judges."""
+    task = TaskResult(status="skipped", reason=NOBODY_JUDGED, primary="score", harness="judge", harness_version=None)
+    settings, tasks = {"name": NO_JUDGE}, {"judge": task.to_json()}
+    return {"schema": 2, "model": model, "settings": settings, "verdicts": count_statuses([]), "tasks": tasks}
+
+
 def summarize(results: Json) -> Json:
     """Select the numbers that git keeps: the mean scores, and how many replies were judged."""
     task = results["tasks"]["judge"]
@@ -117,15 +125,23 @@ def describe(results: Json) -> str:
 READS = ("judge", "answers.questions", "runtime")
 
 
-def main(model: str) -> None:
-    """Judge the answers of one compared model."""
-    judge = load(Judge)
+def judge_answers(model: str, judge: Judge) -> list[Row]:
+    """Ask the judge about all answers of one compared model; return rows of JUDGMENT."""
     questions = read_questions(Path(load(Answers).questions))
     answers = read_table(Path("data/answers") / model).to_pylist()
     requests = build_requests(answers, questions, JudgePrompts(Path(judge.prompts)))
     replies = judge_rows(requests, judge, load(Runtime))
-    rows = [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)]
-    results = build_results(model, rows, judge, load_model(judge.model))
+    return [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)]
+
+
+def main(model: str) -> None:
+    """Judge the answers of one compared model."""
+    judge = load(Judge)
+    if judge.model == NO_JUDGE:
+        rows, results = list[Row](), skipped_results(model)
+    else:
+        rows = judge_answers(model, judge)
+        results = build_results(model, rows, judge, load_model(judge.model))
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
         write_json(folder / ".results.json", results)

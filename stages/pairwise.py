@@ -14,6 +14,7 @@ import pyarrow as pa
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.types import Row
 from stages.lib.judging.judge import judge_rows
 from stages.lib.judging.judge_prompts import JudgePrompts
@@ -85,19 +86,19 @@ READS = ("pairwise", "judge", "answers.questions", "compare", "runtime")
 def main() -> None:
     """Judge every pair."""
     judge = load(Judge)
-    pairs = choose_pairs(load(Pairwise).pairs, load_value("compare"))
+    pairs = [] if judge.model == NO_JUDGE else choose_pairs(load(Pairwise).pairs, load_value("compare"))
     questions = read_questions(Path(load(Answers).questions))
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
     requests = [row for pair in pairs for row in build_requests(pair, answers, questions, prompts)]
     replies = judge_rows(requests, judge, load(Runtime))
     rows = [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)]
-    status, reason = judging_status(rows, "pairwise")
+    status, reason = ("skipped", NOBODY_JUDGED) if judge.model == NO_JUDGE else judging_status(rows, "pairwise")
     counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
         write_json(folder / ROWS_SUMMARY, {"pairs": len(pairs), "status": status, "reason": reason, **counts})
-    log_line(f"{len(pairs)} pairs of models, {counts['ok']} choices")
+    log_line(NOBODY_JUDGED if status == "skipped" else f"{len(pairs)} pairs of models, {counts['ok']} choices")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Out: data/preference/: tables.json (all numbers, for the page), summary.json (th
      word in three tables of words
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -100,11 +101,16 @@ def summarize(tables: Json) -> Json:
     rates = {key: {name: pair[name] for name in ("rate", "rate_other")} for key, pair in choices["pairs"].items()}
     flips = tables["flips"]["pairs"]
     return {
-        "flips": {key: sum(counts["flips"] for counts in rivals.values()) for key, rivals in flips.items()},
+        "flips": {key: sum_flips(rivals.values()) for key, rivals in flips.items()},
         "orders": {name: choices["orders"][name] for name in ("agreement", "failed", "unanswered")},
         "side_by_side": rates,
         "words": {name: words[name] for name in ("tested", "different")},
     }
+
+
+def sum_flips(rivals: Collection[Json]) -> int | None:
+    """Sum the flips against all rivals; None where no turn was judged."""
+    return sum(counts["flips"] for counts in rivals) if any(counts["turns"] for counts in rivals) else None
 
 
 def read_judged(folder: Path, columns: list[str] | None = None) -> pa.Table:

@@ -28,6 +28,22 @@ def test_git_holds_the_numbers_of_a_run_and_nothing_that_dvc_or_the_store_keeps(
     ]
 
 
+def test_without_a_judge_nobody_is_asked_and_the_page_says_so(project: Project) -> None:
+    stages = project.experiment("judge.model=none")
+    assert {"judge@base", "pairwise", "preference", "agreement", "report"} <= set(stages)
+    assert not [stage for stage in stages if stage.startswith(("generate", "answers", "evaluate", "train", "resolve"))]
+    judged = project.json("metrics/judge/base.json")
+    assert judged == {"score": None, "judge": "none", "status": "skipped", "ok": 0, "failed": 0, "unanswered": 0}
+    assert project.json("data/pairwise/.summary.json")["status"] == "skipped"
+    assert project.json("metrics/headlines/base.json")["judge"] is None
+    assert set(project.json("metrics/preference.json")["flips"].values()) <= {None}
+    page = (project.root / "data/report/index.html").read_text()
+    assert page.count("nobody judged, as judge.model is none") == 2  # in the section, and among what was skipped
+    assert project.repro() == []
+    project.experiment("judge.model=base")
+    assert project.json("metrics/judge/base.json")["status"] == "ok"
+
+
 def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
     (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text() + "# a comment\n")
     assert project.repro() == ["check"]

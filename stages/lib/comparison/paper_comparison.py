@@ -150,7 +150,8 @@ def our_preference(preference: Json, row: Row, column: Column) -> tuple[float | 
         return preference_rate(preference["by_score"], row.id, column.against)
     if row.flips and column.unit == "count":
         tuned, rival = row.flips
-        return preference["flips"]["pairs"].get(f"{row.id} {tuned}", {}).get(rival, {}).get("flips"), None
+        counted = preference["flips"]["pairs"].get(f"{row.id} {tuned}", {}).get(rival, {})
+        return counted["flips"] if counted.get("turns") else None, None
     mean = preference["models"].get(row.id, {})
     return mean.get("mean"), complete_interval(mean.get("ci95"))
 

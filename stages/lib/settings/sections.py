@@ -235,7 +235,7 @@ class Evaluate(Section):
 class Judge(RequestSettings):
     """The section `judge`, which `pairwise` reads too."""
 
-    model: str  # an id of `bases` or `dgms`
+    model: str  # an id of `bases` or `dgms`, or NO_JUDGE
     prompts: str = Field(min_length=1)  # a folder with single.txt and pair.txt
 
 

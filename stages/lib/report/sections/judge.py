@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from stages.lib.core.names import NOBODY_JUDGED
 from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.inputs import Inputs
@@ -35,8 +36,14 @@ def build(inputs: Inputs) -> Content:
             for model, count in counts.items()
             if count["failed"]
         ],
-        skipped="" if any(score["mean"] is not None for score in scores.values()) else "nothing was judged",
+        skipped="" if any(score["mean"] is not None for score in scores.values()) else explain_absence(counts),
     )
+
+
+def explain_absence(counts: Mapping[str, Json]) -> str:
+    """Say why no reply has a score."""
+    is_skipped = any(count["status"] == "skipped" for count in counts.values())
+    return NOBODY_JUDGED if is_skipped else "no reply has a score"
 
 
 def sort_word_pairs(preference: Json) -> list[tuple[str, Json]]:
