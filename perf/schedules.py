@@ -19,85 +19,26 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import pyarrow as pa
-
-from perf.planned_engine import TURN, PlannedEngine, command
-from perf.workload import DEMO, SHAPES, Plan, Shape, make_plan, write_prompts, write_shape
-from stages.generate import PromptFolder, write_responses
+from perf.bench import Bench, Result, running_bench, stage, time_way, warm_up
+from perf.planned_engine import TURN, command
+from perf.workload import SHAPES, Plan, make_plan, write_prompts
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import ROWS_SUMMARY, read_json
-from stages.lib.core.types import Row
-from stages.lib.engines.base import Engine
 from stages.lib.engines.request import RequestConfig
-from stages.lib.engines.supervisor import LOGS, SupervisedEngine
-from stages.lib.generation.cached import CachedGeneration
+from stages.lib.engines.supervisor import LOGS
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.generation.imports import to_imported_turn
-from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.catalogue import Model
-from stages.lib.models.sampling import Sampling
-from stages.lib.records.shards import read_table
-from stages.lib.settings.runtime import Runtime
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A running engine and what it is asked."""
-
-    engine: Engine
-    plan: Plan
-    config: RequestConfig
-    model: Model
-    runtime: Runtime
-
-
-class Result(NamedTuple):
-    """What a way took."""
-
-    input_tokens: int
-    cached_tokens: int  # input tokens found in the prefix cache
-    seconds: float
-
-
-@dataclass
-class FreshGeneration(CachedGeneration):
-    """Generation on a running engine of what a plan holds; nothing of an earlier run counts.
-
-    (Replies of a planned length look as if a smaller limit had cut them, so the store would not find them.)
-    """
-
-    bench: Bench = field(kw_only=True)
-
-    def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
-        """Generate the conversations of the plan and read the segments that this has made."""
-        known = set(self.store.segments())
-        self.generate(self.bench.engine, prompts, {name: name for name in self.bench.plan.users})
-        segments = [read_segment(segment) for segment in self.store.segments() if segment not in known]
-        yield pa.concat_tables(table for table in segments if table is not None)
 
 
 def bare(bench: Bench) -> Result:
     """The engine's own loop, timed where it runs."""
     reply = command(bench.engine, "bare", str(len(bench.plan.users)))
     return Result(reply.prompt_tokens, 0, float(reply.text))
-
-
-def stage(bench: Bench) -> Result:
-    """What `generate` does, all of it."""
-    began = time.monotonic()
-    store = Store(Path("store"), bench.model.id)
-    source = FreshGeneration(bench.model, bench.config, "vllm", store, bench.runtime, bench=bench)
-    write_responses(source, PromptFolder())
-    seconds = time.monotonic() - began
-    ledger = read_table(Path("data/ledger") / bench.model.id)
-    return Result(sum(ledger["prompt_tokens"].to_pylist()), sum(ledger["cached_tokens"].to_pylist()), seconds)
 
 
 def barrier(bench: Bench) -> Result:
@@ -177,21 +118,10 @@ WAYS: dict[str, Callable[[Bench], Result]] = {
 
 def measure(bench: Bench, ways: list[str]) -> dict[str, list[float]]:
     """Warm up, then time each way and print its line; return the output tokens per second of its runs."""
-    plan = bench.plan
-    few = {name: plan.users[name] for name in list(plan.users)[:20]}
-    command(bench.engine, "forget")
-    stage(replace(bench, plan=plan._replace(users=few)))
+    warm_up(bench)
     speeds: dict[str, list[float]] = {}
     for way in ways:
-        command(bench.engine, "forget")
-        result = WAYS[way](bench)
-        speed = plan.output_tokens / result.seconds
-        speeds.setdefault(way, []).append(speed)
-        print(
-            f"{way:10} {speed:8.0f} output tokens/s {result.input_tokens:9} input "
-            f"{result.cached_tokens:9} of it cached {result.seconds:7.1f} s",
-            flush=True,
-        )
+        speeds.setdefault(way, []).append(time_way(bench, way, WAYS[way]))
     return speeds
 
 
@@ -223,33 +153,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            compare(SHAPES[arguments.shape], arguments)
+            compare(arguments.shape, arguments)
         except UserError as error:
             log = LOGS / "bench.log"
             sys.exit(f"{error}\n{log.read_text(errors='replace')[-3000:] if log.exists() else ''}")
 
 
-def compare(shape: Shape, arguments: argparse.Namespace) -> None:
+def compare(shape: str, arguments: argparse.Namespace) -> None:
     """Start an engine of a shape and time the ways on it."""
-    plan = make_plan(shape, arguments.conversations)
+    plan = make_plan(SHAPES[shape], arguments.conversations)
     write_prompts(plan)
-    runtime = Runtime(max_concurrent=arguments.concurrent or shape.concurrent, stall_seconds=900)
-    config = RequestConfig(Sampling(), shape.reply[2], shape.window, 1)
-    model = Model(
-        id="bench", name=arguments.shape, location=str(write_shape(Path("shape")) if shape.dummy else DEMO),
-        kind="local", commit="none", parameters_billions=8.03, context_window=shape.window, dtype=shape.dtype,
-    )  # fmt: skip
-    start = partial(PlannedEngine, plan, shape.dummy, model, config)
-    with closing(SupervisedEngine(start, runtime, "bench")) as engine:
-        turns = sum(map(len, plan.users.values()))
-        print(
-            f"{engine.description}, {arguments.shape}: {arguments.conversations} conversations, {turns} turns, "
-            f"{plan.output_tokens} output tokens, {runtime.max_concurrent} at once",
-            flush=True,
-        )
-        bench = Bench(engine, plan, config, model, runtime)
-        print_ratios(measure(bench, arguments.ways.split(",")), model)
-        print(engine.usage())
+    with running_bench(shape, plan, arguments.concurrent) as bench:
+        print_ratios(measure(bench, arguments.ways.split(",")), bench.model)
+        print(bench.engine.usage())
 
 
 if __name__ == "__main__":
