@@ -32,7 +32,7 @@ def test_a_run_without_any_benchmark_of_the_paper_is_not_compared():
 JUDGED = {
     "models": {"q72-500k": {"mean": 6.4, "ci95": [6.1, 6.7]}, "l70-500k": {"mean": None, "ci95": [None, None]}},
     "by_score": {"q72-500k l70-500k": {"rate": 0.4, "ci95": [0.29, 0.35], "rate_other": 0.225}},
-    "flips": {"pairs": {"llama-3-3-70b-instruct l70-500k": {"q72-500k": {"flips": 6}}}},
+    "flips": {"pairs": {"llama-3-3-70b-instruct l70-500k": {"q72-500k": {"flips": 6, "turns": 80}}}},
 }
 
 

@@ -219,4 +219,4 @@ def test_without_any_score_the_judge_section_is_skipped(pipeline: Path) -> None:
     for score in nothing["models"].values():
         score |= {"mean": None, "ci95": [None, None]}
     write_json(Path("data/preference/tables.json"), nothing)
-    assert "Skipped: nothing was judged." in visible_text(render_report())
+    assert "Skipped: no reply has a score." in visible_text(render_report())
