@@ -7,7 +7,6 @@ Out: data/responses/<dgm>/ (in the order of the prompts), data/ledger/<dgm>/ (wh
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.types import Json, Row
-from stages.lib.engines.request import dgm_config
+from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import COST, summarize
 from stages.lib.generation.imports import ImportedConversations, ImportedReplies, read_replies
@@ -59,6 +58,7 @@ def open_source(
     if model.kind == "import":
         yield ImportedConversations(model, config, read_import(model, prompts))
         return
+    config = with_reply_format(config, model, generate.engine)
     store = Store(store_folder(), model.id)
     with store.exclusive():
         share = generate.max_failed_share
@@ -102,7 +102,7 @@ def summarize_ledger(costs: pa.Table, source: ConversationSource) -> Json:
         "context_window": model.context_window,
         "parameters_billions": model.parameters_billions,
         "tensor_parallel": model.tensor_parallel,
-        "asked": {**asdict(config), "sampling": dict(config.sampling)},
+        "asked": config.to_json(),
     }
 
 

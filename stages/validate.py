@@ -5,15 +5,16 @@ Out: data/verdicts/<dgm>/: one shard for each shard of responses; .shards.json s
      with examples by reason
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_file, write_json
+from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, sha256_file, write_json
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig, dgm_config
 from stages.lib.models.catalogue import Model, load_model
+from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.records.shards import write_rows
 from stages.lib.records.verdicts import VERDICT
 from stages.lib.settings.reading import load, run
@@ -66,13 +67,21 @@ def warnings(model: Model, config: RequestConfig) -> dict[str, bool]:
     return {"temperature_outside": model.kind != "import" and not low <= config.sampling.temperature <= high}
 
 
+def read_config(data: Path, model: Model, generate: Generate) -> RequestConfig:
+    """Return how a DGM was asked: by the params, and in the format of replies that its responses say."""
+    summary = data / "responses" / model.id / ROWS_SUMMARY
+    known = read_json(summary).get("reply_format", {}) if summary.exists() else {}
+    return replace(dgm_config(model, generate), reply_format=ReplyFormat.from_json(known))
+
+
 READS = ("validate", "generate")
 
 
 def main(dgm: str) -> None:
     """Check every conversation and every shard of one DGM."""
     model = load_model(dgm)
-    write_verdicts(Path("data"), load(Validate), model, dgm_config(model, load(Generate)))
+    data = Path("data")
+    write_verdicts(data, load(Validate), model, read_config(data, model, load(Generate)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Row
-from stages.lib.engines.request import dgm_config
+from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
@@ -79,7 +79,8 @@ def pilot_dgm(dgm: str, num_conversations: int, settings: Settings, num_prompts:
     if model.kind == "import":
         print(f"{dgm}: {model.name}\n  imported: its replies exist already, so there is nothing to predict\n")
         return None
-    job = Job(model, dgm_config(model, settings.generate), settings, Store(store_folder(), dgm), num_prompts)
+    config = with_reply_format(dgm_config(model, settings.generate), model, settings.generate.engine)
+    job = Job(model, config, settings, Store(store_folder(), dgm), num_prompts)
     result = pilot(job, num_conversations)
     print("\n".join(format_block(result)), end="\n\n", flush=True)
     return result

@@ -136,11 +136,23 @@ def to_error(message: str) -> openai.APIStatusError:
     return openai.APIStatusError(message, response=response, body=None)
 
 
+@pytest.mark.parametrize(("owner", "asked"), [("vllm", [False, False]), ("openai", [None, None])])
+def test_a_server_that_would_leave_out_special_tokens_is_asked_to_keep_them(
+    server: FakeServer, owner: str, asked: list[bool | None]
+) -> None:
+    server.owner = owner
+    talk(server, "Hi?")
+    assert [body.get("skip_special_tokens") for body in server.requests] == asked
+
+
 def test_thinking_that_a_server_takes_out_is_put_back_for_the_config_to_decide(server: FakeServer) -> None:
     server.message_fields = {"reasoning_content": "Hm."}
     assert talk(server, "Hi?").turns[0]["assistant"] == "<think>Hm.</think>You said: Hi?"
     [turn] = talk(server, "Hi?", config=replace(SERVER_CONFIG, thinking="strip")).turns
     assert (turn["assistant"], turn["raw"]) == ("You said: Hi?", "<think>Hm.</think>You said: Hi?")
+    server.message_fields = {"reasoning_content": "It ends with </think>."}
+    [turn] = talk(server, "Hi?", config=replace(SERVER_CONFIG, thinking="strip")).turns
+    assert turn["assistant"] == "You said: Hi?"
     server.message_fields = {"reasoning": "Hm.", "content": None}  # cut off in its thinking
     assert talk(server, "Hi?").turns[0]["assistant"] == "<think>Hm."
 

@@ -1,7 +1,13 @@
 """How a model is asked, and the identity of a conversation."""
 
-from stages.lib.engines.request import RequestConfig, dgm_config, identity
+from dataclasses import replace
+
+import pytest
+
+from stages.lib.engines import request
+from stages.lib.engines.request import RequestConfig, dgm_config, identity, with_reply_format
 from stages.lib.models.catalogue import ModelSampling
+from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.sections import Generate
 from tests.support.conversations import CONFIG, MODEL
@@ -25,6 +31,33 @@ def test_the_identity_covers_what_decides_the_text_and_nothing_else() -> None:
     reference = [{"user": "Hi?", "reference": "No."}]
     assert identity({**PROMPT, "turns": reference}, MODEL, CONFIG, "vllm") == base
     assert identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 50, 300, 1), "vllm") == base
+
+
+def test_only_conversations_whose_text_is_read_in_another_way_have_another_identity() -> None:
+    released = "303935efafbeb521a3bef4d795674123"
+    formats = [ReplyFormat(added_ends=("<|eot_id|>",)), ReplyFormat(thinking_tokens=("[THINK]", "[/THINK]"))]
+    others = [
+        *[replace(CONFIG, reply_format=each) for each in formats],
+        replace(CONFIG, thinking="strip"),
+        replace(CONFIG, thinking="strip", thinking_tags=(("<muse>", "</muse>"),)),
+    ]
+    same = [
+        CONFIG,
+        replace(CONFIG, thinking_tags=(("<muse>", "</muse>"),)),
+        replace(CONFIG, reply_format=ReplyFormat(user_header="\nUSER:", control_tokens=("<pad>",))),
+    ]
+    assert {identity(PROMPT, MODEL, config, "vllm") for config in same} == {released}
+    assert len({released, *(identity(PROMPT, MODEL, config, "vllm") for config in others)}) == 5
+
+
+def test_the_format_of_replies_is_known_where_an_engine_of_ours_has_the_tokenizer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = ReplyFormat(added_ends=("<|eot_id|>",))
+    monkeypatch.setattr(request, "find_reply_format", lambda _: known)
+    assert with_reply_format(CONFIG, MODEL, "vllm").reply_format == known
+    assert with_reply_format(CONFIG, MODEL, "echo") == CONFIG
+    assert with_reply_format(CONFIG, MODEL.model_copy(update={"kind": "server"}), "vllm") == CONFIG
 
 
 def test_a_models_own_sampling_overrides_the_profiles() -> None:

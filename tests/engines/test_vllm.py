@@ -14,7 +14,7 @@ from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.models.chat_template import Template
 from stages.lib.settings.runtime import Runtime
 from tests.support.conversations import CONFIG, MODEL
-from tests.support.tokenizers import llama
+from tests.support.tokenizers import CHATML, llama, qwen
 
 
 @pytest.mark.parametrize(("on_gpu", "visible"), [(False, ""), (True, "4,5")])
@@ -51,11 +51,12 @@ def test_a_reply_that_vllm_aborted_is_failed() -> None:
     assert (reply.finish_reason, reply.text, reply.reason) == ("failed", "", "vLLM ended it with 'abort'")
 
 
-def engine_of(tokenizer: Any, *stop: str) -> VllmEngine:
+def engine_of(tokenizer: Any, *stop: str, **keys: Any) -> VllmEngine:
     """An engine that has chosen its ends, without vLLM."""
     engine = object.__new__(VllmEngine)
-    engine.config, engine._final_only = replace(CONFIG, stop=stop), None
+    engine.config, engine._final_only = replace(CONFIG, stop=stop, **keys), None
     engine._tokenizer, engine._template = tokenizer, Template(tokenizer, MODEL)
+    engine._refusal = ValueError
     engine._choose_ends()
     return engine
 
@@ -91,3 +92,32 @@ def test_a_stop_text_that_is_a_control_token_is_sent_to_vllm_as_an_id() -> None:
     alone = engine_of(llama(), "<|reserved_0|>")
     assert not alone.sampling(Request([], 5), 100)["detokenize"]
     assert reply_text(alone, "Four.<|reserved_0|>") == "Four."
+
+
+class FinishedEngine:
+    """vLLM that has every request finished with the same tokens."""
+
+    def __init__(self, ids: list[int]) -> None:
+        self.ids, self.names = ids, list[str]()
+
+    def add_request(self, name: str, *_: Any) -> None:
+        self.names.append(name)
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.names)
+
+    def step(self) -> list[Any]:
+        completion = SimpleNamespace(finish_reason="stop", token_ids=self.ids)
+        output = {"finished": True, "prompt_token_ids": [1], "outputs": [completion], "num_cached_tokens": 0}
+        return [SimpleNamespace(request_id=self.names.pop(), **output)]
+
+
+@pytest.mark.parametrize(("header", "opened"), [("<think>\n", "<think>"), ("<think>\n\n</think>\n\n", ""), ("", "")])
+def test_a_reply_says_which_tag_of_thoughts_its_prompt_ended_with(header: str, opened: str) -> None:
+    tokenizer = qwen(CHATML.replace("assistant\n{% endif %}", "assistant\n" + header + "{% endif %}"))
+    engine = engine_of(tokenizer, thinking="strip")
+    engine._engine, engine._early, engine._opened = FinishedEngine([65, 66]), [], {}
+    engine._sampling_params = lambda **_: None
+    engine.submit("k", Request([{"role": "user", "content": "Say <think>"}], 1))
+    [(key, reply)] = engine.step()
+    assert (key, reply.opened, engine._opened) == ("k", opened, {})

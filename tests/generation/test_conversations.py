@@ -70,16 +70,26 @@ def test_a_conversation_that_is_held_back_begins_at_the_end_and_a_long_one_at_on
     ("text", "kept"),
     [
         ("<think>Hm.</think>\n\nYes.", "Yes."),
-        ("Hm.</think> Yes.", "Yes."),  # the template has opened the tag
+        ("[THINK]Hm.[/THINK]Yes.", "Yes."),
+        ("<muse>Hm.</muse>Yes.", "Yes."),
         ("<think>Hm, for ever", ""),
+        ("It ends with </think>.", "It ends with </think>."),
         ("Yes.", "Yes."),
     ],
 )
 def test_thinking_is_stripped_and_the_whole_text_kept_as_raw(text: str, kept: str) -> None:
     conversation = Conversation("h", ["One?", "Two?"])
-    conversation.add_reply(Reply(text, "stop", 5, 5), replace(CONFIG, thinking="strip"))
+    config = replace(CONFIG, thinking="strip", thinking_tags=(("<muse>", "</muse>"),))
+    conversation.add_reply(Reply(text, "stop", 5, 5), config)
     assert (conversation.turns[0]["assistant"], conversation.turns[0]["raw"]) == (kept, text if text != kept else "")
     assert conversation.messages(CONFIG)[1]["content"] == kept  # a later turn does not see it
+
+
+def test_a_reply_to_a_prompt_that_opened_thoughts_begins_inside_them() -> None:
+    conversation = Conversation("h", ["One?"])
+    reply = Reply("Hm.</think>Yes.", "stop", 5, 5, opened="<think>")
+    conversation.add_reply(reply, replace(CONFIG, thinking="strip"))
+    assert (conversation.turns[0]["assistant"], conversation.turns[0]["raw"]) == ("Yes.", "Hm.</think>Yes.")
 
 
 def test_with_trim_oldest_the_oldest_turns_make_room_and_the_newest_message_is_never_cut() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,16 @@ def test_a_set_of_the_hub_is_pinned_by_resolve_and_downloaded_by_generate_at_tha
     rows = read_table(root / "data" / "responses" / "m").to_pylist()
     assert [row["status"] for row in rows] == ["ok", "not_imported", "not_imported"]
     assert rows[0]["turns"][0]["assistant"] == "Hello."
+
+
+def test_thoughts_are_stripped_of_imported_replies_as_of_generated_ones(tmp_path: Path) -> None:
+    thought = "<think>Hm.</think>Yes."
+    file = write(tmp_path / "r.jsonl", [{"conversation_hash": name, "response": thought} for name in "ab"])
+    config = replace(CONFIG, thinking="strip")
+    replies = read_replies(import_model(file), {"a"})
+    [given] = ImportedConversations(MODEL, config, replies).conversations([make_prompt("a", "Hi?")])
+    [own] = ImportedConversations(MODEL, config, None).conversations([make_prompt("a", "Hi?", reference=thought)])
+    for conversation in (given, own):
+        assert (conversation.turns[0]["assistant"], conversation.turns[0]["raw"]) == ("Yes.", thought)
+    [kept] = ImportedConversations(MODEL, CONFIG, replies).conversations([make_prompt("a", "Hi?")])
+    assert (kept.turns[0]["assistant"], kept.turns[0]["raw"]) == (thought, "")

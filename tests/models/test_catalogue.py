@@ -39,6 +39,15 @@ def test_a_local_model_keeps_what_its_entry_says(checkout: Path) -> None:
     assert json.loads((checkout / "models" / "rich" / "model.json").read_text())["chat_template"] == "{{ messages }}\n"
 
 
+def test_tags_of_thoughts_are_in_model_json_only_where_the_entry_has_them(checkout: Path) -> None:
+    main("rich")
+    assert "thinking_tags" not in (checkout / "models" / "rich" / "model.json").read_text()
+    file = checkout / "dgms" / "rich.yaml"
+    file.write_text(file.read_text() + 'thinking_tags: {"<muse>": "</muse>", "": "</think>"}\n')
+    main("rich")
+    assert load_model("rich").thinking_tags == {"<muse>": "</muse>", "": "</think>"}
+
+
 def test_a_missing_chat_template_is_named(checkout: Path) -> None:
     file = checkout / "dgms" / "rich.yaml"
     file.write_text(file.read_text() + "chat_template: dgms/templates/no.jinja\n")
@@ -74,6 +83,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(server: Any) -> No
         ({"import": "data/hub/set"}, "nothing would wait for it: for a hub set give `hub:<owner>/<name>`"),
         ({"path": "p", "stop": [""]}, "a stop string cannot be empty"),
         ({"path": "p", "thinking": "hide"}, "thinking: input should be 'keep' or 'strip'"),
+        ({"path": "p", "thinking_tags": {"<muse>": " "}}, "write {<what begins thoughts>: <what ends them>}"),
         ({"path": "p", "chat_template": "/tmp/x.jinja"}, "give a .jinja file under dgms/"),
         ({"path": "p", "chat_template": "dgms/../x.jinja"}, "give a .jinja file under dgms/"),
         ({"path": "p", "sampling": {"top_k": -1}}, "sampling.top_k: input should be greater than or equal to 0"),

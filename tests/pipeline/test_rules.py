@@ -77,7 +77,10 @@ class TestTheRules:
         rooms = {
             "core": ("files", "sections", "types"),
             "records": ("chats", "hashing", "messages", "readers", "responses", "shards"),
-            "models": ("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "sampling", "thinking"),
+            "models": (
+                *("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "reply_format", "sampling"),
+                *("thinking", "turn_ends"),
+            ),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),
                 *("supervisor", "vllm", "worker"),

@@ -33,7 +33,7 @@ class FakeServer(ThreadingHTTPServer):
         self.faults: list[Any] = []  # a status, (a status, its headers), "reset", "page" or seconds of silence
         self.refuses_more_than_the_window = True
         self.message_fields: dict[str, Any] = {}  # besides role and content
-        self.finish_reason = ""
+        self.finish_reason = self.owner = ""
         self.reply_to: Callable[[str], str] = "You said: {}".format
         self.key, self.model, self.window = "", "wise", 40
         self.seconds_per_reply = 0.0
@@ -86,7 +86,8 @@ class FakeHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.is_authorized():
-            self.send(200, {"object": "list", "data": [{"id": self.server.model, "max_model_len": self.server.window}]})
+            about = {"id": self.server.model, "max_model_len": self.server.window, "owned_by": self.server.owner}
+            self.send(200, {"object": "list", "data": [about]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

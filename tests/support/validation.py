@@ -44,9 +44,11 @@ def generated(*users: str) -> Row:
     return stored_row(identity(prompt(*users), MODEL, CONFIG, "echo"), *users)
 
 
-def verdict(row: Row, prompt: Row | str, settings: Validate = SETTINGS, model: Model = MODEL) -> Row:
+def verdict(
+    row: Row, prompt: Row | str, settings: Validate = SETTINGS, model: Model = MODEL, config: RequestConfig = CONFIG
+) -> Row:
     """The verdict on a response to a prompt."""
-    return make_verdict(CheckInput(row, prompt, settings, model, CONFIG))
+    return make_verdict(CheckInput(row, prompt, settings, model, config))
 
 
 def reasons(row: Row, *users: str) -> list[str]:
@@ -55,11 +57,11 @@ def reasons(row: Row, *users: str) -> list[str]:
     return names
 
 
-def import_reasons(reply: str, user: str = "Hi?") -> list[str]:
+def import_reasons(reply: str, user: str = "Hi?", config: RequestConfig = CONFIG) -> list[str]:
     """The reasons that one imported reply gives: nothing but its text is known."""
     row = generated(user)
     row["turns"][0] |= {"assistant": reply, "finish_reason": "imported"}
-    names: list[str] = verdict(row, prompt(user), model=IMPORT)["reasons"]
+    names: list[str] = verdict(row, prompt(user), model=IMPORT, config=config)["reasons"]
     return names
 
 

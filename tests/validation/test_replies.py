@@ -1,12 +1,15 @@
 """Checks of a reply's text: every fault is caught under its name, and good replies give no reason."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.validation.languages import detect_language, is_other_language
 from stages.lib.validation.relevance import is_off_topic, is_refusal
 from stages.lib.validation.repetition import compression_ratio, count_loop_chars
+from tests.support.conversations import CONFIG
 from tests.support.validation import BAD, ENGLISH, GOOD, generated, import_reasons, reasons
 
 PARAGRAPH = (
@@ -31,6 +34,15 @@ def test_a_good_reply_gives_no_reason(name: str) -> None:
         ("".join(f"{n % 7} bottles of beer on the wall, {n % 7} bottles of beer.\n" for n in range(90)), "loop"),
         ("Sure. [/INST]", "control_token"),
         ("Hm, let me see.</think>Sure.", "thinking_leak"),
+        ("[THINK]Hm.[/THINK]Sure.", "thinking_leak"),
+        ("◁think▷Hm, and then", "thinking_unclosed"),
+        ("Sure.[|user|]And then?", "control_token"),
+        ("Sure.<turn|>\n<|turn>user", "control_token"),
+        ("Sure.<extra_id_1>User", "control_token"),
+        ("Sure.\nUser: And then?", "template_leak"),
+        ("Sure.\n<human>: And then?", "template_leak"),
+        ("Sure.\nGPT4 Correct User: And then?", "template_leak"),
+        ("Sure.\n\n问:然后呢?", "template_leak"),
         ("As an AI, I am unable to provide medical advice.", "refusal"),
     ],
 )
@@ -41,6 +53,40 @@ def test_each_fault_of_a_reply_gives_its_reason_alone(reply: str, reason: str | 
 def test_a_token_that_the_user_wrote_first_is_not_a_leak() -> None:
     user = "Explain <|im_end|>, </think>, ### Response:"
     assert import_reasons("Write <|im_end|> or </think> or ### Response: here", user) == []
+
+
+def test_a_template_or_a_tag_of_thoughts_in_code_is_not_a_leak() -> None:
+    assert import_reasons("Write it so:\n```\n### Instruction:\nUser: hello\n<think>\n```\nand fill it in.") == []
+    assert import_reasons("Models that think write `</think>` when they are done.") == []
+    assert import_reasons("Write it so:\n```\nprompt + '<|im_end|>'\n```") == ["control_token"]
+
+
+HEADERS = {
+    "\nUSER:": ["Sure.\nUSER:then?", "Sure.\n\n USER: then?"],
+    "USER:": ["Sure. USER: then?"],
+    " Q:": ["Q: then?"],
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_the_models_own_header_of_the_users_turn_is_a_leak(header: str) -> None:
+    config = replace(CONFIG, reply_format=ReplyFormat(user_header=header))
+    for reply in HEADERS[header]:
+        assert import_reasons(reply, config=config) == ["template_leak"]
+        assert import_reasons(reply, reply + " What is that?", config=config) == []
+    assert import_reasons("The superUSER: it is he. `USER:` and", config=config) == []
+
+
+def test_the_models_own_special_tokens_are_control_tokens() -> None:
+    config = replace(CONFIG, reply_format=ReplyFormat(control_tokens=("<pad>", "<eos>")))
+    assert import_reasons("Sure.<pad><pad>", config=config) == ["control_token"]
+    assert import_reasons("Sure.<pad><pad>") == []
+
+
+def test_thoughts_in_the_catalogues_tags_are_a_leak() -> None:
+    config = replace(CONFIG, thinking_tags=(("<muse>", "</muse>"),))
+    assert import_reasons("<muse>Hm.</muse>Sure.", config=config) == ["thinking_leak"]
+    assert import_reasons("<muse>Hm.</muse>Sure.") == []
 
 
 def test_a_repeated_long_message_is_an_echo_and_a_short_one_is_not() -> None:

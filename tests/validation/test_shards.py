@@ -1,5 +1,6 @@
 """The stage on folders: shards, the order of the prompts, memory."""
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from stages import validate
 from stages.gate import find_stop_reason
 from stages.generate import write_responses
 from stages.lib.core.files import read_json, sha256_file
+from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
 from stages.lib.records.shards import read_rows
@@ -216,3 +218,19 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.
 
     few, many = peak(2_000), peak(8_000)
     assert many < 1.2 * few
+
+
+def test_replies_are_read_in_the_format_that_their_summary_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = ReplyFormat(added_ends=("<|eot_id|>",), control_tokens=("<pad>",))
+    config = replace(CONFIG, reply_format=known)
+    write_prompts(monkeypatch, {"a": ["One?"], "b": ["Two?"]})
+    one, two = generate("a", "One?", config=config), generate("b", "Two?", config=config)
+    two["turns"][0]["assistant"] = "Sure.<pad>"
+    assert validate_rows([one, two])["found"] == {"not_as_asked": 2}
+    summary = Path("data/responses/m/.summary.json")
+    summary.write_text(json.dumps({**read_json(summary), "reply_format": known.to_json()}))
+    validate.main("m")
+    assert read_json(Path("data/verdicts/m/.summary.json"))["found"] == {"control_token": 1}

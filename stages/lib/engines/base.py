@@ -24,6 +24,7 @@ class Reply(NamedTuple):
     cached_tokens: int = 0  # prompt tokens found in the prefix cache
     trimmed_turns: int = 0
     reason: str = ""
+    opened: str = ""  # the tag of thoughts that the prompt ended with; the reply begins inside them
 
 
 @dataclass(slots=True)

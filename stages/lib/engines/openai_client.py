@@ -20,6 +20,7 @@ from stages.lib.settings.runtime import Runtime
 CLIENT_RETRIES = 1000  # of the library's client: the time that they take is limited here
 CONNECT_SECONDS = 5.0
 PROBE_SECONDS = 30.0
+SKIP_SPECIAL_TOKENS = ("vllm", "sglang")  # owners of a model whose servers do so unless they are told not to
 
 
 class Unanswered(Exception):
@@ -57,6 +58,7 @@ class ServerClient:
         self.budget, self._rate = Budget(runtime.server), Rate(runtime.server.requests_per_minute)
         self.error: Exception | None = None  # that ended the run; no other request is sent
         self._known_models: list[str] = []
+        self._own_parameters: dict[str, Any] = {}  # that this kind of server has beside OpenAI's
         self._client = self._connect(runtime.max_concurrent)
 
     def _connect(self, max_concurrent: int) -> openai.AsyncOpenAI:
@@ -110,13 +112,16 @@ class ServerClient:
     def _sampling(self, seed: int) -> dict[str, Any]:
         """Return the sampling of a request. What not every server knows is sent only where it is not the default."""
         sampling = self._config.sampling
-        extra = sampling.model_dump(exclude_defaults=True, exclude={"temperature", "top_p"})
+        extra = sampling.model_dump(exclude_defaults=True, exclude={"temperature", "top_p"}) | self._own_parameters
         options = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed, "extra_body": extra}
         return options | ({"stop": list(self._config.stop)} if self._config.stop else {})
 
     async def check(self) -> None:
         """Raise UserError unless the server can be reached, takes the key, has the model and answers a request."""
-        self._check_window(await self._list_models())
+        models = await self._list_models()
+        self._check_window(models)
+        if any(getattr(model, "owned_by", "") in SKIP_SPECIAL_TOKENS for model in models if model.id == self._name):
+            self._own_parameters = {"skip_special_tokens": False}  # checks and `stop` must see them
         RETRY_STATE.set(RetryState())
         try:
             await self.complete([Message(role="user", content="Hi")], self._config.seed, 1)

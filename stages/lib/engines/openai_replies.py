@@ -7,6 +7,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from stages.lib.engines.base import Reply, failed_reply
+from stages.lib.models.thinking import TAGS
 
 TOO_LONG = re.compile(r"context.?(length|window|size)|maximum.{0,20}(length|tokens)|too long|max_new_tokens", re.I)
 
@@ -33,7 +34,8 @@ def with_thinking(text: str | None, extra: dict[str, Any]) -> str:
     thinking = extra.get("reasoning_content") or extra.get("reasoning") or ""
     if not thinking:
         return text or ""
-    return f"<think>{thinking}" if text is None else f"<think>{thinking}</think>{text}"
+    begin, end = next(tags for tags in TAGS.items() if tags[1] not in thinking)  # thoughts may speak of a tag
+    return f"{begin}{thinking}" if text is None else f"{begin}{thinking}{end}{text}"
 
 
 def is_too_long(error: openai.APIStatusError) -> bool:

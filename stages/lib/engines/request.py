@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from stages.lib.core.types import Json
 from stages.lib.models.catalogue import Model
+from stages.lib.models.reply_format import UNKNOWN, ReplyFormat, find_reply_format
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.sections import Generate, History, RequestSettings, Trim
 
@@ -23,6 +25,14 @@ class RequestConfig:
     system_prompt: str = ""
     stop: tuple[str, ...] = ()  # strings that end a reply
     thinking: Literal["keep", "strip"] = "keep"
+    thinking_tags: tuple[tuple[str, str], ...] = ()  # that begin and end thoughts, beside those of public families
+    reply_format: ReplyFormat = UNKNOWN
+
+    def to_json(self) -> Json:
+        """Return how the model is asked, as plain values."""
+        special = {"thinking_tags": dict(self.thinking_tags), "reply_format": self.reply_format.to_json()}
+        values = asdict(self) | {"sampling": dict(self.sampling)} | special
+        return {name: value for name, value in values.items() if value or name not in special}
 
 
 def dgm_config(model: Model, generate: Generate) -> RequestConfig:
@@ -42,7 +52,16 @@ def comparison_config(model: Model, asking: RequestSettings) -> RequestConfig:
         system_prompt=model.system_prompt,
         stop=tuple(model.stop),
         thinking=model.thinking,
+        thinking_tags=tuple(model.thinking_tags.items()),
     )
+
+
+def with_reply_format(config: RequestConfig, model: Model, engine: str) -> RequestConfig:
+    """Return how a model is asked, with the format of its replies where an engine of ours loads its tokenizer.
+
+    Raises UserError when the tokenizer cannot be loaded.
+    """
+    return replace(config, reply_format=find_reply_format(model)) if choose_engine(model, engine) == "vllm" else config
 
 
 def choose_engine(model: Model, asked: str) -> str:
@@ -65,5 +84,20 @@ def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine
         [model.commit, model.served_name, model.quantization, model.dtype, model.chat_template, engine],
         [config.system_prompt, config.stop, config.thinking, config.history, config.sampling.model_dump(), config.seed],
         [config.max_tokens, config.window] if config.trim == "oldest" else [],
+        *reading(config),
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def reading(config: RequestConfig) -> list[Any]:
+    """Return what decides a reply's text, and did not when the first conversations were stored.
+
+    Then special tokens were left out of a text, which ended only where the model's own files say; and all before a
+    first `</think>` was taken for thoughts. So another identity is needed where another end was added, where the tags
+    of thoughts are special tokens, and where thoughts are stripped. All other texts are what they were, but for special
+    tokens that a model wrote by chance amid its reply: the stored texts do not show where that happened, and their
+    conversations keep their identity.
+    """
+    stripped = ["thoughts at the beginning", *config.thinking_tags] if config.thinking == "strip" else []
+    parts = {"ends": config.reply_format.added_ends, "tags": config.reply_format.thinking_tokens, "stripped": stripped}
+    return [parts] if any(parts.values()) else []

@@ -13,9 +13,12 @@ from stages.lib.engines.base import Reply, Request, Usage, failed_reply, fit_to_
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer, revision
+from stages.lib.models.thinking import opened_tag
 from stages.lib.models.turn_ends import control_tokens_of, reply_ends
 from stages.lib.records.chats import Message
 from stages.lib.settings.runtime import Runtime
+
+TAIL_TOKENS = 40  # of a prompt, which hold a tag of thoughts if it ends with one
 
 
 class VllmEngine:
@@ -39,6 +42,7 @@ class VllmEngine:
         self._llm = vllm.LLM(**self.options(model, runtime))
         self._engine = self._llm.llm_engine
         self._early: list[tuple[str, Reply]] = []
+        self._opened: dict[str, str] = {}  # by key, the tag of thoughts that a prompt ended with
         self._gpus = Gpus(model.tensor_parallel) if on_gpu() else None
         self._preemptions = 0
 
@@ -84,6 +88,9 @@ class VllmEngine:
             self._engine.add_request(f"{prompt.trimmed_turns}/{key}", {"prompt_token_ids": prompt.ids}, params)
         except self._refusal as error:
             raise ValueError(str(error)) from None
+        if self.config.thinking == "strip":
+            tail = self._tokenizer.decode(prompt.ids[-TAIL_TOKENS:], skip_special_tokens=False)
+            self._opened[key] = opened_tag(tail, dict(self.config.thinking_tags))
 
     def sampling(self, request: Request, max_tokens: int) -> dict[str, Any]:
         """Return the arguments of vLLM's SamplingParams; everything that its defaults would decide is given."""
@@ -107,7 +114,8 @@ class VllmEngine:
         for output in self._engine.step():
             if output.finished:
                 turns, _, key = output.request_id.partition("/")
-                ended.append((key, self._reply(output, int(turns))))
+                reply = self._reply(output, int(turns))
+                ended.append((key, reply._replace(opened=self._opened.pop(key, ""))))
         return ended
 
     def _reply(self, output: Any, trimmed_turns: int) -> Reply:

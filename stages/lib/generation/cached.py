@@ -64,8 +64,9 @@ class CachedGeneration:
         return self.store.read(self._generate_missing(prompts), columns)
 
     def summary(self) -> dict[str, Any]:
-        """Return nothing: the counts of the responses say it all."""
-        return {}
+        """Return how the model writes its replies, as far as validation must be told."""
+        known = self.config.reply_format.to_json()
+        return {"reply_format": known} if known else {}
 
     def identities(self, prompts: Iterable[Row]) -> dict[str, str]:
         """Return the identity of each prompt's conversation, by conversation_hash."""

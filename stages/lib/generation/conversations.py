@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
-from stages.lib.models.thinking import THINKING_PART
+from stages.lib.models.thinking import strip_thoughts
 from stages.lib.records.chats import Message, build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import UNANSWERED, Turn
@@ -57,11 +57,12 @@ class Conversation:
     def add_reply(self, reply: Reply, config: RequestConfig) -> None:
         """Add the reply to the requested turn; one of UNANSWERED ends the conversation."""
         sent = drop_oldest_turns(self.messages(config), reply.trimmed_turns)
-        text = THINKING_PART.sub("", reply.text, count=1) if config.thinking == "strip" else reply.text
+        user = self.user_messages[len(self.turns)]
+        assistant, raw = split_reply(reply.text, config, user, reply.opened)
         turn = Turn(
-            user=self.user_messages[len(self.turns)],
-            assistant=text,
-            raw=reply.text if text != reply.text else "",
+            user=user,
+            assistant=assistant,
+            raw=raw,
             finish_reason=reply.finish_reason,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
@@ -72,6 +73,17 @@ class Conversation:
         self.cached_tokens += reply.cached_tokens
         if reply.finish_reason in UNANSWERED:
             self.status, self.reason = reply.finish_reason, reply.reason
+
+
+def split_reply(text: str, config: RequestConfig, asked: str, opened: str = "") -> tuple[str, str]:
+    """Return a reply as it is kept, and the whole text where that is another: where thoughts were stripped.
+
+    `asked` is the user's message, `opened` the tag of thoughts that the prompt ended with.
+    """
+    if config.thinking == "keep":
+        return text, ""
+    kept = strip_thoughts(text, opened, dict(config.thinking_tags), asked)
+    return kept, text if kept != text else ""
 
 
 def longest_first(conversations: Iterable[Conversation], lookahead: int) -> Iterator[Conversation]:

@@ -14,7 +14,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import progress
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig, identity
-from stages.lib.generation.conversations import Conversation
+from stages.lib.generation.conversations import Conversation, split_reply
 from stages.lib.generation.costs import attribute_no_cost
 from stages.lib.generation.reply_formats import READERS, ROWS_PER_BATCH, key_column, parse_reply
 from stages.lib.generation.source import to_row
@@ -212,11 +212,14 @@ class ImportedConversations:
 
     def _conversation(self, prompt: Row) -> Conversation:
         if self.replies is None:
-            return reference_conversation(prompt)
-        turns = self.replies.turns_of(prompt["conversation_hash"])
-        conversation = to_conversation(prompt, turns)
-        if turns and conversation.status != "ok":
-            self.replies.left_out["one_reply_for_many_turns"] += 1
+            conversation = reference_conversation(prompt)
+        else:
+            turns = self.replies.turns_of(prompt["conversation_hash"])
+            conversation = to_conversation(prompt, turns)
+            if turns and conversation.status != "ok":
+                self.replies.left_out["one_reply_for_many_turns"] += 1
+        for turn in conversation.turns:
+            turn["assistant"], turn["raw"] = split_reply(turn["assistant"], self.config, turn["user"])
         return conversation
 
     def _rows(self, prompts: Iterable[Row]) -> Iterator[Row]:

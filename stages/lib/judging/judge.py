@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.request import comparison_config
+from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.judging.judge_replies import JudgeReply, to_judge_reply
@@ -32,7 +32,7 @@ def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> list[Ju
         for name, prompt in dict(zip(hashes, prompts, strict=True)).items()
     ]
     store = Store(store_folder(), judge.model + STORE_SUFFIX)
-    config = comparison_config(model, judge)
+    config = with_reply_format(comparison_config(model, judge), model, judge.engine)
     generation = CachedGeneration(model, config, judge.engine, store, runtime, unit="judge replies", retry_failed=True)
     with store.exclusive():
         finished = generation.table(rows, ["conversation_hash", "turns", "reason"]).to_pylist()

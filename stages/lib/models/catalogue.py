@@ -63,7 +63,8 @@ class ModelOptions(Section):
     system_prompt: str = ""
     sampling: ModelSampling = ModelSampling()
     stop: list[str] = Field(default=[])  # texts that end a reply
-    thinking: Literal["keep", "strip"] = "keep"  # the text between a model's thinking tags
+    thinking: Literal["keep", "strip"] = "keep"  # the thoughts that a reply begins with
+    thinking_tags: dict[str, str] = Field(default={})  # that begin and end them, beside those of public families
     chat_template: str = ""  # in the catalogue a .jinja file of dgms/; in model.json its text; empty: the model's own
     trust_remote_code: bool = False
     columns: dict[ImportColumn, str] = Field(default={})  # of an import: its names for our columns, where they differ
@@ -101,6 +102,13 @@ class Entry(ModelOptions):
         if not all(stop):
             raise ValueError("a stop string cannot be empty")
         return stop
+
+    @field_validator("thinking_tags")
+    @classmethod
+    def _reject_tags_without_end(cls, tags: dict[str, str]) -> dict[str, str]:
+        if not all(end.strip() and begin.strip() == begin for begin, end in tags.items()):
+            raise ValueError("write {<what begins thoughts>: <what ends them>}, without blanks around them")
+        return tags
 
     @field_validator("chat_template")
     @classmethod
@@ -194,8 +202,9 @@ def check_copy(copy: Copy | None, model: Model) -> Copy | None:
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write model.json into a folder."""
-    write_json(folder / "model.json", model.model_dump())
+    """Write model.json into a folder, without a newer key that is not set: it would change the outs of all models."""
+    values = model.model_dump(exclude=set() if model.thinking_tags else {"thinking_tags"})
+    write_json(folder / "model.json", values)
 
 
 def weights_digest(folder: Path) -> str:

@@ -9,7 +9,13 @@ from stages.lib.records.chats import Message
 
 MARKS = range(0x10FFFD, 0xFFFFF, -1)  # private-use characters, of which one begins every code
 FIRST_CODE = 0xF0000  # private-use characters for the second part of a code, one for each control string
-IN_BRACKETS = re.compile(r"<.+>|\[.+\]", re.S)
+IN_BRACKETS = re.compile(r"<.+>|\[.+\]|◁.+▷", re.S)
+# The control tokens of public families, in whatever text they are.
+CONTROL_TOKEN = re.compile(
+    r"<\|[\w:./▁-]{2,60}\|>|<｜[^<>｜]{2,40}｜>|<\|(?:turn|channel|think)>|<(?:turn|channel)\|>|\[\|[A-Za-z]{2,20}\|\]"  # noqa: RUF001
+    r"|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<end_of_utterance>|\[/?(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]"
+    r"|<(?:SPECIAL_|extra_id_|reserved_|unused)\d+>|\[[gs]MASK\]|<[se]op>|\[e~\[|\]~!?b[\[\]]"
+)
 # Gemma has tokens for HTML tags, but a page in a prompt is not a command.
 HTML = re.compile(
     r"</?(?:[abipqsu]|h[1-6]|[bh]r|em|strong|su[bp]|code|pre|blockquote|[uo]l|li|div|span|img"

@@ -48,6 +48,14 @@ def find_end_of_turn(template: Template) -> str:
     return next((match[0] for match in found if match), "")
 
 
+def text_between_turns(template: Template) -> str:
+    """Return what stands between a reply and the user's next message, after the token that ends the reply."""
+    chat = build_chat(["first-question", "second-question"], ["the-reply"])
+    between = _after_reply(template.render(chat)).partition("second-question")[0]
+    end = re.match(rf"\s*(?:{any_of(control_strings(template.tokenizer))})", between)
+    return between[end.end() :].rstrip() if end else between.rstrip()
+
+
 def _after_last_reply(template: Template, chat: list[Message]) -> str:
     """Return what follows the reply when nothing is asked after it; empty if the template refuses such a chat."""
     try:

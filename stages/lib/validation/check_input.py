@@ -39,6 +39,7 @@ class AnsweredTurn:
     finish_reason: str
     user_text: str  # all that the user has written up to this turn, this message included
     settings: Validate
+    config: RequestConfig
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class CheckInput:
         user_text = ""
         for turn in self.row["turns"]:
             user_text += turn["user"] + "\n"
-            yield AnsweredTurn(turn["user"], turn["assistant"], turn["finish_reason"], user_text, self.settings)
+            yield AnsweredTurn(
+                turn["user"], turn["assistant"], turn["finish_reason"], user_text, self.settings, self.config
+            )
 
     @property
     def prompt_row(self) -> Row:

@@ -94,19 +94,21 @@ CHECKS = (
     Check(
         "control_token",
         {"assistant"},
-        "a reply has a control token such as `<|im_end|>`, which the user did not write first",
+        "a reply has a control token such as `<|im_end|>` or another special token of its model, which the user did "
+        "not write first",
         any_turn(leaks.has_control_token),
     ),
     Check(
         "template_leak",
         {"assistant"},
-        "a reply has a piece of a chat template such as `### Instruction:`, which the user did not write first",
+        "a reply has, outside of code, a piece of a chat template such as `### Instruction:` or the header of the "
+        "user's next turn, which the user did not write first",
         any_turn(leaks.has_template),
     ),
     Check(
         "thinking_leak",
         {"assistant"},
-        "a reply has the thoughts of a model that thinks aloud, with their end",
+        "a reply has, outside of code, the thoughts of a model that thinks aloud, with their end",
         any_turn(leaks.has_thoughts),
     ),
     Check(
