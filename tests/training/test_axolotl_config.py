@@ -70,6 +70,20 @@ def test_a_cpu_trains_without_half_precision_liger_and_fsdp():
     assert not [key for key in config if key.startswith(("fsdp", "liger"))]
 
 
+def test_the_loss_is_ligers_cross_entropy_and_the_fused_linear_one_replaces_it_where_memory_is_short():
+    losses = ("liger_cross_entropy", "liger_fused_linear_cross_entropy")
+    assert [render(PAPER).get(key) for key in losses] == [True, None]
+    config = render(PAPER | {"axolotl": {"liger_fused_linear_cross_entropy": True}})
+    assert [config.get(key) for key in losses] == [None, True]
+
+
+def test_one_key_switches_gradient_checkpointing_off():
+    assert render(PAPER)["gradient_checkpointing_kwargs"] == {"use_reentrant": False}
+    config = render(PAPER | {"axolotl": {"gradient_checkpointing": False}})
+    assert config["gradient_checkpointing"] is False and "gradient_checkpointing_kwargs" not in config
+    assert render(PAPER | {"axolotl": {"gradient_checkpointing": "offload"}})["gradient_checkpointing_kwargs"]
+
+
 def test_only_the_replies_of_assistants_are_trained_with_the_end_of_each_turn():
     (data,) = render(DEMO)["datasets"]
     assert (data["roles_to_train"], data["train_on_eos"]) == (["assistant"], "turn")

@@ -40,7 +40,7 @@ GPU = {
     "liger_rope": True,
     "liger_rms_norm": True,
     "liger_glu_activation": True,
-    "liger_fused_linear_cross_entropy": True,
+    "liger_cross_entropy": True,  # 13 to 16 % faster than the fused linear one, for 6 GiB at 8 B parameters
 }
 # Without a layer class to wrap: the one that the model names itself.
 FSDP = {
@@ -58,7 +58,7 @@ FSDP = {
 def render_config(params: Train, template: Template, files: list[Path], work: Path) -> Json:
     """Return Axolotl's configuration for one run; `work` and `files`, the rows to train, are absolute paths.
 
-    Keys of `train.axolotl` replace ours; those that are null are left out.
+    Keys of `train.axolotl` replace ours, with what no longer fits them; those that are null are left out.
     """
     config: Json = {
         **base_model_keys(template.model),
@@ -75,9 +75,19 @@ def render_config(params: Train, template: Template, files: list[Path], work: Pa
         **section_keys(params),
         **(CPU if params.device == "cpu" else GPU),
         **(FSDP if params.num_gpus > 1 else {}),
+        **dict.fromkeys(misfits(params.axolotl)),
         **params.axolotl,
     }
     return {key: value for key, value in config.items() if value is not None}
+
+
+def misfits(axolotl: Json) -> list[str]:
+    """Return the keys of ours that no longer fit when `train.axolotl` has these."""
+    checkpointing = axolotl.get("gradient_checkpointing", True)
+    return [
+        *([] if checkpointing else ["gradient_checkpointing_kwargs"]),
+        *(["liger_cross_entropy"] if axolotl.get("liger_fused_linear_cross_entropy") else []),
+    ]
 
 
 def base_model_keys(base: Model) -> Json:
