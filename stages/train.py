@@ -6,6 +6,7 @@ Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, mask.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
@@ -23,46 +24,45 @@ from stages.lib.settings.reading import load, load_entry, run
 from stages.lib.settings.sections import Run, Train
 from stages.lib.training.axolotl import check_keys, prepare_work, run_axolotl, train_python
 from stages.lib.training.axolotl_config import render_config
-from stages.lib.training.protocol import DATA, EXAMPLES, FACTS, OUTPUT
-from stages.lib.training.reference_encodings import (
-    choose_examples,
-    drop_control_strings,
-    encode_whole,
-    special_tokens,
-)
+from stages.lib.training.protocol import DATA, EXAMPLES, FACTS, OUTPUT, TOKENIZER
+from stages.lib.training.reference_encodings import choose_examples, drop_unusable, encode_whole
 from stages.lib.training.screen import TrainingScreen
 from stages.lib.training.step_limits import find_shortage
 from stages.lib.training.trained_model import collect_model
+from stages.lib.training.trained_template import check_beginnings, end_of_turn, trained_tokenizer
 
 MIXES = Path("data/mixes")
 WORK = Path(".dvc/tmp/rewild/train")  # one folder per run, deleted when the run is trained
 
 
 def load_template(base: Model) -> Template:
-    """Load a base model's chat template, the catalogue's or its own; raise UserError if it cannot hold a chat."""
+    """Load a base model's chat template, the catalogue's or its own; raise UserError if it cannot be trained with."""
     template = Template(load_tokenizer(base), base)
-    if not template.tokenizer.chat_template:
+    if not template.text:
         raise UserError(f"{base.id} has no chat template: name one as `chat_template` in {CATALOGUE}/{base.id}.yaml")
     template.check()
+    end_of_turn(template)
+    check_beginnings(template)
     return template
 
 
-def copy_rows(mix: list[Path], files: list[Path], template: Template) -> tuple[int, int]:
-    """Copy a mix without the rows that cannot be trained as they were generated; return the numbers of rows of both."""
-    num_rows = num_copied = 0
+def copy_rows(mix: list[Path], files: list[Path], template: Template) -> Counter[str]:
+    """Copy a mix without the rows that cannot be trained as they were generated; return the numbers of rows.
+
+    They are those of the copy, and those left out by reason.
+    """
+    numbers: Counter[str] = Counter()
     for source, file in zip(mix, files, strict=True):
-        table = read_table(source)
-        copied = drop_control_strings(table, template.tokenizer)
+        copied, dropped = drop_unusable(read_table(source), template.tokenizer)
         file.parent.mkdir(exist_ok=True)
         pq.write_table(copied, file)
-        num_rows += table.num_rows
-        num_copied += copied.num_rows
-    return num_rows, num_copied
+        numbers.update({"copied": copied.num_rows, **dropped})
+    return numbers
 
 
 def write_examples(work: Path, template: Template, length: int) -> None:
     """Write some of the chats as generation encodes them, for the plugin to compare."""
-    end = template.tokenizer.convert_tokens_to_ids(special_tokens(template)["eos_token"])
+    end = template.tokenizer.convert_tokens_to_ids(end_of_turn(template))
     examples = choose_examples(read_rows(work / DATA, ["messages"]), template, end, length)
     write_json(work / EXAMPLES, {"end": end, "examples": examples})
 
@@ -76,10 +76,10 @@ def read_lengths(work: Path, template: Template, length: int) -> Iterator[int]:
             yield length
 
 
-def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, rows: tuple[int, int]) -> dict[str, Any]:
+def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, rows: Counter[str]) -> dict[str, Any]:
     """Return the training in numbers, without a clock: the same mix gives the same bytes.
 
-    `rows` are the numbers of rows of the mix and of its copy without control strings.
+    `rows` are the numbers of rows that `copy_rows` returns.
     """
     losses = [step["loss"] for step in steps]
     return {
@@ -91,8 +91,8 @@ def summarize(steps: list[dict[str, Any]], facts: dict[str, Any], base: Model, r
         "mean_loss": mean(losses),
         "trained_share": round(facts["trained_tokens"] / facts["tokens"], 6),
         "trained_tokens": steps[-1]["tokens/trainable"],  # of all epochs
-        "dropped_control_string": rows[0] - rows[1],
-        "dropped_too_long": rows[1] - facts["rows"] - facts["held_out_rows"],
+        **{name: rows[name] for name in rows if name != "copied"},
+        "dropped_too_long": rows["copied"] - facts["rows"] - facts["held_out_rows"],
         "base": base.id,
         "base_commit": base.commit,
     }
@@ -112,13 +112,14 @@ def describe_model(key: str, base: Model, folder: Path) -> Model:
     return base.model_copy(update=own)
 
 
-def prepare(key: str, params: Train, base: Model, work: Path) -> tuple[int, int]:
-    """Write configuration, rows and examples into the work folder; return the numbers of rows of mix and copy."""
+def prepare(key: str, params: Train, base: Model, work: Path) -> Counter[str]:
+    """Write configuration, tokenizer, rows and examples into the work folder; return the numbers of rows."""
     template = load_template(base)
     mix = sorted((MIXES / key).glob("*.parquet"))
     files = [work.absolute() / DATA / file.name for file in mix]
     config = render_config(params, template, files, work.absolute())
     prepare_work(work, config, sha256_folder(MIXES / key) + base.commit)
+    trained_tokenizer(template).save_pretrained(work / TOKENIZER)
     rows = copy_rows(mix, files, template)
     write_examples(work, template, params.sequence_length)
     lengths = read_lengths(work, template, params.sequence_length)
@@ -127,7 +128,7 @@ def prepare(key: str, params: Train, base: Model, work: Path) -> tuple[int, int]
     return rows
 
 
-def save(key: str, base: Model, work: Path, rows: tuple[int, int]) -> None:
+def save(key: str, base: Model, work: Path, rows: Counter[str]) -> None:
     """Write models/<run>/ from the work folder."""
     with new_folder(MODELS / key) as folder:
         steps = collect_model(work, folder)
@@ -144,7 +145,7 @@ def main(key: str) -> None:
     check_keys(params.axolotl)
     python, work = train_python(), WORK / key
     rows = prepare(key, params, base, work)
-    log_line(f"Axolotl starts and prepares {rows[1]} conversations; its output is in {work / OUTPUT}")
+    log_line(f"Axolotl starts and prepares {rows['copied']} conversations; its output is in {work / OUTPUT}")
     screen = TrainingScreen(key, work)
     try:
         run_axolotl(python, work, params.num_gpus, screen.update, offline=base.kind == "local")

@@ -156,7 +156,10 @@ def test_a_task_that_fails_fails_alone_and_a_second_run_gives_the_same_bytes(pro
     assert results["tasks"]["quiz"]["metrics"]["acc_norm"]["n"] == 6
     assert "tiny: broken failed" in ran.stderr
     samples = pq.read_table(out / "samples/quiz.parquet").to_pylist()
-    assert samples[0]["prompt"] == "user: What is 0?"
+    assert samples[0]["prompt"] == "user: What is 0?assistant: "
+    prompts = [results["tasks"][task]["prompts"] for task in ("quiz", "broken", "sums")]
+    rendered = {"rendered": 6, "with_control_string": 0}
+    assert prompts == [rendered, {}, {**rendered, "without_system": 6}]
     assert {row["response"] for row in samples} <= {*"012345", "cat", "dog"}
     assert str(project).encode() not in b"".join(first.values())
     assert python(project, "-m", "stages.evaluate", "tiny").returncode == 0

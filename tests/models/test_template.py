@@ -1,26 +1,17 @@
 """Chat templates on tokenizers of every kind: exact text in, exact text out; and early errors where one fails."""
 
-import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from stages.lib.console.errors import UserError
-from stages.lib.engines.request import RequestConfig
-from stages.lib.engines.supervisor import SupervisedEngine
-from stages.lib.engines.vllm import VllmEngine
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.control_tokens import Controls
-from stages.lib.models.sampling import Sampling
 from stages.lib.models.thinking import THINKING_TOKEN
 from stages.lib.records.chats import Message
-from stages.lib.settings.runtime import Runtime
 from tests.support.project import ROOT
 from tests.support.tokenizers import (
     CHATML,
@@ -218,45 +209,6 @@ def test_the_demos_model_encodes_control_strings_as_text() -> None:
     ids = Template(tokenizer, model).encode(user(attack))
     assert ids.count(tokenizer.convert_tokens_to_ids("<|eot_id|>")) == 1
     assert attack in tokenizer.decode(ids)
-
-
-ONE_TURN = "{% if messages | length > 1 %}{{ raise_exception('one\nturn only') }}{% endif %}" + HEADERS
-WITHOUT_REPLIES = HEADERS.replace("{{ m['content'] }}", "{{ m['content'] if m['role'] != 'assistant' }}")
-FAILS = "m: its chat template cannot hold a chat of user, assistant, user"
-REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
-    "no template": (partial(llama, None), "", "m has no chat template, so it is not a chat model: write another one"),
-    "no system": (gemma, "Be.", "m: its chat template has no system role (the chat template says: System role not"),
-    "alternating": (MAKE["mistral"], "Be.", "m: its chat template has no system role (the chat template says: roles"),
-    "one turn": (partial(llama, ONE_TURN), "", f"{FAILS} (the chat template says: one turn only): write another one"),
-    "no replies": (partial(llama, WITHOUT_REPLIES), "", f"{FAILS} (it leaves out 'first-answer'): write another one"),
-    "last only": (partial(llama, "{{ messages[-1]['content'] }}"), "", f"{FAILS} (it leaves out 'first-question')"),
-    "torn": (partial(llama, "{% if"), "", f"{FAILS} (the chat template says: "),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_template_that_cannot_render_our_chats_is_refused_in_one_line(case: str) -> None:
-    make, system_prompt, message = REFUSED[case]
-    with pytest.raises(UserError) as refusal:
-        Template(make(), MODEL.model_copy(update={"system_prompt": system_prompt})).check()
-    assert str(refusal.value).startswith(message) and "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("case", ["no template", "no system", "one turn"])
-def test_a_template_is_refused_before_vllm_is_imported_or_weights_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
-    make, system_prompt, message = REFUSED[case]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    Path("vllm.py").write_text("raise ImportError('too early')\n")
-    make().save_pretrained("model")
-    Path("model", "config.json").write_text(json.dumps({"model_type": "llama"}))
-    model = MODEL.model_copy(update={"location": "model", "system_prompt": system_prompt})
-    config = RequestConfig(sampling=Sampling(), max_tokens=10, window=400, seed=1)
-    with pytest.raises(UserError) as refusal:
-        SupervisedEngine(partial(VllmEngine, model, config), Runtime(start_seconds=60), "m")
-    assert str(refusal.value).startswith(message)
 
 
 def test_templates_that_render_our_chats_pass(tokenizer: Any) -> None:

@@ -79,7 +79,7 @@ class TestTheRules:
             "records": ("chats", "hashing", "messages", "readers", "responses", "shards"),
             "models": (
                 *("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "reply_format", "sampling"),
-                *("thinking", "turn_ends"),
+                *("template_text", "thinking", "turn_ends"),
             ),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),

@@ -43,7 +43,9 @@ model = LlamaForCausalLM(LlamaConfig(
     vocab_size=258, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
     max_position_embeddings=256, bos_token_id=0, eos_token_id=1, pad_token_id=1,
 ))
-for name, template in (("tiny", "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"), ("bare", None)):
+roles = "{% for m in messages if m.role != 'system' %}{{ m.role + ': ' + m.content }}{% endfor %}"
+asked = "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+for name, template in (("tiny", roles + asked), ("bare", None)):
     folder = Path("weights") / name
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
@@ -71,6 +73,7 @@ dataset_path: json
 dataset_kwargs: {data_files: {test: tasks/quiz.jsonl}}
 test_split: test
 output_type: generate_until
+description: "Add."
 doc_to_text: "{{question}}"
 doc_to_target: "{{answer}}"
 generation_kwargs: {until: [], do_sample: false}

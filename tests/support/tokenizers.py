@@ -52,7 +52,7 @@ WORDS = """{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}
 {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"""
 
 
-def wrapped(backend: Tokenizer, template: str | None, **named: str) -> Any:
+def wrapped(backend: Tokenizer, template: str | dict[str, str] | None, **named: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
@@ -60,7 +60,7 @@ def wrapped(backend: Tokenizer, template: str | None, **named: str) -> Any:
     )
 
 
-def byte_level(template: str | None, special: list[str], added: list[str], **named: str) -> Any:
+def byte_level(template: str | dict[str, str] | None, special: list[str], added: list[str], **named: str) -> Any:
     """Like Llama 3 and Qwen: bytes as letters, control tokens beside the vocabulary."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {text: number for number, text in enumerate([*alphabet, "th", "the", "in", "<|", "|>"])}
@@ -111,7 +111,7 @@ def unigram() -> Any:
     return wrapped(backend, TRIMMED, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-def llama(template: str | None = HEADERS) -> Any:
+def llama(template: str | dict[str, str] | None = HEADERS) -> Any:
     controls = ["<|begin|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|reserved_0|>"]
     return byte_level(template, controls, [], bos_token="<|begin|>", eos_token="<|eot_id|>")
 

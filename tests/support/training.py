@@ -27,7 +27,8 @@ from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl_config import render_config
 from stages.lib.training.label_masks import Example
 from stages.lib.training.protocol import LOG
-from stages.lib.training.reference_encodings import encode_example, end_of_turn
+from stages.lib.training.reference_encodings import encode_example
+from stages.lib.training.trained_template import end_of_turn
 from tests.support.bases import CHAT_OF_TWO, llama_base
 from tests.support.project import ROOT
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from stages.lib.core.files import read_json, write_json
+from stages.lib.core.files import read_json
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, end_of_turn_ids, load_tokenizer
 from stages.lib.records.chats import Message
 from stages.lib.training.axolotl import check_keys
 from stages.lib.training.axolotl_config import write_config
-from stages.lib.training.reference_encodings import encode_example, end_of_turn
+from stages.lib.training.label_masks import IGNORE_INDEX, mask_error
+from tests.support.axolotl import prepare, write_training
 from tests.support.bases import CHAT_OF_TWO, llama_base, qwen_base
 from tests.support.project import ROOT
 from tests.support.tokenizers import MAKE
@@ -23,6 +24,7 @@ from tests.support.training import (
     HUB,
     PAPER,
     TRAIN_PYTHON,
+    encode,
     last_message,
     needs_axolotl,
     render,
@@ -108,39 +110,17 @@ def load_model_of(root):
     return Model.model_validate(model | {"location": str(root / model["location"])})
 
 
-MASKED = """
-import json, sys
-import numpy as np
-from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter, ChatTemplateStrategy
-from stages.lib.training.label_masks import mask_error
-from transformers import AutoTokenizer
-for folder in sys.argv[1:]:
-    expected = json.load(open(folder + "/expected.json"))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.eos_token = expected["end"]
-    properties = {"role": "role", "content": "content"}
-    prompter = ChatTemplatePrompter(tokenizer, tokenizer.chat_template, message_property_mappings=properties)
-    strategy = ChatTemplateStrategy(prompter, tokenizer, False, 512, roles_to_train=["assistant"], train_on_eos="turn")
-    row = strategy.tokenize_prompt({"messages": expected["messages"]})
-    same = row["input_ids"] == expected["example"]["ids"]
-    print(json.dumps([same, mask_error(expected["example"], np.array(row["labels"]) != -100)]))
-"""
-
-
 @needs_axolotl
 @pytest.mark.pipeline
-def test_axolotl_encodes_every_kind_of_template_as_generation_does(tmp_path):
-    for name, make in MAKE.items():
-        template = Template(make(), HUB)
-        end = end_of_turn(template)
-        example = encode_example(CHAT_OF_TWO, template, template.tokenizer.convert_tokens_to_ids(end))
-        template.tokenizer.save_pretrained(tmp_path / name)
-        write_json(tmp_path / name / "expected.json", {"end": end, "messages": CHAT_OF_TWO, "example": example})
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    command = [str(TRAIN_PYTHON), "-c", MASKED, *(str(tmp_path / name) for name in MAKE)]
-    output = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=True).stdout
-    results = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
-    assert dict(zip(MAKE, results, strict=True)) == {name: [True, ""] for name in MAKE}
+def test_axolotl_encodes_every_kind_of_tokenizer_as_generation_does(tmp_path):
+    templates = {name: Template(make(), HUB) for name, make in MAKE.items()}
+    for name, template in templates.items():
+        write_training(tmp_path / name, template, [CHAT_OF_TWO])
+    rows = prepare([tmp_path / name for name in MAKE])
+    for template, (row,) in zip(templates.values(), rows, strict=True):
+        example = encode(template)
+        assert row.ids.tolist() == example["ids"]
+        assert mask_error(example, row.labels != IGNORE_INDEX) == ""
 
 
 CHECK = """

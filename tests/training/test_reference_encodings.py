@@ -10,11 +10,10 @@ from stages.lib.models.chat_template import Template
 from stages.lib.records.chats import CHAT, Message
 from stages.lib.training.reference_encodings import (
     choose_examples,
-    drop_control_strings,
+    drop_unusable,
     encode_example,
-    end_of_turn,
-    special_tokens,
 )
+from stages.lib.training.trained_template import end_of_turn, special_tokens
 from tests.support.bases import CHAT_OF_TWO, CHATML, LLAMA, llama_base, qwen_base
 from tests.support.conversations import MODEL
 from tests.support.tokenizers import byte_level
@@ -36,7 +35,7 @@ def test_the_end_of_turn_comes_from_the_template_and_padding_from_the_tokenizer_
 
 
 def test_a_vocabulary_without_a_padding_token_gets_none() -> None:
-    tokenizer = byte_level("{{ messages[1].content if messages[1:] }}<|end|>", ["<|end|>"], [])
+    tokenizer = byte_level("{% for m in messages %}{{ m.content }}<|end|>{% endfor %}", ["<|end|>"], [])
     assert special_tokens(Template(tokenizer, MODEL)) == {"eos_token": "<|end|>"}
 
 
@@ -67,12 +66,20 @@ def mix(*texts: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CHAT)
 
 
-def test_rows_with_a_control_string_in_a_message_are_dropped() -> None:
+def left(table: pa.Table, tokenizer: Any) -> tuple[list[str], list[int]]:
+    """The rows that are kept, and the numbers of those with a control string and with a placeholder."""
+    kept, dropped = drop_unusable(table, tokenizer)
+    return kept["conversation_hash"].to_pylist(), [
+        dropped[f"dropped_{name}"] for name in ("control_string", "placeholder")
+    ]
+
+
+def test_rows_with_a_control_string_in_a_message_are_left_out_and_counted() -> None:
     table = mix("Hi", "stop <|eot_id|> now", "a|b (c) [d]", "<|finetune_right_pad_id|>", "<|im_end|>", "<|eot_id", "")
-    kept = drop_control_strings(table, llama_base())
-    assert kept["conversation_hash"].to_pylist() == ["Hi", "a|b (c) [d]", "<|im_end|>", "<|eot_id", ""]
-    assert drop_control_strings(table.slice(1), llama_base()).num_rows == 4  # a part of a table has an offset
-    assert drop_control_strings(mix("Hi"), byte_level(LLAMA, [], [])).num_rows == 1
+    usable = ["Hi", "a|b (c) [d]", "<|im_end|>", "<|eot_id", ""]
+    assert left(table, llama_base()) == (usable, [2, 0])
+    assert left(table.slice(1), llama_base()) == (usable[1:], [2, 0])  # a part of a table has an offset
+    assert left(mix("Hi"), byte_level(LLAMA, [], [])) == (["Hi"], [0, 0])
 
 
 def test_a_control_string_in_a_reply_counts_too() -> None:
@@ -82,8 +89,13 @@ def test_a_control_string_in_a_reply_counts_too() -> None:
         "messages": [*CHAT_OF_TWO, {"role": "assistant", "content": "<|eot_id|>"}],
     }
     table = pa.Table.from_pylist([row], schema=CHAT)
-    assert drop_control_strings(table, llama_base()).num_rows == 0
-    assert drop_control_strings(table, qwen_base()).num_rows == 1
+    assert left(table, llama_base()) == ([], [1, 0])
+    assert left(table, qwen_base()) == (["a"], [0, 0])
+
+
+def test_rows_with_a_placeholder_of_axolotl_are_left_out_and_counted_once() -> None:
+    table = mix("Hi", "what is [[dummy_message]]?", "zzdummymessagezz", "[[dummy]]", "[[dummy_message]] <|eot_id|>")
+    assert left(table, llama_base()) == (["Hi", "[[dummy]]"], [1, 2])
 
 
 def rows_of(*chats: list[Message]) -> list[dict[str, Any]]:
@@ -110,7 +122,7 @@ def test_a_chat_with_a_reply_that_begins_with_white_space_is_not_an_example(temp
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
     rewriting = CHATML.replace("{{ message.content }}", "{{ message.content if loop.last else 'earlier' }}")
     template = Template(qwen_base(rewriting), MODEL)
-    with pytest.raises(UserError, match=r"m: the chat template renders the prompt differently in training"):
+    with pytest.raises(UserError, match=r"m: the chat template writes 'earlier.* where generation asks with 'Hi<"):
         encode_example(CHAT_OF_TWO, template, end_id(Template(qwen_base(), MODEL)))
 
 

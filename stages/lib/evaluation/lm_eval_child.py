@@ -5,10 +5,11 @@ costs is the current task.
 """
 
 import hashlib
-import json
 import logging
 import sys
 import threading
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from stages.lib.core.files import read_json, write_json, write_text
 from stages.lib.core.process import exit_with_parent
 from stages.lib.core.sections import parse
 from stages.lib.core.types import Json
+from stages.lib.evaluation.lm_eval_prompts import ChatPrompts
 from stages.lib.evaluation.lm_eval_results import failure, metric_labels, read_result, read_samples
 from stages.lib.evaluation.lm_eval_tasks import check_scorer, find_tasks, load_task
 from stages.lib.evaluation.protocol import CURRENT, FACTS, JOB, REFUSAL, result_path, samples_path
 from stages.lib.evaluation.results import reason_of
 from stages.lib.evaluation.samples import write_samples
 from stages.lib.models.catalogue import Model
+from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.settings.sections import Evaluate
 
 SEEDS = ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed")
@@ -57,36 +60,31 @@ def check_metric(loaded: Json, task: str, metric: str) -> None:
             raise UserError(f"evaluate.tasks.{task}: no metric {metric!r}; it has: {', '.join(known)}")
 
 
-def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:
-    """Load a model as lm-eval runs it, with the chat template of the catalogue if there is one.
-
-    Raises UserError when it cannot be loaded, or has no chat template and needs one.
-    """
-    from lm_eval.api.registry import get_model
-    from transformers import AutoTokenizer
-
+def open_template(model: Model) -> Template:
+    """Load a model's chat template; raise UserError when there is none, or it cannot be loaded or hold a chat."""
     try:
-        source = {key: arguments[key] for key in ("revision", "trust_remote_code")}
-        tokenizer = AutoTokenizer.from_pretrained(arguments["pretrained"], **source)
-        if settings.apply_chat_template and not (model.chat_template or tokenizer.chat_template):
-            raise UserError(
-                f"{model.id} has no chat template: set `evaluate.apply_chat_template: false` or give it one"
-            )
-        lm = get_model("hf" if settings.device == "cpu" else "vllm")(**arguments)
+        template = Template(load_tokenizer(model), model)
     except OSError as error:
         raise UserError(f"{model.location} cannot be loaded: {reason_of(error)}") from None
-    if model.chat_template:
-        lm.tokenizer.chat_template = model.chat_template
-        lm.hf_chat_template = model.chat_template  # where the backend of vLLM keeps it
-    return lm
+    if not template.text:
+        raise UserError(f"{model.id} has no chat template: set `evaluate.apply_chat_template: false` or give it one")
+    template.check()
+    return template
 
 
-def facts_of(lm: Any, settings: Evaluate) -> Json:
+def open_model(model: Model, settings: Evaluate, arguments: Json) -> Any:
+    """Load a model as lm-eval runs it; raise UserError when it cannot be loaded."""
+    from lm_eval.api.registry import get_model
+
+    try:
+        return get_model("hf" if settings.device == "cpu" else "vllm")(**arguments)
+    except OSError as error:
+        raise UserError(f"{model.location} cannot be loaded: {reason_of(error)}") from None
+
+
+def facts_of(template: Template | None) -> Json:
     """Return what results.json says of the loaded model: the sha256 of the chat template, null if none is applied."""
-    own = getattr(lm, "hf_chat_template", None) or lm.tokenizer.chat_template
-    template = own if settings.apply_chat_template else None
-    text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
-    return {"chat_template_sha256": hashlib.sha256(text.encode()).hexdigest() if template else None}
+    return {"chat_template_sha256": hashlib.sha256(str(template.text).encode()).hexdigest() if template else None}
 
 
 def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:
@@ -116,17 +114,20 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
     manager, opened = open_tasks(settings, tasks, work)
     if not opened:
         return
+    template = open_template(model) if settings.apply_chat_template else None
     lm = open_model(model, settings, arguments)
-    write_json(work / FACTS, facts_of(lm, settings))
+    counts = ChatPrompts(template).attach(lm) if template else Counter()
+    write_json(work / FACTS, facts_of(template))
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
     options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
     for number, (task, loaded) in enumerate(opened.items(), start=1):
         log_line(f"{model.id}: {task} ({number} of {len(opened)})")
         write_json(work / CURRENT, task)
         primary = settings.tasks[task]
+        counts.clear()
         try:
             output = run_task(lm, loaded, task, settings, **options)
-            result = read_result(output, task, primary)
+            result = replace(read_result(output, task, primary), prompts=dict(sorted(counts.items())))
             write_samples(samples_path(work, task), read_samples(output, loaded["tasks"], primary))
         except Exception as error:  # a task that raises fails alone
             result = failure(reason_of(error), primary)

@@ -38,6 +38,7 @@ class TaskResult:
     task_version: str | float | None = None
     num_fewshot: str | float | None = None
     data_sha256: str | None = None
+    prompts: dict[str, int] = field(default_factory=dict)  # rendered with the chat template, and changed by it
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status) or (self.status == "ok") != (self.reason is None):

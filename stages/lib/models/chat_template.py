@@ -1,16 +1,17 @@
 """A model's chat template: the exact token ids of a chat, and whether the template can render our chats."""
 
 import contextlib
-import datetime
+import re
 from typing import Any
 
 from stages.lib.console.errors import UserError
 from stages.lib.models.catalogue import Model
 from stages.lib.models.control_tokens import Controls, unused_mark
+from stages.lib.models.template_text import choose_template
+from stages.lib.models.thinking import ANSWERS, TAGS, any_tag
 from stages.lib.records.chats import Message, build_chat
 
-# For templates that ask for the date: the one that Llama 3's use without a clock.
-TODAY = datetime.datetime(2024, 7, 26)
+HINT = "write another one to a file and name it as `chat_template` in the catalogue"
 
 
 def load_tokenizer(model: Model) -> Any:
@@ -31,29 +32,34 @@ def revision(model: Model) -> str | None:
 
 
 class Template:
-    """Renders and encodes the chats of one model."""
+    """Renders and encodes the chats of one model. `text` is its chat template, None if it has none."""
 
     def __init__(self, tokenizer: Any, model: Model) -> None:
         self.tokenizer = tokenizer
         self.model = model
+        self.text = choose_template(tokenizer.chat_template, model.id)
         self._controls = Controls(tokenizer)
 
     def check(self) -> None:
-        """Raise UserError unless the template renders all of a chat of two turns and the model's system prompt."""
+        """Raise UserError unless the template renders all of a chat of two turns and the model's system prompt.
+
+        It must also ask for a reply with the header that it writes before a reply.
+        """
         where = f"{self.model.id}: its chat template"
-        hint = "write another one to a file and name it as `chat_template` in the catalogue"
-        if self.tokenizer.chat_template is None:
+        if self.text is None:
             raise UserError(
-                f"{self.model.id} has no chat template, so it is not a chat model: {hint}, or take it out of `compare`"
+                f"{self.model.id} has no chat template, so it is not a chat model: {HINT}, or take it out of `compare`"
             )
         texts = ["first-question", "first-answer", "second-question"]
         problem = self._problem(texts, self.model.system_prompt)
         if problem and self.model.system_prompt and not self._problem(texts, ""):
             raise UserError(
-                f"{where} has no system role ({problem}): take `system_prompt` out of the catalogue, or {hint}"
+                f"{where} has no system role ({problem}): take `system_prompt` out of the catalogue, or {HINT}"
             )
         if problem:
-            raise UserError(f"{where} cannot hold a chat of user, assistant, user ({problem}): {hint}")
+            raise UserError(f"{where} cannot hold a chat of user, assistant, user ({problem}): {HINT}")
+        if problem := self._header_problem(texts, self.model.system_prompt):
+            raise UserError(f"{where} {problem}, so that a reply would begin with the rest of its header: {HINT}")
 
     def _problem(self, texts: list[str], system_prompt: str) -> str:
         """Return what goes wrong when a chat of two turns is rendered; empty when all of it is in the text."""
@@ -64,14 +70,34 @@ class Template:
         absent = [text for text in [*texts, system_prompt] if text.strip() not in rendered]
         return f"it leaves out {absent[0][:60]!r}" if absent else ""
 
-    def render(self, messages: list[Message], *, reply: bool = True) -> str:
-        """Return a chat as text, if `reply` with the header of a reply; raise ValueError if the template refuses it."""
+    def _header_problem(self, texts: list[str], system_prompt: str) -> str:
+        """Return what is missing when a reply is asked for; empty when it is the header of a reply in a chat."""
+        question, reply, _ = texts
+        asked = self.render(build_chat([question], [], system_prompt)).rpartition(question)[2]
+        chat = self.render(build_chat([question, texts[2]], [reply], system_prompt))
+        header, asked = map(self._without_thoughts, (chat.partition(reply)[0].rpartition(question)[2], asked))
+        if asked.endswith(header):
+            return ""
+        if header.startswith(asked):
+            return f"leaves out {header.removeprefix(asked)!r} when `add_generation_prompt` asks for a reply"
+        return f"asks for a reply with {asked!r} but writes {header!r} before a reply"
+
+    def _without_thoughts(self, header: str) -> str:
+        """Return a header without the tags and white space at its end, which a model may write itself."""
+        tags = any_tag([*TAGS, *TAGS.values(), *ANSWERS, *self.model.thinking_tags, *self.model.thinking_tags.values()])
+        return re.sub(rf"(?:\s|{tags})*\Z", "", header, flags=re.I)
+
+    def render(self, messages: list[Message], *, reply: bool = True, **options: bool) -> str:
+        """Return a chat as text, if `reply` with the header of a reply; raise ValueError if the template refuses it.
+
+        `options` are further ones of transformers' `apply_chat_template`.
+        """
         from jinja2 import TemplateError
 
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=reply, strftime_now=TODAY.strftime
+                    messages, tokenize=False, add_generation_prompt=reply, chat_template=self.text, **options
                 )
             )
         except TemplateError as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from stages.lib.models.thinking import THINKING_TOKEN
@@ -77,7 +78,7 @@ class Controls:
         return self._copy[1]
 
 
-def any_of(texts: list[str]) -> str:
+def any_of(texts: Iterable[str]) -> str:
     """Return a regular expression for any of these texts; it matches nothing when there are none."""
     return "|".join(map(re.escape, texts)) or r"[^\s\S]"
 

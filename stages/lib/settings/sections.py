@@ -21,7 +21,7 @@ Parser = Literal["commonmark", "paper"]
 TaskName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 FIXED_AXOLOTL_KEYS = (
     *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
-    *("trust_remote_code", "plugins"),
+    *("tokenizer_config", "trust_remote_code", "plugins"),
 )
 
 

@@ -1,5 +1,6 @@
 """Axolotl's configuration for one run, from the section `train` and the base model's chat template (sec. 3.1)."""
 
+import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -8,8 +9,8 @@ from stages.lib.core.types import Json
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template
 from stages.lib.settings.sections import Train
-from stages.lib.training.protocol import OUT, PREPARED
-from stages.lib.training.reference_encodings import special_tokens
+from stages.lib.training.protocol import OUT, PREPARED, TOKENIZER
+from stages.lib.training.trained_template import trained_text
 
 LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
 PLUGIN = "stages.lib.training.axolotl_plugin.Plugin"
@@ -64,6 +65,7 @@ def render_config(params: Train, template: Template, files: list[Path], work: Pa
         **base_model_keys(template.model),
         **template_keys(template),
         "plugins": [LIGER_PLUGIN, PLUGIN] if params.device == "gpu" else [PLUGIN],
+        "tokenizer_config": str(work / TOKENIZER),
         "rewild_folder": str(work),
         "rewild_min_steps": params.min_steps,
         "datasets": [describe_rows(files)],
@@ -100,12 +102,8 @@ def base_model_keys(base: Model) -> Json:
 
 
 def template_keys(template: Template) -> Json:
-    """Return the keys of the chat template and its special tokens."""
-    return {
-        "chat_template": "jinja",
-        "chat_template_jinja": template.tokenizer.get_chat_template(),
-        "special_tokens": special_tokens(template),
-    }
+    """Return the keys of the chat template."""
+    return {"chat_template": "jinja", "chat_template_jinja": trained_text(template)}
 
 
 def describe_rows(files: list[Path]) -> Json:
@@ -141,5 +139,6 @@ def write_config(path: Path, config: Json) -> None:
     """Write YAML 1.1, which is what Axolotl reads: in 1.2 the number 2e-05 would be written as a YAML 1.1 string."""
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 1)
+    yaml.width = sys.maxsize  # where it breaks a line within an escape (`\\n`), another text is read back
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(config, file)

@@ -10,6 +10,7 @@ from typing import Any
 # Written by the stage.
 CONFIG = "axolotl.yaml"  # Axolotl's configuration
 DATA = "data"  # the rows to train
+TOKENIZER = "tokenizer"  # the tokenizer, with the end of turn as its end of sequence
 EXAMPLES = "examples.json"  # the end-of-turn token, and some chats as generation encodes them
 
 # Written by Axolotl.

@@ -1,53 +1,48 @@
-"""How generation encodes the chats of a mix, for training to compare: special tokens, example chats, unusable rows."""
+"""How generation encodes the chats of a mix, for training to compare: example chats, and rows that cannot be used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.models.chat_template import Template
+from stages.lib.models.chat_template import HINT, Template
 from stages.lib.models.control_tokens import any_of, control_strings
-from stages.lib.models.turn_ends import find_end_of_turn
 from stages.lib.records.chats import Message
 from stages.lib.training.label_masks import Example
+from stages.lib.training.trained_template import describe_difference
 
 EXAMPLES_OF_EACH = 8  # with one reply, and with several
 MAX_ROWS_READ = 2_000  # of the mix, in its order, to choose the examples from
-PADDING = "<|finetune_right_pad_id|>"  # Llama 3.1's vocabulary has it, but its tokenizer does not name it
-HINT = "write another one to a file and name it as `chat_template` in the catalogue"
+PLACEHOLDERS = ("[[dummy_message]]", "zzdummymessagezz")  # Axolotl's, instead of a reply (see drop_unusable)
 
 
-def end_of_turn(template: Template) -> str:
-    """Return the control token that ends a reply (see find_end_of_turn); raise UserError when there is none."""
-    token = find_end_of_turn(template)
-    if not token:
-        raise UserError(f"{template.model.id}: its chat template ends no reply with a control token: {HINT}")
-    return token
+def drop_unusable(table: pa.Table, tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:
+    """Return the rows of a mix that can be trained as they were generated, and how many are left out, and why.
 
-
-def special_tokens(template: Template) -> dict[str, str]:
-    """Return the tokens that training sets: the end of turn as the end of sequence, and padding if there is one."""
-    tokenizer = template.tokenizer
-    padding = tokenizer.pad_token or (PADDING if PADDING in tokenizer.get_vocab() else "")
-    return {"eos_token": end_of_turn(template), **({"pad_token": padding} if padding else {})}
-
-
-def drop_control_strings(table: pa.Table, tokenizer: Any) -> pa.Table:
-    """Return the rows of a mix whose messages hold no control string of the tokenizer.
-
-    Axolotl encodes a rendered chat whole, so that such a string becomes a command; generation encodes it as text. These
-    rows cannot be trained as they were generated.
+    Axolotl encodes a rendered chat whole, so that a control string of the tokenizer becomes a command; generation
+    encodes it as text. And it finds a reply by rendering the chat with a placeholder instead: where a message holds the
+    placeholder itself, it can take the user's text for the reply.
     """
+    has_control = rows_with(table, control_strings(tokenizer))
+    has_placeholder = rows_with(table, PLACEHOLDERS) & ~has_control
+    counts = {"dropped_control_string": has_control, "dropped_placeholder": has_placeholder}
+    kept = table.filter(pa.array(~(has_control | has_placeholder)))
+    return kept, {name: int(is_dropped.sum()) for name, is_dropped in counts.items()}
+
+
+def rows_with(table: pa.Table, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which rows of a mix have a message that holds one of the texts."""
     messages = table["messages"].combine_chunks()
     content = pc.struct_field(messages.flatten(), "content")
-    has_control = pc.fill_null(pc.match_substring_regex(content, any_of(control_strings(tokenizer))), False)
-    is_kept = np.ones(table.num_rows, dtype=bool)
-    is_kept[pc.list_parent_indices(messages).filter(has_control).to_numpy()] = False
-    return table.filter(pa.array(is_kept))
+    holds = pc.fill_null(pc.match_substring_regex(content, any_of(texts)), False)
+    found = np.zeros(table.num_rows, dtype=bool)
+    found[pc.list_parent_indices(messages).filter(holds).to_numpy()] = True
+    return found
 
 
 def choose_examples(rows: Iterable[dict[str, Any]], template: Template, end: int, length: int) -> list[Example]:
@@ -93,12 +88,20 @@ def encode_example(messages: list[Message], template: Template, end: int) -> Exa
         ]
     except ValueError as error:
         raise UserError(f"{template.model.id} cannot be trained on this mix: {error}") from None
-    if any(ids[: len(prompt)] != prompt or end not in ids[len(prompt) :] for prompt in prompts):
-        raise UserError(
-            f"{template.model.id}: the chat template renders the prompt differently in training than in generation: "
-            f"{HINT}"
-        )
+    for prompt in prompts:
+        if ids[: len(prompt)] != prompt or end not in ids[len(prompt) :]:
+            raise UserError(f"{template.model.id}: {describe_mismatch(ids, prompt, template)}: {HINT}")
     return {"ids": ids, "replies": [(len(prompt), ids.index(end, len(prompt))) for prompt in prompts]}
+
+
+def describe_mismatch(ids: list[int], prompt: list[int], template: Template) -> str:
+    """Return how a trained chat differs from a prompt of generation that it should begin with."""
+    whole, asked = (template.tokenizer.decode(each) for each in (ids, prompt))
+    if ids[: len(prompt)] == prompt:
+        return "the chat template ends a reply of the mix with no end of turn"
+    if whole.startswith(asked):
+        return f"a reply begins in the last token of its header ({asked[-20:]!r}): end the header without white space"
+    return f"the chat template {describe_difference(asked, whole, 'a reply')}"
 
 
 def encode_whole(messages: list[Message], template: Template) -> list[int]:

@@ -37,6 +37,7 @@ from stages.lib.evaluation.protocol import (
 )
 from stages.lib.evaluation.results import TaskResult
 from stages.lib.models.catalogue import Model
+from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.hub import hub_model
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Evaluate
@@ -128,8 +129,9 @@ class EvalchemyRun:
         """Write the model for transformers 4; raise ValueError unless it is the same model there."""
         is_on_hub = self.model.kind == "hub"
         source = hub_model(self.model.location, self.model.commit) if is_on_hub else Path(self.model.location)
-        downgrade(source, self.checkpoint, self.model.chat_template)
-        check_same(source, self.checkpoint, self.installation.python, self.dtype, self.model.chat_template)
+        template = Template(load_tokenizer(self.model), self.model).text or ""
+        downgrade(source, self.checkpoint, template)
+        check_same(source, self.checkpoint, self.installation.python, self.dtype, template)
 
     def run_tasks(self) -> tuple[dict[str, Json], dict[str, list[Json]]]:
         """Run every task; return the entries of all, and the samples of those that ended well."""

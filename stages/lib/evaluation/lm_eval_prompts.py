@@ -1,0 +1,52 @@
+"""How lm-eval asks: with the chat template as generation renders it, and with what that leaves out counted."""
+
+from collections import Counter
+from typing import Any
+
+from stages.lib.models.chat_template import Template
+from stages.lib.models.control_tokens import control_strings
+from stages.lib.records.chats import Message
+
+
+class ChatPrompts:
+    """Renders the prompts of lm-eval, and counts those that a chat template or the tokenizer changes."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._controls = control_strings(template.tokenizer)
+        self.counts: Counter[str] = Counter()
+
+    def attach(self, lm: Any) -> Counter[str]:
+        """Let a model of lm-eval (`hf` or `vllm`) render and encode its prompts as generation does; return the counts.
+
+        Its own way reads the clock, and vLLM's sets `enable_thinking`. Both would encode a prompt with the tokens that
+        the tokenizer puts around a text, of which the template has already written its own.
+        """
+        lm.apply_chat_template = self.render
+        lm.add_bos_token = False
+        lm.tokenizer.chat_template = self._template.text
+        return self.counts
+
+    def render(self, chat_history: list[Message], add_generation_prompt: bool = True) -> str:
+        """Render a prompt; without `add_generation_prompt` it ends within the last message, the beginning of a reply.
+
+        A system message that the template refuses is left out, as lm-eval does.
+        """
+        options = {"reply": add_generation_prompt, "continue_final_message": not add_generation_prompt}
+        try:
+            rendered = self._template.render(chat_history, **options)
+        except ValueError:
+            others = [message for message in chat_history if message["role"] != "system"]
+            if len(others) == len(chat_history):
+                raise
+            rendered = self._template.render(others, **options)
+        self._count(chat_history, rendered)
+        return rendered
+
+    def _count(self, chat_history: list[Message], rendered: str) -> None:
+        """Count a prompt, the roles whose text is not in it, and control strings that a task's text holds."""
+        absent = {message["role"] for message in chat_history if message["content"].strip() not in rendered}
+        texts = [message["content"] for message in chat_history]
+        self.counts["rendered"] += 1
+        self.counts.update(f"without_{role}" for role in absent)
+        self.counts["with_control_string"] += any(control in text for text in texts for control in self._controls)
