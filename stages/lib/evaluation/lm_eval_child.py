@@ -23,6 +23,7 @@ from stages.lib.evaluation.lm_eval_prompts import ChatPrompts
 from stages.lib.evaluation.lm_eval_results import failure, metric_labels, read_result, read_samples
 from stages.lib.evaluation.lm_eval_tasks import check_scorer, find_tasks, load_task
 from stages.lib.evaluation.protocol import CURRENT, FACTS, JOB, REFUSAL, result_path, samples_path
+from stages.lib.evaluation.reply_texts import read_as_generation
 from stages.lib.evaluation.results import reason_of
 from stages.lib.evaluation.samples import write_samples
 from stages.lib.models.catalogue import Model
@@ -87,8 +88,8 @@ def facts_of(template: Template | None) -> Json:
     return {"chat_template_sha256": hashlib.sha256(str(template.text).encode()).hexdigest() if template else None}
 
 
-def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: Any) -> Json:
-    """Let lm-eval run one task and return its output.
+def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, ends: Json, **options: Any) -> Json:
+    """Let lm-eval run one task and return its output; `ends` are the arguments that end its generation.
 
     Every task starts from the same seed, so that no result depends on the tasks before it.
     """
@@ -102,7 +103,7 @@ def run_task(lm: Any, loaded: Json, task: str, settings: Evaluate, **options: An
         log_samples=True,
         apply_chat_template=settings.apply_chat_template,
         fewshot_as_multiturn=settings.fewshot_as_multiturn,
-        gen_kwargs={"max_gen_toks": settings.max_tokens} if settings.max_tokens else None,
+        gen_kwargs=ends | ({"max_gen_toks": settings.max_tokens} if settings.max_tokens else {}),
         **dict.fromkeys(SEEDS, settings.seed),
         **options,
     )
@@ -116,6 +117,7 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
         return
     template = open_template(model) if settings.apply_chat_template else None
     lm = open_model(model, settings, arguments)
+    ends = read_as_generation(lm, model, template)
     counts = ChatPrompts(template).attach(lm) if template else Counter()
     write_json(work / FACTS, facts_of(template))
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
@@ -126,7 +128,7 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
         primary = settings.tasks[task]
         counts.clear()
         try:
-            output = run_task(lm, loaded, task, settings, **options)
+            output = run_task(lm, loaded, task, settings, ends, **options)
             result = replace(read_result(output, task, primary), prompts=dict(sorted(counts.items())))
             write_samples(samples_path(work, task), read_samples(output, loaded["tasks"], primary))
         except Exception as error:  # a task that raises fails alone
