@@ -63,6 +63,7 @@ def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
         "dtype": model.dtype,
         "gpu_memory_utilization": runtime.gpu_memory_utilization,
         "load_format": "safetensors",
+        **({"kv_cache_dtype": model.kv_cache_dtype} if model.kv_cache_dtype != "auto" else {}),
         "max_model_len": model.context_window,
         "quantization": None if model.quantization == "none" else model.quantization,
         "seed": settings.seed,

@@ -23,11 +23,12 @@ def test_the_identity_covers_what_decides_the_text_and_nothing_else() -> None:
         identity({**PROMPT, "conversation_hash": "g"}, MODEL, CONFIG, "vllm"),
         identity(PROMPT, MODEL.model_copy(update={"commit": "d"}), CONFIG, "vllm"),
         identity(PROMPT, MODEL.model_copy(update={"quantization": "fp8"}), CONFIG, "vllm"),
+        identity(PROMPT, MODEL.model_copy(update={"kv_cache_dtype": "fp8"}), CONFIG, "vllm"),
         identity(PROMPT, MODEL, RequestConfig(Sampling(temperature=0.8), 100, 400, 1), "vllm"),
         identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 2), "vllm"),
         identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 100, 400, 1, "reference"), "vllm"),
     ]
-    assert len({base, *others}) == 8
+    assert len({base, *others}) == 9
     reference = [{"user": "Hi?", "reference": "No."}]
     assert identity({**PROMPT, "turns": reference}, MODEL, CONFIG, "vllm") == base
     assert identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 50, 300, 1), "vllm") == base

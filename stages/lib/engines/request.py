@@ -85,6 +85,7 @@ def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine
         [config.system_prompt, config.stop, config.thinking, config.history, config.sampling.model_dump(), config.seed],
         [config.max_tokens, config.window] if config.trim == "oldest" else [],
         *reading(config),
+        *([{"kv_cache": model.kv_cache_dtype}] if model.kv_cache_dtype != "auto" else []),
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
 

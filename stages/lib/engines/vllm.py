@@ -11,6 +11,7 @@ from typing import Any
 from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Reply, Request, Usage, failed_reply, fit_to_window, overflow_reply
 from stages.lib.engines.request import RequestConfig
+from stages.lib.engines.vllm_runtime import check_speculation, describe_speed, speed_options
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer, revision
 from stages.lib.models.thinking import opened_tag
@@ -25,6 +26,7 @@ class VllmEngine:
     """vLLM's synchronous engine. On CPU it runs in this process: starting others would cost 40 s."""
 
     def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
+        check_speculation(runtime, config.sampling)
         set_environment(runtime, offline=model.kind == "local")
         self.config = config
         self._tokenizer = load_tokenizer(model)
@@ -38,7 +40,7 @@ class VllmEngine:
         self._sampling_params = vllm.SamplingParams
         self._final_only = vllm.sampling_params.RequestOutputKind.FINAL_ONLY
         self._refusal = getattr(vllm.exceptions, "VLLMClientError", ValueError)  # 0.26 has no such class
-        self.description = f"vllm {vllm.__version__}"
+        self.description = f"vllm {vllm.__version__}{describe_speed(runtime)}"
         self._llm = vllm.LLM(**self.options(model, runtime))
         self._engine = self._llm.llm_engine
         self._early: list[tuple[str, Reply]] = []
@@ -60,9 +62,11 @@ class VllmEngine:
             "revision": revision(model),
             "tokenizer_revision": revision(model),
             "dtype": model.dtype,
+            "kv_cache_dtype": model.kv_cache_dtype,
             "quantization": quantization_at_load(model),
             "max_model_len": model.context_window,
             "max_num_seqs": runtime.max_concurrent,
+            **speed_options(runtime, 0 if on_gpu() else model.context_window),
             "tensor_parallel_size": model.tensor_parallel,
             "gpu_memory_utilization": runtime.gpu_memory_utilization,
             "trust_remote_code": model.trust_remote_code,

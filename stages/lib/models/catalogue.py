@@ -16,6 +16,7 @@ CATALOGUE = Path("dgms")
 MODELS = Path("models")
 NOT_WEIGHTS = ("model.json", "summary.json", "loss.csv", "mask.txt")  # that stages write beside the weights
 HUB_PREFIX = "hub:"  # `import: hub:<owner>/<name>`
+NEWER_KEYS = ("thinking_tags", "kv_cache_dtype")  # model.json has them only where they are set
 ImportColumn = Literal["conversation_hash", "conversation", "user", "response", "finish_reason"]
 
 
@@ -59,6 +60,7 @@ class ModelOptions(Section):
     context_window: int = Field(default=0, ge=0)  # tokens; 0: imported
     quantization: Literal["none", "fp8"] = "none"
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"  # of keys and values in vLLM's cache; auto: as `dtype`
     tensor_parallel: int = Field(default=1, ge=1)  # GPUs
     system_prompt: str = ""
     sampling: ModelSampling = ModelSampling()
@@ -203,7 +205,8 @@ def check_copy(copy: Copy | None, model: Model) -> Copy | None:
 
 def save_model(folder: Path, model: Model) -> None:
     """Write model.json into a folder, without a newer key that is not set: it would change the outs of all models."""
-    values = model.model_dump(exclude=set() if model.thinking_tags else {"thinking_tags"})
+    unset = {name for name in NEWER_KEYS if getattr(model, name) == Model.model_fields[name].default}
+    values = model.model_dump(exclude=unset)
     write_json(folder / "model.json", values)
 
 

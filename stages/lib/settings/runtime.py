@@ -1,6 +1,8 @@
 """The section `runtime` of params.yaml: how to run, not what comes out. No stage depends on it."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from stages.lib.core.sections import Section
 
@@ -33,10 +35,19 @@ class Runtime(Section):
     """The section `runtime`."""
 
     kv_cache_gib: int = 1
-    max_concurrent: int = 256
+    max_concurrent: int = 256  # vLLM's max_num_seqs
+    max_num_batched_tokens: int = Field(default=0, ge=0)  # of one step of vLLM; 0: its own choice
+    speculation: Literal["none", "ngram", "suffix"] = "none"  # where vLLM drafts tokens from: the text so far
+    num_speculative_tokens: int = Field(default=4, ge=1)  # drafted at most, per step and conversation
     flush_conversations: int = 100
     flush_seconds: float = 30
     gpu_memory_utilization: float = 0.9
     stall_seconds: float = 300  # without a token until an engine is restarted
     start_seconds: float = 3600  # for an engine to become ready
     server: ServerLimits = ServerLimits()
+
+    @model_validator(mode="after")
+    def _check_batched_tokens(self) -> "Runtime":
+        if 0 < self.max_num_batched_tokens < self.max_concurrent:
+            raise ValueError("max_num_batched_tokens must be 0, or max_concurrent or more: each adds a token to a step")
+        return self
