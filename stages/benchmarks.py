@@ -62,7 +62,7 @@ def read_tasks(settings: Evaluate, scratch: Path) -> tuple[list[TextRow], dict[s
     `evaluate` cannot run those either. Raises UserError for data that cannot be read: they may be readable the next
     time, and without them the mixes would be screened for too little from then on.
     """
-    manager = find_tasks(settings, scratch)
+    manager, _ = find_tasks(settings, scratch)
     rows: list[TextRow] = []
     not_read = {}
     for name in progress(list(settings.tasks), desc="benchmarks", unit="tasks"):

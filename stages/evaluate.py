@@ -21,6 +21,7 @@ from stages.lib.evaluation.results import (
     TaskResult,
     average,
     average_columns,
+    describe_conditions,
     main_metric,
     reason_of,
     summarize,
@@ -114,8 +115,8 @@ def described_settings(model: Model, settings: Evaluate, arguments: Json, facts:
     return {**section, **loaded_with, **facts, "system_prompt": model.system_prompt}
 
 
-def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -> None:
-    """Print one line per task and average; raise UserError when no task has a score."""
+def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json], conditions: list[str]) -> None:
+    """Print one line per task and average, and the conditions; raise UserError when no task has a score."""
     for name, entry in tasks.items():
         metric = main_metric(entry)
         score = f"{entry['primary']} {metric['value']:.4f}, n = {metric['n']}" if metric else ""
@@ -124,6 +125,8 @@ def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json]) -
     for name, mean in averages.items():
         value = f"needs {', '.join(mean['missing'])}" if mean["missing"] else f"{mean['value']:.4f}"
         log_line(f"{model}: {name} of {len(mean['columns'])} tasks {value}")
+    if conditions:
+        log_line(f"{model}: these scores stand for: {'; '.join(conditions)}")
     if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
 
@@ -143,6 +146,7 @@ def evaluate(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> 
         "settings": described_settings(model, settings, arguments, facts),
         "tasks": tasks,
         "averages": {name: average(tasks, columns) for name, columns in average_columns(settings).items()},
+        "conditions": describe_conditions(settings, tasks),
     }
 
 
@@ -155,13 +159,14 @@ def main(key: str) -> None:
     with TemporaryDirectory(prefix="rewild-evaluate-") as name:
         work = Path(name)
         results = evaluate(load_model(key), settings, runtime, work)
+        parts = results["tasks"], results["averages"], results["conditions"]
         with new_folder(OUT / key) as folder:
             write_json(folder / "results.json", results)
-            write_json(folder / "summary.json", summarize(results["tasks"], results["averages"]))
+            write_json(folder / "summary.json", summarize(*parts))
             (folder / "samples").mkdir()
             for file in sorted(work.glob("*.parquet")):
                 shutil.copyfile(file, folder / "samples" / file.name)
-    log_results(key, results["tasks"], results["averages"])
+    log_results(key, *parts)
 
 
 if __name__ == "__main__":

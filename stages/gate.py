@@ -4,7 +4,7 @@ In:  data/responses/<dgm>/, data/verdicts/<dgm>/, data/ledger/<dgm>/
 Out: metrics/gate/<dgm>.json, metrics/digests/dgms/<dgm>.json
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.files import ROWS_SUMMARY, read_json, sha256_folder, write_json
 from stages.lib.core.numbers import sum_counts
+from stages.lib.records.responses import UNANSWERED
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Gate
 
+CUT = "finish_length"  # the reason of a conversation with a reply that ended at the token limit
 COUNTS = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
 
 
-def count_verdicts(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the counts that go to git, the share dropped, and the share of conversations with each reason."""
+def count_verdicts(summary: dict[str, Any], finish_reasons: Mapping[str, int]) -> dict[str, Any]:
+    """Return the counts that go to git, the share dropped, and the share of conversations with each reason.
+
+    `finish_reasons` counts turns: `replies` are those that were answered, `cut` those that ended at the token limit.
+    """
+    replies = sum(number for name, number in finish_reasons.items() if name not in UNANSWERED)
     shares = {reason: to_share(number, summary) for reason, number in summary["found"].items()}
     describe_dropped = to_share(summary["conversations"] - summary["kept"], summary)
-    return {name: summary[name] for name in COUNTS} | {"dropped_share": describe_dropped, "found_share": shares}
+    counts = {name: summary[name] for name in COUNTS} | {"replies": replies, "cut": finish_reasons.get("length", 0)}
+    return counts | {"dropped_share": describe_dropped, "found_share": shares}
 
 
 def to_share(number: int, summary: dict[str, Any]) -> float:
@@ -42,10 +49,17 @@ def find_stop_reason(dgm: str, summary: dict[str, Any], gate: Gate) -> str:
             "writes them again from the store"
         )
     if excesses := "; ".join(describe_excesses(summary, gate)):
-        return f"{dgm}: {excesses}. {where}, or raise gate.max_share in params.yaml"
+        cut = advise_on_cuts(reason for reason in gate.max_share if reason in excesses)
+        return f"{dgm}: {excesses}. {where}, {cut}or raise gate.max_share in params.yaml"
     if summary["conversations"] - summary["kept"] > gate.max_dropped_share * summary["conversations"]:
-        return f"{dgm}: {describe_dropped(summary, gate)}. {where}, or raise gate.max_dropped_share in params.yaml"
+        cut = advise_on_cuts(summary["dropped_by"])
+        return f"{dgm}: {describe_dropped(summary, gate)}. {where}, {cut}or raise gate.max_dropped_share in params.yaml"
     return ""
+
+
+def advise_on_cuts(reasons: Iterable[str]) -> str:
+    """Say what to do where replies were cut at the token limit; empty where that is none of the reasons."""
+    return "raise generate.max_tokens, allow `length` in validate.finish_reasons, " if CUT in reasons else ""
 
 
 def describe_excesses(summary: dict[str, Any], gate: Gate) -> Iterator[str]:
@@ -89,7 +103,7 @@ def main(dgm: str) -> None:
         raise UserError(stop_reason)
     if summary["temperature_outside"]:
         log_line(f"{dgm}: its temperature is outside 0.3 to 1.2, where App. F warns of bad answers")
-    counts = count_verdicts(summary)
+    counts = count_verdicts(summary, read_json(folders["responses"] / ROWS_SUMMARY)["finish_reasons"])
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(DIGESTS / "dgms" / f"{dgm}.json", {**digests, "kept": counts["kept"]})
     write_json(Path("metrics/gate") / f"{dgm}.json", counts)

@@ -35,6 +35,8 @@ def main() -> None:
     dgms = read_metrics("gate", load_value("dgms"))
     runs = read_all(("mix", "train"), list(load(Mix).runs))
     compared = read_all(("evaluate", "judge"), load_value("compare"))
+    for stages in compared.values():
+        stages["evaluate"] = stages["evaluate"]["scores"]
     headlines = build_headlines(dgms, runs, compared, similarity, styling)
     with new_folder(METRICS / "headlines") as folder:
         for id_, numbers in headlines.items():

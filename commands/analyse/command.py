@@ -166,7 +166,13 @@ def write_verdicts(source: Source, out: Path, settings: Settings) -> dict[str, J
     """Validate every DGM's replies; return the counts by DGM, as `gate` makes them."""
     for model in source.models.values():
         validate.write_verdicts(out, settings.validate, model, dgm_config(model, settings.generate))
-    return {dgm: count_verdicts(read_json(out / "verdicts" / dgm / ROWS_SUMMARY)) for dgm in source.models}
+    return {dgm: count_replies(dgm, out) for dgm in source.models}
+
+
+def count_replies(dgm: str, out: Path) -> Json:
+    """Return the counts of one DGM."""
+    verdicts, responses = (read_json(out / name / dgm / ROWS_SUMMARY) for name in ("verdicts", "responses"))
+    return count_verdicts(verdicts, responses["finish_reasons"])
 
 
 def write_similarity(source: Source, out: Path, settings: Settings) -> str:

@@ -34,18 +34,19 @@ def settings(**changes):
 
 def test_each_task_and_average_is_printed_in_one_line(capsys):
     tasks = {"a": scored(0.5), "b": FAILED}
-    log_results("tiny", tasks, {"average": average(tasks, tasks), "printed": average(tasks, ["a"])})
+    log_results("tiny", tasks, {"average": average(tasks, tasks), "printed": average(tasks, ["a"])}, ["limit 2"])
     assert capsys.readouterr().err.splitlines() == [
         "tiny: a acc 0.5000, n = 2",
         "tiny: b failed: ValueError: no data",
         "tiny: average of 2 tasks needs b",
         "tiny: printed of 1 tasks 0.5000",
+        "tiny: these scores stand for: limit 2",
     ]
 
 
 def test_the_stage_fails_when_no_task_has_a_score():
     with pytest.raises(UserError, match="no task could be run on tiny; the reasons are above"):
-        log_results("tiny", {"b": FAILED}, {})
+        log_results("tiny", {"b": FAILED}, {}, [])
 
 
 def test_a_cpu_gets_float32_and_a_local_model_is_never_looked_up_on_the_hub():

@@ -57,21 +57,22 @@ def quiz_result():
 
 
 def test_results_have_one_schema():
-    entry = read_result(quiz_result(), "quiz", "acc_norm").to_json()
+    entry = read_result(quiz_result(), "quiz", "acc_norm", {"rows": 2, "of_rows": 9}).to_json()
     assert entry.pop("data_sha256") == hashlib.sha256(b"d0t\nd1t\nd2t\nd3t").hexdigest()
     metrics = entry.pop("metrics")
     assert list(metrics) == ["acc", "acc_norm"]
     assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
     expected = {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, "num_fewshot": 5}
+    assert entry.pop("coverage") == {"rows": 2, "of_rows": 9}
     assert entry == {**expected, "harness": "lm_eval", "harness_version": version("lm_eval")}
-    assert set(failure("no data", "acc").to_json()) == {*entry, "metrics", "data_sha256"}
+    assert set(failure("no data", "acc").to_json()) == {*entry, "metrics", "data_sha256", "coverage"}
 
 
 def test_a_task_with_a_sample_without_a_score_is_partial():
     result = quiz_result()
     result["samples"]["quiz"][3]["acc_norm"] = None
     result["results"]["quiz"]["acc_norm,none"] = 1.0
-    actual = read_result(result, "quiz", "acc_norm")
+    actual = read_result(result, "quiz", "acc_norm", {})
     assert (actual.status, actual.reason) == ("partial", "1 of 4 samples have no score")
     assert actual.metrics["acc_norm"] == measure([[1.0], [1.0], [1.0]])
 

@@ -18,8 +18,9 @@ def rows(tmp_path, monkeypatch):
 
 
 def test_only_those_of_lm_evals_tasks_that_are_needed_are_read(rows, tmp_path):
-    known = find_tasks(section(), tmp_path / "scratch").all_tasks
-    assert "leaderboard_bbh" in known and "gsm8k" not in known
+    manager, num_parts = find_tasks(section(), tmp_path / "scratch")
+    assert "leaderboard_bbh" in manager.all_tasks and "gsm8k" not in manager.all_tasks
+    assert (num_parts["leaderboard_bbh"], num_parts["leaderboard_ifeval"]) == (24, 1)
 
 
 @pytest.mark.parametrize(

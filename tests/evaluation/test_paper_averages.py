@@ -61,5 +61,5 @@ def test_a_skipped_task_leaves_the_averages_of_its_columns_without_a_value(witho
     assert {name: mean["value"] is None for name, mean in averages.items()} == {
         name: bool(names) for name, names in missing.items()
     }
-    log_results("q72", tasks, averages)
+    log_results("q72", tasks, averages, [])
     assert f"q72: average of 9 tasks needs {', '.join(missing['average'])}" in capsys.readouterr().err

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.evaluation.results import TaskResult, average, measure, reason_of, summarize
-from tests.support.evaluation import FAILED, HARNESS, scored, skipped
+from stages.lib.core.sections import parse
+from stages.lib.evaluation.results import TaskResult, average, describe_conditions, measure, reason_of, summarize
+from stages.lib.settings.sections import Evaluate
+from tests.support.evaluation import FAILED, HARNESS, SETTINGS, scored, skipped
 
 
 def test_a_standard_error_and_interval_are_the_ones_computed_by_hand():
@@ -71,13 +73,35 @@ def test_the_average_is_null_and_names_the_columns_without_a_score():
 def test_git_keeps_four_decimals_of_each_task_in_its_unit_and_of_each_average():
     tasks = {"a": scored(1 / 3), "b": FAILED, "c": scored(6.66666, "score_1_10")}
     averages = {"average": average(tasks, tasks), "average_printed": average(tasks, ["a"])}
-    assert summarize(tasks, averages) == {
-        "a": 0.3333,
-        "b": None,
-        "c": 6.6667,
-        "average": None,
-        "average_printed": 0.3333,
+    assert summarize(tasks, averages, ["limit 2"]) == {
+        "scores": {"a": 0.3333, "b": None, "c": 6.6667, "average": None, "average_printed": 0.3333},
+        "n": {"a": 2, "b": None, "c": 2},
+        "conditions": ["limit 2"],
     }
+
+
+def settings(**changes):
+    return parse(Evaluate, SETTINGS | changes, "evaluate")
+
+
+def test_limits_and_what_was_left_out_are_the_conditions_of_the_scores():
+    tasks = {
+        "bbh": scored(0.5) | {"coverage": {"rows": 20, "of_rows": 500, "parts": 2, "of_parts": 24}},
+        "ifeval": scored(0.5) | {"coverage": {"rows": 477, "of_rows": 541, "left_out": {"punkt_tab": 64}}},
+        "musr": scored(0.5) | {"coverage": {"rows": 30, "of_rows": 30}},
+        "broken": FAILED,
+    }
+    assert describe_conditions(settings(limit=10, max_tokens=128), tasks) == [
+        "limit 10: at most the first 10 rows of each part",
+        "max_tokens 128: longer replies are cut",
+        "bbh: 2 of 24 parts, 20 of 500 rows",
+        "ifeval: 477 of 541 rows, without 64 that need punkt_tab",
+    ]
+
+
+def test_tasks_that_ran_whole_within_their_own_limits_have_no_conditions():
+    whole = scored(0.5) | {"coverage": {"rows": 30, "of_rows": 30, "parts": 3, "of_parts": 3}}
+    assert describe_conditions(settings(limit=0, max_tokens=0), {"musr": whole}) == []
 
 
 def test_a_reason_is_one_line_of_the_first_cause_without_the_folder():

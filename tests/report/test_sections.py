@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best, name_extremes
 from stages.lib.report.sections.answers import choose_examples
 from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
 from stages.lib.report.sections.judge import choose_words
@@ -28,8 +29,9 @@ def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path)
     text = visible_text(render_report())
     assert "base has no quiz: OSError: &lt;no disk&gt;." in text
     assert "base has no average: it needs quiz." in text
-    assert "tuned 0.700 0.900 0.304 to 0.696 0.500" in text
-    assert "base missing missing 0.500" in text
+    assert "tuned 0.700 0.561 to 0.839 0.900 n = 4 0.304 to 0.696 0.500 n = 4" in text
+    assert "base missing missing 0.500 n = 4" in text
+    assert "These scores stand for: limit 4." in text
     assert "The average is over quiz, math." in text
 
 
@@ -38,26 +40,30 @@ def test_a_score_that_was_not_written_has_a_reason() -> None:
 
 
 def test_an_undefined_ratio_is_a_dash(pipeline: Path) -> None:
-    write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned"], ["rich"], h4=0))
+    write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned", "rich"], ["rich"], h4=0))
     cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", render_report())
     assert ("0", "–") in cells and ("2", "×1.00") in cells
 
 
 def test_inheritance_is_shown_with_its_interval_or_the_reason_why_it_is_missing(pipeline: Path) -> None:
-    assert "No inheritance of tuned from rich: rich is not compared: it did not answer the questions." in visible_text(
-        render_report()
-    )
+    text = visible_text(render_report())
+    assert "No inheritance of tuned from rich: rich is not compared: it answered the prompts, and tuned the" in text
+    assert "tuned rich – – – – – none in common" in text and "none in common Elements" not in text
+    assert "rich answered other prompts, so its bar is not comparable with the others" in text
     tables = measure_styles(["base", "tuned", "rich"], ["rich"])
     tables["fine_tunes"][0] |= {"inheritance": {"value": 0.8, "ci95": [0.7, 0.914]}}
     write_json(Path("data/styling/tables.json"), tables)
     text = visible_text(render_report())
-    assert "tuned rich 0.80 0.70 to 0.91 – 1.00 1.00 to 1.00 1.00" in text
+    assert "tuned rich 0.80 0.70 to 0.91 – 1.00 1.00 to 1.00 1.00" in text and "3 3 in common" in text
     assert "No inheritance of" not in text
 
 
 def test_every_two_compared_models_are_shown_with_factor_and_mean(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert "Model base tuned base 1.00 ×1.00 tuned 1.00 ×1.00" in text, "nothing beside itself"
+    assert "Model base tuned base 1.00 ×1.00 n = 3 tuned 1.00 ×1.00 n = 3" in text, "nothing beside itself"
+    tables = measure_styles(["base", "tuned"], ["rich"])
+    write_json(Path("data/styling/tables.json"), tables | {"pairs": {"tuned base": tables["pairs"]["tuned base"]}})
+    assert "base nothing in common tuned 1.00 ×1.00 n = 3" in visible_text(render_report())
 
 
 def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
@@ -80,8 +86,9 @@ def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Pat
 
 def test_dropped_only_reported_and_unchecked_conversations_are_counted(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert "DGM conversations kept dropped refusal reported only loop" in text
-    assert "rich 5 4 1 20.0 % 2 40.0 % 1 20.0 %" in text
+    assert "DGM conversations kept dropped cut replies of all replies refusal reported only loop" in text
+    assert "rich 5 4 1 20.0 % 2 25.0 % 2 40.0 % 1 20.0 %" in text
+    assert "validate.finish_reasons allows it, so its conversation is kept and trained on." in text
     assert "what the check needs is not known: echo (in 10 conversations)." in text
 
 
@@ -100,12 +107,12 @@ def test_the_surest_words_of_each_side_are_drawn_with_both_counts(pipeline: Path
 def test_a_spider_chart_shows_the_best_fine_tunes_and_needs_three_benchmarks() -> None:
     def row(*values: float | None) -> dict[str, Any]:
         cells = dict(zip(("average", "x", "y", "z"), values, strict=True))
-        return {name: {"value": value} for name, value in cells.items()}
+        return {name: cell_of(value, [value - 0.05, value + 0.05] if value else None) for name, value in cells.items()}
 
     rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
     table = {"tasks": ["x", "y", "z"], "rows": rows}
     assert choose_for_spider(table, ["low", "none", "high"], list(rows)) == ["high", "low", "none"]
-    assert count_leads(table, ["high", "low", "none"]) == "high leads on 1 of 3 benchmarks, none on 2"
+    assert count_leads(table, ["high", "low", "none"]) == "high leads beyond the noise on 1 of 3 benchmarks, none on 2"
     assert choose_for_spider({**table, "tasks": ["x", "y"]}, ["low", "none", "high"], list(rows)) == []
     assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
@@ -190,18 +197,20 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
         digests = read_json(Path(f"metrics/digests/models/{model}.json"))
         digests["evaluations"] = sha256_folder(path.parent)
         write_json(Path(f"metrics/digests/models/{model}.json"), digests)
-        scores = read_json(Path(f"metrics/evaluate/{model}.json"))
-        write_json(Path(f"metrics/evaluate/{model}.json"), scores | {"average_printed": printed})
+        summary = read_json(Path(f"metrics/evaluate/{model}.json"))
+        summary["scores"]["average_printed"] = printed
+        write_json(Path(f"metrics/evaluate/{model}.json"), summary)
     text = visible_text(render_report())
     assert "The average is over quiz, math; the average printed is over math." in text
-    assert "Model average average printed quiz math base missing 0.500 missing 0.500" in text
+    assert "Model average average printed quiz math base missing 0.500 0.304 to 0.696 missing 0.500" in text
     assert "tuned has no average_printed: no value was written." in text
 
 
 def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> None:
     text = visible_text(render_report())
     assert "Solomon scored every reply" in text
-    assert "tuned 8.05 100.0 0.0 tied" in text  # 100 % of the turns against base, none tied
+    assert "tuned 8.05 n = 20 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
+    assert "Answers that were cut at answers.max_tokens or at the end of the window: base 1, tuned 1." in text
     assert "The two orders agree on 80.0 % of 20 turns" in text
     assert "base tuned 0.0 0.0 to 0.0 20.0 80.0 4 of 20" in text
     assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
@@ -220,3 +229,40 @@ def test_without_any_score_the_judge_section_is_skipped(pipeline: Path) -> None:
         score |= {"mean": None, "ci95": [None, None]}
     write_json(Path("data/preference/tables.json"), nothing)
     assert "Skipped: no reply has a score." in visible_text(render_report())
+
+
+class TestTheBest:
+    def test_is_the_highest_whose_interval_lies_above_all_others(self) -> None:
+        cells = {"a": cell_of(0.5, [0.45, 0.55]), "b": cell_of(0.7, [0.6, 0.8]), "c": cell_of(None, None)}
+        assert find_best(cells) == "b" and find_best(cells, -1) == "a"
+        assert name_extremes(cells, "{0} {1:.1f}, {2} {3:.1f}", "Scores") == "b 0.7, a 0.5"
+
+    def test_is_nobody_where_intervals_overlap_though_it_be_that_of_the_third(self) -> None:
+        cells = {"a": cell_of(0.7, [0.65, 0.75]), "b": cell_of(0.6, [0.58, 0.62]), "c": cell_of(0.5, [0.2, 0.8])}
+        assert find_best(cells) is None
+        assert name_extremes(cells, "{0}", "Scores") == "Scores; the highest or the lowest is within the noise"
+
+    def test_is_nobody_without_an_interval_or_without_another_model(self) -> None:
+        assert find_best({"a": cell_of(0.7, [0.6, 0.8]), "b": cell_of(0.1, [None, 0.2])}) is None
+        assert find_best({"a": cell_of(0.7, [0.6, 0.8])}) is None
+        assert name_extremes({"a": cell_of(0.7, None)}, "{0}", "Scores") == "Scores"
+
+
+def test_models_whose_scores_stand_for_different_rows_have_a_line_each() -> None:
+    few = {"conditions": ["limit 4", "bbh: 2 of 24 parts"]}
+    all_rows: dict[str, Any] = {"conditions": []}
+    assert describe_conditions({"a": few, "b": few}) == ["These scores stand for: limit 4; bbh: 2 of 24 parts."]
+    assert describe_conditions({"a": few, "b": all_rows, "c": few}) == [
+        "The scores of a, c stand for: limit 4; bbh: 2 of 24 parts.",
+        "The scores of b stand for: every task on all of its rows, within its own limits.",
+    ]
+
+
+def test_n_of_each_task_is_a_range_where_models_differ() -> None:
+    def entry(n: int) -> dict[str, Any]:
+        return {"status": "ok", "primary": "acc", "metrics": {"acc": {"n": n}}}
+
+    failed = {"status": "failed", "primary": "acc", "metrics": {}}
+    one, other = {"tasks": {"quiz": entry(4), "math": entry(6)}}, {"tasks": {"quiz": entry(5), "math": failed}}
+    assert describe_sizes({"a": one, "b": other}) == "n: quiz 4 to 5, math 6."
+    assert describe_sizes({}) == ""

@@ -57,11 +57,12 @@ def test_without_its_base_or_its_dgm_a_reason_replaces_inheritance() -> None:
     assert find_fine_tune(tables, "tuned", "rich")["mean"]["value"] == 1.0
     runs = {"tuned": {"base": "base", "sources": {"plain": {"kind": "dgm"}}}}
     other = find_fine_tune(measure_style({"tuned": rich}, {"plain": plain}.items(), runs, SETTINGS), "tuned", "plain")
-    assert other["why_not"] == "plain is not compared: it did not answer the questions"
-    assert other["on"] == "responses" and other["inheritance"] is None and other["mean"]["ci95"] is None
+    assert other["why_not"] == "plain is not compared: it answered the prompts, and tuned the questions"
+    assert other["on"] == "responses" and other["inheritance"] is None
+    assert (other["turns"], other["mean"]["value"], set(other["ratios"].values())) == (0, None, {None})
     strangers = {"tuned": rich, "rich": count_texts(*RICH, first=50), "base": plain}
     tables = measure_style(strangers, [], RUNS, SETTINGS)
-    assert find_fine_tune(tables, "tuned", "rich")["why_not"] == "they answered no common question"
+    assert find_fine_tune(tables, "tuned", "rich")["why_not"] == "they answered no question in common"
 
 
 def test_two_models_are_compared_on_the_turns_that_both_answered() -> None:

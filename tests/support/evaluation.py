@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "alpaca_eval_data": "",
     "averages": {},
     "limit": 0,
+    "leave_out": [],
     "apply_chat_template": True,
     "fewshot_as_multiturn": True,
     "max_tokens": 8,

@@ -58,9 +58,10 @@ def fake_evaluate(model: str) -> None:
     digest = hashlib.sha256(json.dumps([load_model(model).commit, read_yaml(PARAMS)["evaluate"]]).encode()).digest()
     score = digest[0] / 255
     with new_folder(Path("data/evaluations") / model) as folder:
-        write_json(folder / "summary.json", {"demo_knowledge": round(score, 4), "average": round(score, 4)})
+        scores = {"demo_knowledge": round(score, 4), "average": round(score, 4)}
+        write_json(folder / "summary.json", {"scores": scores, "n": {"demo_knowledge": 1}, "conditions": []})
         average = {"columns": [], "value": score, "missing": []}
-        write_json(folder / "results.json", {"tasks": {}, "averages": {"average": average}})
+        write_json(folder / "results.json", {"tasks": {}, "averages": {"average": average}, "conditions": []})
 """,
 }
 

@@ -82,6 +82,7 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
         folder = Path("data") / name / model
         folder.mkdir(parents=True)
         write_table(folder, pa.Table.from_pylist(rows, schema=schema))
+    write_json(Path(f"data/answers/{model}/.summary.json"), {"finish_reasons": {"stop": 5, "length": 1}})
     write_evaluation(model, quiz)
     counts = {"judge": "Solomon", "status": "ok", "failed": 0, "unanswered": 0}
     write_json(Path(f"metrics/judge/{model}.json"), counts)
@@ -91,7 +92,7 @@ def write_model(model: str, assistant: str, quiz: float | None) -> None:
 
 def write_evaluation(model: str, quiz: float | None) -> None:
     """Write a model's results on `math` and `quiz`, which failed where it has no score."""
-    good = {"value": 0.5, "n": 4, "stderr": 0.1, "ci95": [0.304, 0.696]}
+    good = {"value": 0.5, "n": 4, "stderr": 0.1, "ci95": [0.304, 0.696], "unit": "fraction"}
     ran = {"status": "ok", "reason": None, "primary": "acc", "harness": "lm_eval", "harness_version": "0.4.13"}
     failed: dict[str, Any] = {
         **ran,
@@ -106,8 +107,9 @@ def write_evaluation(model: str, quiz: float | None) -> None:
     }
     average = None if quiz is None else (0.5 + quiz) / 2
     results = {"tasks": tasks, "averages": {"average": {"columns": ["quiz", "math"], "value": average}}}
-    write_json(Path(f"data/evaluations/{model}/results.json"), results)
-    write_json(Path(f"metrics/evaluate/{model}.json"), {"math": 0.5, "quiz": quiz, "average": average})
+    write_json(Path(f"data/evaluations/{model}/results.json"), results | {"conditions": ["limit 4"]})
+    scores = {"math": 0.5, "quiz": quiz, "average": average}
+    write_json(Path(f"metrics/evaluate/{model}.json"), {"scores": scores, "n": {}, "conditions": ["limit 4"]})
 
 
 def write_preference(**scores: float) -> None:
@@ -188,7 +190,8 @@ def write_dgms() -> None:
     write_json(Path("data/prompts/.summary.json"), {"rows": 9, "prompts": 5, "left_out": {"null_content": 4}})
     reasons = {"dropped_by": {"loop": 1}, "found": {"loop": 1, "refusal": 2}, "not_checked": {"echo": 5}}
     for dgm in ("rich", "plain"):
-        write_json(Path(f"metrics/gate/{dgm}.json"), {"conversations": 5, "kept": 4, **reasons})
+        replies = {"replies": 8, "cut": 2 if dgm == "rich" else 0}
+        write_json(Path(f"metrics/gate/{dgm}.json"), {"conversations": 5, "kept": 4, **replies, **reasons})
     digests = {"rich": write_dgm("rich", HOSTILE, "Yes."), "plain": write_dgm("plain", "No.")}
     sources = {"rich": {"kind": "dgm", "take": 4}}
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})

@@ -37,7 +37,19 @@ def test_the_gate_always_stops_at_missing_or_unreadable_responses() -> None:
 
 
 def test_the_metrics_are_counts_and_shares() -> None:
-    names = {"conversations", "kept", "missing", "dropped_by", "found", "not_checked", "dropped_share", "found_share"}
-    assert set(count_verdicts(COUNTED)) == names
-    assert count_verdicts(COUNTED)["dropped_share"] == 0.3
-    assert count_verdicts(COUNTED)["found_share"] == {"loop": 0.1, "finish_length": 0.2, "refusal": 0.4}
+    counts = count_verdicts(COUNTED, {"stop": 15, "length": 4, "context_overflow": 9})
+    names = ("conversations", "kept", "missing", "dropped_by", "found", "not_checked")
+    assert set(counts) == {*names, "replies", "cut", "dropped_share", "found_share"}
+    assert (counts["dropped_share"], counts["replies"], counts["cut"]) == (0.3, 19, 4)
+    assert counts["found_share"] == {"loop": 0.1, "finish_length": 0.2, "refusal": 0.4}
+
+
+def test_the_gate_names_max_tokens_where_replies_were_cut() -> None:
+    advice = (
+        ". Look at data/verdicts/q72, raise generate.max_tokens, allow `length` in validate.finish_reasons, or raise"
+    )
+    assert advice in find_stop_reason("q72", COUNTED, Gate(max_dropped_share=0.2, max_share={}))
+    assert advice in find_stop_reason("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"finish_length": 0.1}))
+    assert "max_tokens" not in find_stop_reason("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.1}))
+    loops = COUNTED | {"dropped_by": {"loop": 3}, "examples": {}}
+    assert "max_tokens" not in find_stop_reason("q72", loops, Gate(max_dropped_share=0.2, max_share={}))

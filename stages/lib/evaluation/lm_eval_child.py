@@ -21,7 +21,7 @@ from stages.lib.core.sections import parse
 from stages.lib.core.types import Json
 from stages.lib.evaluation.lm_eval_prompts import ChatPrompts
 from stages.lib.evaluation.lm_eval_results import failure, metric_labels, read_result, read_samples
-from stages.lib.evaluation.lm_eval_tasks import check_scorer, find_tasks, load_task
+from stages.lib.evaluation.lm_eval_tasks import check_scorer, find_tasks, leave_out_rows, load_task
 from stages.lib.evaluation.protocol import CURRENT, FACTS, JOB, REFUSAL, result_path, samples_path
 from stages.lib.evaluation.reply_texts import read_as_generation
 from stages.lib.evaluation.results import reason_of
@@ -34,15 +34,14 @@ SEEDS = ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_rando
 
 
 def open_tasks(settings: Evaluate, tasks: list[str], work: Path) -> tuple[Any, dict[str, Json]]:
-    """Return lm-eval's manager and the tasks with their rows; write a failure for each that cannot be opened."""
-    manager = find_tasks(settings, work)
+    """Return lm-eval's manager and the tasks with their rows and coverage; write a failure for each without rows."""
+    manager, num_parts = find_tasks(settings, work)
     opened = {}
     for task in tasks:
         write_json(work / CURRENT, task)
         try:
             loaded = load_task(manager, task, settings.seed)
-            for part in loaded["tasks"].values():
-                check_scorer(part)
+            loaded["coverage"] = prepare_rows(loaded, num_parts.get(task, 0), settings)
         except Exception as error:
             write_json(result_path(work, task), failure(reason_of(error), settings.tasks[task]).to_json())
         else:
@@ -50,6 +49,21 @@ def open_tasks(settings: Evaluate, tasks: list[str], work: Path) -> tuple[Any, d
             opened[task] = loaded
     (work / CURRENT).unlink(missing_ok=True)
     return manager, opened
+
+
+def prepare_rows(loaded: Json, of_parts: int, settings: Evaluate) -> Json:
+    """Leave out the rows that the settings name, check that the others can be scored, and return the coverage."""
+    parts, left_out = loaded["tasks"].values(), Counter[str]()
+    for part in parts:
+        left_out.update(leave_out_rows(part, settings.leave_out))
+        check_scorer(part, settings.limit)
+    sizes = [len(part.eval_docs) for part in parts]
+    return {
+        "rows": sum(min(size, settings.limit or size) for size in sizes),
+        "of_rows": sum(sizes) + left_out.total(),
+        **({"parts": len(sizes), "of_parts": max(of_parts, len(sizes))} if len(sizes) > 1 or of_parts > 1 else {}),
+        **({"left_out": dict(left_out)} if left_out else {}),
+    }
 
 
 def check_metric(loaded: Json, task: str, metric: str) -> None:
@@ -129,7 +143,8 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
         counts.clear()
         try:
             output = run_task(lm, loaded, task, settings, ends, **options)
-            result = replace(read_result(output, task, primary), prompts=dict(sorted(counts.items())))
+            result = read_result(output, task, primary, loaded["coverage"])
+            result = replace(result, prompts=dict(sorted(counts.items())))
             write_samples(samples_path(work, task), read_samples(output, loaded["tasks"], primary))
         except Exception as error:  # a task that raises fails alone
             result = failure(reason_of(error), primary)

@@ -48,7 +48,7 @@ def read_metrics(output: Json, task: str) -> dict[str, Json]:
     return metrics
 
 
-def read_result(output: Json, task: str, primary: str) -> TaskResult:
+def read_result(output: Json, task: str, primary: str, coverage: Json) -> TaskResult:
     """Read the result of a task, or of a group of tasks over all their rows; `primary` names its main metric."""
     rows = [row for part in output["samples"].values() for row in part]
     hashes = "\n".join(row["doc_hash"] + row["target_hash"] for row in rows)
@@ -64,6 +64,7 @@ def read_result(output: Json, task: str, primary: str) -> TaskResult:
         task_version=value_of_task(output["versions"], task),
         num_fewshot=value_of_task(output["n-shot"], task),
         data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        coverage=coverage,
         harness=HARNESS,
         harness_version=version(HARNESS),
     )

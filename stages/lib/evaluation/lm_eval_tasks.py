@@ -4,6 +4,7 @@ import random
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ PUNKT = re.compile(r"number_sentences|capital_word_frequency")  # IFEval's instr
 NEEDS_MATH = "math-verify and antlr4 4.11, which score MATH, are not installed: run `make env`"
 NEEDS_PUNKT = (
     "nltk's punkt_tab, with which IFEval counts sentences, is not on this machine: run `python -m nltk.downloader "
-    "punkt_tab` where there is a network, and copy ~/nltk_data"
+    "punkt_tab` where there is a network, and copy ~/nltk_data; or leave the rows out that need it: "
+    "`evaluate.leave_out: [punkt_tab]`"
 )
 
 
@@ -49,8 +51,8 @@ def data_environment(cache: str, *, offline: bool) -> dict[str, str]:
     }
 
 
-def find_tasks(settings: Evaluate, scratch: Path) -> Any:
-    """Return lm-eval's manager of tasks, which knows every task of the settings.
+def find_tasks(settings: Evaluate, scratch: Path) -> tuple[Any, dict[str, int]]:
+    """Return lm-eval's manager, which knows every task of the settings, and of how many parts each local group is.
 
     The files of tasks whose rows are on this machine are written into `scratch`, which must stay until they are loaded.
     Raises UserError for an unknown task and for rows that are missing.
@@ -63,10 +65,11 @@ def find_tasks(settings: Evaluate, scratch: Path) -> Any:
     if MATH.is_dir():
         sys.path.insert(0, str(MATH))
     manager = open_manager(settings.tasks, folder)
+    num_parts = {task: len(dict(leaves_of(manager.task_index, task))) for task in settings.local_data}
     for task, parts in settings.local_data.items():
         localize(manager.task_index, task, parts, folder / task, scratch)
     manager.task_index.update(TaskManager(include_path=scratch, include_defaults=False).task_index)
-    return manager
+    return manager, num_parts
 
 
 def open_manager(tasks: Iterable[str], folder: Path) -> Any:
@@ -178,8 +181,24 @@ def load_task(manager: Any, task: str, seed: int) -> Json:
     return loaded
 
 
-def check_scorer(task: Any) -> None:
-    """Raise UserError when a package or data that score a task are missing.
+def leave_out_rows(task: Any, names: Iterable[str]) -> dict[str, int]:
+    """Leave the rows that need these out of a loaded task; return how many there were, if any, by what they need."""
+    if "punkt_tab" not in names or "inst_level_loose_acc" not in task.aggregation():
+        return {}
+    split = task.config.test_split or task.config.validation_split
+    rows = task.dataset[split]
+    kept = [number for number, row in enumerate(rows) if not needs_punkt(row)]
+    task.dataset[split] = rows.select(kept)
+    return {"punkt_tab": len(rows) - len(kept)} if len(kept) < len(rows) else {}
+
+
+def needs_punkt(row: Any) -> bool:
+    """Return whether an instruction of a row of IFEval is checked with nltk's punkt_tab."""
+    return bool(PUNKT.search(str(row["instruction_id_list"])))
+
+
+def check_scorer(task: Any, limit: int) -> None:
+    """Raise UserError when a package or data are missing that score a task, or its first `limit` rows (0: all).
 
     Otherwise it would fail after the last answer. The original scoring of MATH would not fail at all: it counts an
     answer that it cannot parse as wrong, whatever the reason.
@@ -187,7 +206,7 @@ def check_scorer(task: Any) -> None:
     if "exact_match_original" in task.aggregation():
         check_math()
     if "inst_level_loose_acc" in task.aggregation():
-        check_punkt(task)
+        check_punkt(islice(task.eval_docs, limit or None))
 
 
 def check_math() -> None:
@@ -200,12 +219,12 @@ def check_math() -> None:
         raise UserError(NEEDS_MATH) from None
 
 
-def check_punkt(task: Any) -> None:
-    """Raise UserError when nltk's data are missing and an instruction of IFEval is checked with them."""
+def check_punkt(rows: Iterable[Any]) -> None:
+    """Raise UserError when nltk's data are missing and an instruction of these rows of IFEval is checked with them."""
     import nltk
 
     try:
         nltk.data.find("tokenizers/punkt_tab")
     except LookupError:
-        if any(PUNKT.search(str(row["instruction_id_list"])) for row in task.eval_docs):
+        if any(map(needs_punkt, rows)):
             raise UserError(NEEDS_PUNKT) from None

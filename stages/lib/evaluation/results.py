@@ -1,6 +1,6 @@
 """The schema of results.json: one for every harness, with a 95 % interval for every metric (paper, sec. 3.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from math import fsum, isclose, isfinite, sqrt
 from pathlib import Path
@@ -39,6 +39,9 @@ class TaskResult:
     num_fewshot: str | float | None = None
     data_sha256: str | None = None
     prompts: dict[str, int] = field(default_factory=dict)  # rendered with the chat template, and changed by it
+    # Of how many rows (`rows`, `of_rows`) and parts of a group (`parts`, `of_parts`) the scores are, and the rows that
+    # were left out by name (`left_out`).
+    coverage: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status) or (self.status == "ok") != (self.reason is None):
@@ -121,8 +124,37 @@ def average_columns(settings: Evaluate) -> dict[str, list[str]]:
     return {AVERAGE: [*settings.tasks, *settings.evalchemy], **settings.averages}
 
 
-def summarize(tasks: dict[str, Json], averages: dict[str, Json]) -> dict[str, float | None]:
-    """Return the numbers that git keeps: each task's main metric, in its own unit, and each average."""
-    values = {name: main_metric(entry).get("value") for name, entry in tasks.items()}
+def describe_conditions(settings: Evaluate, tasks: dict[str, Json]) -> list[str]:
+    """Say in a few words each under which the scores stand: limits, and tasks of which only a part was run.
+
+    Scores under other conditions are not comparable. Empty when every task ran whole, with its own limits.
+    """
+    return [
+        *([f"limit {settings.limit}: at most the first {settings.limit} rows of each part"] if settings.limit else []),
+        *([f"max_tokens {settings.max_tokens}: longer replies are cut"] if settings.max_tokens else []),
+        *(line for name, entry in tasks.items() for line in describe_coverage(name, entry["coverage"])),
+    ]
+
+
+def describe_coverage(name: str, coverage: Json) -> Iterator[str]:
+    """Say of how many parts and rows a task's scores are, if not of all, and which rows were left out."""
+    counts = [
+        f"{coverage[kind]} of {coverage[f'of_{kind}']} {kind}"
+        for kind in ("parts", "rows")
+        if kind in coverage and coverage[kind] < coverage[f"of_{kind}"]
+    ]
+    left_out = [f"without {count} that need {what}" for what, count in coverage.get("left_out", {}).items()]
+    if counts or left_out:
+        yield f"{name}: {', '.join([*counts, *left_out])}"
+
+
+def summarize(tasks: dict[str, Json], averages: dict[str, Json], conditions: list[str]) -> Json:
+    """Return the numbers that git keeps: scores (main metrics in their units, and averages), n of each, conditions."""
+    metrics = {name: main_metric(entry) for name, entry in tasks.items()}
+    values = {name: metric.get("value") for name, metric in metrics.items()}
     values |= {name: average["value"] for name, average in averages.items()}
-    return {name: None if value is None else round(value, 4) for name, value in values.items()}
+    return {
+        "scores": {name: None if value is None else round(value, 4) for name, value in values.items()},
+        "n": {name: metric.get("n") for name, metric in metrics.items()},
+        "conditions": conditions,
+    }

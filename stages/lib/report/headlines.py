@@ -37,8 +37,8 @@ def build_headlines(
 ) -> Headlines:
     """Return the numbers of every DGM, run and compared model; null where a number should be and is not.
 
-    By id, `dgms` holds the counts of `gate`, `runs` the summaries of `mix` and `train`, `compared` those of `evaluate`
-    and `judge`; `similarity` and `styling` are the summaries of these stages.
+    By id, `dgms` holds the counts of `gate`, `runs` the summaries of `mix` and `train`, `compared` the scores of
+    `evaluate` and the summary of `judge`; `similarity` and `styling` are the summaries of these stages.
     """
     columns = name_columns(list_names({id_: stages["evaluate"] for id_, stages in compared.items()}))
     parts = (

@@ -33,6 +33,12 @@ class Inputs:
     absent: Mapping[str, str] = field(default_factory=dict)  # folders that an analysis could not fill, and why
 
     @cached_property
+    def evaluations(self) -> dict[str, Json]:
+        """The results.json of every compared model."""
+        folders = {model: self.files.find_compared(model, "evaluations") for model in self.compare}
+        return {model: self.files.read_json(folder / "results.json") for model, folder in folders.items()}
+
+    @cached_property
     def colours(self) -> dict[str, str]:
         """One colour for each DGM, run and auxiliary set; grey for the other compared models."""
         sources = (source for run in self.runs for source in self.recipes["runs"][run]["sources"])

@@ -1,10 +1,12 @@
 """The parts of a section of the page. A module of `sections/` builds them, the template of the same stem shows them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.lib.console.formats import format_count, format_range
 from stages.lib.core.types import Json
+from stages.lib.evaluation.results import main_metric
 from stages.lib.report.inputs import Inputs
 
 
@@ -46,13 +48,60 @@ class Section:
         return f"sections/{self.name.replace('-', '_')}.html"
 
 
-def name_extremes(values: Mapping[str, float | None], sentence: str, otherwise: str) -> str:
-    """Name the largest and the smallest value in a sentence, whose four places are name, value, name, value.
+def cell_of(value: float | None, ci95: Sequence[float | None] | None) -> Json:
+    """Return a value with its interval; None for an interval that lacks an end."""
+    return {"value": value, "ci95": list(ci95) if ci95 and None not in ci95 else None}
 
-    Where fewer than two values are known, return `otherwise`.
+
+def find_best(cells: Mapping[str, Mapping[str, Any]], sign: int = 1) -> str | None:
+    """Name the cell (value, ci95) with the highest value, or with -1 the lowest, where that is more than noise.
+
+    It is where its 95 % interval overlaps that of no other; None where one does, is not known, or there is no other.
     """
-    known = sorted((value, name) for name, value in values.items() if value is not None)
-    if len(known) < 2:
-        return otherwise
-    (smallest, last), (largest, first) = known[0], known[-1]
-    return sentence.format(first, largest, last, smallest)
+    known = {name: cell for name, cell in cells.items() if cell["value"] is not None}
+    if len(known) < 2 or not all(cell["ci95"] for cell in known.values()):
+        return None
+    ends = {name: sorted(sign * end for end in cell["ci95"]) for name, cell in known.items()}
+    best = max(known, key=lambda name: sign * float(known[name]["value"]))
+    return best if all(ends[best][0] > ends[name][1] for name in known if name != best) else None
+
+
+def name_extremes(cells: Mapping[str, Mapping[str, Any]], sentence: str, otherwise: str) -> str:
+    """Name the highest and the lowest of cells (value, ci95) in a sentence: its four places are name, value twice.
+
+    Where that would be noise (see `find_best`), return `otherwise`, and say so if there are several.
+    """
+    first, last = find_best(cells), find_best(cells, -1)
+    if first is not None and last is not None:
+        return sentence.format(first, cells[first]["value"], last, cells[last]["value"])
+    has_several = sum(cell["value"] is not None for cell in cells.values()) > 1
+    return f"{otherwise}; the highest or the lowest is within the noise" if has_several else otherwise
+
+
+def describe_conditions(evaluations: Mapping[str, Json]) -> list[str]:
+    """Say in one line for all models, or one for each that differs, under which conditions their scores stand.
+
+    `evaluations` are results.json by model.
+    """
+    models: dict[str, list[str]] = {}
+    for model, results in evaluations.items():
+        conditions = "; ".join(results["conditions"]) or "every task on all of its rows, within its own limits"
+        models.setdefault(conditions, []).append(model)
+    if len(models) == 1:
+        return [f"These scores stand for: {conditions}." for conditions in models]
+    return [f"The scores of {', '.join(names)} stand for: {conditions}." for conditions, names in models.items()]
+
+
+def describe_scores(evaluations: Mapping[str, Json]) -> list[str]:
+    """Say under which conditions scores stand, and how large n is of each: for a section that shows them again."""
+    return [*describe_conditions(evaluations), *filter(None, [describe_sizes(evaluations)])]
+
+
+def describe_sizes(evaluations: Mapping[str, Json]) -> str:
+    """Say how large n is of each task's score, as a range where models differ; empty without a score."""
+    sizes: dict[str, set[int]] = {}
+    for results in evaluations.values():
+        for task, entry in results["tasks"].items():
+            sizes.setdefault(task, set()).update([main_metric(entry)["n"]] if main_metric(entry) else [])
+    ranges = {task: format_range((min(each), max(each)), format_count) for task, each in sizes.items() if each}
+    return f"n: {', '.join(f'{task} {text}' for task, text in ranges.items())}." if ranges else ""

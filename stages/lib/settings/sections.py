@@ -195,6 +195,7 @@ class Evaluate(Section):
     evalchemy: dict[TaskName, str]  # of Evalchemy: its main metric
     evalchemy_judge: str  # a model of $OPENAI_BASE_URL, by default OpenAI's API
     alpaca_eval_data: str  # a folder with alpaca_eval's three files; empty: from the hub
+    leave_out: list[Literal["punkt_tab"]]  # rows of IFEval that are scored with it
     averages: dict[TaskName, Annotated[list[str], Field(min_length=1)]]  # the columns of each
     limit: int = Field(ge=0)
     apply_chat_template: bool

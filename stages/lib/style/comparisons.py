@@ -1,6 +1,6 @@
 """Comparisons of style: every two models, and every DGM with the runs that were trained on it (paper, sec. 3.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import permutations
 
 import numpy as np
@@ -28,12 +28,12 @@ def compare_pairs(grid: StyleGrid) -> dict[str, Json]:
 
 
 def compare_fine_tunes(
-    grid: StyleGrid, responses: Mapping[str, Json], runs: Mapping[str, Json], bootstrap: Bootstrap
+    grid: StyleGrid, responses: Collection[str], runs: Mapping[str, Json], bootstrap: Bootstrap
 ) -> list[Json]:
     """Compare every DGM with every compared run that was trained on it; `runs` are those of metrics/recipes.json.
 
-    A DGM that is not compared itself is represented by its `responses` to the prompts: other questions, so that there
-    is no interval and no inheritance.
+    Of a DGM that is not compared itself there are only its `responses` to the prompts: it has nothing in common with
+    the run, so that there is no ratio and no inheritance.
     """
     comparisons = []
     for run, recipe in sorted(runs.items()):
@@ -44,8 +44,8 @@ def compare_fine_tunes(
                 compared = compare_on_answers(grid, dgm, run, recipe["base"], bootstrap)
                 comparisons.append({**names, "on": "answers", **compared})
             elif dgm in responses:
-                compared = compare_on_responses(grid.values[run], dgm, responses[dgm])
-                comparisons.append({**names, "on": "responses", **compared})
+                why = f"{dgm} is not compared: it answered the prompts, and {run} the questions"
+                comparisons.append({**names, "on": "responses", **nothing_in_common(why)})
     return comparisons
 
 
@@ -55,7 +55,7 @@ def compare_on_answers(grid: StyleGrid, dgm: str, run: str, base: str, bootstrap
     turns = count_shared_turns(tuned, taught)
     compared: Json = {"turns": turns, "inheritance": None, "why_not": ""}
     if not turns:
-        return compared | {"why_not": "they answered no common question", **without_intervals(NOTHING, NOTHING)}
+        return nothing_in_common("they answered no question in common")
     compared |= compare_ratios(tuned, taught, bootstrap)
     if base not in grid.values:
         return compared | {"why_not": f"its base {base} is not compared"}
@@ -64,19 +64,16 @@ def compare_on_answers(grid: StyleGrid, dgm: str, run: str, base: str, bootstrap
     return compared | compare_inheritance(tuned, taught, grid.values[base], bootstrap)
 
 
-def compare_on_responses(tuned: Floats, dgm: str, style: Json) -> Json:
-    """Compare a run's answers with its DGM's responses to other questions, per answer."""
-    is_answered = np.isfinite(tuned[:, 0])
-    own = tuned[is_answered].mean(axis=0) if is_answered.any() else NOTHING
-    other = np.array([style["features"][name]["mean"] or 0.0 for name in FEATURES])
-    why_not = f"{dgm} is not compared: it did not answer the questions"
-    return {"turns": 0, "inheritance": None, "why_not": why_not, **without_intervals(own, other)}
-
-
-def without_intervals(own: Floats, other: Floats) -> Json:
-    """Describe ratios for which no questions can be drawn."""
-    described = describe_ratios(own, other)
-    return described | {name: {"value": described[name], "ci95": None} for name in ("mean", "median", "factor")}
+def nothing_in_common(why: str) -> Json:
+    """Describe a run and a DGM that answered nothing in common: no ratio and no inheritance."""
+    described = describe_ratios(NOTHING, NOTHING)
+    return {
+        "turns": 0,
+        "inheritance": None,
+        "why_not": why,
+        **described,
+        **{name: {"value": described[name], "ci95": None} for name in ("mean", "median", "factor")},
+    }
 
 
 def count_shared_turns(*models: Floats) -> int:

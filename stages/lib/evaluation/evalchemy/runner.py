@@ -6,7 +6,7 @@ others with it.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
@@ -162,7 +162,8 @@ class EvalchemyRun:
         result, samples = read_run(files.clone, files.out, task, primary, num_cut)
         if len(samples) != num_verdicts:
             raise ValueError(f"{len(samples)} verdicts belong to the clone's {task.name}, and not {num_verdicts}")
-        return result, samples
+        num_questions = num_verdicts // task.verdicts_per_question
+        return replace(result, coverage={"rows": num_questions, "of_rows": task.num_questions}), samples
 
     def prepare_files(self, task: Task, files: TaskFolder) -> None:
         """Write what a task needs into its folder."""

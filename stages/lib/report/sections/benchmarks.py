@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stages.lib.comparison.scores import read_scores
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
-from stages.lib.report.section import Chart, Content, Section
+from stages.lib.report.section import Chart, Content, Section, describe_conditions, find_best
 from stages.lib.report.svg import plot_intervals, plot_spider
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
@@ -17,14 +18,15 @@ FEWEST_SPOKES = 3
 
 def build(inputs: Inputs) -> Content:
     """Read the scores of the compared models, and their intervals and reasons."""
-    files = inputs.files
-    scores = files.read_json_of(inputs.compare, files.metrics / "evaluate")
-    results = {
-        model: files.read_json(files.find_compared(model, "evaluations") / "results.json") for model in inputs.compare
-    }
-    table = make_table(scores, results)
+    summaries = inputs.files.read_json_of(inputs.compare, inputs.files.metrics / "evaluate")
+    scores = {model: summary["scores"] for model, summary in summaries.items()}
+    table = make_table(scores, inputs.evaluations)
     return Content(
-        values={"table": table, "labels": {name: label(name, table) for name in columns_of(table)}},
+        values={
+            "table": table,
+            "labels": {name: label(name, table) for name in columns_of(table)},
+            "conditions": describe_conditions(inputs.evaluations),
+        },
         charts=draw_spider(table, inputs) | draw_scores(table, inputs.colours),
         gaps=[f"{gap['name']} of {gap['model']}: {gap['reason']}" for gap in table["missing"]],
         numbers={"benchmarks": table},
@@ -33,7 +35,7 @@ def build(inputs: Inputs) -> Content:
 
 
 def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json]) -> Json:
-    """Return rows of cells (value, ci95, n, reason) by model and column, with the missing cells and the best average.
+    """Return rows of cells (value, ci95, n, reason) by model and column, the missing cells, and each column's best.
 
     `scores` are those of metrics/evaluate by model and column, `results` the results.json of each model.
     """
@@ -42,15 +44,18 @@ def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[s
     tasks = list(dict.fromkeys([*averaged, *(task for row in scores.values() for task in row if task not in averages)]))
     rows = {model: {task: make_cell(scores[model], results[model], task) for task in tasks} for model in scores}
     for model, row in rows.items():
-        row |= {name: make_average(scores[model].get(name), parts, row) for name, parts in averages.items()}
-    best = max((row["average"]["value"] for row in rows.values() if row["average"]["value"] is not None), default=None)
+        intervals = {name: score.ci95 for name, score in read_scores(results[model]).averages.items()}
+        row |= {
+            name: make_average(scores[model].get(name), intervals.get(name), parts, row)
+            for name, parts in averages.items()
+        }
     metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
     return {
         "tasks": tasks,
         "metrics": metrics | {name: f"of {len(parts)} benchmarks" for name, parts in averages.items()},
         "averages": averages,
         "rows": rows,
-        "best": best,
+        "best": {name: find_best({model: row[name] for model, row in rows.items()}) for name in (*averages, *tasks)},
         "missing": find_missing(rows),
     }
 
@@ -74,11 +79,12 @@ def make_cell(scores: Mapping[str, float | None], result: Mapping[str, Any], tas
     return cell | {"metric": entry.get("primary")}
 
 
-def make_average(value: float | None, tasks: list[str], row: Mapping[str, Json]) -> Json:
-    """Return the cell of an average: its value, or which tasks it lacks."""
+def make_average(value: float | None, ci95: list[float] | None, tasks: list[str], row: Mapping[str, Json]) -> Json:
+    """Return the cell of an average: its value and interval, or which tasks it lacks."""
     absent = [task for task in tasks if row[task]["value"] is None]
     reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
-    return {"value": value, "ci95": None, "reason": reason if value is None else ""}
+    known = {"value": value, "ci95": ci95} if value is not None else {"value": None, "ci95": None}
+    return {**known, "n": None, "reason": "" if value is not None else reason}
 
 
 def find_missing(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:
@@ -147,18 +153,15 @@ def find_leaders(table: Json, models: list[str]) -> list[str]:
 
 
 def count_leads(table: Json, models: list[str]) -> str:
-    """Say on how many benchmarks each of the models shown is the best of them."""
-    leads = Counter[str]()
-    for task in table["tasks"]:
-        values = {model: table["rows"][model][task]["value"] for model in models}
-        best = max((value for value in values.values() if value is not None), default=None)
-        leads.update(model for model, value in values.items() if value is not None and value == best)
+    """Say on how many benchmarks each of the models shown is the best of them, beyond the noise."""
+    best = (find_best({model: table["rows"][model][task] for model in models}) for task in table["tasks"])
+    leads = Counter(model for model in best if model is not None)
     num_tasks = len(table["tasks"])
     leaders = [model for model in models if leads[model]]
     if not leaders:
-        return f"No score on any of {num_tasks} benchmarks"
+        return f"No model leads beyond the noise on any of {num_tasks} benchmarks"
     others = "".join(f", {model} on {leads[model]}" for model in leaders[1:])
-    return f"{leaders[0]} leads on {leads[leaders[0]]} of {num_tasks} benchmarks{others}"
+    return f"{leaders[0]} leads beyond the noise on {leads[leaders[0]]} of {num_tasks} benchmarks{others}"
 
 
 SECTION = Section(

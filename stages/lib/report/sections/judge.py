@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.names import NOBODY_JUDGED
 from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, name_extremes
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
 
 NUM_WORDS = 10  # of each side, on the chart
@@ -28,6 +29,8 @@ def build(inputs: Inputs) -> Content:
             "counts": counts,
             "preference": preference,
             "models": models,
+            "best": find_best(make_cells(scores, models)),
+            "cut": count_cut_answers(inputs),
             "word_pairs": sort_word_pairs(preference),
         },
         charts=draw_scores(scores, models, inputs.colours) | draw_words(words),
@@ -38,6 +41,14 @@ def build(inputs: Inputs) -> Content:
         ],
         skipped="" if any(score["mean"] is not None for score in scores.values()) else explain_absence(counts),
     )
+
+
+def count_cut_answers(inputs: Inputs) -> dict[str, int]:
+    """Return how many answers of each compared model ended at the token limit, where some did."""
+    folders = {model: inputs.files.find_compared(model, "answers") for model in inputs.compare}
+    summaries = {model: inputs.files.read_json(folder / ROWS_SUMMARY) for model, folder in folders.items()}
+    counts = {model: summary["finish_reasons"].get("length", 0) for model, summary in summaries.items()}
+    return {model: count for model, count in counts.items() if count}
 
 
 def explain_absence(counts: Mapping[str, Json]) -> str:
@@ -53,19 +64,19 @@ def sort_word_pairs(preference: Json) -> list[tuple[str, Json]]:
     return sorted(different, key=lambda item: -int(item[1]["by_winner"]["different"]))[:MOST_PAIRS]
 
 
+def make_cells(scores: Mapping[str, Json], models: list[str]) -> dict[str, Json]:
+    """Return the mean score of every model that the judge scored, with its interval."""
+    return {model: cell_of(scores[model]["mean"], scores[model]["ci95"]) for model in models if model in scores}
+
+
 def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[str, str]) -> dict[str, Chart]:
     """Draw the judge's mean score of every model that has one, on its interval."""
-    judged = {model: scores[model] for model in models if scores[model]["mean"] is not None}
-    cells = {
-        model: {"value": score["mean"], "ci95": None if None in score["ci95"] else score["ci95"]}
-        for model, score in judged.items()
-    }
+    cells = {model: cell for model, cell in make_cells(scores, models).items() if cell["value"] is not None}
     if not cells:
         return {}
-    means = {model: score["mean"] for model, score in scores.items()}
     chart = Chart(
         plot_intervals(cells, colours, "the judge's score by model"),
-        title=name_extremes(means, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "Mean score"),
+        title=name_extremes(cells, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "Mean score"),
         note="mean score given by the judge, 95 % interval",
     )
     return {"judge-score": chart}

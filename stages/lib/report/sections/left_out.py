@@ -15,6 +15,7 @@ def build(inputs: Inputs) -> Content:
         "prompts": inputs.files.read_json(inputs.files.data / "prompts" / ROWS_SUMMARY),
         "reasons": list(sum_counts(gate["found"] for gate in inputs.gate.values())),
         "reported_only": find_reported_only(inputs.gate),
+        "has_cuts": any(gate["cut"] for gate in inputs.gate.values()),
         "not_checked": group_not_checked(inputs.gate),
     }
     return Content(values=values)

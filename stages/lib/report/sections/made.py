@@ -20,7 +20,7 @@ def build(inputs: Inputs) -> Content:
     digests = files.read_json_of(runs, files.metrics / "digests/runs")
     data = {dgm: inputs.recipes["dgms"][dgm]["responses"] for dgm in inputs.dgms}
     data |= {run: digests[run]["mix"] for run in runs}
-    results = {key: files.read_json(files.find_compared(key, "evaluations") / "results.json") for key in inputs.compare}
+    results = inputs.evaluations
     costs = {} if inputs.is_analysis else files.read_json(files.data / "throughput" / SUMMARY).get("costs", {})
     rows = [
         {

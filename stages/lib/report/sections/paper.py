@@ -1,7 +1,7 @@
 """Comparison with the paper: the numbers that it prints for the compared models, and ours."""
 
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Content, Section
+from stages.lib.report.section import Content, Section, describe_scores
 
 
 def build(inputs: Inputs) -> Content | None:
@@ -11,7 +11,13 @@ def build(inputs: Inputs) -> Content | None:
     tables = inputs.files.read_json(inputs.files.data / "agreement" / "tables.json")
     if not tables.get("paper") and not tables.get("stated"):
         return None
-    return Content(values={"tables": tables["paper"], "stated": tables["stated"]})
+    return Content(
+        values={
+            "tables": tables["paper"],
+            "stated": tables["stated"],
+            "conditions": describe_scores(inputs.evaluations),
+        }
+    )
 
 
 SECTION = Section(

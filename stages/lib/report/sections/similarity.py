@@ -9,8 +9,9 @@ from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
+from stages.lib.evaluation.results import Z95
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_heat_map
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 
@@ -48,14 +49,20 @@ def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:
     names, values = cluster(pairs, "rouge1")
     if len(names) < FEWEST:
         return {}
-    means = {pair.replace(" ", " and "): scores["rouge1"]["mean"] for pair, scores in pairs.items()}
+    cells = {pair.replace(" ", " and "): to_cell(scores["rouge1"]) for pair, scores in pairs.items()}
     chart = Chart(
         plot_heat_map(names, values, "ROUGE-1 of every two DGMs"),
-        title=name_extremes(means, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "ROUGE-1"),
+        title=name_extremes(cells, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "ROUGE-1"),
         note="ROUGE-1, the more yellow the more alike; DGMs that are alike are next to each other",
         is_wide=True,
     )
     return {"similarity-rouge1": chart}
+
+
+def to_cell(score: Mapping[str, Any]) -> Json:
+    """Return the mean of a pair of DGMs over prompts, with its 95 % interval where its standard error is known."""
+    mean, stderr = score["mean"], score["stderr"]
+    return cell_of(mean, None if stderr is None else [mean - Z95 * stderr, mean + Z95 * stderr])
 
 
 def cluster(pairs: Mapping[str, Any], metric: str) -> tuple[list[str], Floats]:

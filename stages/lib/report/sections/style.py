@@ -6,7 +6,7 @@ import numpy as np
 
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
 from stages.lib.style.markup import FEATURES
 
@@ -63,10 +63,17 @@ def draw_families(
         f"styles-family {dgm}": Chart(
             plot_bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
             title=f"{dgm} and the fine-tunes on it",
-            note="markup elements per answer",
+            note=describe_bars(dgm, families[dgm]),
         )
         for dgm, bars_of_dgm in rows.items()
     }
+
+
+def describe_bars(dgm: str, family: Json) -> str:
+    """Say what the bars of a DGM and its fine-tunes are over, and whether they can be compared."""
+    if family["label"] == dgm:
+        return "markup elements per answer to the questions"
+    return f"markup elements per answer; {dgm} answered other prompts, so its bar is not comparable with the others"
 
 
 def list_bars(dgm: str, family: Json, answers: Mapping[str, Json]) -> list[tuple[str, float, str]]:
@@ -82,11 +89,10 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
     if len(responses) < 2:
         return {}
     markup = {dgm: style["features"]["markup"] for dgm, style in responses.items()}
-    cells = {dgm: {"value": cell["mean"], "ci95": cell["ci95"]} for dgm, cell in markup.items()}
-    means = {dgm: cell["mean"] for dgm, cell in markup.items()}
+    cells = {dgm: cell_of(cell["mean"], cell["ci95"]) for dgm, cell in markup.items()}
     chart = Chart(
         plot_intervals(cells, colours, "markup per response by DGM"),
-        title=name_extremes(means, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),
+        title=name_extremes(cells, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),
         note="markup elements per response, 95 % interval",
     )
     return {"styles-responses": chart}

@@ -6,7 +6,7 @@ from typing import Any
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
-from stages.lib.report.section import Chart, Content, Section
+from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg import plot_scaling
 
 NOT_ANALYSED = "nothing was fine-tuned, so there is no teacher"
@@ -20,7 +20,7 @@ def build(inputs: Inputs) -> Content:
     families = tables.get("scaling", [])
     colours = assign_colours([family["label"] for family in families])
     return Content(
-        values={"tables": tables, "colours": colours},
+        values={"tables": tables, "colours": colours, "conditions": describe_scores(inputs.evaluations)},
         charts=draw_scaling(tables.get("names", []), families, colours),
         skipped="" if tables else "no model was compared",
     )
