@@ -64,7 +64,7 @@ def test_results_have_one_schema():
     assert metrics["acc_norm"] == measure([[1.0], [1.0], [1.0], [0.0]], 0.75)
     expected = {"status": "ok", "reason": None, "primary": "acc_norm", "task_version": 1.0, "num_fewshot": 5}
     assert entry.pop("coverage") == {"rows": 2, "of_rows": 9}
-    assert entry == {**expected, "harness": "lm_eval", "harness_version": version("lm_eval")}
+    assert entry == {**expected, "prompts": {}, "harness": "lm_eval", "harness_version": version("lm_eval")}
     assert set(failure("no data", "acc").to_json()) == {*entry, "metrics", "data_sha256", "coverage"}
 
 
