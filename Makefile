@@ -41,8 +41,8 @@ tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer
 	@python -m commands.leftovers
 
 .PHONY: pilot
-pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"]
-	@python -m commands.pilot $(DGM)
+pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"], or tune the engine: TUNE=yes
+	@python -m commands.pilot$(if $(TUNE),.tune) $(DGM)
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]

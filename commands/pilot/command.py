@@ -100,11 +100,16 @@ def parse_arguments(words: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if not 1 <= arguments.conversations <= ROWS_PER_SHARD:
         parser.error(f"--conversations must be from 1 to {ROWS_PER_SHARD}")
-    known = read_yaml(PARAMS)["dgms"]
-    if unknown := [dgm for dgm in arguments.dgm if dgm not in known]:
-        raise UserError(f"{unknown[0]!r} is not in dgms of {PARAMS}, which has: {', '.join(known)}")
-    arguments.dgm = arguments.dgm or known
+    arguments.dgm = choose_dgms(arguments.dgm)
     return arguments
+
+
+def choose_dgms(asked: Sequence[str]) -> list[str]:
+    """Return the DGMs that were asked for, or all; raise UserError for one that params.yaml does not have."""
+    known = list(read_yaml(PARAMS)["dgms"])
+    if unknown := [dgm for dgm in asked if dgm not in known]:
+        raise UserError(f"{unknown[0]!r} is not in dgms of {PARAMS}, which has: {', '.join(known)}")
+    return list(asked) or known
 
 
 def main(words: list[str] | None = None) -> None:

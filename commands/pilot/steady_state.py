@@ -9,6 +9,7 @@ from typing import NamedTuple
 from commands.pilot.job import Job
 from stages.lib.core.files import read_json, write_json
 from stages.lib.engines.base import Engine, Reply, Request, Usage
+from stages.lib.engines.vllm_runtime import describe_speed
 from stages.lib.generation.cached import CachedGeneration
 
 STEADY_SHARE = 0.5  # of the most requests at once: the steady state lasts while at least that many are running
@@ -140,5 +141,7 @@ def largest_steady_state(job: Job, stopwatch: Stopwatch | None) -> tuple[SteadyS
 def timed_conditions(job: Job) -> list[object]:
     """Return what a speed depends on besides the hardware, as JSON holds it."""
     model, config = job.model, job.config
-    limits = [config.max_tokens, config.window, config.sampling.model_dump(), job.settings.runtime.max_concurrent]
-    return [model.commit, model.quantization, model.dtype, *limits]
+    runtime = job.settings.runtime
+    limits = [config.max_tokens, config.window, config.sampling.model_dump(), runtime.max_concurrent]
+    set_ones = [describe_speed(runtime), *([model.kv_cache_dtype] if model.kv_cache_dtype != "auto" else [])]
+    return [model.commit, model.quantization, model.dtype, *limits, *filter(None, set_ones)]
