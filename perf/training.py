@@ -33,8 +33,9 @@ from stages.lib.records.shards import write_shard
 from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl import commands, environment, find_python, prepare_work
 from stages.lib.training.axolotl_config import render_config
-from stages.lib.training.protocol import DATA, OUTPUT, read_log
+from stages.lib.training.protocol import DATA, OUTPUT, TOKENIZER, read_log
 from stages.lib.training.trained_model import steps_of
+from stages.lib.training.trained_template import trained_tokenizer
 from stages.train import write_examples
 
 SHAPE, LENGTH = "llama-3.1-8b", 8192
@@ -154,6 +155,7 @@ def run_variant(bench: Bench, changes: dict[str, Any]) -> list[Json]:
     config = render_config(paper_settings(changes, options), bench.template, files, work)
     prepare_work(work, config, "random")
     shutil.copytree(bench.root / "chats", work / DATA)
+    trained_tokenizer(bench.template).save_pretrained(work / TOKENIZER)
     write_examples(work, bench.template, LENGTH)
     deadline = time.monotonic() + options.limit
 
