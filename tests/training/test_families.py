@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -10,11 +11,13 @@ import pytest
 
 from stages.lib.console.errors import UserError
 from stages.lib.evaluation.lm_eval_prompts import ChatPrompts
-from stages.lib.models.chat_template import Template
+from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.models.thinking import opened_tag, strip_thoughts
+from stages.lib.models.turn_ends import reply_ends
 from stages.lib.records.chats import Message
 from stages.lib.training.label_masks import PreparedRow
 from stages.lib.training.reference_encodings import encode_whole
-from stages.lib.training.trained_template import check_beginnings, end_of_turn
+from stages.lib.training.trained_template import check_beginnings, end_of_turn, trained_tokenizer
 from tests.support.axolotl import marked, prepare, write_training
 from tests.support.families import FAMILIES, Family, tokenizer_of
 from tests.support.training import needs_axolotl
@@ -64,6 +67,47 @@ def test_a_family_that_cannot_be_trained_is_refused_with_the_reason(name: str) -
         check_beginnings(template_of(name))
     assert str(refusal.value).startswith(f"m: its chat template {FAMILIES[name].refused}")
     assert "as `chat_template` in the catalogue" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+MENDED = {  # what the reason asks for: the text to replace, and the text instead
+    "empty thoughts before the last reply only": ("{% if m.role == 'assistant' and loop.last %}", "{% if false %}"),
+    "thoughts that the template opens": ("<think>\\n' }}{% endif %}", "' }}{% endif %}"),
+    "no token after a reply": ("m.content }}", "m.content + (eos_token if m.role == 'assistant' else '') }}"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_template_that_is_mended_as_the_reason_says_can_be_trained(name: str) -> None:
+    tokenizer = tokenizer_of(FAMILIES[name])
+    tokenizer.chat_template = tokenizer.chat_template.replace(*MENDED[name])
+    template = Template(tokenizer, FAMILIES[name].model)
+    template.check()
+    check_beginnings(template)
+    assert end_of_turn(template) == tokenizer.eos_token
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_fine_tune_renders_prompts_as_its_base_and_stops_at_the_end_of_turn(name: str, tmp_path: Path) -> None:
+    family, base = FAMILIES[name], template_of(name)
+    trained_tokenizer(base).save_pretrained(tmp_path)
+    model = family.model.model_copy(update={"location": str(tmp_path)})
+    trained = Template(load_tokenizer(model), model)
+    for chat in chats_of(family):
+        assert trained.encode(chat[:-1]) == base.encode(chat[:-1])
+        assert encode_whole(chat, trained) == encode_whole(chat, base)
+    assert trained.tokenizer.eos_token == family.end
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_generation_stops_at_the_end_of_turn(name: str) -> None:
+    template = template_of(name)
+    assert template.tokenizer.convert_tokens_to_ids(FAMILIES[name].end) in reply_ends(template).ids
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_thoughts_before_a_reply_are_stripped(name: str) -> None:
+    opened = opened_tag(template_of(name).render(CHAT[:1]))
+    assert strip_thoughts(FAMILIES[name].thought + "Four.", opened) == "Four."
 
 
 @pytest.fixture(scope="module")

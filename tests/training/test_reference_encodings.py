@@ -13,7 +13,7 @@ from stages.lib.training.reference_encodings import (
     drop_unusable,
     encode_example,
 )
-from stages.lib.training.trained_template import end_of_turn, special_tokens
+from stages.lib.training.trained_template import end_of_turn
 from tests.support.bases import CHAT_OF_TWO, CHATML, LLAMA, llama_base, qwen_base
 from tests.support.conversations import MODEL
 from tests.support.tokenizers import byte_level
@@ -26,23 +26,6 @@ def test_llama_3s_template_writes_headers_and_no_date() -> None:
     expected = ["<|begin_of_text|>", header.format("system"), "Be kind.", end, header.format("user"), "Hi", end]
     expected += [header.format("assistant"), "Yes? ", end, header.format("user"), "In?", end]
     assert text == "".join([*expected, header.format("assistant")])
-
-
-def test_the_end_of_turn_comes_from_the_template_and_padding_from_the_tokenizer_if_it_has_any() -> None:
-    llama, qwen = (special_tokens(Template(make(), MODEL)) for make in (llama_base, qwen_base))
-    assert llama == {"eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"}
-    assert qwen == {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
-
-
-def test_a_vocabulary_without_a_padding_token_gets_none() -> None:
-    tokenizer = byte_level("{% for m in messages %}{{ m.content }}<|end|>{% endfor %}", ["<|end|>"], [])
-    assert special_tokens(Template(tokenizer, MODEL)) == {"eos_token": "<|end|>"}
-
-
-def test_a_template_that_ends_no_reply_is_refused() -> None:
-    plain = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
-    with pytest.raises(UserError, match=r"^m: its chat template ends no reply with a control token: write another"):
-        end_of_turn(Template(qwen_base(plain), MODEL))
 
 
 def test_an_example_is_the_chat_as_generation_encodes_it_with_the_replies_to_their_ends(template: Template) -> None:
@@ -124,6 +107,15 @@ def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
     template = Template(qwen_base(rewriting), MODEL)
     with pytest.raises(UserError, match=r"m: the chat template writes 'earlier.* where generation asks with 'Hi<"):
         encode_example(CHAT_OF_TWO, template, end_id(Template(qwen_base(), MODEL)))
+
+
+def test_a_header_whose_end_is_joined_with_the_first_word_of_a_reply_is_refused() -> None:
+    spaced = CHATML.replace("role }}\n", "role }}{{ ' t' if message.role == 'assistant' else '\n' }}")
+    spaced = spaced.replace("<|im_start|>assistant\n", "<|im_start|>assistant t")
+    template = Template(qwen_base(spaced), MODEL)
+    chat = [CHAT_OF_TWO[0], Message(role="assistant", content="he")]
+    with pytest.raises(UserError, match=r"m: a reply begins in the last token of its header \('.*assistant t'\): end"):
+        encode_example(chat, template, end_id(template))
 
 
 def test_a_template_that_refuses_a_chat_of_the_mix_is_named() -> None:

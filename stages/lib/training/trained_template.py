@@ -61,7 +61,8 @@ def check_beginnings(template: Template) -> None:
         asked = template.render(CHAT[:number])
         if before.rstrip() != asked.rstrip() or not before.startswith(asked):
             raise UserError(
-                f"{template.model.id}: its chat template {describe_difference(asked, before, name)}: {HINT}"
+                f"{template.model.id}: its chat template {describe_difference(asked, before, name)}: write one that "
+                f"begins every reply as it asks for one to a file and name it as `chat_template` in the catalogue"
             )
 
 

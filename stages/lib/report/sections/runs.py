@@ -12,8 +12,8 @@ from stages.lib.report.svg import plot_curves, plot_stacked_bars
 
 NOT_ANALYSED = "nothing was mixed or trained"
 FACTS = (  # of a run's training, the columns of the table
-    "rows", "dropped_control_string", "dropped_too_long", "tokens", "trained_share", "steps", "epochs",
-    "first_loss", "last_loss", "mean_loss",
+    "rows", "dropped_control_string", "dropped_placeholder", "dropped_too_long", "tokens", "trained_share", "steps",
+    "epochs", "first_loss", "last_loss", "mean_loss",
 )  # fmt: skip
 
 Curve = list[tuple[float, float]]  # step and loss
