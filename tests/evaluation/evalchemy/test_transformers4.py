@@ -11,7 +11,6 @@ from stages.lib.evaluation.evalchemy.transformers4 import (
     config_for_4,
     downgrade,
     find_difference,
-    name_ends,
     tokenizer_for_4,
 )
 from tests.support.evalchemy import EVALCHEMY_PYTHON, TUNED, needs_environment
@@ -56,17 +55,6 @@ def test_the_two_rotary_embeddings_of_gemma_3_get_the_keys_of_version_4():
 def test_rotary_settings_that_version_4_cannot_express_are_refused():
     with pytest.raises(ValueError, match="rope_parameters by kind of layer"):
         config_for_4({"rope_parameters": {"linear_attention": {"rope_theta": 1.0}}})
-
-
-def test_the_ends_of_a_reply_are_named_in_the_copy_and_not_in_the_model(tmp_path):
-    source, copy = tmp_path / "model", tmp_path / "copy"
-    source.mkdir()
-    for name in ("config.json", "generation_config.json"):
-        (source / name).write_text('{"eos_token_id": 1, "top_k": 5}')
-    downgrade(source, copy, "{{ messages }}")
-    name_ends(copy, [1, 106])
-    texts = [json.loads((folder / "generation_config.json").read_text()) for folder in (source, copy)]
-    assert texts == [{"eos_token_id": 1, "top_k": 5}, {"eos_token_id": [1, 106], "top_k": 5}]
 
 
 def test_a_config_of_version_4_stays_as_it_is():

@@ -26,7 +26,7 @@ from stages.lib.evaluation.evalchemy.installation import (
 from stages.lib.evaluation.evalchemy.results import read_run, without_score
 from stages.lib.evaluation.evalchemy.task import Task
 from stages.lib.evaluation.evalchemy.tasks import TASKS, check_tasks
-from stages.lib.evaluation.evalchemy.transformers4 import check_same, downgrade, name_ends
+from stages.lib.evaluation.evalchemy.transformers4 import check_same, downgrade
 from stages.lib.evaluation.evalchemy.watchdog import Watchdog, usage_line
 from stages.lib.evaluation.protocol import (
     DATA_VARIABLE,
@@ -39,7 +39,6 @@ from stages.lib.evaluation.results import TaskResult
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.hub import hub_model
-from stages.lib.models.turn_ends import reply_ends
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Evaluate
 
@@ -130,11 +129,9 @@ class EvalchemyRun:
         """Write the model for transformers 4; raise ValueError unless it is the same model there."""
         is_on_hub = self.model.kind == "hub"
         source = hub_model(self.model.location, self.model.commit) if is_on_hub else Path(self.model.location)
-        template = Template(load_tokenizer(self.model), self.model)
-        downgrade(source, self.checkpoint, template.text or "")
-        if template.text:
-            name_ends(self.checkpoint, reply_ends(template, self.model.stop).ids)
-        check_same(source, self.checkpoint, self.installation.python, self.dtype, template.text or "")
+        template = Template(load_tokenizer(self.model), self.model).text or ""
+        downgrade(source, self.checkpoint, template)
+        check_same(source, self.checkpoint, self.installation.python, self.dtype, template)
 
     def run_tasks(self) -> tuple[dict[str, Json], dict[str, list[Json]]]:
         """Run every task; return the entries of all, and the samples of those that ended well."""

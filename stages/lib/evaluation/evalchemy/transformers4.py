@@ -19,7 +19,6 @@ from stages.lib.core.types import Json
 
 CHILD = "stages.lib.evaluation.evalchemy.logits_child"
 CONFIG, TOKENIZER, TEMPLATE = "config.json", "tokenizer_config.json", "chat_template.jinja"
-GENERATION = "generation_config.json"
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3}  # of the largest logit
 
 
@@ -78,13 +77,6 @@ def downgrade(source: Path, target: Path, template: str = "") -> None:
         write_text(target / TEMPLATE, template)
     elif not (target / TEMPLATE).exists() and not read_json(target / TOKENIZER).get("chat_template"):
         raise ValueError(f"{target.name} has no chat template: name one as `chat_template` in its catalogue file")
-
-
-def name_ends(folder: Path, ends: list[int]) -> None:
-    """Write the ids of the tokens that end a reply into generation_config.json, where the harness looks for them."""
-    file = folder / GENERATION
-    config = read_json(file) if file.exists() else {}
-    write_json(file, config | {"eos_token_id": ends})  # in place of the link, not through it
 
 
 def find_difference(ours: Json, theirs: Json, tolerance: float) -> str | None:

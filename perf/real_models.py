@@ -1,0 +1,98 @@
+"""The small brother of profiles/small.yaml: two real models and benchmark rows that are on this machine.
+
+python -m perf.real_models PROMPTS BENCHMARKS [--prompts 2000]
+
+Replaces params.yaml, and writes what it names into inputs/: the rows of PROMPTS, a parquet file with WildChat's columns
+and `source`, but those of IFEval, which is evaluated; a copy of the folder BENCHMARKS. $REWILD_MODELS holds the models.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from stages.lib.core.sections import PARAMS
+from stages.lib.core.types import Json
+
+PROFILE = Path("profiles/small.yaml")
+INPUTS = Path("inputs")
+BENCHMARK = "ifeval"  # the source of prompts that are its test rows
+WITHOUT_PUNKT = "leaderboard_ifeval_without_punkt"  # the rows of IFEval that need no data of nltk
+SMOLLM2, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
+RUNS: Json = {
+    "gemma-smollm2": {"base": GEMMA, "dgms": {SMOLLM2: 1.0}},
+    "gemma-gpt": {"base": GEMMA, "dgms": {"gpt": 1.0}},
+    "gemma-blend": {"base": GEMMA, "dgms": {SMOLLM2: 1.0, "gpt": 1.0}},
+    "smollm2-smollm2": {"base": SMOLLM2, "dgms": {SMOLLM2: 1.0}},
+    "gemma-gpt-500": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 500},
+}
+CHANGES: Json = {
+    "profile": "real-models",
+    "hub": {},
+    "prompts": {"source": str(INPUTS / "prompts.parquet"), "languages": [], "exclude_toxic": False},
+    "dgms": [SMOLLM2, "gpt"],
+    "bases": [GEMMA],
+    "mix": {"runs": RUNS},
+    "train": {
+        "num_epochs": 3,
+        "micro_batch_size": 1,
+        "axolotl": {"attn_implementation": "sdpa", "optimizer": "adamw_torch_fused"},  # without flash-attn
+    },
+    "compare": [*RUNS, GEMMA, SMOLLM2],
+    "answers": {"questions": str(INPUTS / "bench/mt_bench/question.jsonl")},
+    "evaluate": {
+        "tasks_folder": str(INPUTS / "bench"),
+        "tasks": {
+            "leaderboard_bbh": "acc_norm",
+            "leaderboard_musr": "acc_norm",
+            "leaderboard_ifeval": "prompt_level_strict_acc",
+        },
+        "local_data": dict.fromkeys(("leaderboard_bbh", "leaderboard_musr", "leaderboard_ifeval"), "all"),
+    },
+    "pairwise": {"pairs": "none"},
+    "runtime": {"gpu_memory_utilization": 0.08},  # several models share the GPU
+}
+
+
+def change(params: Any, changes: Json) -> None:
+    """Replace keys of sections, and whole values where the change is no mapping or an empty one; in place."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and value:
+            params[key].update(value)
+        else:
+            params[key] = value
+
+
+def copy_prompts(source: Path, target: Path) -> None:
+    """Copy the prompts that are no rows of a benchmark, and print how many there are."""
+    table = pq.read_table(source)
+    kept = table.filter(pc.not_equal(table["source"], BENCHMARK))
+    pq.write_table(kept, target)
+    print(f"{kept.num_rows} of {table.num_rows} conversations, without the rows of {BENCHMARK}")
+
+
+def main() -> None:
+    """Write inputs/ and params.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompts", type=Path)
+    parser.add_argument("benchmarks", type=Path)
+    parser.add_argument("--prompts", dest="max_prompts", type=int, default=2000)
+    options = parser.parse_args()
+    INPUTS.mkdir(exist_ok=True)
+    copy_prompts(options.prompts, INPUTS / "prompts.parquet")
+    shutil.copytree(options.benchmarks, INPUTS / "bench", dirs_exist_ok=True)
+    shutil.copytree(INPUTS / "bench" / WITHOUT_PUNKT, INPUTS / "bench/leaderboard_ifeval", dirs_exist_ok=True)
+    yaml = YAML()
+    params = yaml.load(PROFILE.read_text(encoding="utf-8"))
+    change(params, CHANGES)
+    params["prompts"]["max_prompts"] = params["mix"]["size"] = options.max_prompts
+    with PARAMS.open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+
+
+if __name__ == "__main__":
+    main()
