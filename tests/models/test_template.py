@@ -192,11 +192,10 @@ def test_a_lone_surrogate_is_a_value_error(tokenizer: Any) -> None:
 
 def test_a_tokenizer_without_tokenizer_json_refuses_only_chats_with_control_strings() -> None:
     class Slow:
-        chat_template = CHATML
         added_tokens_decoder = {0: AddedToken("<s>", special=True)}  # noqa: RUF012
         all_special_tokens = ["<s>"]  # noqa: RUF012
 
-    controls = Controls(Slow())
+    controls = Controls(Slow(), CHATML)
     assert controls.hide(user("Hi"), "!") == user("Hi")
     with pytest.raises(ValueError, match=r"only a tokenizer.json can take as text"):
         controls.encode("", "!")

@@ -1,13 +1,14 @@
 """Chat templates in the form of twelve public model families, each named after the property that it stands for.
 
-All share one tokenizer: bytes as letters, and the control tokens of every family.
+All share one tokenizer: bytes as letters, and the control tokens of every family. It puts <s> before a text by itself,
+which a chat template writes, or leaves out, in its own way.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, processors
 
 from stages.lib.core.files import write_json
 from stages.lib.models.catalogue import Model
@@ -216,6 +217,8 @@ def tokenizer_of(family: Family) -> Any:
     )
     wide = [AddedToken(text, rstrip=True, normalized=False, special=True) for text in TAKES_WHITE_SPACE_IN]
     tokenizer.add_tokens(wide, special_tokens=True)
+    bos = ("<s>", tokenizer.convert_tokens_to_ids("<s>"))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("<s> $A", None, [bos])
     templates = family.template if isinstance(family.template, dict) else {"": family.template}
     lines = {name: one_line(text) for name, text in templates.items()}
     tokenizer.chat_template = lines if isinstance(family.template, dict) else lines[""]

@@ -38,7 +38,7 @@ class Template:
         self.tokenizer = tokenizer
         self.model = model
         self.text = choose_template(tokenizer.chat_template, model.id)
-        self._controls = Controls(tokenizer)
+        self._controls = Controls(tokenizer, self.text)
 
     def check(self) -> None:
         """Raise UserError unless the template renders all of a chat of two turns and the model's system prompt.

@@ -33,12 +33,12 @@ class Controls:
     the whole text in one call.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, template: str | None) -> None:
         self._tokenizer = tokenizer
         self._strings = control_strings(tokenizer)
         self._any = re.compile(any_of(self._strings))
-        template = str(tokenizer.chat_template)
-        self._left_in_replies = {text for text in self._strings if THINKING_TOKEN.fullmatch(text) and text in template}
+        mentioned = [text for text in self._strings if text in (template or "")]
+        self._left_in_replies = set(filter(THINKING_TOKEN.fullmatch, mentioned))
         self._copy: tuple[str, Any] = "", None
 
     def hide(self, messages: list[Message], mark: str) -> list[Message]:

@@ -92,7 +92,7 @@ def find_problem(total: dict[str, int], examples: list[Example], rows: list[Prep
     if num_different := sum(row is None for row in rows):
         return (
             f"{num_different} of {len(rows)} conversations have other token ids in training than in generation: "
-            f"the chat template or tokenizer is not the same there (a template that asks for the date never is)"
+            f"the chat template or tokenizer is not the same there"
         )
     for example, row in zip(examples, rows, strict=True):
         if row and (error := mask_error(example, row.labels != IGNORE_INDEX)):
