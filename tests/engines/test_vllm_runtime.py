@@ -27,16 +27,27 @@ def test_a_step_takes_at_least_a_whole_prompt_where_prompts_are_not_cut() -> Non
     assert speed_options(Runtime(max_num_batched_tokens=512), 2048) == {"max_num_batched_tokens": 2048}
 
 
-def test_vllm_drafts_no_tokens_for_min_p_and_none_by_suffixes_without_their_package(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("speculation", "sampling", "on_gpu", "message"),
+    [
+        ("ngram", Sampling(min_p=0.1), True, "vLLM drafts no tokens for a sampling with min_p"),
+        ("ngram", Sampling(temperature=0.7), False, "on a CPU, vLLM's sampled replies would change"),
+        ("suffix", Sampling(), True, "suffix needs a package: .*arctic-inference==0.1.1$"),
+    ],
+)
+def test_speculation_that_vllm_cannot_do_or_that_changes_replies_is_refused(
+    speculation: str, sampling: Sampling, on_gpu: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_runtime, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"^runtime.speculation: vLLM drafts no tokens for a sampling with min_p"):
-        check_speculation(DRAFTING, Sampling(min_p=0.1))
-    with pytest.raises(UserError, match=r"^runtime.speculation: suffix needs a package: .*arctic-inference==0.1.1$"):
-        check_speculation(Runtime(speculation="suffix"), Sampling())
-    check_speculation(DRAFTING, Sampling())
-    check_speculation(Runtime(), Sampling(min_p=0.1))
+    runtime = parse(Runtime, {"speculation": speculation}, "runtime")
+    with pytest.raises(UserError, match=rf"^runtime.speculation: {message}"):
+        check_speculation(runtime, sampling, on_gpu=on_gpu)
+
+
+def test_speculation_is_allowed_for_samples_on_a_gpu_and_for_greedy_replies_anywhere() -> None:
+    check_speculation(DRAFTING, Sampling(temperature=0.7), on_gpu=True)
+    check_speculation(DRAFTING, Sampling(temperature=0.0), on_gpu=False)
+    check_speculation(Runtime(), Sampling(min_p=0.1), on_gpu=False)
 
 
 def test_fewer_batched_tokens_than_conversations_are_refused() -> None:

@@ -46,7 +46,7 @@ def stored_row(name: str, *users: str, config: RequestConfig = CONFIG) -> Row:
 
 def answered_row(prompt: Row, config: RequestConfig = CONFIG) -> Row:
     """A row of the store: an echo's replies to a prompt, at no cost."""
-    conversation = Conversation.from_prompt(prompt, identity(prompt, MODEL, config, "echo"))
+    conversation = Conversation.from_prompt(prompt, identity(prompt, MODEL, config, "echo"), config.history)
     [finished] = run_conversations(EchoEngine(config), [conversation], config, 8)
     return attribute_no_cost([to_row(finished, "m", config, "echo")])[0]
 

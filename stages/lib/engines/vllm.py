@@ -26,7 +26,7 @@ class VllmEngine:
     """vLLM's synchronous engine. On CPU it runs in this process: starting others would cost 40 s."""
 
     def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
-        check_speculation(runtime, config.sampling)
+        check_speculation(runtime, config.sampling, on_gpu=on_gpu())
         set_environment(runtime, offline=model.kind == "local")
         self.config = config
         self._tokenizer = load_tokenizer(model)

@@ -1,6 +1,6 @@
 """The keys of `runtime` that make vLLM faster: its arguments for them, and how its description names them.
 
-They change no reply's distribution. Drafted tokens are kept only as far as the model itself draws them (rejection
+They change no reply's distribution: drafted tokens are kept only as far as the model itself draws them (rejection
 sampling, Leviathan et al., 2023): greedy replies stay the same, sampled ones come from the same distribution.
 """
 
@@ -26,12 +26,17 @@ def speed_options(runtime: Runtime, least_tokens: int) -> dict[str, Any]:
     }
 
 
-def check_speculation(runtime: Runtime, sampling: Sampling) -> None:
-    """Raise UserError where vLLM cannot draft tokens: with min_p, or by suffixes without their package."""
+def check_speculation(runtime: Runtime, sampling: Sampling, *, on_gpu: bool) -> None:
+    """Raise UserError where vLLM cannot draft tokens, or replies would not come from the same distribution.
+
+    On a CPU, vLLM 0.32 checks drafts at another temperature than it samples with: only greedy replies stay the same.
+    """
     if runtime.speculation == "none":
         return
     if sampling.min_p:
         raise UserError(f"runtime.speculation: vLLM drafts no tokens for a sampling with min_p ({sampling.min_p})")
+    if sampling.temperature and not on_gpu:
+        raise UserError("runtime.speculation: on a CPU, vLLM's sampled replies would change: set it to none")
     if runtime.speculation == "suffix" and find_spec("arctic_inference") is None:
         raise UserError(
             f"runtime.speculation: suffix needs a package: .venv/bin/uv pip install --python .venv/bin/python "

@@ -101,7 +101,7 @@ class CachedGeneration:
     def _finished_rows(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> Iterator[Row]:
         """Yield rows of SEGMENT without their costs, as their conversations end; show the progress."""
         conversations = (
-            Conversation.from_prompt(prompt, identities[prompt["conversation_hash"]])
+            Conversation.from_prompt(prompt, identities[prompt["conversation_hash"]], self.config.history)
             for prompt in only(prompts, identities)
         )
         at_once = self.runtime.max_concurrent

@@ -11,6 +11,7 @@ from stages.lib.models.thinking import strip_thoughts
 from stages.lib.records.chats import Message, build_chat, drop_oldest_turns
 from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.responses import UNANSWERED, Turn
+from stages.lib.settings.sections import History
 
 
 @dataclass(slots=True)
@@ -27,11 +28,11 @@ class Conversation:
     identity: str = ""  # in the store; empty where none is kept
 
     @classmethod
-    def from_prompt(cls, prompt: Mapping[str, Any], identity: str) -> "Conversation":
-        """Begin the conversation of a prompt (a row of PROMPT)."""
+    def from_prompt(cls, prompt: Mapping[str, Any], identity: str, history: History) -> "Conversation":
+        """Begin the conversation of a prompt (a row of PROMPT), with the reference replies only if they are used."""
         turns = prompt["turns"]
-        users, references = [turn["user"] for turn in turns], [turn["reference"] for turn in turns]
-        return cls(prompt["conversation_hash"], users, references, identity=identity)
+        references = [turn["reference"] for turn in turns] if history == "reference" else []
+        return cls(prompt["conversation_hash"], [turn["user"] for turn in turns], references, identity=identity)
 
     @property
     def is_finished(self) -> bool:
@@ -40,8 +41,8 @@ class Conversation:
 
     @property
     def expected_work(self) -> tuple[int, int]:
-        """How long it may run: its turns, then the characters that it had in the source."""
-        return len(self.user_messages), sum(map(len, [*self.user_messages, *self.reference_replies]))
+        """How long it may run: its turns, then the characters of what is asked."""
+        return len(self.user_messages), sum(map(len, self.user_messages))
 
     def messages(self, config: RequestConfig) -> list[Message]:
         """Return the chat up to the next user message, with the own or the reference replies as history."""
