@@ -3,24 +3,24 @@
 python -m commands.pilot [DGM ...]              of all DGMs of params.yaml, or these
 
 It makes the prompts and models that it needs, and writes only to the store, where `generate` finds the conversations
-again: nothing is generated twice. A note beside them (pace.json) keeps the engine's speed while it was busy, which the
-rows cannot tell a second pilot. The result goes to the screen.
+again: nothing is generated twice. A note beside them (pace.json) keeps the pilot's pace, which the rows cannot
+tell a second pilot. The result goes to the screen.
 """
 
 import argparse
 import subprocess
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import pyarrow as pa
 
 from commands.pilot.forecast import SampledPrompt
-from commands.pilot.job import PROMPTS, Job, Settings, count_prompts, load_settings
+from commands.pilot.job import PROMPTS, Job, PromptSize, Settings, load_settings, read_sizes
+from commands.pilot.pace import largest_pace
 from commands.pilot.prediction import predict
 from commands.pilot.review import example_lines, find_warnings, gate_message, review
 from commands.pilot.screen import PilotResult, explanation, format_block, format_table
-from commands.pilot.steady_state import Stopwatch, TimedGeneration, largest_steady_state
+from commands.pilot.steady_state import Stopwatch, TimedGeneration
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
@@ -57,7 +57,7 @@ def pilot(job: Job, num_conversations: int) -> PilotResult:
     table, stopwatch = generate(prompts, job)
     rows = table.to_pylist()
     quality, counts = review(rows, prompts, job)
-    sample = [SampledPrompt(len(prompt["turns"]), row["turns"]) for row, prompt in zip(rows, prompts, strict=True)]
+    sample = [SampledPrompt(job.sizes[row["conversation_hash"]], row["turns"]) for row in rows]
     return PilotResult(
         dgm=job.dgm,
         name=job.model.name,
@@ -67,20 +67,22 @@ def pilot(job: Job, num_conversations: int) -> PilotResult:
         dropping=set(counts.found) - set(job.settings.validate.report_only),
         examples=counts.examples,
         gate=gate_message(job, counts),
-        forecast=predict(job, table, sample, *largest_steady_state(job, stopwatch)),
+        forecast=predict(job, table, sample, *largest_pace(job, stopwatch)),
         warnings=list(find_warnings(job, quality, counts)),
         example=example_lines(rows[0]["turns"]),
     )
 
 
-def pilot_dgm(dgm: str, num_conversations: int, settings: Settings, num_prompts: Counter[int]) -> PilotResult | None:
+def pilot_dgm(
+    dgm: str, num_conversations: int, settings: Settings, sizes: Mapping[str, PromptSize]
+) -> PilotResult | None:
     """Pilot one DGM and print its block; return None for an import."""
     model = load_model(dgm)
     if model.kind == "import":
         print(f"{dgm}: {model.name}\n  imported: its replies exist already, so there is nothing to predict\n")
         return None
     config = with_reply_format(dgm_config(model, settings.generate), model, settings.generate.engine)
-    job = Job(model, config, settings, Store(store_folder(), dgm), num_prompts)
+    job = Job(model, config, settings, Store(store_folder(), dgm), sizes)
     result = pilot(job, num_conversations)
     print("\n".join(format_block(result)), end="\n\n", flush=True)
     return result
@@ -116,11 +118,11 @@ def main(words: list[str] | None = None) -> None:
     """Pilot the DGMs of the command line, or all; one that cannot be piloted does not stop the others."""
     arguments = parse_arguments(words)
     make_prompts_and_models(arguments.dgm)
-    settings, num_prompts = load_settings(), count_prompts()
+    settings, sizes = load_settings(), read_sizes()
     results, failed = list[PilotResult](), list[str]()
     for dgm in arguments.dgm:
         try:
-            result = pilot_dgm(dgm, arguments.conversations, settings, num_prompts)
+            result = pilot_dgm(dgm, arguments.conversations, settings, sizes)
             results += [result] if result else []
         except UserError as error:
             log_line(f"{dgm}: no pilot: {str(error).removeprefix(f'{dgm}: ')}")

@@ -1,37 +1,39 @@
 """What a long run will take, from a sample of its conversations: tokens by strata, time, GPU-hours, money."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import sqrt
-from statistics import fmean, variance
+from statistics import fmean
 from typing import NamedTuple
 
-from commands.pilot.steady_state import SteadyState
+import numpy as np
+
+from commands.pilot.job import PromptSize
+from commands.pilot.pace import Pace
+from stages.lib.core.types import Floats
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import Range
-from stages.lib.records.responses import Turn
+from stages.lib.records.responses import UNANSWERED, Turn, count_tokens
 
-MIN_ROWS = 3  # of the sample, for a number of turns to have a mean of its own
+MIN_ROWS = 10  # of the sample, in a stratum
 
 
 class SampledPrompt(NamedTuple):
-    """A prompt of the sample: its number of turns, and the turns that were answered."""
+    """A prompt of the sample, and the turns that were answered."""
 
-    num_turns: int
+    size: PromptSize
     answered: Sequence[Turn]
 
-    def tokens(self, kind: str) -> int:
-        """Sum the conversation's tokens of a kind, `prompt_tokens` or `completion_tokens`, over its turns."""
-        return sum(turn[kind] for turn in self.answered)  # type: ignore[literal-required]
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """The conversation's tokens in and out, over its turns."""
+        return count_tokens(self.answered, "prompt_tokens"), count_tokens(self.answered, "completion_tokens")
 
 
-class TokenGrowth(NamedTuple):
-    """How conversations grow, in tokens: means over a sample."""
+class TokenRates(NamedTuple):
+    """How texts become tokens: means over a sample."""
 
-    first_prompt: float  # of the first turn
-    step: float  # by which the prompt of a turn is longer than that of the turn before
+    per_byte: float  # of a first prompt, with all that the chat template adds
     reply: float
 
 
@@ -48,72 +50,96 @@ class TokenForecast:
         return 100 * self.error / self.tokens if self.tokens else 0.0
 
 
-def group_by_turns(sample: Sequence[SampledPrompt]) -> dict[int, list[SampledPrompt]]:
-    """Group a sample by the number of turns; leave out groups with fewer than MIN_ROWS rows."""
-    strata: dict[int, list[SampledPrompt]] = defaultdict(list)
-    for row in sample:
-        strata[row.num_turns].append(row)
-    return {turns: rows for turns, rows in strata.items() if len(rows) >= MIN_ROWS}
-
-
 def forecast_tokens(
-    sample: Sequence[SampledPrompt], missing: Counter[int], kind: str, config: RequestConfig
-) -> TokenForecast:
-    """Predict the tokens of missing conversations, counted by number of turns: each stratum's mean times its count.
+    sample: Sequence[SampledPrompt], missing: Iterable[PromptSize], config: RequestConfig
+) -> tuple[TokenForecast, TokenForecast]:
+    """Predict the tokens in and out of missing conversations.
 
-    The error is that of stratified sampling, sum of N^2 s^2 / n (Cochran 1977, eq. 5.7). A stratum with fewer than
-    MIN_ROWS rows is extrapolated from the sample's growth instead, and adds nothing to the error.
+    What each prompt takes is estimated from its bytes and number of turns, and corrected in each stratum of numbers of
+    turns by the sample's ratio of tokens to estimates: the separate ratio estimator, with its standard error
+    (Cochran 1977, eq. 6.44 and 6.46).
     """
-    strata, growth = group_by_turns(sample), measure_growth(sample)
-    tokens = squares = 0.0
-    for num_turns, count in missing.items():
-        if num_turns in strata:
-            values = [row.tokens(kind) for row in strata[num_turns]]
-            tokens += count * fmean(values)
-            squares += count**2 * variance(values) / len(values)
-        else:
-            tokens += count * extrapolate(num_turns, growth, config)[kind]
-    return TokenForecast(tokens, 2 * sqrt(squares))
+    rates = measure_rates(sample)
+    strata = merge_strata(Counter(len(row.size.users) for row in sample))
+    observed: dict[int, list[tuple[int, int]]] = {}
+    estimated: dict[int, list[tuple[float, float]]] = {}
+    for row in sample:
+        stratum = find_stratum(len(row.size.users), strata)
+        observed.setdefault(stratum, []).append(row.tokens)
+        estimated.setdefault(stratum, []).append(estimate_tokens(row.size, rates, config))
+    to_do: dict[int, list[tuple[float, float]]] = {}
+    for size in missing:
+        to_do.setdefault(find_stratum(len(size.users), strata), []).append(estimate_tokens(size, rates, config))
+    parts = [scale(observed[each], estimated[each], to_do[each]) for each in sorted(to_do)]
+    totals, squares = (sum((part[n] for part in parts), start=np.zeros(2)) for n in range(2))
+    prompt, completion = (TokenForecast(float(totals[n]), float(2 * np.sqrt(squares[n]))) for n in range(2))
+    return prompt, completion
 
 
-def count_extrapolated(sample: Sequence[SampledPrompt], missing: Counter[int]) -> int:
-    """Count the missing conversations whose number of turns is too rare in the sample to have a mean of its own."""
-    strata = group_by_turns(sample)
-    return sum(count for num_turns, count in missing.items() if num_turns not in strata)
+def scale(
+    observed: Sequence[tuple[int, int]], estimated: Sequence[tuple[float, float]], to_do: Sequence[tuple[float, float]]
+) -> tuple[Floats, Floats]:
+    """Scale the estimates of a stratum by its ratio: return the tokens in and out, and their squared standard errors.
+
+    One conversation tells nothing of the spread: its error counts as half of the tokens.
+    """
+    tokens, estimates, wanted = (np.array(each, dtype=float) for each in (observed, estimated, to_do))
+    ratios = tokens.sum(axis=0) / np.maximum(estimates.sum(axis=0), 1.0)
+    totals = ratios * wanted.sum(axis=0)
+    if len(tokens) < 2:
+        return totals, (totals / 2) ** 2
+    residuals = tokens - ratios * estimates
+    return totals, len(wanted) ** 2 * (residuals**2).sum(axis=0) / (len(tokens) - 1) / len(tokens)
 
 
-def measure_growth(sample: Sequence[SampledPrompt]) -> TokenGrowth:
-    """Measure how conversations grow. Without a second turn anywhere, a turn adds a prompt and a reply."""
-    first = [row.answered[0]["prompt_tokens"] for row in sample if row.answered]
-    replies = [turn["completion_tokens"] for row in sample for turn in row.answered]
-    steps = [b["prompt_tokens"] - a["prompt_tokens"] for row in sample for a, b in pairwise(row.answered)]
-    mean_first, mean_reply = mean(first), mean(replies)
-    return TokenGrowth(mean_first, fmean(steps) if steps else mean_first + mean_reply, mean_reply)
+def merge_strata(counts: Mapping[int, int]) -> list[int]:
+    """Return the least number of turns of each stratum, given the rows of the sample by theirs.
+
+    Neighbouring numbers of turns are merged until a stratum has MIN_ROWS rows.
+    """
+    strata, rows = [0], 0
+    for num_turns in sorted(counts):
+        if rows >= MIN_ROWS and sum(number for turns, number in counts.items() if turns >= num_turns) >= MIN_ROWS:
+            strata.append(num_turns)
+            rows = 0
+        rows += counts[num_turns]
+    return strata
 
 
-def mean(values: Sequence[float]) -> float:
-    """Return the mean; 0 for no values."""
-    return fmean(values) if values else 0.0
+def find_stratum(num_turns: int, strata: Sequence[int]) -> int:
+    """Return the stratum of a number of turns."""
+    return max(least for least in strata if least <= num_turns)
 
 
-def extrapolate(num_turns: int, growth: TokenGrowth, config: RequestConfig) -> dict[str, float]:
-    """Predict the tokens of a conversation of that many turns, turn by turn up to the model's window."""
-    prompt_tokens = completion_tokens = 0.0
-    for number in range(num_turns):
-        prompt = growth.first_prompt + number * growth.step
+def measure_rates(sample: Sequence[SampledPrompt]) -> TokenRates:
+    """Measure how texts become tokens, on first prompts and on all replies; zero where nothing was answered."""
+    first = [row for row in sample if row.answered and row.answered[0]["finish_reason"] not in UNANSWERED]
+    replies = [turn["completion_tokens"] for row in sample for turn in row.answered if is_answered(turn)]
+    num_bytes = sum(row.size.users[0] for row in first)
+    tokens = sum(row.answered[0]["prompt_tokens"] for row in first)
+    return TokenRates(tokens / max(num_bytes, 1), fmean(replies) if replies else 0.0)
+
+
+def is_answered(turn: Turn) -> bool:
+    """Tell whether a turn was answered."""
+    return turn["finish_reason"] not in UNANSWERED
+
+
+def estimate_tokens(size: PromptSize, rates: TokenRates, config: RequestConfig) -> tuple[float, float]:
+    """Estimate the tokens in and out of a prompt, turn by turn up to the model's window."""
+    chat = prompt_tokens = completion_tokens = 0.0
+    for user, reference in zip(size.users, size.references, strict=True):
+        message = rates.per_byte * user
+        chat += message
         if config.trim == "oldest":
-            prompt = min(prompt, max(config.window - config.max_tokens, growth.first_prompt))
-        if prompt >= config.window:
+            chat = min(chat, max(config.window - config.max_tokens, message))
+        if chat >= config.window:
             break
-        prompt_tokens += prompt
-        completion_tokens += min(growth.reply, config.window - prompt)
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-
-
-def wall_time(tokens: float, rates: Sequence[float]) -> Range | None:
-    """Return the least and the most seconds for tokens at these rates per second; None when no rate is known."""
-    known = [rate for rate in rates if rate > 0]
-    return (tokens / max(known), tokens / min(known)) if known else None
+        reply = min(rates.reply, config.window - chat)
+        prompt_tokens += chat
+        completion_tokens += reply
+        chat += reply if config.history == "own" else rates.per_byte * reference
+    return prompt_tokens, completion_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +148,11 @@ class Forecast:
 
     missing: int  # conversations
     conversations: int  # of the full run
-    extrapolated: int  # missing conversations with a number of turns that is too rare in the pilot
     prompt: TokenForecast
     completion: TokenForecast
     hardware: str
     other_hardware: int  # rows of the store from other hardware, which do not count for the speed
-    steady_state: SteadyState
+    pace: Pace
     overall_rate: float  # tokens in and out per second over all wall time; 0: unknown
     wall: Range | None  # seconds
     gpu_hours: Range | None

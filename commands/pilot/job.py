@@ -1,9 +1,10 @@
 """What a pilot of one DGM needs: the model, the settings, the store and the prompts."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,13 @@ from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Gate, Generate, Throughput, Validate
 
 PROMPTS = Path("data/prompts")
+
+
+class PromptSize(NamedTuple):
+    """The bytes of a prompt's user messages, and of the reference replies to them."""
+
+    users: tuple[int, ...]
+    references: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class Job:
     config: RequestConfig
     settings: Settings
     store: Store
-    num_prompts: Counter[int]  # of the full run, by number of turns
+    sizes: Mapping[str, PromptSize]  # of the prompts of the full run, by conversation_hash
 
     @property
     def dgm(self) -> str:
@@ -58,13 +66,21 @@ def load_settings() -> Settings:
     )
 
 
-def count_prompts() -> Counter[int]:
-    """Count the prompts by their number of turns."""
-    counts = Counter[int]()
+def read_sizes() -> dict[str, PromptSize]:
+    """Read how long the messages of every prompt are, by conversation_hash."""
+    sizes = {}
     for file in sorted(PROMPTS.glob("*.parquet")):
-        lengths = pc.list_value_length(pq.read_table(file, columns=["turns"])["turns"])
-        counts.update(lengths.to_pylist())
-    return counts
+        table = pq.read_table(file, columns=["conversation_hash", "turns"])
+        turns = table["turns"].combine_chunks()
+        lengths = (
+            pc.binary_length(pc.struct_field(turns.flatten(), name)).fill_null(0).to_numpy(zero_copy_only=False)
+            for name in ("user", "reference")
+        )
+        users, references = (each.astype(int).tolist() for each in lengths)
+        ends = list(accumulate(pc.list_value_length(turns).to_pylist()))
+        for name, start, end in zip(table["conversation_hash"].to_pylist(), [0, *ends], ends, strict=False):
+            sizes[name] = PromptSize(tuple(users[start:end]), tuple(references[start:end]))
+    return sizes
 
 
 def read_prompts_of(hashes: pa.Array) -> Iterator[Row]:

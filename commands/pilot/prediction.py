@@ -1,6 +1,8 @@
 """The forecast of one DGM: tokens from the pilot's own conversations, speed from all that the store holds."""
 
 from collections import Counter
+from math import hypot
+from statistics import fmean
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -11,15 +13,13 @@ from commands.pilot.forecast import (
     Forecast,
     SampledPrompt,
     TokenForecast,
-    count_extrapolated,
     forecast_tokens,
-    wall_time,
 )
 from commands.pilot.job import Job, read_prompts_of
-from commands.pilot.steady_state import SteadyState
+from commands.pilot.pace import Pace, predict_seconds
 from stages.generate import LEDGER
 from stages.lib.engines.request import identity
-from stages.lib.generation.costs import COST, gpu_hours, money
+from stages.lib.generation.costs import COST, Range, gpu_hours, money
 from stages.lib.generation.store import read_segment
 from stages.lib.records.responses import RESPONSE
 
@@ -30,20 +30,20 @@ class Speed(NamedTuple):
     """What is known of a DGM's speed on one hardware."""
 
     hardware: str
-    steady_state: SteadyState
+    pace: Pace
     overall_rate: float  # tokens per second
     other_hardware: int  # rows that do not count
 
 
-def read_stored_costs(job: Job) -> tuple[pa.Table, Counter[int]]:
-    """Read the costs of the stored conversations that `generate` would use, and count these by number of turns."""
+def read_stored_costs(job: Job) -> tuple[pa.Table, set[str]]:
+    """Read the costs of the stored conversations that `generate` would use, and the names of their prompts."""
     tables = [read_segment(segment, ["conversation_hash"]) for segment in job.store.segments()]
     hashes = pa.concat_tables([table for table in tables if table is not None])["conversation_hash"].combine_chunks()
     engine = job.settings.generate.engine
-    num_turns = {identity(row, job.model, job.config, engine): len(row["turns"]) for row in read_prompts_of(hashes)}
-    locations = job.store.find(list(num_turns), job.config.max_tokens, job.config.window)
+    names = {identity(row, job.model, job.config, engine): row["conversation_hash"] for row in read_prompts_of(hashes)}
+    locations = job.store.find(list(names), job.config.max_tokens, job.config.window)
     costs = job.store.read(list(locations.values()), COST_COLUMNS)
-    return costs, Counter(num_turns[name] for name in locations)
+    return costs, {names[name] for name in locations}
 
 
 def most_used_hardware(costs: pa.Table) -> str:
@@ -61,12 +61,12 @@ def tokens_per_second(costs: pa.Table) -> float:
     return float(tokens / seconds) if seconds else 0.0
 
 
-def measure_speed(costs: pa.Table, steady_state: SteadyState, hardware: str) -> Speed:
+def measure_speed(costs: pa.Table, pace: Pace, hardware: str) -> Speed:
     """Measure the speed on the pilot's hardware, or on the one that most stored tokens came from."""
     timed = costs.filter(pc.greater(costs["seconds"], 0))
     hardware = hardware or most_used_hardware(timed)
     same = timed.filter(pc.equal(timed["hardware"], hardware))
-    return Speed(hardware, steady_state, tokens_per_second(same), timed.num_rows - same.num_rows)
+    return Speed(hardware, pace, tokens_per_second(same), timed.num_rows - same.num_rows)
 
 
 def bytes_per_row(table: pa.Table) -> float:
@@ -81,21 +81,18 @@ def parquet_bytes(table: pa.Table) -> int:
     return int(buffer.getvalue().size)
 
 
-def predict(
-    job: Job, table: pa.Table, sample: list[SampledPrompt], steady_state: SteadyState, hardware: str
-) -> Forecast:
+def predict(job: Job, table: pa.Table, sample: list[SampledPrompt], pace: Pace, hardware: str) -> Forecast:
     """Predict what the missing conversations take, from the pilot's rows of SEGMENT and all costs in the store."""
     costs, stored = read_stored_costs(job)
-    missing = job.num_prompts - stored
-    prompt = forecast_tokens(sample, missing, "prompt_tokens", job.config)
-    completion = forecast_tokens(sample, missing, "completion_tokens", job.config)
-    speed = measure_speed(costs, steady_state, hardware)
-    conversations = missing.total() + costs.num_rows
-    wall, hours = times(job, speed, prompt, completion)
+    missing = [size for name, size in job.sizes.items() if name not in stored]
+    prompt, completion = forecast_tokens(sample, missing, job.config)
+    speed = measure_speed(costs, pace, hardware)
+    conversations = len(missing) + costs.num_rows
+    wall = predict_time(job, speed, sample, len(missing), prompt, completion)
+    hours = gpu_hours(wall, job.model.tensor_parallel, speed.hardware) if wall else None
     return Forecast(
-        missing=missing.total(),
+        missing=len(missing),
         conversations=conversations,
-        extrapolated=count_extrapolated(sample, missing),
         prompt=prompt,
         completion=completion,
         **speed._asdict(),
@@ -107,11 +104,21 @@ def predict(
     )
 
 
-def times(
-    job: Job, speed: Speed, prompt: TokenForecast, completion: TokenForecast
-) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """Return wall time in seconds and GPU-hours, each as the least and the most; None where unknown."""
-    rates = [speed.steady_state.tokens_per_second, speed.overall_rate]
-    wall = wall_time(prompt.tokens + completion.tokens, rates)
-    hours = gpu_hours(wall, job.model.tensor_parallel, speed.hardware) if wall else None
-    return wall, hours
+def predict_time(
+    job: Job, speed: Speed, sample: list[SampledPrompt], missing: int, prompt: TokenForecast, completion: TokenForecast
+) -> Range | None:
+    """Return the least and the most seconds of wall time, as far as the tokens are off by chance; None: unknown.
+
+    The missing conversations are played at the pilot's pace, or else take the tokens per second of the store.
+    """
+    tokens = prompt.tokens + completion.tokens
+    works = [out for row in sample if (out := row.tokens[1])]
+    if speed.pace.seconds and works:
+        share = completion.tokens / (fmean(works) * max(missing, 1))
+        seconds = share * predict_seconds(speed.pace, works, missing, job.settings.runtime.max_concurrent)
+    elif speed.overall_rate:
+        seconds = tokens / speed.overall_rate
+    else:
+        return None
+    error = hypot(prompt.error, completion.error) / max(tokens, 1.0)
+    return seconds * max(1 - error, 0.0), seconds * (1 + error)

@@ -7,7 +7,6 @@ from textwrap import wrap
 
 from commands.pilot.forecast import MIN_ROWS, Forecast, TokenForecast
 from commands.pilot.quality import Quality, distinct
-from commands.pilot.steady_state import STEADY_SHARE
 from stages.lib.console.formats import (
     align_columns,
     format_bytes,
@@ -22,6 +21,7 @@ from stages.lib.generation.costs import Range
 from stages.lib.settings.runtime import Runtime
 
 LINE_CHARS = 112
+MOST_PERCENT = 15  # off by chance, above which the pilot asks for more conversations
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
     else:
         yield "to do", f"{forecast.missing} of {total} conversations; the others are in the store"
         yield "tokens", f"{format_tokens(forecast.prompt)} in, {format_tokens(forecast.completion)} out"
-        if forecast.extrapolated:
-            yield "", f"{forecast.extrapolated} of them have a number of turns that fewer than {MIN_ROWS} here have"
+        if (worst := max(forecast.prompt.percent, forecast.completion.percent)) > MOST_PERCENT:
+            yield "", f"± is above {MOST_PERCENT} %: ask {(worst / MOST_PERCENT) ** 2:.1f} times as many with -n"
         hardware = forecast.hardware or "unknown hardware"
         yield "time", f"{format_range(forecast.wall, format_duration)} on {hardware}"
         yield from (("", line) for line in speed_lines(forecast))
@@ -100,16 +100,15 @@ def format_tokens(forecast: TokenForecast) -> str:
 
 
 def speed_lines(forecast: Forecast) -> Iterator[str]:
-    """Yield the tokens per second behind the range of times."""
-    steady = forecast.steady_state
-    if steady.tokens_per_second:
-        yield (
-            f"at {format_count(steady.tokens_per_second)} tokens/s, in and out, while at least "
-            f"{STEADY_SHARE:.0%} of {steady.at_once} requests were running"
-        )
+    """Yield what the time is made of."""
+    if forecast.wall and sum(forecast.wall):
+        predicted = 2 * (forecast.prompt.tokens + forecast.completion.tokens) / sum(forecast.wall)
+        yield f"at {format_count(predicted)} tokens/s, in and out, over all of the run"
+    if forecast.pace.start_seconds:
+        yield f"the engine's start took {format_duration(forecast.pace.start_seconds)} and comes on top"
     if forecast.overall_rate:
         rate = format_count(forecast.overall_rate)
-        yield f"at {rate} tokens/s over all that is in the store, slow ends of runs included"
+        yield f"{rate} tokens/s over all that is in the store, slow ends of runs included"
     if forecast.other_hardware:
         yield f"{forecast.other_hardware} conversations of the store ran on other hardware and do not count here"
 
@@ -190,13 +189,12 @@ def explanation(num_conversations: int, runtime: Runtime) -> list[str]:
     sections = (
         f"The pilot takes the first {num_conversations} of data/prompts, which are in keyed-hash order: a random "
         "sample.",
-        "Tokens: the pilot's mean for each number of turns, times its prompts; ± is two standard errors. A number of "
-        f"turns with fewer than {MIN_ROWS} conversations here is extrapolated turn by turn from the means of all "
-        "turns, up to the window, and has no part in ±.",
-        "Time: from the speed while the engine was busy to that with the slow end of each run, when the last long "
-        f"replies run alone. A GPU that is kept full ({runtime.max_concurrent} conversations at once) can be faster "
-        "than a pilot shows: a long run is nearer to the first number, or below it. The engine's start is "
-        "not included.",
+        "Tokens: estimated for each missing prompt from its bytes and turns, corrected by what the pilot's "
+        f"conversations took, by number of turns (at least {MIN_ROWS} conversations together); ± is two standard "
+        "errors. A prompt that never fits the window, or fails, counts nothing.",
+        "Time: the missing conversations, played at the pilot's pace with "
+        f"{runtime.max_concurrent} under way, to the slow end when the last long ones run alone; the range is that of "
+        "the tokens. The pilot tells how the engine's speed grows with their number. The engine's start comes on top.",
         "GPU-hours: time times tensor_parallel; none on a CPU.",
         "Money: GPU-hours times throughput.price_per_gpu_hour, in the price's currency.",
         "Disk: .dvc/store, and data/responses with data/ledger, for all prompts. DVC's cache shares the bytes of data/ "

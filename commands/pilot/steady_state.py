@@ -3,17 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from commands.pilot.job import Job
-from stages.lib.core.files import read_json, write_json
 from stages.lib.engines.base import Engine, Reply, Request, Usage
-from stages.lib.engines.vllm_runtime import describe_speed
 from stages.lib.generation.cached import CachedGeneration
+from stages.lib.records.responses import UNANSWERED
 
 STEADY_SHARE = 0.5  # of the most requests at once: the steady state lasts while at least that many are running
-NOTE = "pace.json"  # in the store's folder: the steady state of the largest pilot, which its rows cannot tell
 
 
 class Span(NamedTuple):
@@ -23,6 +20,7 @@ class Span(NamedTuple):
     ended: float
     prompt_tokens: int
     completion_tokens: int
+    key: str = ""  # of the conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,9 @@ UNKNOWN = SteadyState(0, 0, 0)
 class Stopwatch:
     """An engine that notes when each request began and ended; the same interface."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, start_seconds: float = 0.0) -> None:
         self._engine = engine
+        self.start_seconds = start_seconds  # until the engine was ready
         self._began = dict[str, float]()
         self.description = engine.description
         self.hardware = ""
@@ -62,7 +61,9 @@ class Stopwatch:
         ended = self._engine.step()
         now = time.monotonic()
         for key, reply in ended:
-            self.spans.append(Span(self._began.pop(key), now, reply.prompt_tokens, reply.completion_tokens))
+            began = self._began.pop(key)
+            if reply.finish_reason not in UNANSWERED:  # what never fitted or failed is no work of the engine
+                self.spans.append(Span(began, now, reply.prompt_tokens, reply.completion_tokens, key))
         return ended
 
     def usage(self) -> Usage:
@@ -84,8 +85,9 @@ class TimedGeneration(CachedGeneration):
     @contextmanager
     def running_engine(self) -> Iterator[Engine]:
         """Start the engine behind a stopwatch."""
+        began = time.monotonic()
         with super().running_engine() as engine:
-            self.stopwatch = Stopwatch(engine)
+            self.stopwatch = Stopwatch(engine, time.monotonic() - began)
             yield self.stopwatch
 
 
@@ -116,32 +118,3 @@ def measure_steady_state(spans: list[Span]) -> SteadyState:
 def share_done(span: Span, moment: float) -> float:
     """Return the share of a request's time that had passed by a moment after it began."""
     return 1.0 if span.ended <= moment else (moment - span.began) / (span.ended - span.began)
-
-
-def largest_steady_state(job: Job, stopwatch: Stopwatch | None) -> tuple[SteadyState, str]:
-    """Return the steady state of this pilot or of an earlier, larger one on the same hardware; and the hardware.
-
-    The larger one is kept in a note in the store.
-    """
-    note = job.store.folder / NOTE
-    known = read_json(note) if note.exists() else {}
-    conditions = timed_conditions(job)
-    if stopwatch and stopwatch.spans:
-        measured = measure_steady_state(stopwatch.spans)
-        new = {"of": conditions, "hardware": stopwatch.hardware, "pace": asdict(measured)}
-        is_other = any(known.get(key) != new[key] for key in ("of", "hardware"))
-        if is_other or measured.at_once >= known["pace"]["at_once"]:
-            write_json(note, new)
-            return measured, stopwatch.hardware
-    if known.get("of") == conditions:
-        return SteadyState(**known["pace"]), known["hardware"]
-    return UNKNOWN, ""
-
-
-def timed_conditions(job: Job) -> list[object]:
-    """Return what a speed depends on besides the hardware, as JSON holds it."""
-    model, config = job.model, job.config
-    runtime = job.settings.runtime
-    limits = [config.max_tokens, config.window, config.sampling.model_dump(), runtime.max_concurrent]
-    set_ones = [describe_speed(runtime), *([model.kv_cache_dtype] if model.kv_cache_dtype != "auto" else [])]
-    return [model.commit, model.quantization, model.dtype, *limits, *filter(None, set_ones)]

@@ -9,19 +9,21 @@ import pyarrow as pa
 import pytest
 from pytest import approx
 
-from commands.pilot.forecast import Forecast, SampledPrompt, count_extrapolated, forecast_tokens, wall_time
-from commands.pilot.job import Job, count_prompts
+from commands.pilot.forecast import Forecast, SampledPrompt, forecast_tokens, merge_strata
+from commands.pilot.job import Job, PromptSize, read_sizes
+from commands.pilot.pace import UNKNOWN, Pace
 from commands.pilot.prediction import bytes_per_row, predict
 from commands.pilot.quality import Quality
 from commands.pilot.review import review
 from commands.pilot.screen import PilotResult, forecast_lines, format_block, format_table
-from commands.pilot.steady_state import UNKNOWN, Span, SteadyState, largest_steady_state, measure_steady_state
+from commands.pilot.steady_state import Span, SteadyState, measure_steady_state
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import SEGMENT
+from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
-from tests.support.conversations import CONFIG, MODEL
+from tests.support.conversations import CONFIG
 from tests.support.pilot import answer, make_job, make_prompt, make_settings, turn
 
 
@@ -30,52 +32,65 @@ def job(tmp_path: Path) -> Job:
     return make_job(tmp_path)
 
 
-def single(prompt_tokens: int, completion_tokens: int) -> SampledPrompt:
-    """A prompt of one turn."""
-    return SampledPrompt(1, [turn(prompt_tokens, completion_tokens)])
+KINDS = ("prompt_tokens", "completion_tokens")
 
 
-def predicted(
-    sample: list[SampledPrompt], missing: dict[int, int], config: RequestConfig = CONFIG
-) -> tuple[float, float]:
-    """The predicted tokens of prompts and of replies."""
-    kinds = ("prompt_tokens", "completion_tokens")
-    prompt, completion = (forecast_tokens(sample, Counter(missing), kind, config).tokens for kind in kinds)
-    return prompt, completion
+def sampled(*turns: Turn, users: tuple[int, ...] = ()) -> SampledPrompt:
+    """A prompt with these turns, whose messages have so many bytes, or 100 each."""
+    sizes = users or (100,) * len(turns)
+    return SampledPrompt(PromptSize(sizes, (0,) * len(sizes)), turns)
 
 
-ONES = [single(10, 5), single(10, 5), single(10, 5)]
-TWO = SampledPrompt(2, [turn(10, 5), turn(40, 5)])
-TWOS = [TWO] * 3
+def predicted(sample: list[SampledPrompt], *missing: tuple[int, ...], config: RequestConfig = CONFIG) -> Any:
+    """The predicted tokens in and out of prompts whose messages have so many bytes."""
+    prompt, completion = forecast_tokens(sample, [PromptSize(users, (0,) * len(users)) for users in missing], config)
+    return approx(prompt.tokens), approx(completion.tokens)
+
+
+ONES = [sampled(turn(50, 10))] * 10  # half a token per byte
+TWOS = [sampled(turn(50, 10), turn(110, 10))] * 10
 
 
 class TestTokens:
-    def test_are_each_stratums_mean_times_its_prompts(self) -> None:
-        sample = [single(10, 1), single(20, 2), single(60, 3), *TWOS]
-        assert predicted(sample, {1: 100, 2: 7}) == (100 * 30 + 7 * 50, 100 * 2 + 7 * 10)
-        assert count_extrapolated(sample, Counter({1: 100, 2: 7})) == 0
+    def test_follow_the_bytes_of_each_missing_prompt_and_its_turns(self) -> None:
+        assert predicted(ONES, (100,), (300,)) == (50 + 150, 20)
+        assert predicted(ONES + TWOS, (100,), (100, 100)) == (50 + 160, 10 + 20)
 
-    def test_come_with_two_standard_errors_of_stratified_sampling(self) -> None:
-        sample = [single(10, 1), single(20, 2), single(60, 3), *TWOS]
-        forecast = forecast_tokens(sample, Counter({1: 100, 2: 7}), "completion_tokens", CONFIG)
-        assert forecast.error == approx(2 * (100**2 * 1.0 / 3) ** 0.5)
-        assert forecast.percent == approx(100 * forecast.error / 270)
+    def test_are_corrected_by_what_the_sample_took_of_the_same_number_of_turns(self) -> None:
+        sample = ONES + [sampled(turn(50, 10), turn(170, 10))] * 10  # 60 more than their bytes and replies explain
+        assert predicted(sample, (100,)) == (50, 10)
+        assert predicted(sample, (100, 100)) == (220, 20)
 
-    def test_of_a_number_of_turns_that_the_sample_lacks_are_extrapolated_turn_by_turn(self) -> None:
-        assert predicted(ONES + TWOS, {3: 2}) == (2 * (10 + 40 + 70), 2 * 15)
-        assert count_extrapolated(ONES + TWOS, Counter({1: 9, 3: 2})) == 2
+    def test_of_rare_numbers_of_turns_are_corrected_by_the_nearest(self) -> None:
+        assert merge_strata({1: 10, 2: 9, 3: 1, 5: 2}) == [0, 2]
+        assert merge_strata({1: 9, 2: 9}) == [0]
+        assert predicted(ONES + TWOS, (100, 100, 100)) == (50 + 110 + 170, 30)
 
-    def test_of_two_conversations_are_too_few_for_a_mean(self) -> None:
-        assert count_extrapolated([*ONES, *TWOS[:2]], Counter({2: 5})) == 5
-        assert predicted([*ONES, *TWOS[:2], TWO], {2: 1}) == (50, 10)
+    def test_of_prompts_that_never_fit_the_window_are_nothing(self) -> None:
+        overflow = turn(999, 0, finish_reason="context_overflow")
+        sample = [*ONES[:8], sampled(overflow, users=(2000,)), sampled(turn(50, 10), overflow, users=(100, 2000))]
+        assert predicted(sample, (100,), (2000,)) == (50, 10)
+        assert sample[-1].tokens == (50, 10)
 
-    def test_without_any_second_turn_grow_by_a_prompt_and_a_reply_per_turn(self) -> None:
-        assert predicted(ONES, {2: 1}) == (10 + 25, 10)
+    def test_end_where_the_window_is_full_or_the_oldest_turns_are_left_out(self) -> None:
+        small = RequestConfig(CONFIG.sampling, max_tokens=20, window=115, seed=1)
+        assert predicted(ONES, (100, 100, 100), config=small) == (50 + 110, 10 + 5)
+        assert predicted(ONES, (100, 100, 100), config=replace(small, trim="oldest")) == (50 + 95 + 95, 30)
 
-    def test_end_where_the_window_is_full(self) -> None:
-        small = RequestConfig(CONFIG.sampling, max_tokens=20, window=60, seed=1)
-        assert predicted(ONES + TWOS, {9: 1}, small) == (10 + 40, 10)
-        assert predicted(ONES + TWOS, {3: 1}, replace(small, trim="oldest")) == (10 + 40 + 40, 15)
+    def test_grow_by_the_references_where_they_are_the_history(self) -> None:
+        config = replace(CONFIG, history="reference")
+        size = PromptSize((100, 100), (40, 0))
+        assert forecast_tokens(ONES, [size], config)[0].tokens == approx(50 + 120)
+
+    def test_come_with_two_standard_errors_of_the_ratio(self) -> None:
+        sample = [sampled(turn(50, reply)) for reply in (5, 15) * 5]
+        _, completion = forecast_tokens(sample, [PromptSize((100,), (0,))] * 30, CONFIG)
+        assert completion.tokens == approx(300)
+        assert completion.error == approx(2 * 30 * (10 * 25 / 9 / 10) ** 0.5)
+        assert completion.percent == approx(100 * completion.error / 300)
+
+    def test_of_a_single_conversation_are_as_good_as_unknown(self) -> None:
+        assert forecast_tokens(ONES[:1], [PromptSize((100,), (0,))], CONFIG)[1].percent == approx(100)
 
 
 class TestSteadyState:
@@ -89,33 +104,6 @@ class TestSteadyState:
 
     def test_of_no_requests_has_no_speed(self) -> None:
         assert measure_steady_state([]).tokens_per_second == 0
-
-    def test_of_the_largest_pilot_is_remembered_on_the_same_hardware(self, job: Job) -> None:
-        assert largest_steady_state(job, None) == (UNKNOWN, "")
-        assert largest_steady_state(job, stopwatch("H100 x1", 20)) == (SteadyState(20, 200, 10), "H100 x1")
-        assert largest_steady_state(job, stopwatch("H100 x1", 2))[0].at_once == 20
-        assert largest_steady_state(job, None) == (SteadyState(20, 200, 10), "H100 x1")
-        assert largest_steady_state(job, stopwatch("A100 x1", 2)) == (SteadyState(2, 20, 10), "A100 x1")
-        other = replace(job, model=MODEL.model_copy(update={"commit": "d"}))
-        assert largest_steady_state(other, None) == (UNKNOWN, "")
-        assert largest_steady_state(replace(job, config=replace(CONFIG, max_tokens=99)), None) == (UNKNOWN, "")
-        fewer = replace(job, settings=make_settings(max_concurrent=9))
-        assert largest_steady_state(fewer, stopwatch("A100 x1", 1))[0].at_once == 1
-
-
-def stopwatch(hardware: str, num_spans: int) -> Any:
-    """A stopwatch that has seen requests of ten tokens in ten seconds, all at once."""
-
-    class Stopped:
-        spans = [Span(0, 10, 5, 5)] * num_spans
-
-    Stopped.hardware = hardware  # type: ignore[attr-defined]
-    return Stopped()
-
-
-def test_wall_time_is_a_range_over_the_known_rates() -> None:
-    assert wall_time(7200.0, [2.0, 0.0, 1.0]) == (3600, 7200)
-    assert wall_time(7200.0, [0.0]) is None
 
 
 def test_money_and_gpu_hours_need_a_price_and_gpus() -> None:
@@ -141,32 +129,51 @@ def partly_stored(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "data" / "prompts").mkdir(parents=True)
     write_table(tmp_path / "data" / "prompts", pa.Table.from_pylist([make_prompt(name) for name in "abcdefghij"]))
     tokens = {"prompt_tokens": 30, "completion_tokens": 10}
-    job = replace(job, num_prompts=count_prompts())
+    job = replace(job, sizes=read_sizes())
     job.store.append(rows_of("abc", hardware="H100 x1", seconds=10.0, **tokens))
     job.store.append(rows_of("d", hardware="A100 x1", seconds=1000.0, **tokens))
     job.store.append(rows_of("x", hardware="H100 x1", seconds=9999.0, **tokens))  # no longer a prompt
     return job
 
 
-def forecast_of(job: Job, steady_state: SteadyState = UNKNOWN, hardware: str = "") -> Forecast:
+def forecast_of(job: Job, pace: Pace = UNKNOWN, hardware: str = "") -> Forecast:
     """The forecast from a sample of replies of 400 tokens."""
-    return predict(job, TABLE, [SampledPrompt(1, [turn(300, 100)])] * 3, steady_state, hardware)
+    return predict(job, TABLE, [sampled(turn(300, 100), users=(3,))] * 10, pace, hardware)
 
 
-def test_prompts_are_counted_by_their_number_of_turns(partly_stored: Job) -> None:
-    assert partly_stored.num_prompts == Counter({1: 10})
+def test_prompts_are_measured_by_the_bytes_of_their_turns(partly_stored: Job) -> None:
+    assert len(partly_stored.sizes) == 10
+    assert partly_stored.sizes["a"] == PromptSize((3,), (0,))
 
 
-def test_time_comes_from_rows_of_the_same_hardware_and_tokens_from_the_pilots_own(partly_stored: Job) -> None:
-    forecast = forecast_of(partly_stored, SteadyState(3, 800, 100), "H100 x1")
+PACE = Pace(at_once=3, power=0.0, seconds=0.5, start_seconds=7.0)
+
+
+def test_time_comes_from_the_pilots_pace_and_tokens_from_its_conversations(partly_stored: Job) -> None:
+    forecast = forecast_of(partly_stored, PACE, "H100 x1")
     assert (forecast.missing, forecast.conversations, forecast.other_hardware) == (6, 10, 1)
     assert (forecast.prompt.tokens, forecast.completion.tokens) == (1800, 600)
     assert forecast.overall_rate == approx(3 * 40 / 30)
-    assert forecast.wall == approx((2400 / 8, 2400 / 4))
-    assert forecast.gpu_hours == approx((300 / 3600, 600 / 3600))
+    assert forecast.wall == approx((300, 300))
+    assert forecast.gpu_hours == approx((300 / 3600, 300 / 3600))
     assert forecast.money is None
     assert forecast.store_bytes == approx(10 * bytes_per_row(TABLE))
+    lines = [line for _, line in forecast_lines(forecast)]
+    assert "at 8 tokens/s, in and out, over all of the run" in lines
+    assert "the engine's start took 7.00 s and comes on top" in lines
     assert "money" not in dict(forecast_lines(forecast))
+
+
+def test_without_a_pace_the_time_is_that_of_all_tokens_in_the_store(partly_stored: Job) -> None:
+    assert forecast_of(partly_stored, hardware="H100 x1").wall == approx((2400 / 4, 2400 / 4))
+
+
+def test_a_forecast_that_chance_may_change_much_asks_for_more_conversations(partly_stored: Job) -> None:
+    sample = [sampled(turn(300, reply), users=(3,)) for reply in (10, 190) * 5]
+    forecast = predict(partly_stored, TABLE, sample, PACE, "H100 x1")
+    assert forecast.completion.percent == approx(60)
+    assert "± is above 15 %: ask 16.0 times as many with -n" in [line for _, line in forecast_lines(forecast)]
+    assert forecast.wall == approx((300 * (1 - 360 / 2400), 300 * (1 + 360 / 2400)))
 
 
 def test_with_a_price_the_gpu_hours_of_the_most_used_hardware_cost_money(partly_stored: Job) -> None:
@@ -182,7 +189,7 @@ def result_of(forecast: Forecast, quality: Quality) -> PilotResult:
 
 def test_the_block_escapes_what_does_not_print_and_the_table_adds_what_is_known(partly_stored: Job) -> None:
     quality, _ = review(rows_of("a"), [make_prompt("a")], partly_stored)
-    free = forecast_of(partly_stored, SteadyState(3, 800, 100), "H100 x1")
+    free = forecast_of(partly_stored, PACE, "H100 x1")
     priced = forecast_of(replace(partly_stored, settings=make_settings(price=3.0)))
     result = result_of(priced, quality)
     assert format_block(result)[0] == "m: M\\x1b[2J"

@@ -1,6 +1,5 @@
 """A pilot's job, its prompts and the replies to them."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def make_settings(price: float = 0.0, **runtime: Any) -> Settings:
 
 def make_job(folder: Path) -> Job:
     """A job with an empty store in a folder, and no prompts."""
-    return Job(MODEL, CONFIG, make_settings(), Store(folder, "m"), Counter())
+    return Job(MODEL, CONFIG, make_settings(), Store(folder, "m"), {})
 
 
 def make_prompt(name: str, user: str = "Hi?", language: str = "English") -> Row:
