@@ -15,8 +15,8 @@ from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.thinking import opened_tag, strip_thoughts
 from stages.lib.models.turn_ends import reply_ends
 from stages.lib.records.chats import Message
-from stages.lib.training.label_masks import PreparedRow
-from stages.lib.training.reference_encodings import encode_whole
+from stages.lib.training.label_masks import IGNORE_INDEX, PreparedRow
+from stages.lib.training.reference_encodings import PLACEHOLDERS, encode_whole
 from stages.lib.training.trained_template import check_beginnings, end_of_turn, trained_tokenizer
 from tests.support.axolotl import marked, prepare, write_training
 from tests.support.families import FAMILIES, Family, tokenizer_of
@@ -30,6 +30,7 @@ CHAT: list[Message] = [
     {"role": "user", "content": "2 + 2\n\nin words"},
     {"role": "assistant", "content": "Four.\n1. Two\n2. Two"},
 ]
+MISLEADING: list[list[Message]] = [[CHAT[0], {**CHAT[1], "content": text}, *CHAT[2:]] for text in PLACEHOLDERS]
 BE_KIND: Message = {"role": "system", "content": "Be kind."}
 
 
@@ -115,7 +116,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Prepare
     """The chats of every family that can be trained, as Axolotl prepares them."""
     folders = [tmp_path_factory.mktemp("family") for _ in TRAINED]
     for name, folder in zip(TRAINED, folders, strict=True):
-        write_training(folder, template_of(name), chats_of(FAMILIES[name]))
+        write_training(folder, template_of(name), [*chats_of(FAMILIES[name]), *MISLEADING])
     return dict(zip(TRAINED, prepare(folders), strict=True))
 
 
@@ -125,7 +126,8 @@ def test_training_reads_the_tokens_of_generation_and_trains_replies_to_their_end
     name: str, prepared: dict[str, list[PreparedRow]]
 ) -> None:
     family, template = FAMILIES[name], template_of(name)
-    for chat, row in zip(chats_of(family), prepared[name], strict=True):
+    chats = chats_of(family)
+    for chat, row in zip(chats, prepared[name][: len(chats)], strict=True):
         assert row.ids.tolist() == encode_whole(chat, template)
         for number, message in enumerate(chat):
             if message["role"] == "assistant":
@@ -134,6 +136,17 @@ def test_training_reads_the_tokens_of_generation_and_trains_replies_to_their_end
         replies = [message["content"] for message in chat if message["role"] == "assistant"]
         text = template.tokenizer.decode(row.ids)
         assert marked(row, template) == with_brackets(text, replies, family.end)
+
+
+@needs_axolotl
+@pytest.mark.parametrize("name", TRAINED)
+def test_axolotl_would_train_a_users_text_where_a_reply_is_its_placeholder(
+    name: str, prepared: dict[str, list[PreparedRow]]
+) -> None:
+    question = CHAT[2]["content"]
+    for row in prepared[name][-len(PLACEHOLDERS) :]:
+        trained = template_of(name).tokenizer.decode(row.labels[row.labels != IGNORE_INDEX])
+        assert question in trained
 
 
 def with_brackets(text: str, replies: list[str], end: str) -> str:

@@ -1,10 +1,11 @@
 """How lm-eval asks: with the chat template as generation renders it, and with what that leaves out counted."""
 
+import re
 from collections import Counter
 from typing import Any
 
 from stages.lib.models.chat_template import Template
-from stages.lib.models.control_tokens import control_strings
+from stages.lib.models.control_tokens import any_of, control_strings
 from stages.lib.records.chats import Message
 
 
@@ -13,7 +14,7 @@ class ChatPrompts:
 
     def __init__(self, template: Template) -> None:
         self._template = template
-        self._controls = control_strings(template.tokenizer)
+        self._controls = re.compile(any_of(control_strings(template.tokenizer)))
         self.counts: Counter[str] = Counter()
 
     def attach(self, lm: Any) -> Counter[str]:
@@ -46,7 +47,6 @@ class ChatPrompts:
     def _count(self, chat_history: list[Message], rendered: str) -> None:
         """Count a prompt, the roles whose text is not in it, and control strings that a task's text holds."""
         absent = {message["role"] for message in chat_history if message["content"].strip() not in rendered}
-        texts = [message["content"] for message in chat_history]
         self.counts["rendered"] += 1
         self.counts.update(f"without_{role}" for role in absent)
-        self.counts["with_control_string"] += any(control in text for text in texts for control in self._controls)
+        self.counts["with_control_string"] += any(self._controls.search(each["content"]) for each in chat_history)
