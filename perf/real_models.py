@@ -28,6 +28,7 @@ RUNS: Json = {
     "gemma-blend": {"base": GEMMA, "dgms": {SMOLLM2: 1.0, "gpt": 1.0}},
     "smollm2-smollm2": {"base": SMOLLM2, "dgms": {SMOLLM2: 1.0}},
     "gemma-gpt-500": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 500},
+    "gemma-gpt-2000": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 2000},
 }
 CHANGES: Json = {
     "profile": "real-models",
@@ -35,7 +36,7 @@ CHANGES: Json = {
     "prompts": {"source": str(INPUTS / "prompts.parquet"), "languages": [], "exclude_toxic": False},
     "dgms": [SMOLLM2, "gpt"],
     "bases": [GEMMA],
-    "mix": {"runs": RUNS},
+    "mix": {"runs": RUNS, "size": 1000},  # of SmolLM2's 2,000 conversations 1,170 are kept
     "train": {
         "num_epochs": 3,
         "micro_batch_size": 1,
@@ -88,7 +89,7 @@ def main() -> None:
     yaml = YAML()
     params = yaml.load(PROFILE.read_text(encoding="utf-8"))
     change(params, CHANGES)
-    params["prompts"]["max_prompts"] = params["mix"]["size"] = options.max_prompts
+    params["prompts"]["max_prompts"] = options.max_prompts
     with PARAMS.open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
 
