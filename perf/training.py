@@ -42,7 +42,9 @@ SHAPE, LENGTH = "llama-3.1-8b", 8192
 FLEX = {"attn_implementation": "flex_attention", "optimizer": "adamw_torch_fused"}  # flash-attn has no wheel there
 OPEN = FLEX | {"gradient_checkpointing": False}
 COMPILED = OPEN | {"torch_compile": True}
-PAIRS = {"micro_batch_size": 2}
+PAIRS, BITS, SDPA = {"micro_batch_size": 2}, {"optimizer": "adamw_bnb_8bit"}, {"attn_implementation": "sdpa"}
+SAVED = {"selective_checkpointing": {"save": ["aten::mm"]}}  # of a layer, the matrix products stay
+NOT_COMPILED = "WON'T CONVERT"  # Dynamo's word for what it leaves as it is; Axolotl has it go on
 # Changes of the paper's recipe.
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": FLEX,
@@ -50,16 +52,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no checkpointing": OPEN,
     "no checkpointing, compiled": COMPILED,
     "fp8": COMPILED | {"fp8": True},
+    "fp8, sdpa": COMPILED | SDPA | {"fp8": True},
     "fp8 by rows": COMPILED | {"fp8": True, "fp8_config": {"recipe": "rowwise"}},
-    "save matrix products": FLEX | {"selective_checkpointing": {"save": ["aten::mm"]}},
-    "save attention, sdpa": FLEX | {"selective_checkpointing": True, "attn_implementation": "sdpa"},
+    "save matrix products": FLEX | SAVED,
+    "save attention, sdpa": FLEX | SDPA | {"selective_checkpointing": True},
     "micro-batch 2": FLEX | PAIRS,
-    "micro-batch 2, sdpa": FLEX | PAIRS | {"attn_implementation": "sdpa"},
-    "micro-batch 2, 8-bit": FLEX | PAIRS | {"optimizer": "adamw_bnb_8bit"},
-    "micro-batch 2, 8-bit, saved": FLEX | PAIRS
-    | {"optimizer": "adamw_bnb_8bit", "selective_checkpointing": {"save": ["aten::mm"]}},
-    "micro-batch 2, 8-bit, open": OPEN | PAIRS | {"optimizer": "adamw_bnb_8bit"},
-    "sdpa, no checkpointing": OPEN | {"attn_implementation": "sdpa"},
+    "micro-batch 2, sdpa": FLEX | PAIRS | SDPA,
+    "micro-batch 2, sdpa, 8-bit": FLEX | PAIRS | SDPA | BITS,
+    "micro-batch 2, sdpa, 8-bit, saved": FLEX | PAIRS | SDPA | BITS | SAVED,
+    "micro-batch 2, 8-bit, open": OPEN | PAIRS | BITS,
+    "sdpa, no checkpointing": OPEN | SDPA,
     "no liger": FLEX | dict.fromkeys(("liger_rope", "liger_rms_norm", "liger_glu_activation"), False),
 }  # fmt: skip
 
@@ -186,10 +188,12 @@ def describe(steps: list[Json], bench: Bench) -> str:
     if not speed:
         return f"{len(steps)} steps: {last_error_line(bench.root / 'work' / OUTPUT)}"
     utilisation = flops_utilisation(speed.slots, bench.parameters, bench.peak_flops)
+    is_partial = NOT_COMPILED in (bench.root / "work" / OUTPUT).read_text(encoding="utf-8", errors="replace")
     return (
         f"{speed.slots:7.0f} slots/s ({speed.least_slots:.0f} to {speed.most_slots:.0f})  MFU {utilisation:.3f}  "
         f"{speed.trained:6.0f} trained tokens/s  {most_memory(steps):5.1f} GiB  "
         f"loss {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f} in {len(steps)} steps"
+        f"{', not all was compiled' if is_partial else ''}"
     )
 
 
@@ -199,10 +203,10 @@ def measure(bench: Bench) -> None:
     for name in map(str.strip, bench.options.variants.split(";")):
         began = time.monotonic()
         steps = run_variant(bench, VARIANTS[name])
-        print(f"{name:28} {describe(steps, bench)} ({time.monotonic() - began:.0f} s)", flush=True)
+        print(f"{name:34} {describe(steps, bench)} ({time.monotonic() - began:.0f} s)", flush=True)
         first = first or steps
         if steps and steps is not first and "micro_batch_size" not in VARIANTS[name]:  # which packs other batches
-            print(f"{'':28} its losses differ by {largest_loss_difference(first, steps):.4f} at most", flush=True)
+            print(f"{'':34} its losses differ by {largest_loss_difference(first, steps):.4f} at most", flush=True)
 
 
 def parse_arguments() -> argparse.Namespace:
