@@ -26,7 +26,7 @@ from stages.lib.records.shards import chunks
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import EngineName
 
-LOOKAHEAD = 4  # times as many conversations as run at once, of which the longest begins next: more changes no speed
+LOOKAHEAD = 2  # times as many conversations as run at once, of which the longest begins next: more gains 1 % at most
 
 
 @dataclass
