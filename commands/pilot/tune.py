@@ -89,7 +89,9 @@ def measure_setting(model: Model, prompts: list[Row], runtime: Runtime, changes:
 
 
 def overall_speed(spans: list[Span]) -> float:
-    """Return the tokens in and out per second, from the first request to the last reply."""
+    """Return the tokens in and out per second, from the first request to the last reply; 0 where none was answered."""
+    if not spans:
+        return 0.0
     tokens = sum(span.prompt_tokens + span.completion_tokens for span in spans)
     seconds = max(span.ended for span in spans) - min(span.began for span in spans)
     return tokens / seconds if seconds else 0.0

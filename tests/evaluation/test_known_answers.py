@@ -44,7 +44,7 @@ manager, opened = open_tasks(settings, list(settings.tasks), work)
 entries = {file.stem: json.loads(file.read_text()) for file in work.glob("leaderboard_*.json")
            if "include" not in json.loads(file.read_text())}
 for task, loaded in opened.items():
-    output = run_task(Scripted(), loaded, task, settings, task_manager=manager)
+    output = run_task(Scripted(), loaded, task, settings, {}, task_manager=manager)
     entries[task] = read_result(output, task, settings.tasks[task], {}).to_json()
 Path("entries.json").write_text(json.dumps(entries))
 """

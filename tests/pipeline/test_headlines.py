@@ -210,5 +210,7 @@ def test_the_tables_hold_the_scores_of_the_compared_models(built: Project) -> No
     with (built.root / "metrics" / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     plotted = {row["model"]: float(row["value"]) for row in rows if row["measure"] == "knowledge"}
-    assert plotted == {name: built.json(f"metrics/evaluate/{name}.json")["demo_knowledge"] for name in plotted}
+    assert plotted == {
+        name: built.json(f"metrics/evaluate/{name}.json")["scores"]["demo_knowledge"] for name in plotted
+    }
     assert list(plotted) == built.params()["compare"]
