@@ -1,5 +1,6 @@
 """Whether a reply shows control tokens, chat templates or thoughts that the user did not write first."""
 
+import functools
 import re
 from typing import Literal
 
@@ -24,32 +25,48 @@ def has_broken_characters(turn: AnsweredTurn) -> bool:
 
 def has_control_token(turn: AnsweredTurn) -> bool:
     """Whether a reply has a control token such as `<|im_end|>`, or another of those that its model has."""
-    own = re.compile(any_of(list(turn.config.reply_format.control_tokens)))
-    return leaks(CONTROL_TOKEN, turn.reply, turn) or leaks(own, turn.reply, turn)
+    return any(
+        find_leaks(pattern, turn) for pattern in (CONTROL_TOKEN, any_text(turn.config.reply_format.control_tokens))
+    )
 
 
 def has_template(turn: AnsweredTurn) -> bool:
     """Whether a reply has a piece of a chat template, outside of code: the header of another turn."""
-    text = without_code(turn.reply)
-    return leaks(TEMPLATE, text, turn) or leaks(header_pattern(turn.config.reply_format.user_header), text, turn)
+    patterns = TEMPLATE, header_pattern(turn.config.reply_format.user_header)
+    return any(find_leaks(pattern, turn, outside_code=True) for pattern in patterns)
 
 
+@functools.cache
+def any_text(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what finds any of these texts."""
+    return re.compile(any_of(list(texts)))
+
+
+@functools.cache
 def header_pattern(header: str) -> re.Pattern[str]:
     """Return what finds the header of a user's turn; one that its template begins on a line must begin one."""
     text = header.strip()
     if not re.search(r"\w", text):
-        return re.compile(r"[^\s\S]")
-    return re.compile((r"^\s*" if header[0].isspace() and "\n" in header else r"(?<!\w)") + re.escape(text), re.M)
+        return any_text(())
+    begins_line = "\n" in header[: header.index(text)]
+    return re.compile((r"^[ \t]*" if begins_line else r"(?<!\w)") + re.escape(text), re.M)
 
 
-def without_code(text: str) -> str:
-    """Return a text without its code blocks and code spans."""
-    return CODE.sub(" ", text)
+@functools.cache
+def thinking_pattern(own: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
+    """Return what finds a tag of thoughts; the group `end` is one that ends them. A look at one character is fast."""
+    tags = {**TAGS, **dict(own)}
+    first = "".join(sorted({re.escape(text[0]) for text in [*tags, *tags.values()] if text}))
+    return re.compile(f"(?=[{first}])(?:(?P<end>{any_tag(tags.values())})|{any_tag(tags)})", re.I)
 
 
-def leaks(pattern: re.Pattern[str], text: str, turn: AnsweredTurn) -> bool:
-    """Whether a text matches a pattern with something that the user had not written before."""
-    return any(found not in turn.user_text for found in {match.group() for match in pattern.finditer(text)})
+def find_leaks(pattern: re.Pattern[str], turn: AnsweredTurn, *, outside_code: bool = False) -> list[re.Match[str]]:
+    """Return the matches in a reply with something that the user had not written before."""
+    found = [match for match in pattern.finditer(turn.reply) if match.group() not in turn.user_text]
+    if not (found and outside_code):
+        return found
+    text = CODE.sub(" ", turn.reply)
+    return [match for match in pattern.finditer(text) if match.group() not in turn.user_text]
 
 
 def has_thoughts(turn: AnsweredTurn) -> bool:
@@ -67,10 +84,7 @@ def find_thoughts(turn: AnsweredTurn) -> Literal["none", "closed", "unclosed"]:
 
     Does the last one close?
     """
-    tags = {**TAGS, **dict(turn.config.thinking_tags)}
-    ends = any_tag(tags.values())
-    found = re.finditer(f"(?P<end>{ends})|{any_tag(tags)}", without_code(turn.reply), re.I)
-    leaked = [match for match in found if match.group() not in turn.user_text]
+    leaked = find_leaks(thinking_pattern(turn.config.thinking_tags), turn, outside_code=True)
     if not leaked:
         return "none"
     return "closed" if leaked[-1]["end"] else "unclosed"
