@@ -116,12 +116,13 @@ def test_a_training_that_cannot_work_is_refused_in_one_line_before_it_starts(row
 @needs_axolotl
 @pytest.mark.pipeline
 def test_a_template_that_renders_differently_in_training_is_refused(tmp_path):
-    def dated(folder):
+    def hinting(folder):
         shutil.copytree(ROOT / "demo/models/demo-base", folder)
         file = folder / "chat_template.jinja"
-        file.write_text("{{ strftime_now('%d %B %Y') }}\n" + file.read_text())
+        file.write_text("{{ hint | default('Be brief.') }}\n" + file.read_text())
 
-    write_project(tmp_path, [turn(number) for number in range(120)], dated)
+    changes = {"axolotl": {"chat_template_kwargs": {"hint": "Be long."}}}
+    write_project(tmp_path, [turn(number) for number in range(120)], hinting, **changes)
     assert start(tmp_path).wait() == 1
     assert re.search(
         r"8 of 8 conversations have other token ids in training than in generation: ", last_message(tmp_path)
