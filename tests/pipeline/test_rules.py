@@ -83,7 +83,7 @@ class TestTheRules:
             ),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),
-                *("supervisor", "vllm", "worker"),
+                *("supervisor", "vllm", "vllm_runtime", "worker"),
             ),
             "generation": (
                 *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),
