@@ -49,7 +49,7 @@ def measure_pace(spans: Sequence[Span], start_seconds: float) -> Pace:
         works[span.key] += span.completion_tokens
     at_once = int(running.max())
     played = play(list(works.values()), at_once, power)
-    return Pace(at_once, power, wall / played if played else 0.0, start_seconds)
+    return Pace(at_once, power, float(wall / played) if played else 0.0, start_seconds)
 
 
 def running_counts(spans: Sequence[Span]) -> tuple[Floats, Floats]:
