@@ -126,7 +126,7 @@ def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json], c
         value = f"needs {', '.join(mean['missing'])}" if mean["missing"] else f"{mean['value']:.4f}"
         log_line(f"{model}: {name} of {len(mean['columns'])} tasks {value}")
     if conditions:
-        log_line(f"{model}: these scores stand for: {'; '.join(conditions)}")
+        log_line(f"{model}: conditions of these scores: {'; '.join(conditions)}")
     if not any(map(main_metric, tasks.values())):
         raise UserError(f"no task could be run on {model}; the reasons are above")
 

@@ -40,7 +40,7 @@ def test_each_task_and_average_is_printed_in_one_line(capsys):
         "tiny: b failed: ValueError: no data",
         "tiny: average of 2 tasks needs b",
         "tiny: printed of 1 tasks 0.5000",
-        "tiny: these scores stand for: limit 2",
+        "tiny: conditions of these scores: limit 2",
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_group_is_scored_over_all_rows_of_the_parts_that_were_chosen(evaluated
     coverage = results["tasks"]["leaderboard_bbh"]["coverage"]
     assert coverage == {"rows": 6, "of_rows": 6, "parts": 2, "of_parts": 24}
     assert "leaderboard_bbh: 2 of 24 parts" in results["conditions"]
-    assert "demo-rich: these scores stand for: max_tokens 8: longer replies are cut; " in evaluated[1]
+    assert "demo-rich: conditions of these scores: max_tokens 8: longer replies are cut; " in evaluated[1]
     value = results["tasks"]["leaderboard_bbh"]["metrics"]["acc_norm"]["value"]
     assert round(value, 4) in {0.1667, 0.8333}
     assert value == pytest.approx(sum(row["score"] for row in rows) / 6)

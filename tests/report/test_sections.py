@@ -31,7 +31,7 @@ def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path)
     assert "base has no average: it needs quiz." in text
     assert "tuned 0.700 0.561 to 0.839 0.900 n = 4 0.304 to 0.696 0.500 n = 4" in text
     assert "base missing missing 0.500 n = 4" in text
-    assert "These scores stand for: limit 4." in text
+    assert "Conditions of these scores: limit 4." in text
     assert "The average is over quiz, math." in text
 
 
@@ -251,10 +251,10 @@ class TestTheBest:
 def test_models_whose_scores_stand_for_different_rows_have_a_line_each() -> None:
     few = {"conditions": ["limit 4", "bbh: 2 of 24 parts"]}
     all_rows: dict[str, Any] = {"conditions": []}
-    assert describe_conditions({"a": few, "b": few}) == ["These scores stand for: limit 4; bbh: 2 of 24 parts."]
+    assert describe_conditions({"a": few, "b": few}) == ["Conditions of these scores: limit 4; bbh: 2 of 24 parts."]
     assert describe_conditions({"a": few, "b": all_rows, "c": few}) == [
-        "The scores of a, c stand for: limit 4; bbh: 2 of 24 parts.",
-        "The scores of b stand for: every task on all of its rows, within its own limits.",
+        "Conditions of the scores of a, c: limit 4; bbh: 2 of 24 parts.",
+        "Conditions of the scores of b: every task on all of its rows, within its own limits.",
     ]
 
 

@@ -88,8 +88,8 @@ def describe_conditions(evaluations: Mapping[str, Json]) -> list[str]:
         conditions = "; ".join(results["conditions"]) or "every task on all of its rows, within its own limits"
         models.setdefault(conditions, []).append(model)
     if len(models) == 1:
-        return [f"These scores stand for: {conditions}." for conditions in models]
-    return [f"The scores of {', '.join(names)} stand for: {conditions}." for conditions, names in models.items()]
+        return [f"Conditions of these scores: {conditions}." for conditions in models]
+    return [f"Conditions of the scores of {', '.join(names)}: {conditions}." for conditions, names in models.items()]
 
 
 def describe_scores(evaluations: Mapping[str, Json]) -> list[str]:
