@@ -16,7 +16,7 @@ from tests.support.graph import ALL_OUTS, STAGES
 from tests.support.project import ROOT, Project
 
 SCREEN = 160  # characters
-WIDTHS = {"demo": SCREEN, "paper": 257}
+WIDTHS = {"demo": SCREEN, "paper": 257, "small": 167}
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 PLOTS: list[Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
 GATE = {"conversations": 9, "kept": 8, "found": {"refusal": 1}}
