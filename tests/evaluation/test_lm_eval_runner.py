@@ -116,7 +116,7 @@ def test_only_tasks_that_were_scored_leave_samples(ran, project):
         "quiz.parquet",
         "sums.parquet",
     ]
-    assert json.loads((folder / "summary.json").read_text())["killed"] is None
+    assert json.loads((folder / "summary.json").read_text())["scores"]["killed"] is None
 
 
 @pytest.mark.pipeline
