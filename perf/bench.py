@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from commands.pilot.steady_state import Span, Stopwatch, running_counts, share_done
 from perf.planned_engine import PlannedEngine, command
 from perf.workload import DEMO, SHAPES, Plan, write_shape
 from stages.generate import PromptFolder, write_responses
 from stages.lib.core.types import Row
-from stages.lib.engines.base import Engine, Reply, Request
+from stages.lib.engines.base import Engine
 from stages.lib.engines.request import RequestConfig
 from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.generation.cached import CachedGeneration
@@ -48,54 +48,18 @@ class Result(NamedTuple):
     full_speed: float = 0.0  # output tokens per second while as many requests ran as may; 0: not measured
 
 
-class Span(NamedTuple):
-    """One request: when it began and ended, in seconds of one clock, and the tokens of its reply."""
-
-    began: float
-    ended: float
-    tokens: int
-
-
-class WatchedEngine:
-    """An engine that notes the span of each request; the same interface."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._began: dict[str, float] = {}
-        self.description = engine.description
-        self.spans: list[Span] = []
-        self.usage, self.close = engine.usage, engine.close
-
-    def submit(self, key: str, request: Request) -> None:
-        """Queue a request, and note the time."""
-        self._began[key] = time.monotonic()
-        self._engine.submit(key, request)
-
-    def step(self) -> list[tuple[str, Reply]]:
-        """Return the replies that have ended, and note the time."""
-        ended = self._engine.step()
-        now = time.monotonic()
-        self.spans += [Span(self._began.pop(key), now, reply.completion_tokens) for key, reply in ended]
-        return ended
-
-
 def speed_while_full(spans: list[Span], at_once: int) -> float:
     """Return the tokens per second until fewer than FULL of `at_once` requests run for good.
 
     Of a reply that ends later its share by time counts.
     """
-    changes = sorted([(span.began, 1) for span in spans] + [(span.ended, -1) for span in spans])
-    running = accumulate((change for _, change in changes), initial=0)  # before each change
-    full = [moment for (moment, _), count in zip(changes, running, strict=False) if count >= FULL * at_once]
+    counts = running_counts(spans)
+    full = [moment for moment, running in counts if running >= FULL * at_once]
     if not full:
         return 0.0
-    began, end = changes[0][0], full[-1]
-    return sum(span.tokens * share_done(span, end) for span in spans) / (end - began)
-
-
-def share_done(span: Span, moment: float) -> float:
-    """Return the share of a request's time that had passed by a moment."""
-    return min(1.0, max(0.0, (moment - span.began) / max(span.ended - span.began, 1e-9)))
+    began, end = counts[0][0], full[-1]
+    within = (span for span in spans if span.began < end)
+    return sum(span.completion_tokens * share_done(span, end) for span in within) / (end - began)
 
 
 @contextmanager
@@ -171,7 +135,7 @@ class FreshGeneration(CachedGeneration):
 def stage(bench: Bench) -> Result:
     """What `generate` does, all of it."""
     began = time.monotonic()
-    engine = WatchedEngine(bench.engine)
+    engine = Stopwatch(bench.engine)
     store = Store(Path("store"), bench.model.id)
     watched = replace(bench, engine=engine)
     source = FreshGeneration(bench.model, bench.config, "vllm", store, bench.runtime, bench=watched)

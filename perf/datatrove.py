@@ -18,9 +18,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from commands.pilot.steady_state import Span
 from perf.bench import (
     Result,
-    Span,
     describe,
     print_line,
     running_bench,
@@ -71,7 +71,7 @@ class Rollouts:
     def _count(self, began: float, usage: dict[str, int]) -> None:
         self.prompt_tokens += usage["prompt_tokens"]
         self.completion_tokens += usage["completion_tokens"]
-        self.spans.append(Span(began, time.monotonic(), usage["completion_tokens"]))
+        self.spans.append(Span(began, time.monotonic(), usage["prompt_tokens"], usage["completion_tokens"]))
 
 
 def run_datatrove(plan: Plan, shape: Shape, folder: Path, concurrent: int) -> float:

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from commands.pilot.job import Job
-from commands.pilot.steady_state import Span, Stopwatch
+from commands.pilot.steady_state import Span, Stopwatch, running_counts
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.types import Floats
 from stages.lib.engines.vllm_runtime import describe_speed
@@ -41,7 +41,8 @@ def measure_pace(spans: Sequence[Span], start_seconds: float) -> Pace:
     """Measure the pace of a pilot: the power that explains best how long its replies took, and its own wall time."""
     if not spans:
         return UNKNOWN
-    moments, running = running_counts(spans)
+    counts = np.array(running_counts(spans), dtype=float)
+    moments, running = counts[:, 0], counts[1:, 1]  # that run from each moment to the next
     power = fit_power(spans, moments, running)
     wall = moments[-1] - moments[0]
     works = Counter[str]()
@@ -50,13 +51,6 @@ def measure_pace(spans: Sequence[Span], start_seconds: float) -> Pace:
     at_once = int(running.max())
     played = play(list(works.values()), at_once, power)
     return Pace(at_once, power, float(wall / played) if played else 0.0, start_seconds)
-
-
-def running_counts(spans: Sequence[Span]) -> tuple[Floats, Floats]:
-    """Return the moments at which requests began or ended, and how many were running from each to the next."""
-    events = sorted([(span.began, 1) for span in spans] + [(span.ended, -1) for span in spans])
-    moments, changes = np.array(events).T
-    return moments, np.cumsum(changes)[:-1]
 
 
 def fit_power(spans: Sequence[Span], moments: Floats, running: Floats) -> float:

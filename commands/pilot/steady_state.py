@@ -1,7 +1,7 @@
 """How fast an engine is while it is busy: the end of a pilot, when few requests are left, does not count."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,7 +91,7 @@ class TimedGeneration(CachedGeneration):
             yield self.stopwatch
 
 
-def running_counts(spans: list[Span]) -> list[tuple[float, int]]:
+def running_counts(spans: Sequence[Span]) -> list[tuple[float, int]]:
     """Return each moment at which a request began or ended, and how many were running until then."""
     events = sorted([(span.began, 1) for span in spans] + [(span.ended, -1) for span in spans])
     counts, running = [], 0
