@@ -70,7 +70,7 @@ needs_axolotl = pytest.mark.skipif(not TRAIN_PYTHON.exists(), reason="needs make
 def render(params: Json, tokenizer: Any = None) -> Json:
     """Axolotl's configuration for a section `train` and a tokenizer, by default Llama's."""
     template = Template(tokenizer or llama_base(), HUB)
-    return render_config(parse(Train, params, "train"), template, [Path("/mix/shard-00000.parquet")], Path("/work"))
+    return render_config(parse(Train, params, "train"), template, [Path("/mix/shard-00000.parquet")], Path("/train"))
 
 
 def end_id(template: Template) -> int:

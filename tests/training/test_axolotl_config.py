@@ -36,7 +36,7 @@ def test_the_papers_settings_are_rendered_as_axolotls_keys():
         "curriculum_sampling": True,
         "auto_resume_from_checkpoints": True,
         "fsdp_version": 2,
-        "tokenizer_config": "/work/tokenizer",
+        "tokenizer_config": "/train/tokenizer",
     }
     assert {key: config.get(key) for key in expected} == expected
     assert config["plugins"][0] == "axolotl.integrations.liger.LigerPlugin"
