@@ -113,7 +113,7 @@ def find_stratum(num_turns: int, strata: Sequence[int]) -> int:
 
 def measure_rates(sample: Sequence[SampledPrompt]) -> TokenRates:
     """Measure how texts become tokens, on first prompts and on all replies; zero where nothing was answered."""
-    first = [row for row in sample if row.answered and row.answered[0]["finish_reason"] not in UNANSWERED]
+    first = [row for row in sample if row.answered and is_answered(row.answered[0])]
     replies = [turn["completion_tokens"] for row in sample for turn in row.answered if is_answered(turn)]
     num_bytes = sum(row.size.users[0] for row in first)
     tokens = sum(row.answered[0]["prompt_tokens"] for row in first)
