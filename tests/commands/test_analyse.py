@@ -110,7 +110,7 @@ class TestOuts:
         """With two prompts where params.yaml says one, and with none of its DGMs."""
         text = (bare_folder / "params.yaml").read_text()
         (bare_folder / "params.yaml").write_text(
-            text.replace("dgms: [demo-rich, demo-plain]", "dgms: [nosuch]").replace("s: 100 ", "s: 1 ")
+            text.replace("- demo-rich\n- demo-plain\n", "- nosuch\n").replace("s: 100 ", "s: 1 ")
         )
         assert load(Similarity).num_prompts == 1
         analyse(write_rows(tmp_path / "x.parquet", FLAT), tmp_path / "out")

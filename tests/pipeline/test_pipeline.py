@@ -7,13 +7,26 @@ import pytest
 
 from tests.support.project import ROOT, Project
 
+COMPARED = """- demo-base
+- demo-rich
+- demo-plain
+- rewild
+- only-rich
+- only-plain
+"""
 PAIRS = """  pairs:
-  - [only-plain, only-rich]
-  - [demo-plain, demo-rich]
-  - [only-plain, demo-plain]
-  - [only-plain, demo-rich]
-  - [only-rich, demo-plain]
-  - [only-rich, demo-rich]
+  - - only-plain
+    - only-rich
+  - - demo-plain
+    - demo-rich
+  - - only-plain
+    - demo-plain
+  - - only-plain
+    - demo-rich
+  - - only-rich
+    - demo-plain
+  - - only-rich
+    - demo-rich
 """
 SMALLER = {
     "max_prompts: 420": "max_prompts: 40",
@@ -22,7 +35,7 @@ SMALLER = {
     "{knowledge: 100, algebra: 100}": "{knowledge: 10, algebra: 10}",
     "num_epochs: 3": "num_epochs: 1",
     "min_steps: 5": "min_steps: 1",
-    "compare: [demo-base, demo-rich, demo-plain, rewild, only-rich, only-plain]": "compare: [demo-rich, rewild]",
+    COMPARED: "- demo-rich\n- rewild\n",
     PAIRS: "  pairs: all\n",
     "limit: 0": "limit: 6",
     "    only-rich:": "    # only-rich:",
