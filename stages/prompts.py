@@ -66,6 +66,7 @@ def to_prompt(row: Row, seen: set[str], prompts: Prompts) -> Row | str:
         "source": row.get("source") or Path(prompts.source).stem,
         "language": row["language"],
         "toxic": bool(row["toxic"]),
+        "system": "",
         "turns": turns,
     }
 

@@ -1,6 +1,7 @@
 """How a model is asked, and the identity of a conversation."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_the_identity_covers_what_decides_the_text_and_nothing_else() -> None:
     reference = [{"user": "Hi?", "reference": "No."}]
     assert identity({**PROMPT, "turns": reference}, MODEL, CONFIG, "vllm") == base
     assert identity(PROMPT, MODEL, RequestConfig(CONFIG.sampling, 50, 300, 1), "vllm") == base
+
+
+def test_a_system_message_is_part_of_the_identity_only_where_there_is_one() -> None:
+    released = "303935efafbeb521a3bef4d795674123"  # computed before prompts had system messages
+    same: list[dict[str, Any]] = [PROMPT, {**PROMPT, "system": ""}, {**PROMPT, "system": None}]
+    others: list[dict[str, Any]] = [{**PROMPT, "system": text} for text in ("Be brief.", "Be brief. ")]
+    assert {identity(prompt, MODEL, CONFIG, "vllm") for prompt in same} == {released}
+    assert len({released, *(identity(prompt, MODEL, CONFIG, "vllm") for prompt in others)}) == 3
+    in_the_catalogue = replace(CONFIG, system_prompt="Be brief.")
+    assert identity(PROMPT, MODEL, in_the_catalogue, "vllm") != identity(others[0], MODEL, CONFIG, "vllm")
 
 
 def test_only_conversations_whose_text_is_read_in_another_way_have_another_identity() -> None:

@@ -9,6 +9,7 @@ from stages.lib.core.types import Json
 from stages.lib.models.catalogue import Model
 from stages.lib.models.reply_format import UNKNOWN, ReplyFormat, find_reply_format
 from stages.lib.models.sampling import Sampling
+from stages.lib.records.prompts import system_of
 from stages.lib.settings.sections import Generate, History, RequestSettings, Trim
 
 
@@ -74,7 +75,7 @@ def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine
 
     The reply limit and the window are not in it: the store compares them with what each reply took (unless they
     decide which turns are left out). The engine's version is not in it either: an upgrade regenerates nothing. Nor is
-    a position or a file name.
+    a position or a file name. A system message is in it where there is one.
     """
     is_reference = config.history == "reference"
     turns = [[turn["user"], turn["reference"] if is_reference else ""] for turn in prompt["turns"]]
@@ -86,6 +87,7 @@ def identity(prompt: dict[str, Any], model: Model, config: RequestConfig, engine
         [config.max_tokens, config.window] if config.trim == "oldest" else [],
         *reading(config),
         *([{"kv_cache": model.kv_cache_dtype}] if model.kv_cache_dtype != "auto" else []),
+        *([{"system": system_of(prompt)}] if system_of(prompt) else []),
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
 

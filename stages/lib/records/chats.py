@@ -31,8 +31,13 @@ def build_chat(users: list[str], replies: list[str], system_prompt: str = "") ->
     return [*messages, {"role": "user", "content": users[-1]}]
 
 
+def join_systems(*texts: str) -> str:
+    """Join the texts of a system message, such as the catalogue's and a prompt's, with a blank line between them."""
+    return "\n\n".join(filter(None, texts))
+
+
 def drop_oldest_turns(messages: list[Message], turns: int) -> list[Message]:
-    """Drop the oldest `turns` turns of a chat; a system prompt stays."""
+    """Drop the oldest `turns` turns of a chat; a system message stays."""
     first = 1 if messages[0]["role"] == "system" else 0
     return messages[:first] + messages[first + 2 * turns :]
 

@@ -1,5 +1,8 @@
 """The rows of data/prompts."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 
 PROMPT = pa.schema([
@@ -7,5 +10,11 @@ PROMPT = pa.schema([
     ("source", pa.string()),  # where it comes from
     ("language", pa.string()),  # as the source names it
     ("toxic", pa.bool_()),  # as the source marks it
+    ("system", pa.string()),  # the system message of the chat; empty if it has none
     ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # messages, source replies
 ])
+
+
+def system_of(prompt: Mapping[str, Any]) -> str:
+    """Return the system message of a row of PROMPT, or of a response to it; empty if it has none."""
+    return prompt.get("system") or ""
