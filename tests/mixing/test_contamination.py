@@ -1,9 +1,12 @@
 """The index of benchmarks' n-grams: a benchmark's text is found anywhere in a conversation, and little else is."""
 
+import random
+from unicodedata import normalize
+
 import pytest
 
 from stages.lib.mixing.contamination import MAX_DOCUMENTS, NgramIndex
-from stages.lib.mixing.words import split_words
+from stages.lib.mixing.words import split_words, weigh_words
 
 QUESTION = "A farmer sells nine brown hens at a fair and buys two old goats with half of the money."  # 19 words
 FIRST_12 = "A farmer sells nine brown hens at a fair and buys two"
@@ -93,12 +96,78 @@ def test_words_that_many_documents_share_are_not_a_hit():
     assert alone.unchecked == {"cloze": MAX_DOCUMENTS + 1} and alone.find(form) == []
 
 
-def test_scripts_without_spaces_count_each_character_as_a_word():
+RIVER = "长江是中国最长的河流全长约六千三百公里流经十一个省份最后注入东海"  # 32 characters: 16 words
+CAPITAL = "เมืองหลวงของประเทศไทยคือเมืองอะไร และตั้งอยู่ริมแม่น้ำสายใดของประเทศ"
+ANIMAL = "สัตว์ประจำชาติของประเทศไทยคือเมืองอะไร และตั้งอยู่ในป่าแห่งใดของประเทศ"
+POLISH = "Czy ktoś wie, dlaczego żaba mieszkająca nad małą rzeką śpiewa głośniej niż ta z dużego jeziora?"
+
+
+def test_scripts_without_spaces_are_split_into_letters():
     assert split_words("「源氏物語」を読む GPT-4") == ["源", "氏", "物", "語", "を", "読", "む", "gpt", "4"]
-    river = NgramIndex([("zh", "0", "长江是中国最长的河流,全长约六千三百公里。"), ("zh", "1", "黄河在哪里?")])
-    assert river.find("请问:中国最长的河流 全长约六千三是真的吗") == [("zh", "0")]  # 14 characters
-    assert river.find("请问:中国最长的河流,全长约多少") == []  # 11
+    assert split_words("スーパー 佐々木 𠮷野家") == ["ス", "ー", "パ", "ー", "佐", "々", "木", "𠮷", "野", "家"]
+    assert weigh_words(["gpt", "4", "源", "ー", "ไ", "မြ"]).tolist() == [4, 4, 2, 2, 1, 1]  # quarters of a word
+
+
+def test_chinese_characters_count_half_a_word():
+    river = NgramIndex([("zh", "0", RIVER), ("zh", "1", "黄河在哪里?"), ("zh", "2", RIVER[:21])])
+    assert river.find(f"请问:{RIVER[2:10]}, {RIVER[10:28]}是真的吗") == [("zh", "0")]  # 26 characters are 13 words
+    assert river.find(f"请问:{RIVER[2:27]}在哪里") == []
+    assert river.find(f"请问:{RIVER[:21]}吗") == [("zh", "2")]  # the whole text
     assert river.unchecked == {"zh": 1}
+    assert NgramIndex([("zh", "0", RIVER)], n=8).find(RIVER[2:18]) == [("zh", "0")]  # 16
+
+
+def test_thai_letters_with_their_marks_count_a_quarter_of_a_word():
+    assert split_words("น้ำ") == split_words("น\u0e49\u0e33") and len(split_words("ที่นี่")) == 2
+    thai = NgramIndex([("th", "capital", CAPITAL), ("th", "short", "เมืองหลวงของไทย")])
+    assert thai.find(f"ช่วยตอบหน่อย: {CAPITAL}") == [("th", "capital")]
+    assert thai.find(ANIMAL) == [], "no more than 'of Thailand is the town of' is the same"
+    assert thai.unchecked == {"th": 1}
+
+
+def test_an_ngram_of_two_scripts_counts_each_in_its_way():
+    mixed = NgramIndex([("m", "0", f"{FIRST_12} 山羊")])  # 12 words, and two halves
+    assert mixed.find(f"{FIRST_12} 山羊!") == [("m", "0")]
+    assert mixed.find(f"{FIRST_12} 山") == mixed.find(f"{FIRST_12} 绵羊") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हिन्दी में कविता", ["हिन्दी", "में", "कविता"]),
+        ("كَتَبَ الوَلَدُ", ["كَتَبَ", "الوَلَدُ"]),
+        ("שָׁלוֹם עוֹלָם", ["שָׁלוֹם", "עוֹלָם"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("x\u030c ❤\ufe0f 1\ufe0f\u20e3", ["x\u030c", "1"]),  # a caron that no letter has; symbols' variants
+    ],
+    ids=["Hindi", "Arabic", "Hebrew", "Tamil", "Latin and symbols"],
+)
+def test_marks_belong_to_their_letter(text, words):
+    assert split_words(text) == [normalize("NFKC", word) for word in words]
+
+
+def test_accents_written_apart_and_characters_that_show_nothing_make_no_difference():
+    index = NgramIndex([("pl", "0", POLISH)])
+    assert index.find(normalize("NFD", POLISH)) == [("pl", "0")]
+    assert index.find(POLISH.replace("ka", "k\u00ada").replace("ie", "i\u200be")) == [("pl", "0")]
+    assert split_words("می\u200cخواهم") == split_words("میخواهم")  # Persian's zero-width non-joiner
+
+
+def test_the_shortest_runs_of_n_words_are_hashed_wherever_they_begin():
+    """Beside a naive search: every run of letters and words that counts n words and would not without its last."""
+    draw = random.Random(5)
+    for _ in range(200):
+        document, text = ([draw.choice("甲乙丙กขab") for _ in range(draw.randrange(4, 16))] for _ in range(2))
+        document, text = ([f" {letter} " for letter in letters] for letters in (document, text))
+        found = NgramIndex([("b", "0", "".join(document))], n=3).find("".join(text))
+        assert bool(found) == bool(naive_runs(document, 3) & naive_runs(text, 3)), (document, text)
+
+
+def naive_runs(words, n):
+    sizes = weigh_words([word.strip() for word in words])
+    spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
+    runs = {tuple(words[i:j]) for i, j in spans if sizes[i : j - 1].sum() < 4 * n <= sizes[i:j].sum()}
+    return runs or ({tuple(words)} if sizes.sum() >= 4 * n else set())
 
 
 def test_scripts_with_spaces_are_split_into_words():

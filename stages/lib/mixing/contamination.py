@@ -3,26 +3,30 @@
 Words are compared without case and punctuation, as GPT-3's authors did (arXiv:2005.14165, app. C). They took an n of 8
 to 13, depending on the benchmark; lm-eval takes 13 everywhere. Tülu 3 (arXiv:2411.15124, sec. 3.2) takes 8, but counts
 a text only if such n-grams cover half of the question. Here one n-gram is enough, so it must be long to mean something.
+In scripts without spaces, where `words` splits a text into letters, an n-gram has as many letters as n words have.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from stages.lib.mixing.words import HASH_MULTIPLIER, split_words
+from stages.lib.mixing.words import HASH_MULTIPLIER, QUARTERS, are_whole, split_words, weigh_words
 
 NGRAM_WORDS = 13
 MIN_WORDS = 8  # GPT-3's smallest n: a text of 8 to n - 1 words is looked up as a whole, a shorter one not at all
 MAX_DOCUMENTS = 10  # an n-gram in more documents is the form in which a benchmark asks, not what it asks
 FILTER_SLOTS_PER_NGRAM = 8  # at most one look-up in eight passes the filter by chance
+INVERSE_MULTIPLIER = np.uint64(pow(int(HASH_MULTIPLIER), -1, 1 << 64))
 
 Hashes = NDArray[np.uint64]
 Document = tuple[str, str]  # benchmark, name of the document in it
-Ngrams = dict[int, list[tuple[int, Hashes]]]  # n -> (document number, hashes of its distinct n-grams)
+# Hashes of the distinct n-grams of each document, by its number; those of texts shorter than n words are the whole
+# texts, by their number of words and letters. The key of the others is 0.
+Ngrams = dict[int, list[tuple[int, Hashes]]]
 
 
 class NgramIndex:
@@ -35,6 +39,7 @@ class NgramIndex:
 
     def __init__(self, texts: Iterable[tuple[str, str, str]], n: int = NGRAM_WORDS) -> None:
         """Index texts, each as (benchmark, document, text); a document may have several: question and answer."""
+        self._n = n
         self._word_ids: dict[str, int] = {}  # of the words of the benchmarks; every other word has the id 0
         self._word_hashes: Hashes = np.zeros(1, dtype=np.uint64)  # by id
         self._documents: list[Document] = []
@@ -50,15 +55,15 @@ class NgramIndex:
         for benchmark, document, text in texts:
             number = numbers.setdefault((benchmark, document), len(numbers))
             words = split_words(text)
-            length = min(len(words), n)
-            if length < min(n, MIN_WORDS):
+            size = weigh_words(words).sum()
+            if size < QUARTERS * min(n, MIN_WORDS):
                 continue
             for word in words:
                 if self._word_ids.setdefault(word, len(word_hashes)) == len(word_hashes):
                     word_hashes.append(xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass")))
             hashes = np.array([word_hashes[self._word_ids[word]] for word in words], dtype=np.uint64)
-            *_, (_, longest) = hash_ngrams(hashes, length)
-            ngrams.setdefault(length, []).append((number, np.unique(longest)))
+            length = 0 if size >= QUARTERS * n else len(words)
+            ngrams.setdefault(length, []).append((number, np.unique(Runs(words, hashes).hash_ngrams(n, length))))
         self._documents = list(numbers)
         self._word_hashes = np.array(word_hashes, dtype=np.uint64)
         return ngrams
@@ -72,21 +77,39 @@ class NgramIndex:
         """Find the documents that share n words in a row with a text, in the order in which they were indexed."""
         words = split_words(text)
         ids = np.fromiter(map(self._word_ids.get, words, repeat(0)), dtype=np.int32, count=len(words))
+        runs = Runs(words, self._word_hashes[ids])
         numbers = {
-            number
-            for length, hashes in hash_ngrams(self._word_hashes[ids], max(self._tables, default=0))
-            if length in self._tables
-            for number in self._tables[length].find(hashes)
+            number for length, table in self._tables.items() for number in table.find(runs.hash_ngrams(self._n, length))
         }
         return [self._documents[number] for number in sorted(numbers)]
 
 
-def hash_ngrams(word_hashes: Hashes, max_n: int) -> Iterator[tuple[int, Hashes]]:
-    """Yield every n up to `max_n` with the hashes of all n-grams: the polynomial of their words' hashes modulo 2^64."""
-    hashes = np.zeros_like(word_hashes)
-    for n in range(1, min(max_n, len(word_hashes)) + 1):
-        hashes = hashes[: len(word_hashes) - n + 1] * HASH_MULTIPLIER + word_hashes[n - 1 :]
-        yield n, hashes
+class Runs:
+    """The runs of consecutive words of one text, hashed: the polynomial of their words' hashes modulo 2^64."""
+
+    def __init__(self, words: Sequence[str], word_hashes: Hashes) -> None:
+        self._words, self._are_whole = words, are_whole(words)
+        self._powers = np.cumprod(np.full(len(words), HASH_MULTIPLIER)) * INVERSE_MULTIPLIER
+        inverses = np.cumprod(np.full(len(words), INVERSE_MULTIPLIER)) * HASH_MULTIPLIER
+        self._sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(word_hashes * inverses)])
+
+    def hash_ngrams(self, n: int, length: int = 0) -> Hashes:
+        """Hash every shortest run of at least n words, letters counted in part; with a length, every run so long."""
+        if self._are_whole:
+            return self._hash_all(length or n) if length <= n else self._sums[:0]  # longer runs have letters
+        if length:
+            return self._hash_all(length)
+        ends = np.concatenate([[0], np.cumsum(weigh_words(self._words))])
+        stops = np.searchsorted(ends, ends + QUARTERS * n)
+        starts = np.flatnonzero(stops < len(ends))
+        stops = stops[starts]
+        hashes: Hashes = (self._sums[stops] - self._sums[starts]) * self._powers[stops - 1]
+        return hashes
+
+    def _hash_all(self, length: int) -> Hashes:
+        """Hash every run of so many words or letters."""
+        hashes: Hashes = (self._sums[length:] - self._sums[:-length]) * self._powers[length - 1 :]
+        return hashes
 
 
 class NgramTable:

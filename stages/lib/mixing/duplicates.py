@@ -7,14 +7,12 @@ error. Only rows that agree in one of BANDS bands of their signatures are compar
 the probability 1 - (1 - s^8)^16: 0.95 at 0.8, 0.9999 at 0.9.
 """
 
-import re
-
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from stages.lib.mixing.words import HASH_MULTIPLIER, UNSPACED, normalize_text
+from stages.lib.mixing.words import HASH_MULTIPLIER, normalize_text, split_words_and_signs
 
 SHINGLE_TOKENS = 5
 NUM_HASHES = 128
@@ -26,7 +24,6 @@ SHIFT = np.uint64(64 - BUCKET_BITS)
 ROW_NUMBER = np.dtype(np.int32)
 NO_ROWS = np.zeros(0, dtype=ROW_NUMBER)
 CHANCE_EQUAL = 1 / 256  # probability that two bytes are equal although their values are not
-TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")  # words and signs: 2 + 2 is not 2 - 2
 
 
 class Duplicates:
@@ -101,7 +98,7 @@ class NearDuplicates:
 
 def compute_signature(text: str) -> NDArray[np.uint8]:
     """Compute the signature of a text: the lowest byte of each MinHash value of its shingles."""
-    tokens = TOKEN.findall(normalize_text(text))
+    tokens = split_words_and_signs(text)
     shingles = zip(*(tokens[start:] for start in range(SHINGLE_TOKENS)), strict=False)
     minhash = RMinHash(NUM_HASHES, SEED)
     minhash.update([" ".join(shingle) for shingle in shingles] or [" ".join(tokens)])
