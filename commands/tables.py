@@ -21,7 +21,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, Entry, read_entry
-from stages.lib.records.auxiliary_formats import FORMATS, MESSAGE_KEYS, AuxiliaryFormat
+from stages.lib.readers.auxiliary_formats import FORMATS, MESSAGE_KEYS, AuxiliaryFormat
 from stages.lib.similarity.measures import COLUMNS as SCORE_COLUMNS
 from stages.lib.validation.check_input import ALWAYS_KNOWN
 from stages.lib.validation.checks import CHECKS

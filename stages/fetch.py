@@ -11,7 +11,7 @@ import pyarrow as pa
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.models.hub import commit_of, find_copy
-from stages.lib.records.readers import unnest
+from stages.lib.readers.parquet_rows import unnest
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load_entry, run
 from stages.lib.settings.sections import Hub

@@ -12,13 +12,13 @@ import numpy as np
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
-from stages.lib.mixing.external_sort import read_by_rank
 from stages.lib.mixing.screening import Screening
 from stages.lib.mixing.selection import Candidates, Source, order_by_key, repeat_rows
 from stages.lib.mixing.sources import open_sources
 from stages.lib.mixing.token_lengths import TokenCounter
 from stages.lib.mixing.writer import shuffle, write_mix
 from stages.lib.models.catalogue import load_model
+from stages.lib.records.external_sort import read_by_rank
 from stages.lib.settings.reading import run
 
 HINT = "ask for fewer, make more, or set mix.on_shortage to cap or upsample"

@@ -1,106 +1,154 @@
-"""Select the user turns that every DGM answers from conversations in WildChat's schema (paper, sec. 2.1).
+"""Select the user turns that every DGM answers from conversations in WildChat's schema or another (paper, sec. 2.1).
 
-In:  the parquet file or folder that prompts.source names
+In:  the parquet or JSON file or folder that prompts.source names
 Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix of more; .summary.json counts the rest)
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.records.hashing import keyed_hash
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, parse_exchange
+from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, any_of, first_of
+from stages.lib.readers.drafts import draft_of, read_in_order
+from stages.lib.readers.files import list_data_files
+from stages.lib.readers.keys import KeyedRows
+from stages.lib.readers.parquet_rows import Columns
+from stages.lib.readers.reasons import Reason, UnreadableRows
+from stages.lib.readers.rows import read_rows
+from stages.lib.readers.values import to_bool, to_id
+from stages.lib.records.hashing import content_hash, keyed_hash
 from stages.lib.records.prompts import PROMPT
-from stages.lib.records.shards import read_table, write_table
+from stages.lib.records.shards import write_tables
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Prompts
 
-COLUMNS = ["conversation_hash", "conversation", "language", "toxic"]
+SCALARS = ("conversation_hash", "language", "toxic", "source")
 
 
-def to_turns(conversation: list[dict[str, Any]] | None) -> list[dict[str, str]] | str:
-    """Pair each user message with the reply to it, byte for byte; or return the reason why that is impossible."""
-    if not conversation:
-        return "no_messages"
-    turns: list[dict[str, str]] = []
-    expected = "user"
-    for message in conversation:
-        if message["role"] != expected:
-            return "roles_do_not_alternate"
-        content = message["content"]
-        if content is None:
-            return "null_content"
-        if expected == "user":
-            if not content.strip():
-                return "empty_user_turn"
-            turns.append({"user": content, "reference": ""})
-        else:
-            turns[-1]["reference"] = content
-        expected = "assistant" if expected == "user" else "user"
-    return turns
+def choose_columns(present: list[str], file: Path) -> Columns:
+    """Choose the columns of a file that hold prompts; raise UserError when it has neither chats nor questions."""
+    chat, question = first_of(CHATS, present), first_of(QUESTIONS, present)
+    if not chat and not question:
+        raise UserError(
+            f"{file} has no column of chats ({any_of(CHATS)}) or questions ({any_of(QUESTIONS)}); "
+            f"it has: {', '.join(present) or '(none)'}"
+        )
+    texts = {"chat": chat} if chat else {"question": question, "reply": first_of(REPLIES, present)}
+    if question == "instruction" and "input" in present and not chat:
+        texts["input"] = "input"
+    others = {name: name for name in SCALARS[1:] if name in present}
+    names = {"conversation_hash": first_of(KEYS, present), **texts, **others}
+    return Columns({ours: theirs for ours, theirs in names.items() if theirs}, MESSAGE_FIELDS, SCALARS)
 
 
-def to_prompt(row: Row, seen: set[str], prompts: Prompts) -> Row | str:
+def read_source(source: Path, unreadable: UnreadableRows) -> Iterator[Row]:
+    """Yield the rows of all files of a source by our names; raise UserError for a file that cannot be read."""
+    for file in list_data_files(source):
+        yield from read_rows(file, partial(choose_columns, file=file), unreadable)
+
+
+def to_chat(row: Row) -> Chat | Reason:
+    """Return the chat that a row holds as a list of messages, or as a question and its answer."""
+    if "chat" in row:
+        return parse_chat(row["chat"], needs_replies=False)
+    question, more = row["question"], row.get("input")
+    if isinstance(question, str) and isinstance(more, str) and not is_blank(more):
+        question = f"{question}\n\n{more}"
+    return parse_exchange(question, row.get("reply"), needs_replies=False)
+
+
+def to_prompt(row: Row, prompts: Prompts) -> Row | Reason:
     """Convert a source row to a prompt row, or return the reason why it is left out."""
-    turns = to_turns(row["conversation"])
-    if isinstance(turns, str):
-        return turns
-    if row["conversation_hash"] is None:
-        return "null_hash"
-    if row["conversation_hash"] in seen:
-        return "duplicate_hash"
-    if prompts.languages and row["language"] not in prompts.languages:
-        return "other_language"
-    if prompts.exclude_toxic and row["toxic"]:
-        return "toxic"
-    if len(turns) > prompts.max_turns:
-        return "too_many_turns"
-    return {
-        "conversation_hash": row["conversation_hash"],
-        "source": row.get("source") or Path(prompts.source).stem,
-        "language": row["language"],
-        "toxic": bool(row["toxic"]),
-        "system": "",
-        "turns": turns,
-    }
+    chat = to_chat(row)
+    if isinstance(chat, Reason):
+        return chat
+    if any(is_blank(turn["user"] or "") for turn in chat.turns):
+        return Reason("empty_user_turn")
+    key = to_id(row["conversation_hash"]) if "conversation_hash" in row else hash_prompt(chat)
+    if not isinstance(key, str):
+        return key or Reason("null_hash")
+    labels = to_labels(row, prompts)
+    if isinstance(labels, Reason):
+        return labels
+    if len(chat.turns) > prompts.max_turns:
+        return Reason("too_many_turns")
+    turns = [{"user": turn["user"], "reference": turn["reply"] or ""} for turn in chat.turns]
+    return {"conversation_hash": key, **labels, "system": chat.system, "turns": turns}
 
 
-def select_prompts(rows: Iterable[Row], prompts: Prompts) -> tuple[list[Row], dict[str, int]]:
-    """Select the first max_prompts rows that can be asked, in keyed-hash order.
+def hash_prompt(chat: Chat) -> str:
+    """Name a conversation that has no name of its own by its system message and what its user says."""
+    texts = [("system", chat.system)] if chat.system else []
+    texts += [("user", turn["user"] or "") for turn in chat.turns]
+    return content_hash([{"role": role, "content": text} for role, text in texts])
 
-    Returns the prompt rows and the number of rows left out by reason.
-    """
-    kept: list[Row] = []
-    left_out = Counter[str]()
-    seen: set[str] = set()
+
+def to_labels(row: Row, prompts: Prompts) -> Row | Reason:
+    """Return what a source says of a row, or the reason why the row is left out by it; None is unknown."""
+    language, toxic, source = to_id(row.get("language")), to_bool(row.get("toxic")), to_id(row.get("source"))
+    for name, value in (("language", language), ("toxic", toxic), ("source", source)):
+        if isinstance(value, Reason):
+            return Reason(f"unclear_{name}")
+    if prompts.languages and language not in prompts.languages:
+        return Reason("other_language")
+    if prompts.exclude_toxic and toxic:
+        return Reason("toxic")
+    return {"source": source or Path(prompts.source).stem, "language": language, "toxic": toxic}
+
+
+def select_prompts(rows: Iterable[Row], prompts: Prompts, keyed: KeyedRows, left_out: Counter[str]) -> Iterator[Row]:
+    """Yield the rows that can be asked, and note in `keyed` what decides which are; count the others by reason."""
     for row in rows:
-        prompt = to_prompt(row, seen, prompts)
-        if isinstance(prompt, str):
-            left_out[prompt] += 1
-        else:
-            seen.add(prompt["conversation_hash"])
-            kept.append(prompt)
-    kept.sort(key=lambda prompt: keyed_hash(prompts.seed, prompt["conversation_hash"]))
-    left_out["over_max_prompts"] = max(0, len(kept) - prompts.max_prompts)
-    return kept[: prompts.max_prompts], {reason: count for reason, count in sorted(left_out.items()) if count}
+        prompt = to_prompt(row, prompts)
+        if isinstance(prompt, Reason):
+            left_out[prompt.name] += 1
+            continue
+        key, turns = prompt["conversation_hash"], prompt["turns"]
+        content = "\x1e".join([prompt["system"], *(f"{turn['user']}\x1f{turn['reference']}" for turn in turns)])
+        labels = "\x1f".join(str(prompt[name]) for name in SCALARS[1:])
+        missing = sum(is_blank(turn["reference"]) for turn in turns)
+        keyed.add(key, keyed_hash(prompts.seed, key), content, labels, missing)
+        yield prompt
 
 
-def read_source(path: Path) -> pa.Table:
-    """Read conversations in WildChat's schema; raise UserError when it is not parquet or lacks a column."""
-    table = read_table(path)
-    for column in COLUMNS:
-        if column not in table.column_names:
-            raise UserError(
-                f"{path}: no column {column!r}; WildChat's schema has {', '.join(COLUMNS)}, "
-                f"this file has {', '.join(table.column_names)}"
-            )
-    return table.select([name for name in (*COLUMNS, "source") if name in table.column_names])
+def write_prompts(rows: Iterable[Row], prompts: Prompts, folder: Path, left_out: Counter[str]) -> Counter[str]:
+    """Write the first max_prompts rows that can be asked in keyed-hash order; return how many have how many turns."""
+    keyed, by_turns = KeyedRows(), Counter[str]()
+    with draft_of(select_prompts(rows, prompts, keyed, left_out), PROMPT, folder) as draft:
+        choice = keyed.choose()
+        chosen = choice.rows[: prompts.max_prompts]
+        left_out["duplicate_hash"] += choice.duplicates
+        left_out["conflict_hash"] += choice.conflicts
+        left_out["over_max_prompts"] += len(choice.rows) - len(chosen)
+        write_tables(folder, count_turns(read_in_order(draft, PROMPT, chosen), by_turns), PROMPT)
+    return by_turns
+
+
+def count_turns(tables: Iterable[pa.Table], by_turns: Counter[str]) -> Iterator[pa.Table]:
+    """Yield tables of PROMPT as they are; count their rows by number of turns."""
+    for table in tables:
+        by_turns.update(map(str, pc.list_value_length(table["turns"]).to_pylist()))
+        yield table
+
+
+def summarize(prompts: Prompts, by_turns: Counter[str], left_out: Counter[str]) -> dict[str, Any]:
+    """Return the summary; raise UserError if no row can be asked."""
+    reasons = {reason: count for reason, count in sorted(left_out.items()) if count}
+    num_rows, num_prompts = by_turns.total() + left_out.total(), by_turns.total()
+    if not num_prompts:
+        raise UserError(f"{prompts.source}: none of {num_rows} rows can be asked: {reasons}")
+    return {"rows": num_rows, "prompts": num_prompts, "left_out": reasons, "by_turns": by_turns}
 
 
 READS = ("prompts",)
@@ -109,19 +157,14 @@ READS = ("prompts",)
 def main() -> None:
     """Select the prompts and count what was left out."""
     prompts = load(Prompts)
-    table = read_source(Path(prompts.source))
-    rows = (row for batch in table.to_batches(max_chunksize=1000) for row in batch.to_pylist())
-    kept, left_out = select_prompts(progress(rows, desc="prompts", unit="rows", total=table.num_rows), prompts)
-    if not kept:
-        raise UserError(f"{prompts.source}: none of {table.num_rows} rows can be asked: {left_out}")
+    unreadable, left_out = UnreadableRows(), Counter[str]()
+    rows = progress(read_source(Path(prompts.source), unreadable), desc="prompts", unit="rows")
     with new_folder(Path("data/prompts")) as folder:
-        write_table(folder, pa.Table.from_pylist(kept, schema=PROMPT))
-        turns = Counter(str(len(prompt["turns"])) for prompt in kept)
-        write_json(
-            folder / ROWS_SUMMARY,
-            {"rows": table.num_rows, "prompts": len(kept), "left_out": left_out, "by_turns": turns},
-        )
-    log_line(f"{len(kept)} prompts of {table.num_rows} rows; left out: {left_out or 'none'}")
+        by_turns = write_prompts(rows, prompts, folder, left_out)
+        unreadable.log()
+        summary = summarize(prompts, by_turns, left_out + unreadable.counts)
+        write_json(folder / ROWS_SUMMARY, summary)
+    log_line(f"{summary['prompts']} prompts of {summary['rows']} rows; left out: {summary['left_out'] or 'none'}")
 
 
 if __name__ == "__main__":

@@ -148,21 +148,20 @@ def test_conversations_whose_roles_do_not_alternate_are_left_out_and_counted(fol
         messages(("assistant", "Welcome."), ("user", "Hi?")),
         messages(("assistant", "Welcome."), ("user", "Hi?"), ("assistant", "Ref.")),
         messages(("user", "One?"), ("user", "Two?")),
-        messages(("system", "Be kind."), ("user", "Hi?")),
         messages(("user", "Hi?"), ("assistant", "Ref.")),
     )
-    assert left_out == {"roles_do_not_alternate": 4}
+    assert left_out == {"roles_do_not_alternate": 3}
     [row] = generate(prompts, EchoEngine(CONFIG))
     assert [turn["user"] for turn in row["turns"]] == ["Hi?"] and "Ref." not in json.dumps(row)
 
 
-def test_a_conversation_with_an_empty_message_is_left_out_and_counted() -> None:
+def test_a_conversation_with_a_null_user_message_is_left_out_and_one_without_a_reference_is_asked() -> None:
     prompts, left_out = select(
         messages(("user", None), ("assistant", "Ref.")),
         messages(("user", "Hi?"), ("assistant", None)),
         messages(("user", "Hi?"), ("assistant", "Ref.")),
     )
-    assert (len(prompts), left_out) == (1, {"null_content": 2})
+    assert (len(prompts), left_out) == (2, {"null_content": 1})
 
 
 def test_conversations_with_equal_prompts_each_have_their_own_replies(folder: Path) -> None:

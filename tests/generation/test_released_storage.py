@@ -6,6 +6,7 @@ missing or empty (test_imports.py).
 
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -25,11 +26,13 @@ from stages.lib.generation.costs import summarize
 from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
+from stages.lib.readers.reasons import UnreadableRows
+from stages.lib.records.shards import read_rows
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import make_verdict
-from stages.prompts import read_source, select_prompts
+from stages.prompts import read_source, write_prompts
 from tests.support.conversations import CONFIG, MODEL, Recorder, SampledEcho, run_on, stored_row
 from tests.support.generation import GENERATE, PROMPTS, generate, make_prompt
 from tests.support.project import ROOT, conversation, small_params
@@ -80,7 +83,9 @@ def test_an_empty_reply_is_dropped_for_that_reason() -> None:
 def test_the_name_of_the_model_is_the_dgms_and_not_the_sources(folder: Path) -> None:
     rows = [conversation(1, 2, model="gpt-4-0314")]
     pq.write_table(pa.Table.from_pylist(rows), folder / "x.parquet")
-    prompts, _ = select_prompts(read_source(folder / "x.parquet").to_pylist(), PROMPTS)
+    (folder / "out").mkdir()
+    write_prompts(read_source(folder / "x.parquet", UnreadableRows()), PROMPTS, folder / "out", Counter())
+    prompts = list(read_rows(folder / "out"))
     [row] = generate(prompts, EchoEngine(CONFIG))
     assert row["dgm"] == "m" and "gpt-4" not in json.dumps([row, prompts])
 

@@ -120,7 +120,7 @@ def test_the_choice_of_a_source_does_not_depend_on_the_other_sources() -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_the_sources_rows_or_on_the_workers(
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.lib.mixing.external_sort.WORKERS", workers)
+    monkeypatch.setattr("stages.lib.records.external_sort.WORKERS", workers)
     write_set("s", [str(number) for number in range(30)])
     write_dgm("a", MANY, rows_per_shard=7)
     make({"a": 40, "s": 30})

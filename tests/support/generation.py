@@ -1,6 +1,8 @@
 """The stage `generate` on an echo: prompts from source conversations, and the responses to them."""
 
+from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.generate import write_responses
 from stages.lib.core.types import Row
@@ -9,7 +11,7 @@ from stages.lib.generation.store import Store
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate, Prompts
-from stages.prompts import select_prompts
+from stages.prompts import write_prompts
 from tests.support.conversations import CONFIG, MODEL, GenerationOn
 from tests.support.project import conversation
 
@@ -32,8 +34,16 @@ def messages(*pairs: tuple[str, str | None]) -> list[Row]:
 
 def select(*conversations: list[Row]) -> tuple[list[Row], dict[str, int]]:
     """The prompts that `prompts` makes of these source conversations, and how many it leaves out by reason."""
-    rows = [conversation(number, 1, conversation=each) for number, each in enumerate(conversations)]
-    return select_prompts(rows, PROMPTS)
+    return select_prompts([conversation(number, 1, conversation=each) for number, each in enumerate(conversations)])
+
+
+def select_prompts(rows: list[Row], prompts: Prompts = PROMPTS) -> tuple[list[Row], dict[str, int]]:
+    """The prompts that `prompts` makes of the rows of a source by our names, and how many it leaves out by reason."""
+    left_out = Counter[str]()
+    named = [{"chat" if name == "conversation" else name: value for name, value in row.items()} for row in rows]
+    with TemporaryDirectory() as folder:
+        write_prompts(named, prompts, Path(folder), left_out)
+        return list(read_rows(Path(folder))), {reason: count for reason, count in left_out.items() if count}
 
 
 def generate(

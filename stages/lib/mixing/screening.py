@@ -14,8 +14,8 @@ from stages.lib.core.artifacts import require_folder
 from stages.lib.core.types import Row
 from stages.lib.mixing.contamination import NgramIndex
 from stages.lib.mixing.duplicates import Duplicates
-from stages.lib.mixing.external_sort import RANK, read_by_rank
 from stages.lib.mixing.selection import Source
+from stages.lib.records.external_sort import RANK, read_by_rank
 from stages.lib.records.shards import read_rows
 
 FINDING = pa.schema([

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.lib.mixing.external_sort import RowSelection, run_bounds
 from stages.lib.records.chats import CHAT
+from stages.lib.records.external_sort import RowSelection, run_bounds
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
 

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from stages.lib.core.artifacts import require_folder
-from stages.lib.mixing.external_sort import WORKERS
 from stages.lib.mixing.selection import Filters, Source, read_auxiliary_candidates, read_dgm_candidates
+from stages.lib.records.external_sort import WORKERS
 
 ALL = Filters(min_turns=1, languages=[], exclude_toxic=False)
 

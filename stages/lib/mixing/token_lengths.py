@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
-from stages.lib.mixing.external_sort import RANK
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.chats import CHAT, Message
+from stages.lib.records.external_sort import RANK
 from stages.lib.records.shards import chunks
 
 TEXTS_PER_CALL = 512  # that are encoded in one call, on all cores

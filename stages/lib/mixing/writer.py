@@ -13,7 +13,11 @@ import pyarrow.parquet as pq
 
 from stages.lib.console.shell import progress
 from stages.lib.core.files import new_folder
-from stages.lib.mixing.external_sort import (
+from stages.lib.mixing.manifest import Manifest
+from stages.lib.mixing.selection import Source, number_repeats, shuffle_ranks
+from stages.lib.mixing.token_lengths import TokenCounter, truncate_to_reference
+from stages.lib.records.chats import CHAT
+from stages.lib.records.external_sort import (
     RANK,
     ROWS_PER_PARTITION,
     WORKERS,
@@ -22,10 +26,6 @@ from stages.lib.mixing.external_sort import (
     partitioned,
     prefetch,
 )
-from stages.lib.mixing.manifest import Manifest
-from stages.lib.mixing.selection import Source, number_repeats, shuffle_ranks
-from stages.lib.mixing.token_lengths import TokenCounter, truncate_to_reference
-from stages.lib.records.chats import CHAT
 from stages.lib.records.shards import ROWS_PER_GROUP, ROWS_PER_SHARD, chunks, shard_path
 
 # Rows with their references -> the rows to write, and how many replies were truncated.

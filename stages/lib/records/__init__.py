@@ -1,4 +1,4 @@
-"""The rows that flow through the pipeline: their schemas, parquet shards, readers of others' files.
+"""The rows that flow through the pipeline: their schemas, parquet shards, hashes and external sort.
 
 May import: core and below.
 """

@@ -1,7 +1,7 @@
 """Folders of parquet shards: equal rows give equal bytes."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,21 @@ def write_rows(folder: Path, number: int, rows: Iterable[dict[str, Any]], schema
     with pq.ParquetWriter(shard_path(folder, number), schema, compression="zstd") as writer:
         for chunk in chunks(rows, ROWS_PER_GROUP):
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+
+
+def write_tables(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    """Write tables one after the other as shards: with tables of 5,000 rows, the bytes of `write_table` of all."""
+    remaining = iter(tables)
+    for number in count():
+        if (first := next(remaining, None)) is None:
+            return
+        with pq.ParquetWriter(shard_path(folder, number), schema, compression="zstd") as writer:
+            num_rows = 0
+            for table in chain([first], remaining):
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+                num_rows += table.num_rows
+                if num_rows >= ROWS_PER_SHARD:
+                    break
 
 
 def shard_path(folder: Path, number: int) -> Path:

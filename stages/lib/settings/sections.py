@@ -11,7 +11,7 @@ from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
-from stages.lib.records.auxiliary_formats import FORMATS
+from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.settings.runtime import Runtime
 
 EngineName = Literal["vllm", "echo"]

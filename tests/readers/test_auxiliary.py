@@ -14,7 +14,7 @@ from stages.auxiliary import RowCounts, read_source, to_chats, write_sorted
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.sections import parse
-from stages.lib.records.auxiliary_formats import FORMATS
+from stages.lib.readers.reasons import UnreadableRows
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.settings.sections import Auxiliary
 
@@ -61,7 +61,9 @@ def summary() -> Any:
 def chats(rows: list[dict[str, Any]], form: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The chats of rows that have our names, and the rows left out by reason."""
     counts = RowCounts()
-    return list(to_chats(rows, "extra", FORMATS[form], counts)), dict(counts.left_out)
+    return list(to_chats(rows, "extra", Auxiliary(source="x", format=form, license="MIT"), counts)), dict(
+        counts.left_out
+    )
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl", "json"])
@@ -76,7 +78,7 @@ def test_multiple_choice_is_answered_by_letter_and_text_and_equal_chats_are_coun
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", [1, "B", "b"])
+@pytest.mark.parametrize("answer", [1, "B", "b", 1.0, " b "])
 def test_an_answer_is_an_index_from_0_or_a_letter(answer: object) -> None:
     (chat,), _ = chats([{**QUESTION, "answer": answer}], "multiple_choice")
     assert chat["messages"][1] == {"role": "assistant", "content": "B. that"}
@@ -100,12 +102,14 @@ def test_a_chat_is_kept_as_it_is_and_its_turns_are_counted(checkout: Path, suffi
 
 def test_messages_may_have_other_keys_and_roles(checkout: Path) -> None:
     write(checkout / "x.parquet", [SHAREGPT_ROW])
-    columns = {"messages": "conversations", "role": "from", "content": "value"}
+    columns = {"messages": "conversations"}  # ShareGPT's keys of a message are known
     assert make("x.parquet", "messages", columns=columns) == [["Hello?", "Yes."]]
     [row] = read_table(Path("data/auxiliary/extra")).to_pylist()
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
-    with pytest.raises(UserError, match=r"none of its 1 rows becomes a chat: {'roles_do_not_alternate': 1}"):
-        make("x.parquet", "messages", columns={"messages": "conversations"})
+    write(checkout / "y.parquet", [{"messages": [{"who": "user", "says": "a"}, {"who": "assistant", "says": "b"}]}])
+    assert make("y.parquet", "messages", columns={"role": "who", "content": "says"}) == [["a", "b"]]
+    with pytest.raises(UserError, match=r"none of its 1 rows becomes a chat: {'unknown_role': 1}"):
+        make("y.parquet", "messages")
 
 
 def test_columns_may_have_other_names(checkout: Path) -> None:
@@ -165,13 +169,14 @@ USER, REPLY = {"role": "user", "content": "a"}, {"role": "assistant", "content":
         ("question_answer", {"answer": ""}, "empty_message"),
         ("messages", {"messages": None}, "no_messages"),
         ("messages", {"messages": []}, "no_messages"),
-        ("messages", {"messages": "a"}, "no_messages"),
+        ("messages", {"messages": "a"}, "chat_is_not_json"),
         ("messages", {"messages": [USER]}, "last_reply_missing"),
         ("messages", {"messages": [REPLY]}, "roles_do_not_alternate"),
-        ("messages", {"messages": ["a"]}, "roles_do_not_alternate"),
-        ("messages", {"messages": [USER, REPLY, {"role": "tool", "content": "c"}]}, "roles_do_not_alternate"),
+        ("messages", {"messages": ["a"]}, "message_is_no_record"),
+        ("messages", {"messages": [USER, REPLY, {"role": "tool", "content": "c"}]}, "tool_message"),
         ("messages", {"messages": [{"role": "system", "content": "a"}]}, "no_messages"),
-        ("messages", {"messages": [{"role": "system", "content": None}, USER, REPLY]}, "null_content"),
+        ("messages", {"messages": [{"role": "system", "content": 1}, USER, REPLY]}, "content_is_no_text"),
+        ("messages", {"messages": [USER, {**REPLY, "content": "\u200b"}]}, "empty_message"),
         ("messages", {"messages": [USER, {**REPLY, "content": "\ud800"}]}, "content_is_no_text"),
         ("messages", {"messages": [USER, {**REPLY, "content": " \n"}]}, "empty_message"),
     ],
@@ -197,10 +202,10 @@ def test_a_missing_column_is_an_error_that_lists_the_columns_of_the_file(checkou
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.jsonl", '{"question": 1', r"x.jsonl: line 1 is not JSON"),
-        ("x.json", "[1]", r"x.json: line 1 is not an object"),
+        ("x.jsonl", '{"question": 1', r"none of its 1 rows becomes a chat: {'not_json': 1}"),
+        ("x.json", '[{"question": 1, "answer": [2]}]', r"none of its 1 rows becomes a chat: {'nested_value': 1}"),
         ("x.parquet", "hello", r"x.parquet is not readable as parquet"),
-        ("x.csv", "question,answer", r"x.csv: no file there ends in .parquet or .jsonl or .json"),
+        ("x.csv", "question,answer", r"x.csv: no file there ends in .parquet or .jsonl"),
         ("y.jsonl", "{}", r"x.jsonl is not there"),
         ("x.jsonl", "", r"none of its 0 rows becomes a chat"),
     ],
@@ -251,17 +256,19 @@ def test_chats_are_sorted_by_hash_and_equal_chats_are_written_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [{"question": f"Q{number % 7}", "answer": "A"} for number in range(20)]
-    counts = RowCounts()
-    write_sorted(to_chats(rows, "extra", FORMATS["question_answer"], counts), tmp_path, counts)
+    counts, auxiliary_set = RowCounts(), Auxiliary(source="x", format="question_answer", license="MIT")
+    write_sorted(to_chats(rows, "extra", auxiliary_set, counts), tmp_path, counts)
     hashes = [chat["conversation_hash"] for chat in read_rows(tmp_path)]
     assert hashes == sorted(set(hashes)) and len(hashes) == 7
-    assert (counts.rows, counts.chats, counts.turns) == (20, 20, {"1": 7})
+    assert (counts.all_left_out(), counts.turns) == ({"duplicate": 13}, {"1": 7})
 
 
 def test_only_the_columns_of_the_format_are_read(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [{**QUESTION, "more": "x"}])
     entry = Auxiliary(source=str(tmp_path / "x.parquet"), format="multiple_choice", license="MIT")
-    assert list(read_source(entry)) == [{"question": "Which?", "choices": ["this", "that"], "answer": 1}]
+    assert list(read_source(entry, UnreadableRows())) == [
+        {"question": "Which?", "choices": ["this", "that"], "answer": 1}
+    ]
 
 
 def test_a_hub_set_is_unnested_and_its_repository_and_commit_are_recorded(

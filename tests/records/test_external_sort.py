@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.lib.mixing.external_sort import RowSelection, read_by_rank
+from stages.lib.records.external_sort import RowSelection, read_by_rank
 
 
 def test_rows_are_read_in_the_order_of_their_ranks_with_repeats(
