@@ -2,16 +2,26 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
 from stages.lib.evaluation.results import Status, status_by_missing
 from stages.lib.records.responses import UNANSWERED, Turn
 
-SCORE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
-CHOICE = re.compile(r"\[\[\s*([ABC])\s*\]\]")
+Choice = Literal["A", "B", "C"]
+Verdict = TypeVar("Verdict")
+
+BRACKETS = re.compile(r"\[\[([^\[\]]*)\]\]")
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # full-width characters to ASCII
+MARKUP = " \t\n*_`"  # around a verdict
+QUOTED = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|^\s*>[^\n]*|\"[^\"\n]*\"|“[^”\n]*”", re.DOTALL | re.MULTILINE)
+SCORE = re.compile(r"(?:(?:rating|score)\s*:\s*)?(\d+(?:\.\d+)?)(?:\s*(?:/|out of)\s*10)?", re.IGNORECASE)
+LIKE_A_SCORE = re.compile(r"\d")
+CHOICE = re.compile(r"(?:(?:assistant|model|answer|response)\s+)?([ABC])|(?P<better>[AB])\s*>+\s*[AB]", re.IGNORECASE)
+TIES = ("TIE", "A=B", "B=A")
+LIKE_A_CHOICE = re.compile(r"\b[ABC]\b|^([abc]|[Tt]ie)$")
 MIN_SCORE = 1
 MAX_SCORE = 10
 EXAMPLE_CHARS = 80
@@ -35,22 +45,56 @@ def to_judge_reply(turn: Turn, reason: str) -> JudgeReply:
 
 
 def parse_score(reply: JudgeReply) -> tuple[float | None, str]:
-    """Return the last score in double brackets, or None and the reason why there is none."""
-    scores = SCORE.findall(reply.text)
-    if reply.error or not scores:
-        return None, reply.error or "no score in double brackets"
-    score = float(scores[-1])
-    if not MIN_SCORE <= score <= MAX_SCORE:
+    """Return the one score in double brackets, or None and the reason why there is none."""
+    score, reason = parse_verdict(reply, "score", LIKE_A_SCORE, read_score)
+    if score is not None and not MIN_SCORE <= score <= MAX_SCORE:
         return None, f"a score that is not from {MIN_SCORE} to {MAX_SCORE}"
-    return score, ""
+    return score, reason
 
 
-def parse_choice(reply: JudgeReply) -> tuple[Literal["A", "B", "C"] | None, str]:
-    """Return the last choice in double brackets (C: a tie), or None and the reason why there is none."""
-    choices = CHOICE.findall(reply.text)
-    if reply.error or not choices:
-        return None, reply.error or "no choice in double brackets"
-    return choices[-1], ""
+def read_score(text: str) -> float | None:
+    """Read a score such as 8, 8.5 or 8/10; None for a range and anything else."""
+    match = SCORE.fullmatch(text)
+    return float(match[1]) if match else None
+
+
+def parse_choice(reply: JudgeReply) -> tuple[Choice | None, str]:
+    """Return the one choice in double brackets (C: a tie), or None and the reason why there is none."""
+    return parse_verdict(reply, "choice", LIKE_A_CHOICE, read_choice)
+
+
+def read_choice(text: str) -> Choice | None:
+    """Read a choice such as A, tie or A>B; None for anything else."""
+    if text.replace(" ", "").upper() in TIES:
+        return "C"
+    match = CHOICE.fullmatch(text)
+    letter = (match[1] or match["better"]).upper() if match else ""
+    return next((choice for choice in get_args(Choice) if choice == letter), None)
+
+
+def parse_verdict(
+    reply: JudgeReply, kind: str, like_a_verdict: re.Pattern[str], read: Callable[[str], Verdict | None]
+) -> tuple[Verdict | None, str]:
+    """Return the one verdict of a reply, or None and the reason why there is none.
+
+    Verdicts in quotations (of the question, of the prompt) count only where there are no others.
+    """
+    if reply.error:
+        return None, reply.error
+    text = reply.text.translate(FULL_WIDTH)
+    found = list_verdicts(QUOTED.sub("", text), like_a_verdict) or list_verdicts(text, like_a_verdict)
+    verdicts = {read(verdict) for verdict in found}
+    if not verdicts:
+        return None, f"no {kind} in double brackets"
+    if len(verdicts) > 1:
+        return None, f"several different {kind}s in double brackets"
+    [verdict] = verdicts
+    return verdict, "" if verdict is not None else f"double brackets that hold no single {kind}"
+
+
+def list_verdicts(text: str, like_a_verdict: re.Pattern[str]) -> list[str]:
+    """List what is in double brackets and looks like a verdict: not `[[rating]]`, nor a wiki's `[[link]]`."""
+    return [found.strip(MARKUP) for found in BRACKETS.findall(text) if like_a_verdict.search(found.strip(MARKUP))]
 
 
 def is_answered(turns: Sequence[Turn], number: int) -> bool:
