@@ -4,13 +4,13 @@ Three forms: one reply per row; chats as lists of messages; and the pipeline's o
 """
 
 from collections.abc import Iterable, Iterator
-from math import isfinite
-from numbers import Real
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import MESSAGE_FIELDS, parse_single_reply
+from stages.lib.readers.reasons import Reason
+from stages.lib.readers.values import to_number
 from stages.lib.records.hashing import content_hash
 from stages.lib.records.messages import ParsedTurn, invalid_reason, parse_messages
 from stages.lib.records.readers import list_data_files, read_columns
@@ -121,14 +121,13 @@ def to_key(row: Row, turns: list[ParsedTurn]) -> str:
 
 def parse_judgment(row: Row) -> Row:
     """Return a judge's score (None if it is not a number) and its texts, each under the name of its column."""
-    score = row.get("score")
-    is_number = isinstance(score, Real) and not isinstance(score, bool) and isfinite(score)
+    score = to_number(row.get("score"))
     texts = {name.removeprefix(JUDGE_PREFIX): value for name, value in row.items() if name.startswith(JUDGE_PREFIX)}
     paragraphs = [
         f"{name}: {to_text(value)}" for name, value in texts.items() if isinstance(value, str) and value.strip()
     ]
     return {
         "judged": "score" in row,
-        "score": float(score) if is_number else None,  # type: ignore[arg-type]
+        "score": None if isinstance(score, Reason) else score,
         "text": "\n\n".join(paragraphs),
     }

@@ -8,6 +8,7 @@ from commands.analyse.columns import to_text
 from stages.lib.core.types import Row
 from stages.lib.generation.imports import ImportedReplies
 from stages.lib.generation.reply_formats import ROWS_PER_BATCH
+from stages.lib.readers.values import to_bool
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.prompts import PROMPT
@@ -36,7 +37,7 @@ class PromptTexts:
         if len(self._pending) == ROWS_PER_BATCH:
             self.flush()
         language, is_toxic = self._labels.get(key, ("", False))
-        labels = language or to_text(row.get("language")), is_toxic or row.get("toxic") is True
+        labels = language or to_text(row.get("language")), is_toxic or to_bool(row.get("toxic")) is True
         if any(labels):
             self._labels[key] = labels
 

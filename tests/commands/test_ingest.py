@@ -1,11 +1,12 @@
 """Reading replies that exist already: each form is recognised, and each row is used or counted."""
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from commands.analyse.columns import FORMS, ROLES, assign_roles, read_by_role
+from commands.analyse.columns import FORMS, ROLES, assign_roles, parse_judgment, read_by_role
 from commands.analyse.ingest import IngestedRows, assign_ids, ingest
 from stages.lib.console.errors import UserError
 from tests.support.replies import FLAT, Row, chat, response, response_turn, write_rows
@@ -178,3 +179,16 @@ def test_ids_are_names_of_folders_and_equal_ones_are_numbered() -> None:
     assert ids["meta_Llama_3.1"] == "meta_Llama_3.1-3"
     assert (ids["../../etc"], ids[".."], ids["模型"], ids["x.tmp"]) == ("etc", "model", "model-2", "x_tmp")
     assert len(ids["y" * 300]) == 100
+
+
+@pytest.mark.parametrize(
+    ("score", "number"), [(Decimal("8.50"), 8.5), ("8", 8.0), (7, 7.0), (True, None), ("8/10", None)]
+)
+def test_a_judges_score_is_a_number_of_any_type_or_none(score: object, number: float | None) -> None:
+    assert parse_judgment({"score": score})["score"] == number
+
+
+@pytest.mark.parametrize("toxic", [True, 1, 1.0, "true"])
+def test_toxicity_is_known_in_every_form(tmp_path: Path, toxic: object) -> None:
+    [prompt] = take(tmp_path, [{**FLAT[0], "toxic": toxic}]).prompts.rows("x")
+    assert prompt["toxic"] is True
