@@ -21,7 +21,7 @@ from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.generation.costs import COST, attribute_no_cost
 from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
 from stages.lib.judging.judge import STORE_SUFFIX
-from stages.lib.records.responses import TokenKind, count_tokens
+from stages.lib.records.responses import RESPONSE, TokenKind, count_tokens
 from stages.lib.records.shards import read_table
 
 RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
@@ -68,7 +68,7 @@ def verify(store: Store) -> int:
 
 def add(store: Store) -> None:
     """Put the conversations of data/responses/<dgm> that a store lacks into it."""
-    rows = read_table(RESPONSES / store.dgm)
+    rows = read_table(RESPONSES / store.dgm, RESPONSE.names)
     ledger = LEDGERS / store.dgm
     costs = read_table(ledger) if ledger.exists() else zero_ledger(rows)
     if not costs["identity"].equals(rows["identity"]):

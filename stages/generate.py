@@ -7,11 +7,13 @@ Out: data/responses/<dgm>/ (in the order of the prompts), data/ledger/<dgm>/ (wh
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import dgm_config, with_reply_format
@@ -21,13 +23,15 @@ from stages.lib.generation.imports import ImportedConversations, ImportedReplies
 from stages.lib.generation.source import ConversationSource
 from stages.lib.generation.store import Store, store_folder
 from stages.lib.models.catalogue import Model, load_model
-from stages.lib.records.responses import RESPONSE
+from stages.lib.records.prompts import system_of
+from stages.lib.records.responses import NO_SYSTEM_ROLE, RESPONSE, SYSTEM
 from stages.lib.records.shards import read_rows, write_shard
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate
 
 DATA = Path("data")
+RESPONDED = [*RESPONSE.names, SYSTEM.name]
 LEDGER = pa.schema([
     ("identity", pa.string()),  # of the response
     ("engine", pa.string()),  # the engine and its version
@@ -43,6 +47,10 @@ class PromptFolder:
 
     def __iter__(self) -> Iterator[Row]:
         return read_rows(self._folder)
+
+    def systems(self) -> Iterator[str]:
+        """Read the system message of every prompt, empty where it has none."""
+        return map(system_of, read_rows(self._folder, ["conversation_hash", "system"]))
 
     def hashes(self) -> set[str]:
         """Read the conversation_hash of every prompt, and nothing else of it."""
@@ -74,9 +82,34 @@ def write_responses(source: ConversationSource, prompts: Iterable[Row], data: Pa
     """Write data/responses/<dgm> and data/ledger/<dgm>, one shard of each for every table of the source."""
     dgm = source.model.id
     with new_folder(data / "responses" / dgm) as responses, new_folder(data / "ledger" / dgm) as ledger:
-        counts, costs = write_shards(source.tables(prompts), responses, ledger)
+        counts, costs = write_shards(with_systems(source.tables(prompts), prompts), responses, ledger)
+        log_refused_systems(dgm, counts)
         write_json(responses / ROWS_SUMMARY, counts | source.summary())
         write_json(ledger / ROWS_SUMMARY, summarize_ledger(costs, source))
+
+
+def read_systems(prompts: Iterable[Row]) -> Iterator[str]:
+    """Return the system message of every prompt, empty where it has none."""
+    return prompts.systems() if isinstance(prompts, PromptFolder) else map(system_of, prompts)
+
+
+def with_systems(tables: Iterable[pa.Table], prompts: Iterable[Row]) -> Iterator[pa.Table]:
+    """Yield tables, with rows in the prompts' order, with the column SYSTEM if any prompt has a system message."""
+    if not any(read_systems(prompts)):
+        yield from tables
+        return
+    systems = read_systems(prompts)
+    for table in tables:
+        yield table.append_column(SYSTEM, pa.array(islice(systems, table.num_rows), SYSTEM.type))
+
+
+def log_refused_systems(dgm: str, counts: Json) -> None:
+    """Print how many conversations were not asked because of their system message, if any."""
+    if number := counts["status"][NO_SYSTEM_ROLE]:
+        log_line(
+            f"{dgm}: {number} of {counts['conversations']} conversations have a system message, for which its chat "
+            f"template has no role; they are counted as {NO_SYSTEM_ROLE}, and `validate` drops them"
+        )
 
 
 def write_shards(tables: Iterable[pa.Table], responses: Path, ledger: Path) -> tuple[Json, pa.Table]:
@@ -84,7 +117,7 @@ def write_shards(tables: Iterable[pa.Table], responses: Path, ledger: Path) -> t
     status, finishes = Counter[str](), Counter[str]()
     costs = [LEDGER.empty_table()]
     for number, table in enumerate(tables):
-        write_shard(responses, number, table.select(RESPONSE.names))
+        write_shard(responses, number, table.select([name for name in RESPONDED if name in table.column_names]))
         costs.append(table.select(LEDGER.names))
         write_shard(ledger, number, costs[-1])
         status.update(table["status"].to_pylist())

@@ -14,7 +14,7 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.mixing.screening import Screening
 from stages.lib.mixing.selection import Candidates, Source, order_by_key, repeat_rows
-from stages.lib.mixing.sources import open_sources
+from stages.lib.mixing.sources import leave_out_systems, open_sources
 from stages.lib.mixing.token_lengths import TokenCounter
 from stages.lib.mixing.writer import shuffle, write_mix
 from stages.lib.models.catalogue import load_model
@@ -83,6 +83,9 @@ def main(key: str) -> None:
     counter = TokenCounter(load_model(recipe["base"]))
     screening = Screening(recipe)
     sources, reference = open_sources(recipe)
+    if not counter.has_system_role:
+        for source in sources.values():
+            leave_out_systems(source)
     row_indices = {name: choose_rows(source, recipe, screening, counter) for name, source in sources.items()}
     if not any(map(len, row_indices.values())):
         raise UserError(f"mix.runs.{key} takes no rows: name dgms or auxiliary sets in it")

@@ -159,7 +159,7 @@ def write_responses(source: Source, out: Path, settings: Settings) -> None:
     for dgm, model in progress(source.models.items(), desc="responses", unit="DGMs"):
         config = dgm_config(model, settings.generate)
         conversations = ImportedConversations(model, config, source.rows[dgm].replies())
-        generate.write_responses(conversations, read_rows(out / "prompts"), out)
+        generate.write_responses(conversations, generate.PromptFolder(out / "prompts"), out)
 
 
 def write_verdicts(source: Source, out: Path, settings: Settings) -> dict[str, Json]:

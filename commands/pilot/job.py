@@ -22,7 +22,7 @@ PROMPTS = Path("data/prompts")
 
 
 class PromptSize(NamedTuple):
-    """The bytes of a prompt's user messages, and of the reference replies to them."""
+    """The bytes of a prompt's user messages, a system message with the first, and of the reference replies to them."""
 
     users: tuple[int, ...]
     references: tuple[int, ...]
@@ -70,17 +70,23 @@ def read_sizes() -> dict[str, PromptSize]:
     """Read how long the messages of every prompt are, by conversation_hash."""
     sizes = {}
     for file in sorted(PROMPTS.glob("*.parquet")):
-        table = pq.read_table(file, columns=["conversation_hash", "turns"])
+        table = pq.read_table(file, columns=["conversation_hash", "system", "turns"])
         turns = table["turns"].combine_chunks()
-        lengths = (
-            pc.binary_length(pc.struct_field(turns.flatten(), name)).fill_null(0).to_numpy(zero_copy_only=False)
-            for name in ("user", "reference")
+        systems, users, references = map(
+            count_bytes, (table["system"], *(pc.struct_field(turns.flatten(), name) for name in ("user", "reference")))
         )
-        users, references = (each.astype(int).tolist() for each in lengths)
         ends = list(accumulate(pc.list_value_length(turns).to_pylist()))
-        for name, start, end in zip(table["conversation_hash"].to_pylist(), [0, *ends], ends, strict=False):
+        names = table["conversation_hash"].to_pylist()
+        for name, system, start, end in zip(names, systems, [0, *ends], ends, strict=False):
+            users[start] += system
             sizes[name] = PromptSize(tuple(users[start:end]), tuple(references[start:end]))
     return sizes
+
+
+def count_bytes(texts: pa.Array | pa.ChunkedArray) -> list[int]:
+    """Count the bytes of each text; 0 for null."""
+    lengths: list[int] = pc.fill_null(pc.binary_length(texts), 0).to_pylist()
+    return lengths
 
 
 def read_prompts_of(hashes: pa.Array) -> Iterator[Row]:

@@ -21,6 +21,7 @@ from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import SEGMENT
+from stages.lib.records.prompts import PROMPT
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
 from tests.support.conversations import CONFIG
@@ -127,13 +128,26 @@ def partly_stored(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Ten prompts; the store holds three from one GPU and one from another."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "prompts").mkdir(parents=True)
-    write_table(tmp_path / "data" / "prompts", pa.Table.from_pylist([make_prompt(name) for name in "abcdefghij"]))
+    write_table(
+        tmp_path / "data" / "prompts", pa.Table.from_pylist([make_prompt(name) for name in "abcdefghij"], schema=PROMPT)
+    )
     tokens = {"prompt_tokens": 30, "completion_tokens": 10}
     job = replace(job, sizes=read_sizes())
     job.store.append(rows_of("abc", hardware="H100 x1", seconds=10.0, **tokens))
     job.store.append(rows_of("d", hardware="A100 x1", seconds=1000.0, **tokens))
     job.store.append(rows_of("x", hardware="H100 x1", seconds=9999.0, **tokens))  # no longer a prompt
     return job
+
+
+def test_a_system_message_counts_with_the_first_message_that_it_stands_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "prompts").mkdir(parents=True)
+    turns = [{"user": "Hi?", "reference": "Yes."}, {"user": "So?", "reference": "Well."}]
+    prompts = [make_prompt("a") | {"turns": turns, "system": "Sé."}, make_prompt("b") | {"turns": turns}]
+    write_table(tmp_path / "data" / "prompts", pa.Table.from_pylist(prompts, schema=PROMPT))
+    assert read_sizes() == {"a": PromptSize((7, 3), (4, 5)), "b": PromptSize((3, 3), (4, 5))}
 
 
 def forecast_of(job: Job, pace: Pace = UNKNOWN, hardware: str = "") -> Forecast:

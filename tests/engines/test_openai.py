@@ -218,3 +218,22 @@ def test_the_stage_continues_from_the_store_after_its_budget_and_all_conversatio
     assert (verdicts["conversations"], verdicts["kept"], verdicts["found"]) == (30, 30, {})
     assert {*project.json("data/ledger/rich/.summary.json")["engines"]} == {f"openai {openai.__version__}"}
     assert [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("has_role", [True, False])
+def test_a_server_is_asked_once_whether_it_takes_a_system_message(server: FakeServer, has_role: bool) -> None:
+    server.has_system_role = has_role
+    conversations = [Conversation(str(number), ["Hi?"], system="Be brief.") for number in range(4)]
+    with connect(server) as engine:
+        ended = list(answer(engine, [*conversations, Conversation("plain", ["Hi?"])]))
+    statuses = {each.key: each.status for each in ended}
+    assert statuses == dict.fromkeys("0123", "ok" if has_role else "no_system_role") | {"plain": "ok"}
+    with_system = [body for body in server.requests if body["messages"][0]["role"] == "system"]
+    assert len(with_system) == (5 if has_role else 1)
+
+
+def test_a_server_that_fails_when_it_is_asked_about_system_messages_is_asked_again(server: FakeServer) -> None:
+    server.faults = [500, 500]
+    with connect(server) as engine:
+        [ended] = answer(engine, [Conversation("a", ["Hi?"], system="Be brief.")])
+    assert (ended.status, ended.turns[0]["assistant"]) == ("ok", "You said: Hi?")

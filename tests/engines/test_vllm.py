@@ -12,9 +12,10 @@ from stages.lib.engines import vllm
 from stages.lib.engines.base import Request
 from stages.lib.engines.vllm import VllmEngine, quantization_at_load
 from stages.lib.models.chat_template import Template
+from stages.lib.records.chats import Message
 from stages.lib.settings.runtime import Runtime
 from tests.support.conversations import CONFIG, MODEL
-from tests.support.tokenizers import CHATML, llama, qwen
+from tests.support.tokenizers import CHATML, gemma, llama, qwen
 
 
 @pytest.mark.parametrize(("on_gpu", "visible"), [(False, ""), (True, "4,5")])
@@ -121,3 +122,14 @@ def test_a_reply_says_which_tag_of_thoughts_its_prompt_ended_with(header: str, o
     engine.submit("k", Request([{"role": "user", "content": "Say <think>"}], 1))
     [(key, reply)] = engine.step()
     assert (key, reply.opened, engine._opened) == ("k", opened, {})
+
+
+def test_a_template_without_a_system_role_is_not_asked_with_a_system_message() -> None:
+    engine = engine_of(gemma())
+    engine._engine, engine._early, engine._opened = FinishedEngine([65]), [], {}
+    engine._sampling_params = lambda **_: None
+    hi: Message = {"role": "user", "content": "Hi"}
+    engine.submit("a", Request([{"role": "system", "content": "Be brief."}, hi], 1))
+    engine.submit("b", Request([hi], 1))
+    assert engine._engine.names == ["0/b"]
+    assert {key: reply.finish_reason for key, reply in engine.step()} == {"a": "no_system_role", "b": "stop"}

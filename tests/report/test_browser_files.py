@@ -1,6 +1,7 @@
 """The files of the conversation browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from stages.lib.report.browser import to_script, write_browser
@@ -62,6 +63,14 @@ def test_a_prompt_is_taken_from_any_model_that_has_it_and_a_different_one_is_kep
     assert read_data_file(data / "prompts-0.js") == [{"key": "a", "group": "English", "users": ["Tell me of a."]}]
     replies = [read_data_file(data / f"prompts-{number}.js")[0]["turns"][0].get("asked") for number in (1, 2, 3)]
     assert replies == [None, None, "Not that."]
+
+
+def test_the_system_message_of_a_prompt_is_kept_once_and_only_where_there_is_one(tmp_path: Path) -> None:
+    asked = [replace(conversation("a", "A."), system="Be brief. </script>"), conversation("b", "B.")]
+    write_browser(tmp_path, [collection(one=asked, other=asked)], "Rewild")
+    prompts = read_data_file(tmp_path / "conversations" / "prompts-0.js")
+    assert [row.get("system") for row in prompts] == ["Be brief. </script>", None]
+    assert "</script>" not in (tmp_path / "conversations" / "prompts-0.js").read_text(encoding="utf-8")
 
 
 def test_a_second_reply_to_a_prompt_is_kept(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The conversation browser in a real browser: it shows, finds and filters conversations."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_search_needs_all_words_in_the_prompt_and_both_replies_ignoring_case(ope
     assert "No conversation matches" in opened.text("#conversation")
     opened.page.get_by_role("button", name="Show all").click()
     expect_count(opened, "3 of 3")
+
+
+def test_a_system_message_is_shown_above_the_turns_and_found(tmp_path: Path, chromium: Browser) -> None:
+    asked = [replace(conversation("a", "A."), system="Be brief."), conversation("b", "B.")]
+    write_browser(tmp_path, [collection(one=asked, other=asked)], "Rewild")
+    with open_browser(chromium, tmp_path) as opened:
+        assert opened.text(".system .user") == "Be brief."
+        opened.page.get_by_label("Search").fill("brief")
+        expect_count(opened, "1 of 2")
+        opened.page.get_by_label("Search").fill("of b")
+        expect(opened.page.locator(".system")).to_have_count(0)
 
 
 def test_search_words_are_highlighted_without_changing_the_elements(opened: Visit) -> None:

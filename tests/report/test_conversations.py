@@ -26,6 +26,11 @@ def test_responses_are_converted_with_their_verdicts() -> None:
     assert (two.group, two.keep, two.reasons) == ("Korean", False, ["loop", "too_short"])
 
 
+def test_a_response_shows_the_system_message_of_its_prompt() -> None:
+    rows = [response_row("a", "One.") | {"system": "Be brief."}, response_row("b", "Two.")]
+    assert [each.system for each in from_responses(rows)] == ["Be brief.", ""]
+
+
 def test_a_response_without_a_verdict_is_neither_kept_nor_dropped() -> None:
     (result,) = from_responses([response_row("a", "One.")])
     assert (result.group, result.keep, list_labels(result)) == ("", None, ["answered"])

@@ -32,6 +32,7 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), FakeHandler)
         self.faults: list[Any] = []  # a status, (a status, its headers), "reset", "page" or seconds of silence
         self.refuses_more_than_the_window = True
+        self.has_system_role = True
         self.message_fields: dict[str, Any] = {}  # besides role and content
         self.finish_reason = self.owner = ""
         self.reply_to: Callable[[str], str] = "You said: {}".format
@@ -121,6 +122,8 @@ class FakeHandler(BaseHTTPRequestHandler):
     def complete(self, body: dict[str, Any]) -> None:
         if body["model"] != self.server.model:
             return self.refuse(404, "no such model")
+        if body["messages"][0]["role"] == "system" and not self.server.has_system_role:
+            return self.refuse(400, "System role not supported")
         prompt = sum(len(message["content"].split()) for message in body["messages"])
         max_tokens = body.get("max_tokens")
         needed = prompt + (max_tokens or 1) if self.server.refuses_more_than_the_window else prompt + 1

@@ -51,6 +51,11 @@ def test_a_reply_is_asked_for_with_the_familys_header(name: str) -> None:
     assert asked.endswith(CHAT[2]["content"] + FAMILIES[name].header)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_template_says_whether_it_has_a_system_role(name: str) -> None:
+    assert template_of(name).has_system_role == (not FAMILIES[name].without_system)
+
+
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.without_system])
 def test_a_family_without_a_system_role_refuses_a_system_prompt_in_one_line(name: str) -> None:
     family = FAMILIES[name]

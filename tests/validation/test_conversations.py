@@ -1,11 +1,14 @@
 """Checks of a conversation against its prompt and the request, and what is not checked where they are unknown."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from stages.lib.core.types import Row
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
+from tests.support.conversations import CONFIG, answered_row
 from tests.support.validation import (
     IMPORT,
     WITH_TOPICS,
@@ -108,3 +111,30 @@ def test_checks_that_lack_what_they_need_are_counted_as_not_checked_and_give_no_
 def test_a_prompt_that_does_not_fit_the_window_gives_one_reason() -> None:
     row = generated("Hi?", "x" * 500)
     assert reasons(row, "Hi?", "x" * 500) == ["context_overflow"]
+
+
+def system_row(system: str) -> tuple[Row, Row]:
+    """A prompt with a system message, and the response to it as `generate` writes it."""
+    asked = prompt("One?", "Two?") | {"system": system}
+    return asked, answered_row(asked) | {"system": system}
+
+
+def test_a_system_message_is_part_of_what_was_asked() -> None:
+    asked, row = system_row("Be brief.")
+    assert verdict(row, asked)["reasons"] == []
+    assert verdict(row, asked | {"system": "Be kind."})["reasons"] == [
+        "history_broken", "not_as_asked", "prompt_altered",
+    ]  # fmt: skip
+    assert verdict(row | {"system": ""}, asked)["reasons"] == ["prompt_altered"]
+    catalogue = replace(CONFIG, system_prompt="Be kind.")
+    assert verdict(row, asked, config=catalogue)["reasons"] == ["history_broken", "not_as_asked"]
+
+
+def test_a_prompt_that_the_model_has_no_role_for_gives_one_reason() -> None:
+    asked, row = system_row("Be brief.")
+    unasked = row["turns"][0] | {
+        "assistant": "", "finish_reason": "no_system_role", "prompt_tokens": 0, "completion_tokens": 0,
+    }  # fmt: skip
+    row |= {"turns": [unasked], "status": "no_system_role"}
+    assert verdict(row, asked)["reasons"] == ["no_system_role"]
+    assert not verdict(row, asked)["keep"]

@@ -50,6 +50,22 @@ def test_all_responses_without_faults_are_kept(three_responses: list[dict[str, A
     assert [row["keep"] for row in read_rows(Path("data/verdicts/m"))] == [True] * 3
 
 
+def test_a_shard_may_end_with_a_column_of_system_messages_and_with_no_other(
+    three_responses: list[dict[str, Any]],
+) -> None:
+    summary = validate_rows(three_responses)
+    [file] = Path("data/responses/m").glob("*.parquet")
+    table = pq.read_table(file)
+    empty = pa.array([""] * 3)
+    pq.write_table(table.append_column("system", empty), file)
+    validate.main("m")
+    assert read_json(Path("data/verdicts/m/.summary.json")) == summary
+    for other in (table.append_column("systems", empty), table.add_column(0, "system", empty)):
+        pq.write_table(other, file)
+        validate.main("m")
+        assert read_json(Path("data/verdicts/m/.summary.json"))["unreadable_shards"] == 1
+
+
 def test_duplicate_unknown_and_missing_conversations_are_counted(three_responses: list[dict[str, Any]]) -> None:
     stranger = three_responses[1] | {"conversation_hash": "z"}
     summary = validate_rows([three_responses[0], three_responses[0], stranger, three_responses[2]])

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from stages.lib.engines.request import RequestConfig
 from stages.lib.records.chats import Message, drop_oldest_turns
+from stages.lib.records.responses import NO_SYSTEM_ROLE
 
 
 class Request(NamedTuple):
@@ -18,7 +19,7 @@ class Reply(NamedTuple):
     """An engine's answer to one request."""
 
     text: str
-    finish_reason: str  # stop, length; context_overflow: the chat was not sent; failed: `reason` says why
+    finish_reason: str  # stop, length; context_overflow, no_system_role: not sent; failed: `reason` says why
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0  # prompt tokens found in the prefix cache
@@ -96,6 +97,16 @@ def num_droppable_turns(messages: list[Message], config: RequestConfig) -> int:
 def overflow_reply(prompt: FittedPrompt) -> Reply:
     """Build the reply to a chat that leaves no room for one."""
     return Reply("", "context_overflow", len(prompt.ids), 0, trimmed_turns=prompt.trimmed_turns)
+
+
+def has_system(messages: list[Message]) -> bool:
+    """Whether a chat has a system message."""
+    return messages[0]["role"] == "system"
+
+
+def no_system_role_reply() -> Reply:
+    """Build the reply to a chat whose system message the model's chat template has no role for."""
+    return Reply("", NO_SYSTEM_ROLE, 0, 0)
 
 
 def failed_reply(reason: str) -> Reply:

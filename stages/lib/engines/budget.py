@@ -8,6 +8,8 @@ from typing import Any
 
 from stages.lib.console.errors import UserError
 from stages.lib.engines.request import RequestConfig
+from stages.lib.records.chats import join_systems
+from stages.lib.records.prompts import system_of
 from stages.lib.settings.runtime import ServerLimits
 
 MILLION = 1e6
@@ -95,7 +97,7 @@ def estimate(prompts: Iterable[dict[str, Any]], config: RequestConfig) -> Estima
     requests = prompt_tokens = 0
     most = config.window - (config.max_tokens if config.trim == "oldest" else 1)
     for prompt in prompts:
-        chat_tokens = num_tokens(config.system_prompt)
+        chat_tokens = num_tokens(join_systems(config.system_prompt, system_of(prompt)))
         for turn in prompt["turns"]:
             chat_tokens += num_tokens(turn["user"])
             if num_tokens(turn["user"]) >= config.window:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 import openai
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.base import Reply, Request, Usage, failed_reply, num_droppable_turns
+from stages.lib.engines.base import (
+    Reply,
+    Request,
+    Usage,
+    failed_reply,
+    has_system,
+    no_system_role_reply,
+    num_droppable_turns,
+)
 from stages.lib.engines.openai_client import RETRY_STATE, RetryState, ServerClient, Unanswered
 from stages.lib.engines.openai_replies import error_code
 from stages.lib.engines.request import RequestConfig
@@ -82,6 +90,8 @@ class OpenAIEngine:
     async def _answer(self, request: Request) -> Reply:
         """Return the server's reply, or one of `failed` with the reason."""
         try:
+            if not await self._has_role_for(request):
+                return no_system_role_reply()
             reply = await self._fit_and_send(request)
         except (Unanswered, openai.APIConnectionError) as error:
             return await self._give_up(str(error))
@@ -95,6 +105,12 @@ class OpenAIEngine:
             return failed_reply(f"it cannot be asked, or what comes back cannot be read ({type(error).__name__})")
         self._consecutive_failures = 0
         return reply
+
+    async def _has_role_for(self, request: Request) -> bool:
+        """Tell whether the server takes a chat's system message; the catalogue's own is not in question."""
+        if self.config.system_prompt or not has_system(request.messages):
+            return True
+        return await self.client.has_system_role()
 
     async def _give_up(self, reason: str) -> Reply:
         """Fail a request; raise UserError when the server cannot be reached, or has failed too many in a row."""

@@ -1,5 +1,6 @@
 """The client of one server: a chat completion with its repeats, within the limits of the run, and the first check."""
 
+import asyncio
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class ServerClient:
         self._known_models: list[str] = []
         self._own_parameters: dict[str, Any] = {}  # that this kind of server has beside OpenAI's
         self._client = self._connect(runtime.max_concurrent)
+        self._system_role: asyncio.Task[bool] | None = None
 
     def _connect(self, max_concurrent: int) -> openai.AsyncOpenAI:
         """Make the library's client, with a connection for every request under way."""
@@ -135,6 +137,23 @@ class ServerClient:
             ) from None
         except ValueError as error:
             raise UserError(f"{self.where} does not speak OpenAI's API ({error}); most addresses end in /v1") from None
+
+    async def has_system_role(self) -> bool:
+        """Tell whether the server takes a chat with a system message; it is asked once, with a small one."""
+        if not self._system_role or (self._system_role.done() and self._system_role.exception()):
+            self._system_role = asyncio.create_task(self._try_system_message())
+        return await asyncio.shield(self._system_role)
+
+    async def _try_system_message(self) -> bool:
+        """Ask for one token after a system message; return False if the server refuses it, unlike the first check."""
+        messages = [Message(role="system", content="Be brief."), Message(role="user", content="Hi")]
+        try:
+            await self.complete(messages, self._config.seed, 1)
+        except openai.APIStatusError as error:
+            if error.status_code not in (400, 422):
+                raise
+            return False
+        return True
 
     async def _list_models(self) -> list[Any]:
         """Return the server's models; none if it has no such list."""

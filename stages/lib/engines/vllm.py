@@ -9,7 +9,16 @@ import subprocess
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.engines.base import Reply, Request, Usage, failed_reply, fit_to_window, overflow_reply
+from stages.lib.engines.base import (
+    Reply,
+    Request,
+    Usage,
+    failed_reply,
+    fit_to_window,
+    has_system,
+    no_system_role_reply,
+    overflow_reply,
+)
 from stages.lib.engines.request import RequestConfig
 from stages.lib.engines.vllm_runtime import check_speculation, describe_speed, speed_options
 from stages.lib.models.catalogue import Model
@@ -83,6 +92,9 @@ class VllmEngine:
 
     def submit(self, key: str, request: Request) -> None:
         """Queue a request; raise ValueError if vLLM refuses it."""
+        if has_system(request.messages) and not self._template.has_system_role:
+            self._early.append((key, no_system_role_reply()))
+            return
         prompt = fit_to_window(self, request.messages, self.config)
         if prompt.room < 1:
             self._early.append((key, overflow_reply(prompt)))

@@ -8,8 +8,9 @@ from typing import Any
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.thinking import strip_thoughts
-from stages.lib.records.chats import Message, build_chat, drop_oldest_turns
+from stages.lib.records.chats import Message, build_chat, drop_oldest_turns, join_systems
 from stages.lib.records.hashing import chat_sha, keyed_hash
+from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import UNANSWERED, Turn
 from stages.lib.settings.sections import History
 
@@ -26,13 +27,15 @@ class Conversation:
     reason: str = ""
     cached_tokens: int = 0
     identity: str = ""  # in the store; empty where none is kept
+    system: str = ""  # the prompt's system message
 
     @classmethod
     def from_prompt(cls, prompt: Mapping[str, Any], identity: str, history: History) -> "Conversation":
         """Begin the conversation of a prompt (a row of PROMPT), with the reference replies only if they are used."""
         turns = prompt["turns"]
         references = [turn["reference"] for turn in turns] if history == "reference" else []
-        return cls(prompt["conversation_hash"], [turn["user"] for turn in turns], references, identity=identity)
+        users = [turn["user"] for turn in turns]
+        return cls(prompt["conversation_hash"], users, references, identity=identity, system=system_of(prompt))
 
     @property
     def is_finished(self) -> bool:
@@ -42,13 +45,17 @@ class Conversation:
     @property
     def expected_work(self) -> tuple[int, int]:
         """How long it may run: its turns, then the characters of what is asked."""
-        return len(self.user_messages), sum(map(len, self.user_messages))
+        return len(self.user_messages), sum(map(len, [self.system, *self.user_messages]))
 
     def messages(self, config: RequestConfig) -> list[Message]:
-        """Return the chat up to the next user message, with the own or the reference replies as history."""
+        """Return the chat up to the next user message, with the own or the reference replies as history.
+
+        A system message is the catalogue's text, then the prompt's.
+        """
         own_replies = [turn["assistant"] for turn in self.turns]
         replies = own_replies if config.history == "own" else self.reference_replies
-        return build_chat(self.user_messages[: len(self.turns) + 1], replies, config.system_prompt)
+        system = join_systems(config.system_prompt, self.system)
+        return build_chat(self.user_messages[: len(self.turns) + 1], replies, system)
 
     def next_request(self, config: RequestConfig) -> Request:
         """Return the request for the next turn; its seed depends on the config, the conversation and the turn."""
@@ -108,8 +115,8 @@ def run_conversations(
 ) -> Iterator[Conversation]:
     """Run every conversation to its end and yield each as it ends; those begun are finished before others begin.
 
-    A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one that the
-    engine cannot answer, as `failed`.
+    A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one with a
+    system message that the model has no role for, as `no_system_role`; one that the engine cannot answer, as `failed`.
     """
     waiting, running = iter(conversations), dict[str, Conversation]()
     while True:

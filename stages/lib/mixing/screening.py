@@ -1,7 +1,7 @@
 """Screen the rows of a mix for duplicates and for texts of benchmarks: drop them, or flag them in the manifest."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from stages.lib.core.types import Row
 from stages.lib.mixing.contamination import NgramIndex
 from stages.lib.mixing.duplicates import Duplicates
 from stages.lib.mixing.selection import Source
+from stages.lib.records.chats import Message
 from stages.lib.records.external_sort import RANK, read_by_rank
 from stages.lib.records.shards import read_rows
 
@@ -68,13 +69,16 @@ class Screening:
             yield self._reason(row, earlier)
 
     def _reason(self, row: Row, earlier: Duplicates | None) -> str:
-        """Return the reason to drop a row, empty to keep it; note every finding."""
-        text = "\n".join(message["content"] for message in row["messages"])
-        if self._duplicates and earlier and (original := earlier.find_or_add(row["conversation_hash"], text)):
+        """Return the reason to drop a row, empty to keep it; note every finding.
+
+        A system message does not count for duplicates: a long one, which many rows have, would make them alike.
+        """
+        said = join_texts(message for message in row["messages"] if message["role"] != "system")
+        if self._duplicates and earlier and (original := earlier.find_or_add(row["conversation_hash"], said)):
             self._note(row, "duplicate", self._duplicates["then"], original)
             if self._duplicates["then"] == "drop":
                 return "duplicate"
-        if self._contamination and (documents := self._ngrams.find(text)):
+        if self._contamination and (documents := self._ngrams.find(join_texts(row["messages"]))):
             for benchmark, document in documents:
                 self._note(row, "contaminated", self._contamination["then"], benchmark, document)
             if self._contamination["then"] == "drop":
@@ -108,3 +112,8 @@ class Screening:
         duplicates = Counter(source for source, _, reason, _ in rows if reason == "duplicate")
         benchmarks = Counter(of for _, _, reason, of in rows if reason == "contaminated")
         return {"duplicates": duplicates, "contaminated": benchmarks}
+
+
+def join_texts(messages: Iterable[Message]) -> str:
+    """Join the texts of messages to one."""
+    return "\n".join(message["content"] for message in messages)

@@ -14,7 +14,8 @@ from stages.lib.records.external_sort import RowSelection, run_bounds
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
 
-TURNS = ["conversation_hash", "turns.list.element.user", "turns.list.element.assistant"]
+TURNS = ["conversation_hash", "turns.list.element.user", "turns.list.element.assistant", "system"]
+ROLES = ("user", "assistant", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Source:
 
 
 def turns_to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
-    """Convert rows with `turns`, in the given order, to rows of CHAT: two messages per turn."""
+    """Convert rows with `turns`, in the given order, to chats: a system message if any, then two messages per turn."""
     turns = table["turns"].combine_chunks()
     users = turns.flatten().field("user")
     assistants = turns.flatten().field("assistant")
@@ -115,12 +116,24 @@ def turns_to_chats(table: pa.Table, order: np.ndarray, source: str) -> pa.Table:
     counts = np.diff(starts)[order]
     stops = np.cumsum(counts)
     turn = np.arange(stops[-1]) + np.repeat(starts[:-1][order] - (stops - counts), counts)
-    contents = pa.concat_arrays([users, assistants]).take(pa.array(np.stack([turn, turn + len(users)], axis=1).ravel()))
-    roles = pa.array(["user", "assistant"]).take(pa.array(np.tile([0, 1], len(turn))))
-    offsets = pa.array(np.concatenate([[0], 2 * stops]).astype(np.int32))
+    systems = systems_of(table)
+    with_system = pc.not_equal(systems, "").to_numpy(zero_copy_only=False)[order]
+    before = 2 * (stops - counts)[with_system]  # the places of the first messages after a system message
+    texts = pa.concat_arrays([users, assistants, systems])
+    text = np.stack([turn, turn + len(users)], axis=1).ravel()
+    contents = texts.take(pa.array(np.insert(text, before, 2 * len(users) + order[with_system])))
+    roles = pa.array(ROLES).take(pa.array(np.insert(np.tile([0, 1], len(turn)), before, 2)))
+    offsets = pa.array(np.concatenate([[0], 2 * stops + np.cumsum(with_system)]).astype(np.int32))
     messages = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
     sources = pa.repeat(source, len(order))
     return pa.table([table["conversation_hash"].take(order), sources, messages], schema=CHAT)
+
+
+def systems_of(table: pa.Table) -> pa.Array:
+    """Return the system message of each response; empty where it has none."""
+    if "system" not in table.column_names:
+        return pa.repeat("", table.num_rows)
+    return pc.fill_null(table["system"].combine_chunks(), "")
 
 
 def order_by_key(candidates: Candidates, seed: int) -> np.ndarray:

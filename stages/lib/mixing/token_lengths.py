@@ -27,6 +27,11 @@ class TokenCounter:
         self._template = Template(self._tokenizer, model)
         self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and cannot handle two
 
+    @property
+    def has_system_role(self) -> bool:
+        """Whether the model's chat template takes a system message."""
+        return self._template.has_system_role
+
     def count(self, chats: pa.ChunkedArray) -> np.ndarray:
         """Count the tokens of each chat as it is trained, with all that the chat template adds."""
         texts = (self._template.render(chat.as_py(), reply=False) for chat in chats)

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from functools import cached_property
 from typing import Any
 
 from stages.lib.console.errors import UserError
@@ -11,6 +12,7 @@ from stages.lib.models.template_text import choose_template
 from stages.lib.models.thinking import ANSWERS, TAGS, any_tag
 from stages.lib.records.chats import Message, build_chat
 
+CHAT_TEXTS = ("first-question", "first-answer", "second-question")
 HINT = "write another one to a file and name it as `chat_template` in the catalogue"
 
 
@@ -40,6 +42,11 @@ class Template:
         self.text = choose_template(tokenizer.chat_template, model.id)
         self._controls = Controls(tokenizer, self.text)
 
+    @cached_property
+    def has_system_role(self) -> bool:
+        """Whether the template renders a system message before a chat."""
+        return not self._problem([*CHAT_TEXTS], "the-system-message")
+
     def check(self) -> None:
         """Raise UserError unless the template renders all of a chat of two turns and the model's system prompt.
 
@@ -50,7 +57,7 @@ class Template:
             raise UserError(
                 f"{self.model.id} has no chat template, so it is not a chat model: {HINT}, or take it out of `compare`"
             )
-        texts = ["first-question", "first-answer", "second-question"]
+        texts = [*CHAT_TEXTS]
         problem = self._problem(texts, self.model.system_prompt)
         if problem and self.model.system_prompt and not self._problem(texts, ""):
             raise UserError(
@@ -106,11 +113,12 @@ class Template:
     def encode(self, messages: list[Message]) -> list[int]:
         """Return the token ids of a chat, with the header of the next reply.
 
-        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and is encoded as text. Raises
-        ValueError if the template refuses the chat or the chat is not valid Unicode.
+        A control string inside a message (`<|eot_id|>`) is text that somebody wrote, and is encoded as text; only the
+        catalogue's system prompt may hold commands. Raises ValueError if the template refuses the chat or the chat is
+        not valid Unicode.
         """
         mark = unused_mark(messages)
-        hidden = self._controls.hide(messages, mark)
+        hidden = self._controls.hide(messages, mark, self.model.system_prompt)
         rendered = self.render(hidden)
         rendered.encode()  # a lone surrogate is a ValueError here, and a TypeError in the tokenizer
         if hidden != messages:

@@ -41,18 +41,19 @@ class Controls:
         self._left_in_replies = set(filter(THINKING_TOKEN.fullmatch, mentioned))
         self._copy: tuple[str, Any] = "", None
 
-    def hide(self, messages: list[Message], mark: str) -> list[Message]:
+    def hide(self, messages: list[Message], mark: str, system_prompt: str = "") -> list[Message]:
         """Return the messages with codes instead of control strings; the same messages if there are none.
 
-        A system prompt is the catalogue's, not a user's, and stays as it is. So does thinking in an earlier reply if
-        the template mentions its tags: it removes them.
+        The catalogue's `system_prompt`, with which a system message begins, stays as it is. So does thinking in an
+        earlier reply if the template mentions its tags: it removes them.
         """
         if not any(self._any.search(message["content"]) for message in messages):
             return messages
         codes = self._codes(mark)
         in_replies = {text: code for text, code in codes.items() if text not in self._left_in_replies}
-        of_role: dict[str, dict[str, str]] = {"system": {}, "user": codes, "assistant": in_replies}
-        return [self._encoded(message, of_role[message["role"]]) for message in messages]
+        of_role = {"system": codes, "user": codes, "assistant": in_replies}
+        kept = {"system": system_prompt}
+        return [self._encoded(each, of_role[each["role"]], kept.get(each["role"], "")) for each in messages]
 
     def encode(self, rendered: str, mark: str) -> list[int]:
         """Return the token ids of a chat that was rendered from hidden messages with the same mark."""
@@ -66,10 +67,11 @@ class Controls:
         """Return the code of each control string."""
         return {text: mark + chr(FIRST_CODE + number) for number, text in enumerate(self._strings)}
 
-    def _encoded(self, message: Message, codes: dict[str, str]) -> Message:
-        """Return a message with codes instead of the control strings that have one."""
-        content = self._any.sub(lambda match: codes.get(match[0], match[0]), message["content"])
-        return Message(role=message["role"], content=content)
+    def _encoded(self, message: Message, codes: dict[str, str], kept: str) -> Message:
+        """Return a message with codes instead of the control strings that have one; `kept` at its beginning stays."""
+        start = len(kept) if message["content"].startswith(kept) else 0
+        content = self._any.sub(lambda match: codes.get(match[0], match[0]), message["content"][start:])
+        return Message(role=message["role"], content=message["content"][:start] + content)
 
     def _tokenizer_for(self, mark: str) -> Any:
         """Return the copy for a mark; making it takes seconds for a large vocabulary."""

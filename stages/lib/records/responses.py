@@ -9,14 +9,16 @@ TURN = pa.struct([
     ("user", pa.string()),  # the user's message, byte for byte
     ("assistant", pa.string()),  # the reply
     ("raw", pa.string()),  # the reply with its thinking, if that was stripped; else empty
-    ("finish_reason", pa.string()),  # stop, length, imported, context_overflow, failed, or another word of the engine
+    ("finish_reason", pa.string()),  # stop, length, imported, one of UNANSWERED, or another word of the engine
     ("prompt_tokens", pa.int64()),  # tokens of the chat that was asked
     ("completion_tokens", pa.int64()),  # tokens of the reply
     ("trimmed_turns", pa.int64()),  # how many of the oldest turns were left out of the chat
     ("prompt_sha", pa.string()),  # hash of the chat that was asked
 ])
 IMPORTED = "imported"  # finish reason of an imported reply whose own is unknown
-UNANSWERED = ("context_overflow", "failed")  # finish reasons of turns without a reply; also the conversation's status
+NO_SYSTEM_ROLE = "no_system_role"  # of a chat with a system message: the model's chat template has no place for it
+# Finish reasons of turns without a reply; also the conversation's status.
+UNANSWERED = ("context_overflow", "failed", NO_SYSTEM_ROLE)
 TokenKind = Literal["prompt_tokens", "completion_tokens"]
 
 
@@ -25,12 +27,13 @@ RESPONSE = pa.schema([
     ("conversation_hash", pa.string()),  # the prompt
     ("dgm", pa.string()),  # id of the DGM
     ("turns", pa.list_(TURN)),  # user messages with their replies
-    ("status", pa.string()),  # ok, context_overflow, failed or not_imported
+    ("status", pa.string()),  # ok, not_imported or one of UNANSWERED
     ("reason", pa.string()),  # the engine's message, if the status is failed
     ("history", pa.string()),  # own or reference: which replies later turns saw
     ("seed", pa.int64()),  # generate.seed
     ("engine", pa.string()),  # the engine and its version
 ])
+SYSTEM = pa.field("system", pa.string())  # the prompt's: a last column, where some prompt has a system message
 
 
 class Turn(TypedDict):

@@ -13,7 +13,7 @@ function nothingFound() {
 }
 
 function conversation(place) {
-  const { key, group, users } = data.prompts[place];
+  const { key, group, system, users } = data.prompts[place];
   const position = matches.indexOf(place);
   const known = group === UNKNOWN ? "" : ` · ${group}`;
   const title = `${number(position + 1)} of ${number(matches.length)}${known} `;
@@ -21,6 +21,7 @@ function conversation(place) {
   return [
     make("div", { className: "bar" }, make("h2", {}, title, make("small", {}, key)), steps(position)),
     make("div", { className: "sides heads" }, ...repliesAt(place).map(head)),
+    ...(system ? [make("section", { className: "system" }, make("h3", {}, "System message"), userText(system))] : []),
     ...turns,
   ];
 }

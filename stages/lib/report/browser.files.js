@@ -33,7 +33,7 @@ function request(name) {
 function preparePrompts(rows) {
   for (const row of rows) {
     row.group ||= UNKNOWN;
-    row.text = row.users.join("\n").toLowerCase();
+    row.text = [row.system ?? "", ...row.users].join("\n").toLowerCase();
   }
   return rows;
 }

@@ -31,8 +31,9 @@ SCRIPTS = ("state", "files", "matches", "list", "conversation", "controls")  # p
 
 @dataclass
 class _Prompt:
-    group: str
-    users: list[str]
+    group: str = ""
+    users: list[str] = field(default_factory=list)
+    system: str = ""
 
 
 @dataclass
@@ -42,13 +43,13 @@ class _Prompts:
     positions: dict[tuple[str, int], int] = field(default_factory=dict)  # by key and how often a model answered it
     prompts: list[_Prompt] = field(default_factory=list)
 
-    def add(self, key: str, occurrence: int, group: str = "", users: Sequence[str] = ()) -> int:
+    def add(self, key: str, occurrence: int, group: str = "", users: Sequence[str] = (), system: str = "") -> int:
         """Add a prompt, or what is not yet known of it, and return its position."""
         position = self.positions.setdefault((key, occurrence), len(self.positions))
         if position == len(self.prompts):
-            self.prompts.append(_Prompt("", []))
+            self.prompts.append(_Prompt())
         prompt = self.prompts[position]
-        prompt.group = prompt.group or group
+        prompt.group, prompt.system = prompt.group or group, prompt.system or system
         prompt.users = [known or new for known, new in zip_longest(prompt.users, users, fillvalue="")]
         return position
 
@@ -56,7 +57,8 @@ class _Prompts:
         """Yield the prompts for the page. A model's second reply to the same prompt has a prompt of its own."""
         for (key, occurrence), prompt in zip(self.positions, self.prompts, strict=True):
             name = key if occurrence == 1 else f"{key} ({occurrence})"
-            yield {"key": name, "group": prompt.group, "users": prompt.users}
+            system = {"system": prompt.system} if prompt.system else {}
+            yield {"key": name, "group": prompt.group, **system, "users": prompt.users}
 
 
 def write_browser(folder: Path, collections: Sequence[Collection], title: str) -> None:
@@ -113,7 +115,8 @@ def _reply_rows(conversations: Iterable[Conversation], prompts: _Prompts) -> Ite
     for conversation in conversations:
         occurrences[conversation.key] += 1
         users = [turn.user for turn in conversation.turns]
-        position = prompts.add(conversation.key, occurrences[conversation.key], conversation.group, users)
+        occurrence = occurrences[conversation.key]
+        position = prompts.add(conversation.key, occurrence, conversation.group, users, conversation.system)
         known = prompts.prompts[position].users
         turns = [_to_reply(turn, user) for turn, user in zip(conversation.turns, known, strict=False)]
         yield {"at": position, "labels": list_labels(conversation), "turns": turns}

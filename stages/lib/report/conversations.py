@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
+from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import UNANSWERED
 from stages.lib.report.page import NOTES
 
@@ -32,6 +33,7 @@ class Conversation:
     status: str  # ok, or why it ended early
     keep: bool | None = None  # None: not validated
     reasons: Sequence[str] = ()
+    system: str = ""  # the system message of its prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def _from_response(row: Row, verdict: Row) -> Conversation:
         status=row["status"] or "",
         keep=verdict.get("keep"),
         reasons=verdict.get("reasons") or (),
+        system=system_of(row),
     )
 
 

@@ -18,6 +18,7 @@ NOTES = {  # on replies, by finish reason
     "stop": "",
     "length": "cut at the token limit",
     "context_overflow": "did not fit the context window",
+    "no_system_role": "not asked: the model takes no system message",
 }
 _IMAGE = re.compile(r'<img src="[^"]*" alt="([^"]*)"[^>]*>')
 

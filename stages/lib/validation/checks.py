@@ -142,7 +142,12 @@ CHECKS = (
         "a reply shares no word of `topic_letters` letters or more with what the user has written",
         relevance.goes_off_topic,
     ),
-    Check("prompt_altered", {"user", "prompt"}, "the user's messages are not the prompt's", requests.is_altered),
+    Check(
+        "prompt_altered",
+        {"user", "prompt"},
+        "the system message or the user's messages are not the prompt's",
+        requests.is_altered,
+    ),
     Check(
         "turns_swapped",
         {"user", "prompt"},
@@ -188,6 +193,12 @@ CHECKS = (
         {"status"},
         "a prompt did not fit the context window, so that it has no reply",
         is_unanswered("context_overflow"),
+    ),
+    Check(
+        "no_system_role",
+        {"status"},
+        "the prompt has a system message, for which the model's chat template has no role, so that it was not asked",
+        is_unanswered("no_system_role"),
     ),
     Check("failed", {"status"}, "the engine gave no reply", is_unanswered("failed")),
     Check(

@@ -8,7 +8,7 @@ from stages.lib.core.types import Row
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_rows
 
-COLUMNS = ["conversation_hash", "turns", "language", "toxic"]
+COLUMNS = ["conversation_hash", "system", "turns", "language", "toxic"]
 
 
 class PromptIndex:

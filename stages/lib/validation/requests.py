@@ -1,9 +1,10 @@
 """Whether a conversation answers the prompt, and was asked as the params say."""
 
 from stages.lib.engines.request import RequestConfig, identity
-from stages.lib.records.chats import build_chat, drop_oldest_turns
+from stages.lib.records.chats import build_chat, drop_oldest_turns, join_systems
 from stages.lib.records.hashing import chat_sha
-from stages.lib.records.responses import Turn
+from stages.lib.records.prompts import system_of
+from stages.lib.records.responses import UNANSWERED, Turn
 from stages.lib.validation.check_input import CheckInput
 
 MAX_CHARS_PER_TOKEN = 40
@@ -34,9 +35,14 @@ def is_reordered(given: CheckInput) -> bool:
     return has_other_users(given) and sorted(response_users(given)) == sorted(prompt_users(given))
 
 
+def has_other_system(given: CheckInput) -> bool:
+    """Whether the row has a column for the system message, and its is not the prompt's."""
+    return "system" in given.row and system_of(given.row) != system_of(given.prompt_row)
+
+
 def is_altered(given: CheckInput) -> bool:
-    """Whether the user messages are not the prompt's, in any order."""
-    return has_other_users(given) and not is_reordered(given)
+    """Whether the system message or the user messages are not the prompt's, in any order."""
+    return has_other_system(given) or (has_other_users(given) and not is_reordered(given))
 
 
 def lacks_turns(given: CheckInput) -> bool:
@@ -62,8 +68,9 @@ def has_broken_history(given: CheckInput) -> bool:
     users = [turn["user"] for turn in turns]
     own = [turn["assistant"] for turn in turns]
     replies = [turn["reference"] for turn in given.prompt_row["turns"]] if config.history == "reference" else own
+    system = join_systems(config.system_prompt, system_of(given.prompt_row))
     for number, turn in enumerate(turns, 1):
-        messages = build_chat(users[:number], replies, config.system_prompt)
+        messages = build_chat(users[:number], replies, system)
         if turn["prompt_sha"] != chat_sha(drop_oldest_turns(messages, turn["trimmed_turns"])):
             return True
     return False
@@ -80,7 +87,7 @@ def token_counts_fit(turn: Turn, config: RequestConfig) -> bool:
     limit = min(config.max_tokens, config.window - prompt)
     if turn["finish_reason"] == "context_overflow":
         return prompt > 0 and completion == 0 and limit < 1
-    if turn["finish_reason"] == "failed":
+    if turn["finish_reason"] in UNANSWERED:
         return completion == 0
     if turn["finish_reason"] == "length" and completion != limit:
         return False

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.core.types import Row
-from stages.lib.records.responses import RESPONSE
+from stages.lib.records.responses import RESPONSE, SYSTEM
 from stages.lib.records.shards import read_shard
 
 
@@ -36,7 +36,9 @@ class ShardReader:
 
 
 def describe_columns(schema: pa.Schema) -> str:
-    """Describe how a shard's columns differ from RESPONSE; empty if they do not."""
+    """Describe how a shard's columns differ from RESPONSE, with or without SYSTEM; empty if they do not."""
+    if schema.names[-1:] == [SYSTEM.name] and schema.field(SYSTEM.name).equals(SYSTEM):
+        schema = schema.remove(len(schema) - 1)
     missing = [name for name in RESPONSE.names if name not in schema.names]
     present = [name for name in RESPONSE.names if name in schema.names]
     wrong_type = [name for name in present if schema.field(name).type != RESPONSE.field(name).type]
