@@ -6,6 +6,7 @@ Out: data/prompts/ (rows in keyed-hash order, so that fewer prompts are a prefix
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,15 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, parse_exchange
-from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, any_of, first_of
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, parse_exchange, to_content
+from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS, any_of, first_of
 from stages.lib.readers.drafts import draft_of, read_in_order
 from stages.lib.readers.files import list_data_files
 from stages.lib.readers.keys import KeyedRows
 from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
-from stages.lib.readers.values import to_bool, to_id
+from stages.lib.readers.values import is_missing, to_bool, to_id
 from stages.lib.records.hashing import content_hash, keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_tables
@@ -47,7 +48,7 @@ def choose_columns(present: list[str], file: Path) -> Columns:
     texts = {"chat": chat} if chat else {"question": question, "reply": first_of(REPLIES, present)}
     if question == "instruction" and "input" in present and not chat:
         texts["input"] = "input"
-    others = {name: name for name in SCALARS[1:] if name in present}
+    others = {"system": first_of(SYSTEMS, present)} | {name: name for name in SCALARS[1:] if name in present}
     names = {"conversation_hash": first_of(KEYS, present), **texts, **others}
     return Columns({ours: theirs for ours, theirs in names.items() if theirs}, MESSAGE_FIELDS, SCALARS)
 
@@ -59,9 +60,16 @@ def read_source(source: Path, unreadable: UnreadableRows) -> Iterator[Row]:
 
 
 def to_chat(row: Row) -> Chat | Reason:
-    """Return the chat that a row holds as a list of messages, or as a question and its answer."""
-    if "chat" in row:
-        return parse_chat(row["chat"], needs_replies=False)
+    """Return the chat that a row holds, with its system message; or the reason why it holds none."""
+    chat = parse_chat(row["chat"], needs_replies=False) if "chat" in row else to_exchange(row)
+    if isinstance(chat, Reason) or chat.system or is_missing(row.get("system")):
+        return chat
+    system = to_content(row["system"])
+    return system if isinstance(system, Reason) else replace(chat, system="" if is_blank(system) else system)
+
+
+def to_exchange(row: Row) -> Chat | Reason:
+    """Return the chat of a question and its answer."""
     question, more = row["question"], row.get("input")
     if isinstance(question, str) and isinstance(more, str) and not is_blank(more):
         question = f"{question}\n\n{more}"

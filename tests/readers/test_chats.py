@@ -97,6 +97,7 @@ def test_a_finish_reason_is_kept() -> None:
         ([USER, {**REPLY, "content": "\ud800"}], "content_is_no_text"),
         ([system(1), USER, REPLY], "content_is_no_text"),
         ([{"role": "user", "content": [TEXT, IMAGE]}, REPLY], "content_has_other_parts"),
+        ([{"role": "user", "content": [USER]}, REPLY], "content_has_other_parts"),
         ([{"role": "user", "content": [{"type": "text", "text": None}]}, REPLY], "null_content"),
         ([{"role": "user", "content": [["x"]]}, REPLY], "null_content"),
     ],

@@ -66,6 +66,15 @@ def test_a_leading_system_message_is_the_prompts_system() -> None:
     assert select_prompts([chat("a", "b")], PROMPTS)[0][0]["system"] == ""
 
 
+@pytest.mark.parametrize(("column", "system"), [("Be kind.", "Be kind."), (None, ""), (" \u200b", "")])
+def test_a_column_may_hold_the_system_message_of_a_chat_that_has_none(column: object, system: str) -> None:
+    [prompt], _ = select_prompts([chat("a", "b", system=column)], PROMPTS)
+    assert prompt["system"] == system
+    own = [{"role": "system", "content": "Be brief."}, *messages("a", "b")]
+    [prompt], _ = select_prompts([conversation(1, 1, conversation=own, system=column)], PROMPTS)
+    assert prompt["system"] == "Be brief."
+
+
 def test_an_equal_row_and_filtered_rows_are_counted() -> None:
     rows = [
         conversation(1, 1),

@@ -120,7 +120,7 @@ def join_parts(parts: list[object]) -> str | Reason:
     for part in parts:
         if is_null(part):
             continue
-        if isinstance(part, dict) and part.get("type", "text") not in TEXT_PARTS:
+        if isinstance(part, dict) and ("text" not in part or (part.get("type") or "text") not in TEXT_PARTS):
             return Reason("content_has_other_parts")
         text = to_content(part.get("text") if isinstance(part, dict) else None if isinstance(part, list) else part)
         if isinstance(text, Reason):

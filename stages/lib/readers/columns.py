@@ -5,6 +5,7 @@ from collections.abc import Iterable
 KEYS = ("conversation_hash", "session_id", "prompt_id", "question_id", "id")
 CHATS = ("conversation", "messages", "conversations")
 QUESTIONS = ("prompt", "instruction", "question", "user")
+SYSTEMS = ("system", "system_prompt")
 REPLIES = ("response", "output", "reply", "answer", "completion")
 
 
