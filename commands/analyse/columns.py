@@ -5,35 +5,50 @@ Three forms: one reply per row; chats as lists of messages; and the pipeline's o
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.generation.reply_formats import MESSAGE_FIELDS, parse_single_reply
-from stages.lib.readers.reasons import Reason
-from stages.lib.readers.values import to_number
+from stages.lib.generation.reply_formats import parse_single_reply
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, to_content, to_messages
+from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES
+from stages.lib.readers.files import compression_of, list_data_files
+from stages.lib.readers.parquet_rows import Columns
+from stages.lib.readers.reasons import Reason, UnreadableRows
+from stages.lib.readers.rows import read_rows
+from stages.lib.readers.values import to_bool, to_id, to_label, to_number
 from stages.lib.records.hashing import content_hash
-from stages.lib.records.messages import ParsedTurn, invalid_reason, parse_messages
-from stages.lib.records.readers import list_data_files, read_columns
+from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.responses import IMPORTED
 
 # The role of a column, and the names that it may have: the first one that a file has is used.
 ROLES = {
     "model": ("dgm", "model", "generator"),
-    "key": ("conversation_hash", "session_id", "prompt_id", "question_id", "id"),
-    "chat": ("conversation", "messages"),
-    "reply": ("response", "output", "reply", "answer"),
+    "key": KEYS,
+    "chat": CHATS,
+    "reply": REPLIES,
     "turns": ("turns",),
-    "user": ("prompt", "instruction", "user"),
+    "user": QUESTIONS,
+    "system": ("system", "system_prompt"),
     "finish": ("finish_reason",),
     "status": ("status",),
     "language": ("language",),
     "toxic": ("toxic",),
     "score": ("judge_score",),
 }
-# The role that makes a form, and the roles that only this form has.
-FORMS = {"chat": (), "reply": ("user", "finish"), "turns": ("status",)}
+# The role that makes a form, and the roles that not every form has.
+FORMS = {"chat": (), "reply": ("user", "system", "finish"), "turns": ("system", "status")}
+SCALARS = ("model", "key", "system", "finish", "status", "language", "toxic", "score")
 JUDGE_PREFIX = "judge_"  # of the columns with a judge's texts
 FIELDS = (*MESSAGE_FIELDS, "user", "assistant")  # the fields of messages and turns that are read
+
+
+class Labels(NamedTuple):
+    """What rows say of a prompt."""
+
+    language: str = ""  # empty: not known
+    is_toxic: bool = False
 
 
 def assign_roles(names: list[str], file: Path, *, needs_model: bool) -> dict[str, str]:
@@ -53,7 +68,7 @@ def assign_roles(names: list[str], file: Path, *, needs_model: bool) -> dict[str
         raise UserError(
             f"{file} has the columns {', '.join(names) or '(none)'}; it needs a column for {' and for '.join(missing)}"
         )
-    other_forms = {role for other, own in FORMS.items() if other != form for role in (other, *own)}
+    other_forms = {role for other, own in FORMS.items() if other != form for role in (other, *own)} - {*FORMS[form]}
     judge_texts = {name: name for name in names if name.startswith(JUDGE_PREFIX) and name not in ROLES["score"]}
     return {role: name for role, name in columns.items() if role not in other_forms} | judge_texts
 
@@ -64,59 +79,93 @@ def list_names(roles: Iterable[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
-def read_by_role(source: Path) -> Iterator[Row]:
-    """Yield the rows of a file or folder, with their columns by role.
+def read_by_role(source: Path, unreadable: UnreadableRows) -> Iterator[Row]:
+    """Yield the rows of a file or folder, with their columns by role; count those that cannot be read.
 
     In a folder, a file without a column for the model takes the name of its subfolder, or else its own.
     """
     for file in list_data_files(source):
-        parts = file.relative_to(source).parts if source.is_dir() else ()
-        model = Path(parts[0]).stem if parts else None
+        model = name_model(file, source)
 
-        def to_roles(names: list[str], file: Path = file, model: str | None = model) -> dict[str, str]:
-            return assign_roles(names, file, needs_model=model is None)
+        def choose(names: list[str], file: Path = file, model: str | None = model) -> Columns:
+            return Columns(assign_roles(names, file, needs_model=model is None), FIELDS, SCALARS)
 
-        for row in read_columns(file, to_roles, FIELDS):
+        for row in read_rows(file, choose, unreadable):
             yield row if "model" in row else {**row, "model": model}
 
 
-def parse_row(row: Row) -> list[ParsedTurn] | str:
-    """Return the turns of a row of any form, or the reason why it has none."""
+def name_model(file: Path, source: Path) -> str | None:
+    """Return the model that a file of a folder is named after: its subfolder as it is, or itself without its ending."""
+    parts = file.relative_to(source).parts if source.is_dir() else ()
+    if len(parts) == 1:
+        return Path(file.stem).stem if compression_of(file) else file.stem
+    return parts[0] if parts else None
+
+
+def parse_row(row: Row) -> Chat | Reason:
+    """Return the chat of a row of any form, a user's message that is not known as None; or why it has none."""
     if "chat" in row:
-        turns = parse_messages(row["chat"])
-    elif "reply" in row:
-        user = {"user": "user"} if row.get("user") is not None else {}
-        turns = parse_single_reply(row, {"response": "reply", "finish_reason": "finish", **user})
-    else:
-        turns = parse_turns(row["turns"], row.get("status"))
-    return turns if isinstance(turns, str) else [{**turn, "finish": to_text(turn.get("finish"))} for turn in turns]
+        return parse_chat(row["chat"])
+    system = to_text(row.get("system"))
+    if isinstance(system, Reason):
+        return Reason("unclear_system")
+    if "turns" in row:
+        return parse_turns(row["turns"], row.get("status"), system)
+    user = to_known_text(row.get("user"))
+    return user if isinstance(user, Reason) else parse_single_reply(row, user, system)
 
 
-def parse_turns(turns: object, status: object) -> list[ParsedTurn] | str:
+def parse_turns(turns: object, status: object, system: str) -> Chat | Reason:
     """Return turns as in RESPONSE, or the reason why there are none."""
-    if status == "not_imported":
-        return status
-    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
-        return "no_messages"
-    for turn in turns:
-        if problem := invalid_reason(turn.get("assistant")) or invalid_reason(turn.get("user") or ""):
-            return problem
-    return [
-        {"user": turn.get("user") or "", "reply": turn["assistant"], "finish": turn.get("finish_reason") or IMPORTED}
-        for turn in turns
-    ]
+    if to_label(status) == "not_imported":
+        return Reason("not_imported")
+    known = to_messages(turns)
+    if isinstance(known, Reason):
+        return known
+    parsed = [parse_turn(turn) if isinstance(turn, dict) else Reason("message_is_no_record") for turn in known]
+    wrong = next((turn for turn in parsed if isinstance(turn, Reason)), None)
+    return wrong or Chat(system, [turn for turn in parsed if not isinstance(turn, Reason)])
 
 
-def to_text(value: object) -> str:
-    """Convert a value to a text that can be encoded; empty for None."""
-    return "" if value is None else str(value).strip().encode(errors="replace").decode()
+def parse_turn(turn: Row) -> ParsedTurn | Reason:
+    """Return one turn as in RESPONSE, or the reason why it is none."""
+    user, reply = to_known_text(turn.get("user")), to_content(turn.get("assistant"))
+    finish = to_label(turn.get("finish_reason"))
+    if problem := next((value for value in (user, reply) if isinstance(value, Reason)), None):
+        return problem
+    ended = finish if isinstance(finish, str) and finish else IMPORTED
+    return {"user": user or "", "reply": reply, "finish": ended}  # type: ignore[dict-item]
 
 
-def to_key(row: Row, turns: list[ParsedTurn]) -> str:
-    """Return the prompt's id: the file's own, or the hash of the user's texts if it has none."""
+def to_known_text(value: object) -> str | Reason | None:
+    """Return a text, None if it is missing, or the reason why it is no text."""
+    text = to_content(value)
+    return None if isinstance(text, Reason) and text.name == "null_content" else text
+
+
+def to_text(value: object) -> str | Reason:
+    """Return a text, empty if it is missing or shows nothing; or the reason why it is no text."""
+    text = to_known_text(value)
+    return text if isinstance(text, Reason) else "" if text is None or is_blank(text) else text
+
+
+def to_key(row: Row, chat: Chat) -> str | Reason:
+    """Return the prompt's id: the file's own, or the hash of the texts of system and user if it has none."""
     if "key" in row:
-        return to_text(row["key"])
-    return content_hash([{"role": "user", "content": turn["user"] or ""} for turn in turns])
+        return to_id(row["key"]) or Reason("null_hash")
+    if any(is_blank(turn["user"] or "") for turn in chat.turns):
+        return Reason("null_hash")
+    texts = [("system", chat.system)] if chat.system else []
+    texts += [("user", turn["user"] or "") for turn in chat.turns]
+    return content_hash([{"role": role, "content": text} for role, text in texts])
+
+
+def parse_labels(row: Row) -> Labels | Reason:
+    """Return what a row says of its prompt, or the reason why that is not clear."""
+    language, toxic = to_label(row.get("language")), to_bool(row.get("toxic"))
+    if isinstance(language, Reason) or isinstance(toxic, Reason):
+        return Reason("unclear_language" if isinstance(language, Reason) else "unclear_toxic")
+    return Labels(language, toxic is True)
 
 
 def parse_judgment(row: Row) -> Row:
@@ -124,7 +173,7 @@ def parse_judgment(row: Row) -> Row:
     score = to_number(row.get("score"))
     texts = {name.removeprefix(JUDGE_PREFIX): value for name, value in row.items() if name.startswith(JUDGE_PREFIX)}
     paragraphs = [
-        f"{name}: {to_text(value)}" for name, value in texts.items() if isinstance(value, str) and value.strip()
+        f"{name}: {value.strip()}" for name, value in texts.items() if isinstance(value, str) and not is_blank(value)
     ]
     return {
         "judged": "score" in row,

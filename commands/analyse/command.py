@@ -35,6 +35,7 @@ from stages.lib.core.types import Json
 from stages.lib.engines.request import dgm_config
 from stages.lib.generation.imports import ImportedConversations
 from stages.lib.models.catalogue import Model, import_digest, save_model
+from stages.lib.readers.reasons import UnreadableRows
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.shards import read_rows
 from stages.lib.report import index
@@ -119,8 +120,9 @@ def has_wordnet() -> bool:
 
 def read_source(path: Path, out: Path, scratch: Path) -> Source:
     """Sort the rows of a file or folder by model into `scratch`, then begin OUT with the prompts and the models."""
-    rows = progress(read_by_role(path), desc="reading", unit="rows")
-    ingested = ingest(rows, scratch, str(path))
+    unreadable = UnreadableRows()
+    rows = progress(read_by_role(path, unreadable), desc="reading", unit="rows")
+    ingested = ingest(rows, scratch, str(path), unreadable)
     begin(out)
     name, digest = path.resolve().name, import_digest(path)
     models = describe_models(ingested, name, digest)

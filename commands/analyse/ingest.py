@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from commands.analyse.columns import parse_judgment, parse_row, to_key, to_text
+from commands.analyse.columns import parse_judgment, parse_labels, parse_row, to_key
 from commands.analyse.model_rows import ModelRows
 from commands.analyse.prompt_texts import PromptTexts
 from stages.lib.console.errors import UserError
+from stages.lib.console.shell import log_line
 from stages.lib.core.types import Row
+from stages.lib.readers.reasons import Reason, UnreadableRows
+from stages.lib.readers.values import to_id
 
 MAX_MODELS = 500
 MAX_ID_CHARS = 100
@@ -29,22 +32,19 @@ class IngestedRows:
     def add(self, row: Row) -> None:
         """Add a row, or count why it is left out."""
         self.rows += 1
-        name = to_text(row["model"])
-        if not name:
+        name = to_id(row["model"])
+        if not name or isinstance(name, Reason):
             self.left_out["no_model"] += 1
             return
         model = self.models.get(name) or self._add_model(name)
         model.rows += 1
-        turns = parse_row(row)
-        if isinstance(turns, str):
-            model.left_out[turns] += 1
+        chat, labels = parse_row(row), parse_labels(row)
+        key = chat if isinstance(chat, Reason) else to_key(row, chat)
+        if isinstance(chat, Reason) or isinstance(key, Reason) or isinstance(labels, Reason):
+            model.left_out[next(each.name for each in (chat, key, labels) if isinstance(each, Reason))] += 1
             return
-        key = to_key(row, turns)
-        if not key or key in model.keys:
-            model.left_out["duplicate_conversation" if key else "null_hash"] += 1
-            return
-        model.add(key, turns, parse_judgment(row))
-        self.prompts.add(key, turns, row)
+        model.add(key, chat, parse_judgment(row))
+        self.prompts.add(key, chat, labels)
 
     def _add_model(self, name: str) -> ModelRows:
         if len(self.models) == MAX_MODELS:
@@ -66,12 +66,18 @@ class IngestedRows:
         return dict(sum((model.left_out for model in self.models.values()), self.left_out))
 
 
-def ingest(rows: Iterable[Row], folder: Path, source: str) -> IngestedRows:
-    """Sort all rows by model into files of a folder; raise UserError when not one of them has a reply."""
+def ingest(rows: Iterable[Row], folder: Path, source: str, unreadable: UnreadableRows) -> IngestedRows:
+    """Sort all rows by model into files of a folder; raise UserError when not one of them has a reply.
+
+    `unreadable` counts the rows that could not be read, once the others were.
+    """
     ingested = IngestedRows(folder)
     for row in rows:
         ingested.add(row)
     ingested.close()
+    ingested.rows += unreadable.counts.total()
+    ingested.left_out.update(unreadable.counts)
+    unreadable.log()
     if not ingested.models:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(ingested.left_out.items()))
         raise UserError(
@@ -83,7 +89,8 @@ def ingest(rows: Iterable[Row], folder: Path, source: str) -> IngestedRows:
 def assign_ids(names: Iterable[str]) -> dict[str, str]:
     """Return an id for each model's name, in the order of the names: a name of a folder, equal ones numbered.
 
-    An id has letters, digits, `-`, `_` and `.`. Ids that differ only in case are equal, as they are on some disks.
+    An id has letters, digits, `-`, `_` and `.`. Ids that differ only in case are equal, as they are on some disks. A
+    line says which name has a numbered id.
     """
     ids: dict[str, str] = {}
     for name in sorted(names):
@@ -92,4 +99,6 @@ def assign_ids(names: Iterable[str]) -> dict[str, str]:
         numbered = (start if number == 1 else f"{start}-{number}" for number in range(1, len(ids) + 2))
         used = {model.casefold() for model in ids.values()}
         ids[name] = next(model for model in numbered if model.casefold() not in used)
+        if ids[name] != start:
+            log_line(f"the model {name!r} has the id {ids[name]}: another one's name is written {start}, too")
     return ids

@@ -9,6 +9,7 @@ import pytest
 from commands.analyse.columns import FORMS, ROLES, assign_roles, parse_judgment, read_by_role
 from commands.analyse.ingest import IngestedRows, assign_ids, ingest
 from stages.lib.console.errors import UserError
+from stages.lib.readers.reasons import UnreadableRows
 from tests.support.replies import FLAT, Row, chat, response, response_turn, write_rows
 
 Conversations = list[tuple[str, list[tuple[str | None, str | None]]]]
@@ -16,9 +17,15 @@ Conversations = list[tuple[str, list[tuple[str | None, str | None]]]]
 
 def take(tmp_path: Path, rows: list[Row], name: str = "x.parquet") -> IngestedRows:
     """Ingest rows from a file."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    return ingest(read_by_role(write_rows(tmp_path / name, rows)), folder, name)
+    return take_from(write_rows(tmp_path / name, rows), tmp_path / "scratch")
+
+
+def take_from(source: Path, scratch: Path) -> IngestedRows:
+    """Ingest the rows of a file or folder."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    unreadable = UnreadableRows()
+    return ingest(read_by_role(source, unreadable), scratch, source.name, unreadable)
 
 
 def conversations(ingested: IngestedRows) -> dict[str, Conversations]:
@@ -28,7 +35,7 @@ def conversations(ingested: IngestedRows) -> dict[str, Conversations]:
         name: [
             (key, [(turn["user"], turn["reply"]) for turn in model.replies().turns_of(key)])
             for key in sorted(keys)
-            if key in model.keys
+            if model.replies().turns_of(key)
         ]
         for name, model in ingested.models.items()
     }
@@ -68,7 +75,7 @@ class TestForms:
                 tmp_path / "sets" / name / "data" / "train-0.parquet",
                 [{"conversation_hash": "k", "conversation": messages}],
             )
-        ingested = ingest(read_by_role(tmp_path / "sets"), tmp_path, "sets")
+        ingested = take_from(tmp_path / "sets", tmp_path / "scratch")
         assert conversations(ingested)["set-two"] == [("k", [("Hi?", "I am set-two.")])] and len(ingested.models) == 2
 
     def test_without_a_key_the_prompts_text_is_its_key(self, tmp_path: Path) -> None:
@@ -78,7 +85,10 @@ class TestForms:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (["x"], r"\(response, output, reply, answer, conversation, messages or turns\) and for the prompt's id"),
+            (
+                ["x"],
+                r"\(response, output, .*, messages, conversations or turns\) and for the prompt's id",
+            ),
             (
                 ["dgm", "response"],
                 r"f has the columns dgm, response; .* for the prompt's id \(conversation_hash,",
@@ -102,7 +112,7 @@ class TestForms:
 
     def test_a_column_for_the_model_takes_precedence_over_the_folder(self, tmp_path: Path) -> None:
         write_rows(tmp_path / "sets" / "folder" / "x.parquet", FLAT)
-        assert list(ingest(read_by_role(tmp_path / "sets"), tmp_path, "sets").models) == ["a", "b"]
+        assert list(take_from(tmp_path / "sets", tmp_path / "scratch").models) == ["a", "b"]
 
     def test_every_form_and_the_columns_that_only_it_has_are_roles(self) -> None:
         assert {role for form, own in FORMS.items() for role in (form, *own)} <= set(ROLES)
@@ -122,21 +132,25 @@ class TestLeftOutRows:
             {"model": "b", "id": "1", "conversation": chat("Hi?", None)},
         ]
         ingested = take(tmp_path, rows)
-        assert conversations(ingested) == {"a": [("1", [("Hi?", "First.")])]}
+        [(key, [(user, reply)])] = conversations(ingested)["a"]
+        assert (key, user) == ("1", "Hi?") and reply in {"First.", "Again."}
         assert ingested.models_without_replies == ["b"]
         assert ingested.models["a"].summary() == {
             "rows": 7, "imported": 1, "left_out": {
-                "null_content": 1, "duplicate_conversation": 1, "null_hash": 1, "roles_do_not_alternate": 1,
+                "null_content": 1, "conflict_conversation": 1, "null_hash": 1, "roles_do_not_alternate": 1,
                 "last_reply_missing": 1, "no_messages": 1,
             },
         }  # fmt: skip
         assert ingested.all_left_out() == {**ingested.models["a"].left_out, "null_content": 2, "no_model": 1}
         assert ingested.rows == 1 + sum(ingested.all_left_out().values())
 
-    def test_half_a_character_in_a_name_is_not_an_error(self, tmp_path: Path) -> None:
+    def test_half_a_character_is_counted_and_the_other_rows_are_kept(self, tmp_path: Path) -> None:
         file = tmp_path / "x.jsonl"
-        file.write_text('{"model": "m\\ud800", "id": "k\\ud800", "response": "Yes."}\n')
-        assert [name for name in ingest(read_by_role(file), tmp_path, "x").models] == ["m?"]
+        good = '{"model": "m", "id": "k", "response": "Yes."}\n'
+        file.write_text(good + '{"model": "m\\ud800", "id": "k\\ud800", "response": "Yes."}\n')
+        ingested = take_from(file, tmp_path / "scratch")
+        assert (list(ingested.models), ingested.all_left_out()) == (["m"], {"lone_surrogate": 1})
+        assert ingested.rows == 2
 
     def test_a_file_without_any_reply_is_an_error_with_the_reasons(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"x.parquet: none of its 1 rows has a reply to analyse: null_content 1$"):
@@ -161,14 +175,13 @@ class TestPrompts:
         ]
         (prompt,) = take(tmp_path, rows).prompts.rows("file")
         assert prompt == {
-            "conversation_hash": "k", "source": "file", "language": "Dutch", "toxic": True,
+            "conversation_hash": "k", "source": "file", "language": "Dutch", "toxic": True, "system": "",
             "turns": [{"user": "Hi?", "reference": ""}, {"user": "And?", "reference": ""}],
         }  # fmt: skip
 
     def test_the_order_of_prompts_does_not_depend_on_the_order_of_rows(self, tmp_path: Path) -> None:
         rows = [{"model": "a", "id": f"{n}", "response": "Yes."} for n in range(20)]
         one = take(tmp_path, rows)
-        shutil.rmtree(tmp_path / "scratch")
         assert list(one.prompts.rows("x")) == list(take(tmp_path, rows[::-1]).prompts.rows("x"))
 
 
