@@ -7,12 +7,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stages.lib.core.types import Ints, Row
 from stages.lib.records.external_sort import RANK, RowSelection, read_by_rank
-from stages.lib.records.shards import ROWS_PER_GROUP, write_tables
+from stages.lib.records.shards import ROWS_PER_GROUP, parquet_files, write_tables
 
-MAX_CHARS = 1 << 26  # of texts in memory at a time
+MAX_CHARS = 1 << 26  # of texts in memory at a time, when rows are written
+MAX_BYTES = 1 << 28  # of rows in memory at a time, when they are sorted
+MAX_PARTITIONS = 500  # files that are open at a time
+ROWS_PER_TABLE = (5000, 1000, 200, 40, 8)  # each divides the rows of a shard
 
 
 @contextmanager
@@ -45,7 +49,17 @@ def count_chars(value: object) -> int:
 
 
 def read_in_order(draft: Path, schema: pa.Schema, rows: Ints) -> Iterator[pa.Table]:
-    """Yield the rows of a draft with these indices in this order, 5,000 at a time."""
+    """Yield the rows of a draft with these indices in this order, 5,000 at a time, or fewer that are long."""
     if len(rows):
         selection = RowSelection(draft, schema.names, pa.Table.take, rows, np.arange(len(rows)))
-        yield from (table.drop([RANK]) for table in read_by_rank([selection]))
+        tables = read_by_rank([selection], rows_per_table(draft, len(rows)))
+        yield from (table.drop([RANK]) for table in tables)
+
+
+def rows_per_table(draft: Path, num_rows: int) -> int:
+    """Return how many rows to hold at a time: as many as fit in MAX_BYTES, but not so few that there are many files."""
+    metadata = [pq.read_metadata(file) for file in parquet_files(draft)]
+    groups = [file.row_group(number) for file in metadata for number in range(file.num_row_groups)]
+    row_bytes = sum(group.total_byte_size for group in groups) / max(1, sum(file.num_rows for file in metadata))
+    allowed = [rows for rows in ROWS_PER_TABLE if num_rows <= rows * MAX_PARTITIONS] or [ROWS_PER_TABLE[0]]
+    return max((rows for rows in allowed if rows * row_bytes <= MAX_BYTES), default=min(allowed))

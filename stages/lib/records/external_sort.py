@@ -25,6 +25,7 @@ T = TypeVar("T")
 RANK = "rank"
 ROWS_PER_PARTITION = 5_000  # in memory at once, in each worker
 ROWS_PER_BATCH = 8_000  # a worker collects this many rows before it distributes them
+BYTES_PER_BATCH = 1 << 27  # or this many bytes
 WORKERS = min(4, len(os.sched_getaffinity(0)))
 
 
@@ -153,13 +154,13 @@ def read_selected(file: Path, first_row: int, selection: RowSelection) -> Iterat
 
 
 def rebatched(batches: Iterator[tuple[pa.Table, np.ndarray]]) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """Join small batches of rows and ranks into batches of at least ROWS_PER_BATCH rows, except the last."""
+    """Join small batches of rows and ranks until they have ROWS_PER_BATCH rows or BYTES_PER_BATCH."""
     tables: list[pa.Table] = []
     ranks: list[np.ndarray] = []
     for table, table_ranks in batches:
         tables.append(table)
         ranks.append(table_ranks)
-        if sum(map(len, ranks)) >= ROWS_PER_BATCH:
+        if sum(map(len, ranks)) >= ROWS_PER_BATCH or sum(part.nbytes for part in tables) >= BYTES_PER_BATCH:
             yield pa.concat_tables(tables), np.concatenate(ranks)
             tables, ranks = [], []
     if tables:
