@@ -1,0 +1,58 @@
+"""One function for each kind of source that others make: it reads a file or folder as the pipeline does.
+
+Each returns the rows that are used and how many are left out by reason, or raises UserError; anything else is a bug, so
+these are what to fuzz.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from stages.auxiliary import RowCounts, to_chats, write_sorted
+from stages.auxiliary import read_source as read_set
+from stages.lib.core.types import Row
+from stages.lib.judging.questions import read_questions
+from stages.lib.readers.auxiliary_formats import FORMATS
+from stages.lib.readers.reasons import UnreadableRows
+from stages.lib.records.shards import read_rows
+from stages.lib.settings.sections import Auxiliary, Prompts
+from stages.prompts import read_source, write_prompts
+
+Read = tuple[list[Row], dict[str, int]]
+PROMPTS = Prompts(source="x", max_prompts=10**6, max_turns=10**6, languages=[], exclude_toxic=False, seed=1)
+
+
+def read_prompts(source: Path, **changes: Any) -> Read:
+    """The rows of data/prompts."""
+    unreadable, left_out = UnreadableRows(), Counter[str]()
+    with TemporaryDirectory() as folder:
+        rows = read_source(source, unreadable)
+        write_prompts(rows, PROMPTS.model_copy(update=changes), Path(folder), left_out)
+        return list(read_rows(Path(folder))), dict(+(left_out + unreadable.counts))
+
+
+def read_auxiliary(source: Path, name: str, **more: Any) -> Read:
+    """The rows of data/auxiliary/<set>, of a set in the format `name`."""
+    auxiliary, counts = Auxiliary(source=str(source), format=name, license="MIT", **more), RowCounts()
+    with TemporaryDirectory() as folder:
+        write_sorted(to_chats(read_set(auxiliary, counts.unreadable), "set", auxiliary, counts), Path(folder), counts)
+        return list(read_rows(Path(folder))), counts.all_left_out()
+
+
+def read_all_questions(source: Path) -> Read:
+    """The questions; there is none that is left out."""
+    return read_questions(source), {}
+
+
+def of_format(name: str) -> Callable[[Path], Read]:
+    """Read an auxiliary set in one of the formats."""
+    return lambda source: read_auxiliary(source, name)
+
+
+READERS: dict[str, Callable[[Path], Read]] = {
+    "prompts": read_prompts,
+    "questions": read_all_questions,
+    **{name: of_format(name) for name in FORMATS},
+}
