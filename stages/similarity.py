@@ -20,6 +20,7 @@ from stages.lib.records.shards import chunks, read_rows, shard_path
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Similarity
 from stages.lib.similarity.aggregates import (
+    average_share,
     average_turns,
     compare_with_references,
     count_reasons,
@@ -48,6 +49,7 @@ SCORE = pa.schema([  # two DGMs' replies to one turn
     ("other", _NAME),  # the DGM it is compared with
     *((name, pa.float64()) for name in COLUMNS),  # null: no score
     ("reason", _NAME),  # why there is no score
+    ("share_read", pa.float64()),  # of the letters, by ROUGE, in the reply of which it reads less; null without a reply
 ])
 
 
@@ -68,6 +70,7 @@ def to_table(dgms: Sequence[str], turns: Sequence[TurnReplies], scores: Sequence
         to_dictionary(np.tile(other, num_turns), dgms),
         *(pa.array(values[:, column].ravel(), from_pandas=True) for column in range(len(COLUMNS))),
         to_dictionary(np.concatenate([pairs.reasons for pairs in scores]), REASONS),
+        pa.array(np.concatenate([pairs.shares for pairs in scores]), from_pandas=True),
     ]
     return pa.Table.from_arrays(columns, schema=SCORE)
 
@@ -87,12 +90,14 @@ def summarize(
     num_pairs = count_pairs(dgms)
     by_turn = np.array([pairs.values for pairs in scores]).reshape(-1, len(COLUMNS), num_pairs)
     reasons = np.array([pairs.reasons for pairs in scores], dtype=np.int8).reshape(-1, num_pairs)
+    shares = np.array([pairs.shares for pairs in scores]).reshape(-1, num_pairs)
     values = average_turns(by_turn, conversations)
     summary = {
         "prompts": len(values),
         "turns": len(conversations),
         "pairs": num_pairs,
         "unscorable": count_reasons(reasons),
+        "share_read": average_share(shares),
         "synonyms": similarity.synonyms,
         "wordnet_sha256": wordnet_sha256() if similarity.synonyms else None,
         "dgms": describe_models(dgms, values),
@@ -100,7 +105,7 @@ def summarize(
     }
     if similarity.references:
         summary["against_references"] = compare_with_references(dgms, values, similarity.references, similarity.seed)
-    return summary, describe_pairs(dgms, values, reasons)
+    return summary, describe_pairs(dgms, values, reasons, shares)
 
 
 def write_scores(

@@ -5,7 +5,7 @@ python -m commands.analyse FILE [OUT]     FILE: parquet or JSON lines, or a fold
 OUT is like data/ of the pipeline: prompts, responses and verdicts of every DGM, similarity, styling, judgments and
 preference if there are scores, and report/index.html; analysis.json counts the rows read and left out. Settings are
 those of params.yaml, but all prompts count. Memory holds the prompts' texts, a key for each reply, and the texts of one
-DGM at a time; similarity 500 turns of all DGMs, and 32 bytes for each of its scores; the bootstrap its draws.
+DGM at a time; similarity 500 turns of all DGMs, and 41 bytes for each pair of replies; the bootstrap its draws.
 """
 
 import argparse

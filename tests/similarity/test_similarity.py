@@ -16,7 +16,9 @@ from stages.lib.records.shards import read_table, write_table
 from stages.lib.settings.sections import Similarity
 from stages.lib.similarity import pair_scores
 from stages.lib.similarity.aggregates import average_turns, draw_references, moments
+from stages.lib.similarity.measures import REASONS, score_replies
 from stages.lib.similarity.pair_scores import TurnReplies, choose_num_processes, score_turns
+from stages.lib.similarity.rouge import share_read
 from stages.lib.similarity.wordnet import open_wordnet, wordnet_sha256
 from stages.similarity import main, write_similarity
 from tests.support.texts import random_texts
@@ -54,8 +56,10 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
     _, pairs = run_on(tmp_path, FOUR)
     assert list(pairs) == ["a b", "a c", "a d", "b c", "b d", "c d"]
     # 1 on the first prompt; 2 * 1/2 / (3/2) = 2/3 on the second; "机器" has no token; no reply
+    assert pairs["b c"]["unscorable"] == {"no_reply": 0, "no_token": 0, "other_script": 1}  # a third of "机器 a"
+    assert pairs["b c"]["rouge1"]["n"] == 3 and pairs["b c"]["share_read"] == 0.8333
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.8333, "std": 0.2357, "stderr": 0.1667}
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1, "other_script": 0}
     assert pairs["a b"]["turns"] == 4 and pairs["a b"]["meteor"]["n"] == 3  # METEOR reads any letters
     assert moments(np.array([0.5, np.nan])) == {"n": 1, "mean": 0.5, "std": None, "stderr": None}
     assert moments(np.array([np.nan]))["mean"] is None
@@ -63,11 +67,52 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
 
 def test_a_missing_score_is_null_and_counted_and_never_a_zero(tmp_path: Path) -> None:
     summary, _ = run_on(tmp_path, FOUR)
-    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3}
+    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3, "other_script": 2}
     table = read_table(tmp_path / "out").to_pylist()
     assert len(table) == summary["turns"] * summary["pairs"] == 24
     assert all((line["rouge1"] is None) == (line["reason"] != "") for line in table)
     assert all((line["meteor"] is None) == (line["reason"] == "no_reply") for line in table)
+    assert all((line["share_read"] is None) == (line["reason"] == "no_reply") for line in table)
+    assert all(line["share_read"] < 0.5 for line in table if line["reason"] in ("no_token", "other_script"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("AI 的发展很快", "我不喜欢 AI 写的诗", "other_script"),
+        ("Я пишу на Python", "Кошка спит (Python)", "other_script"),
+        ("机器学习很有趣", "机器学习很有趣", "no_token"),
+        ("हिन्दी की कविता 2024", "नदी का पानी 2024", "other_script"),
+        ("The same in English", "同样的内容, in Chinese 用中文写的内容", "other_script"),
+        ("L'été à la mer était très agréable", "L'hiver à la montagne était très froid", ""),
+        ("Tôi thích đọc sách vào buổi tối", "Tôi thích nghe nhạc vào buổi sáng", ""),
+        ("naïve café — “quoted” 🙂🙂🙂", "naïve cafés", ""),
+        ("x_1 = foo(bar)  # 注释", "x_2 = foo(baz)", ""),
+        ("🙂", "🙂", "no_token"),
+    ],
+    ids=[
+        "Chinese",
+        "Russian",
+        "only Chinese",
+        "Hindi",
+        "one reply",
+        "French",
+        "Vietnamese",
+        "emoji",
+        "code",
+        "no letter",
+    ],
+)
+def test_rouge_scores_a_pair_only_if_it_reads_half_of_both_replies(one: str, other: str, reason: str) -> None:
+    pairs = score_replies([one, other], use_synonyms=False)
+    assert [REASONS[code] for code in pairs.reasons] == [reason]
+    assert np.isnan(pairs.values[:2]).all() == bool(reason) and not np.isnan(pairs.values[2:]).any()
+
+
+def test_the_share_that_rouge_reads_is_of_letters_and_digits() -> None:
+    assert share_read("Yes, _all_ of it: 3.14!") == share_read("„Yes“, it is 100 €") == 1
+    assert share_read("AI 的发展很快") == 2 / 7 and share_read("été") == 1 / 3
+    assert share_read("") == share_read("...") == share_read("🙂 …") == 0
 
 
 def test_a_dgms_mean_is_over_all_others_and_every_score_can_be_traced(tmp_path: Path) -> None:
@@ -122,7 +167,7 @@ def test_a_conversation_counts_as_the_mean_of_its_turns_and_only_the_first_promp
     summary, pairs = write_to(tmp_path / "all", rows, turns="all", num_prompts=2)
     assert (summary["prompts"], summary["turns"], pairs["a b"]["turns"]) == (2, 4, 4)
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.75, "std": 0.3536, "stderr": 0.25}  # (1 + 0) / 2, and 1
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0, "other_script": 0}
     assert write_to(tmp_path / "first", rows, num_prompts=3)[1]["a b"]["rouge1"]["mean"] == 0.6667
     values = average_turns(np.array([[1.0], [np.nan], [np.nan]]), ["p", "p", "q"])
     assert values[:, 0] == pytest.approx([1, np.nan], nan_ok=True)

@@ -164,7 +164,8 @@ def write_similarity() -> None:
     none = {"n": 0, "mean": None, "std": None, "stderr": None}
     scores = {"rouge1": scored, "rougeL": scored, "meteor": none}
     summary = {
-        "prompts": 5, "pairs": 1, "synonyms": False, "unscorable": {"no_reply": 2, "no_token": 1},
+        "prompts": 5, "pairs": 1, "synonyms": False, "share_read": 0.9,
+        "unscorable": {"no_reply": 2, "no_token": 1, "other_script": 3},
         "dgms": {"rich": scores, "plain": scores},
     }  # fmt: skip
     write_json(Path("data/similarity/.summary.json"), summary)

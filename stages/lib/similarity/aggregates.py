@@ -64,24 +64,32 @@ def quantiles(values: Floats) -> Json:
     }
 
 
-def describe_pairs(models: Sequence[str], values: Floats, reasons: NDArray[np.int8]) -> Json:
+def describe_pairs(models: Sequence[str], values: Floats, reasons: NDArray[np.int8], shares: Floats) -> Json:
     """Describe each pair, by "one other": the moments of every column over prompts, and turns without a score.
 
-    `reasons` are [turn, pair], places in REASONS. `meteor` takes the second model's reply as the reference.
+    `reasons` are [turn, pair], places in REASONS, and `shares` what ROUGE reads. `meteor` takes the second model's
+    reply as the reference.
     """
     return {
         f"{one} {other}": {
             **{name: moments(values[:, column, pair]) for column, name in enumerate(COLUMNS)},
             "turns": len(reasons),
             "unscorable": count_reasons(reasons[:, pair]),
+            "share_read": average_share(shares[:, pair]),
         }
         for pair, (one, other) in enumerate(combinations(models, 2))
     }
 
 
 def count_reasons(reasons: NDArray[np.int8]) -> dict[str, int]:
-    """Count each reason. METEOR has no score for `no_reply`, ROUGE for both."""
+    """Count each reason. METEOR has no score for `no_reply`, ROUGE for all."""
     return {reason: int(np.count_nonzero(reasons == code)) for code, reason in enumerate(REASONS) if reason}
+
+
+def average_share(shares: Floats) -> float | None:
+    """Return the mean share of the letters that ROUGE reads in a pair; None without a pair of replies."""
+    known = shares[~np.isnan(shares)]
+    return round_decimals(float(known.mean())) if len(known) else None
 
 
 def average_with(values: Floats, num_models: int, model: int, others: Sequence[int]) -> Floats:

@@ -15,6 +15,7 @@ from stages.lib.core.types import Floats, Ints
 from stages.lib.similarity.stems import stem
 
 TOKEN = re.compile("[a-z0-9]+")
+LETTERS = re.compile(r"[^\W_]+")  # and digits, of any script
 MAX_UNSTEMMED = 3  # letters: tokens of this length and shorter ones are not stemmed
 
 
@@ -22,6 +23,15 @@ def tokenize(text: str) -> list[str]:
     """Return the stems of a text's runs of a-z and 0-9 in lower case; none for a text in other letters."""
     tokens = TOKEN.findall(text.lower())
     return [kept for token in tokens if (kept := stem(token) if len(token) > MAX_UNSTEMMED else token)]
+
+
+def share_read(text: str) -> float:
+    """Return the share of a text's letters and digits that are in a token, 0 for a text without any."""
+    if text.isascii():
+        return float(any(map(str.isalnum, text)))
+    lower = text.lower()
+    num_letters = sum(map(len, LETTERS.findall(lower)))
+    return sum(map(len, TOKEN.findall(lower))) / num_letters if num_letters else 0.0
 
 
 def rouge(replies: Sequence[list[str]]) -> tuple[Floats, Floats]:
