@@ -4,10 +4,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from commands.leftovers import remove_leftovers
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
-from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.leftovers import remove_results
+from stages.lib.core.sections import PARAMS
 from stages.lib.settings.reading import run
 
 PROFILES = Path("profiles")
@@ -21,15 +21,22 @@ def is_saved(params: Path) -> bool:
 
 
 def main(name: str) -> None:
-    """Switch to a profile; refuse when that would lose an edit of params.yaml."""
+    """Switch to a profile; refuse when that would lose an edit of params.yaml.
+
+    The numbers in metrics/ are those of other params, also under an id that both have, so they go.
+    """
     profile = PROFILES / f"{name}.yaml"
     if not profile.exists():
         known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
         raise UserError(f"there is no profile {name!r}; there are: {known}")
     if PARAMS.exists() and not is_saved(PARAMS):
         raise UserError("params.yaml has edits that are saved nowhere else: commit them, or copy it to profiles/")
-    shutil.copyfile(profile, PARAMS)
-    remove_leftovers(read_yaml(PARAMS))
+    if not PARAMS.exists() or PARAMS.read_bytes() != profile.read_bytes():
+        shutil.copyfile(profile, PARAMS)
+        if remove_results():
+            log_line(
+                "`git restore metrics` brings committed numbers back, for the params that they were committed with"
+            )
     log_line(f"params.yaml is now profiles/{name}.yaml; `dvc repro` runs it, `make profile NAME=demo` goes back")
 
 

@@ -5,6 +5,7 @@ Out: data/checked/<stage>.json: the digest of a stage's code and what it reads o
      data/checked/templates.json: the digest of each catalogue entry's chat template, for its own `resolve`;
      data/checked/families.json: the family of each model; data/checked/alpaca_eval.json: the digest of that folder;
      models/none/: what `judge` and `pairwise` depend on where nobody judges
+     Files of metrics/ that belong to no id of params.yaml are removed: stages depend on their folders.
 """
 
 import ast
@@ -15,7 +16,8 @@ from pathlib import Path
 from stages.lib.console.errors import UserError
 from stages.lib.core.code import Code, stage_names
 from stages.lib.core.files import sha256_folder, write_json
-from stages.lib.core.names import NO_JUDGE
+from stages.lib.core.leftovers import remove_leftovers
+from stages.lib.core.names import FORGOTTEN, NO_JUDGE
 from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.tasks import check_tasks
@@ -62,6 +64,8 @@ def check_id(name: object, where: str) -> None:
         raise UserError(f"{where}: {name!r} is a judge's choice between equal replies and cannot be an id")
     if name == NO_JUDGE:
         raise UserError(f"{where}: {name!r} is what judge.model says where nobody judges, and cannot be an id")
+    if name in FORGOTTEN:
+        raise UserError(f"{where}: {name!r} cannot be an id: DVC's cache takes no notice of keys of that name")
     if not isinstance(name, str) or not re.match(ID, name):
         raise UserError(f"{where}: {name!r} is not an id: use lower-case letters, digits, - and _ (as '0-9' in quotes)")
 
@@ -188,6 +192,7 @@ def main() -> None:
         check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
         wordnet_sha256()
+    remove_leftovers(params)
     write_json(CHECKED / "templates.json", template_digests())
     models = (*params["dgms"], *params["bases"])
     write_json(CHECKED / "families.json", {model: read_entry(model).family for model in models})

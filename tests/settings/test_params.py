@@ -105,6 +105,13 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda p: p.update(bases=["base", "rich"]), "'rich' is in dgms and in bases"),
     (compare_a_server, "compare names 'far', which has no weights here to evaluate"),
     (lambda p: p["mix"]["runs"].update(tie=RUN), "'tie' is a judge's choice between equal replies and cannot be an id"),
+    (
+        lambda p: p["mix"]["runs"].update(size=RUN),
+        "p.yaml: mix.runs.size: 'size' cannot be an id: DVC's cache takes no",
+    ),
+    (lambda p: p["auxiliary"].update(nfiles=p["auxiliary"]["knowledge"]), "auxiliary: 'nfiles' cannot be an id"),
+    (lambda p: p.update(dgms=["rich", "size"]), "p.yaml: dgms: 'size' cannot be an id"),
+    (lambda p: p["hub"].update(size={"repository": "a/b", "revision": "main"}), "hub: 'size' cannot be an id"),
     (lambda p: p.update(compare=["rewild"]), "compare names 'rewild', which is not in dgms, bases or mix.runs"),
     (lambda p: p["mix"]["runs"].update(new={**RUN, "base": "x"}), "mix.runs.new.base: 'x' is not in bases or dgms"),
     (lambda p: p["mix"]["runs"].update(new={**RUN, "dgms": {"x": 1.0}}), "mix.runs.new.dgms: 'x' is not in dgms"),
