@@ -61,6 +61,18 @@ def test_a_clone_runs_nothing_after_a_dgm_and_a_run_were_removed(project: Projec
     assert clone.repro("--pull", "--allow-missing") == []
 
 
+def test_leftovers_are_removed_also_when_params_go_back_to_what_they_were(project: Project) -> None:
+    """As after a DGM was added and removed again: DVC must not take what `check` wrote from its run-cache."""
+    project.edit("params.yaml", "seed: 19", "seed: 20")
+    project.repro("check")
+    (project.root / "metrics" / "gate" / "added.json").touch()
+    project.run("git", "add", "metrics")
+    project.edit("params.yaml", "seed: 20", "seed: 19")
+    assert project.repro("check") == ["check"]
+    assert not (project.root / "metrics" / "gate" / "added.json").exists()
+    assert project.repro("check") == []
+
+
 def test_another_profile_shows_no_numbers_of_the_old_one_under_an_id_of_both(project: Project) -> None:
     (project.root / "profiles").mkdir()
     text = (project.root / "params.yaml").read_text()
