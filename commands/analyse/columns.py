@@ -11,15 +11,14 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import parse_single_reply
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, to_content, to_messages
-from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, ParsedTurn, parse_chat, to_content, to_messages
+from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS
 from stages.lib.readers.files import compression_of, list_data_files
 from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import to_bool, to_id, to_label, to_number
 from stages.lib.records.hashing import content_hash
-from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.responses import IMPORTED
 
 # The role of a column, and the names that it may have: the first one that a file has is used.
@@ -30,7 +29,7 @@ ROLES = {
     "reply": REPLIES,
     "turns": ("turns",),
     "user": QUESTIONS,
-    "system": ("system", "system_prompt"),
+    "system": SYSTEMS,
     "finish": ("finish_reason",),
     "status": ("status",),
     "language": ("language",),

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from stages.lib.readers.chats import Chat, parse_chat, parse_exchange
+from stages.lib.readers.chats import Chat, ParsedTurn, parse_chat, parse_exchange
 from stages.lib.readers.reasons import Reason
-from stages.lib.records.messages import ParsedTurn
 
 USER, REPLY = {"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}
 TURN: ParsedTurn = {"user": "q", "reply": "r", "finish": "imported"}

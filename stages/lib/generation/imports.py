@@ -24,14 +24,13 @@ from stages.lib.generation.source import to_row
 from stages.lib.generation.store import SEGMENT
 from stages.lib.models.catalogue import HUB_PREFIX, Model, check_copy, import_digest
 from stages.lib.models.hub import find_copy, hub_data
-from stages.lib.readers.chats import Chat
+from stages.lib.readers.chats import Chat, ParsedTurn
 from stages.lib.readers.drafts import groups_of
 from stages.lib.readers.files import JSON, PARQUET, list_data_files
 from stages.lib.readers.keys import Choice, KeyedRows
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import to_id
-from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
 from stages.lib.records.shards import chunks
 

@@ -7,8 +7,9 @@ from stages.lib.core.text import is_blank
 from stages.lib.readers.json_rows import parse_json
 from stages.lib.readers.reasons import Reason
 from stages.lib.readers.values import is_missing, to_label
-from stages.lib.records.messages import ParsedTurn
 from stages.lib.records.responses import IMPORTED
+
+ParsedTurn = dict[str, str | None]  # user and reply (None: not known), finish
 
 ROLE_KEYS = ("role", "from")
 CONTENT_KEYS = ("content", "value")
