@@ -9,7 +9,7 @@ from comrak import render_markdown as to_html
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stages.lib.style.markup import ESCAPE_HTML, EXTENSIONS
+from stages.lib.style.markup import ESCAPE_HTML, EXTENSIONS, has_wide_table
 
 TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
 ATTRIBUTES = {"ol": {"start"}}  # else a list that code interrupts would start at 1 again
@@ -27,13 +27,20 @@ def render_markdown(text: str) -> Markup:
     """Convert Markdown (CommonMark with GitHub's tables) to HTML that can neither run, link nor load anything.
 
     Raw HTML is shown as text, a link as its text, an image as its description. Text whose HTML would be huge (hundreds
-    of nested quotes, a table of empty cells) is shown as it was written.
+    of nested quotes, a table of empty cells) or take long (a table of many columns) is shown as it was written.
     """
+    if has_wide_table(text):
+        return as_written(text)
     html = to_html(text, extension_options=EXTENSIONS, render_options=ESCAPE_HTML)
     if len(html) > 8 * len(text) + 10_000 or html.count("<blockquote>") > MOST_QUOTES:
-        return Markup("<pre>{}</pre>").format(text)
+        return as_written(text)
     html = _IMAGE.sub(r"\1", html)  # a description is escaped, so it ends at the first quote
     return Markup(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES))  # noqa: S704  (cleaned)
+
+
+def as_written(text: str) -> Markup:
+    """Return a text as HTML that shows it as it was written."""
+    return Markup("<pre>{}</pre>").format(text)
 
 
 def format_number(value: object) -> str:

@@ -16,6 +16,8 @@ FEATURES = (*TABLE_3, *EXTRA_TAGS, "emoji")
 MARKUP = ("strong", "em", "ol", "ul", "h1", "h2", "h3", "h4")  # absent from plain prose
 Counts = tuple[int, ...]  # of one answer, in the order of FEATURES
 
+MAX_PIPES = 201  # of the line below the head of a table: 200 columns
+_NOT_A_DIVIDER = re.compile(r"[^|:>\s-]")
 COUNTED_TAGS = (*TAGS, *EXTRA_TAGS.values())
 OPENING_TAG = re.compile(rf"<({'|'.join(COUNTED_TAGS)})[ >]")
 _TAG = re.compile(r"<[^>]*>")
@@ -44,12 +46,24 @@ EXTENSIONS = _allow_tables()
 ESCAPE_HTML = _escape_html()
 
 
-def count_commonmark(text: str) -> Counts:
-    """Count the features of one answer as CommonMark 0.31 with GitHub's tables.
+def has_wide_table(text: str) -> bool:
+    """Whether a line that can divide the head of a table from its body has more than MAX_PIPES pipes.
+
+    The time of the parser grows with the square of the columns.
+    """
+    return text.count("|") > MAX_PIPES and any(
+        line.count("|") > MAX_PIPES and not _NOT_A_DIVIDER.search(line) for line in text.splitlines()
+    )
+
+
+def count_commonmark(text: str) -> Counts | None:
+    """Count the features of one answer as CommonMark 0.31 with GitHub's tables; None for a table that is too wide.
 
     Raw HTML is text, as chat programs show it, and makes no element. The renderer escapes every `<`, `>` and `"` of
     the text, so that one expression finds its own tags.
     """
+    if has_wide_table(text):
+        return None
     html = render_markdown(text, extension_options=EXTENSIONS, render_options=ESCAPE_HTML)
     visible = _TAG.sub("", html)
     if "&" in visible:
