@@ -47,3 +47,11 @@ def test_text_made_to_stall_a_parser_is_rendered_quickly(text: str) -> None:
 def test_a_reply_nested_too_deeply_is_shown_as_it_was_written() -> None:
     assert render_markdown(">" * 1000 + " <b>") == f"<pre>{'&gt;' * 1000} &lt;b&gt;</pre>"
     assert render_markdown("> a\n>\n> > b").count("<blockquote>") == 2
+
+
+def test_a_table_of_60000_columns_is_shown_as_it_was_written_at_once() -> None:
+    wide = f"|{'a|' * 60_000}\n|{'-|' * 60_000}\n|{'<b>|' * 60_000}\n"
+    start = time.perf_counter()
+    html = render_markdown(wide)
+    assert time.perf_counter() - start < 5
+    assert html.startswith("<pre>|a|") and "<b>" not in html and render_markdown("") == ""

@@ -1,6 +1,7 @@
 """Similarity over all pairs of DGMs: aggregates that can be counted by hand, references, processes, the stage."""
 
 import multiprocessing
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from stages.lib.similarity import pair_scores
 from stages.lib.similarity.aggregates import average_turns, draw_references, moments
 from stages.lib.similarity.measures import REASONS, score_replies
 from stages.lib.similarity.pair_scores import TurnReplies, choose_num_processes, score_turns
-from stages.lib.similarity.rouge import share_read
+from stages.lib.similarity.rouge import longest_subsequences, share_read
 from stages.lib.similarity.wordnet import open_wordnet, wordnet_sha256
 from stages.similarity import main, write_similarity
 from tests.support.texts import random_texts
@@ -56,10 +57,15 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
     _, pairs = run_on(tmp_path, FOUR)
     assert list(pairs) == ["a b", "a c", "a d", "b c", "b d", "c d"]
     # 1 on the first prompt; 2 * 1/2 / (3/2) = 2/3 on the second; "机器" has no token; no reply
-    assert pairs["b c"]["unscorable"] == {"no_reply": 0, "no_token": 0, "other_script": 1}  # a third of "机器 a"
+    assert pairs["b c"]["unscorable"] == {
+        "no_reply": 0,
+        "no_token": 0,
+        "other_script": 1,
+        "too_long": 0,
+    }  # a third of "机器 a"
     assert pairs["b c"]["rouge1"]["n"] == 3 and pairs["b c"]["share_read"] == 0.8333
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.8333, "std": 0.2357, "stderr": 0.1667}
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1, "other_script": 0}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1, "other_script": 0, "too_long": 0}
     assert pairs["a b"]["turns"] == 4 and pairs["a b"]["meteor"]["n"] == 3  # METEOR reads any letters
     assert moments(np.array([0.5, np.nan])) == {"n": 1, "mean": 0.5, "std": None, "stderr": None}
     assert moments(np.array([np.nan]))["mean"] is None
@@ -67,7 +73,7 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
 
 def test_a_missing_score_is_null_and_counted_and_never_a_zero(tmp_path: Path) -> None:
     summary, _ = run_on(tmp_path, FOUR)
-    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3, "other_script": 2}
+    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3, "other_script": 2, "too_long": 0}
     table = read_table(tmp_path / "out").to_pylist()
     assert len(table) == summary["turns"] * summary["pairs"] == 24
     assert all((line["rouge1"] is None) == (line["reason"] != "") for line in table)
@@ -167,7 +173,7 @@ def test_a_conversation_counts_as_the_mean_of_its_turns_and_only_the_first_promp
     summary, pairs = write_to(tmp_path / "all", rows, turns="all", num_prompts=2)
     assert (summary["prompts"], summary["turns"], pairs["a b"]["turns"]) == (2, 4, 4)
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.75, "std": 0.3536, "stderr": 0.25}  # (1 + 0) / 2, and 1
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0, "other_script": 0}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0, "other_script": 0, "too_long": 0}
     assert write_to(tmp_path / "first", rows, num_prompts=3)[1]["a b"]["rouge1"]["mean"] == 0.6667
     values = average_turns(np.array([[1.0], [np.nan], [np.nan]]), ["p", "p", "q"])
     assert values[:, 0] == pytest.approx([1, np.nan], nan_ok=True)
@@ -239,3 +245,16 @@ def test_the_stage_reads_responses_and_writes_its_scores_and_summaries(
     assert read_json(Path("data/similarity/.pairs.json"))["one two"]["rouge1"]["mean"] == 0.6667
     assert read_json(Path("data/similarity/.summary.json"))["wordnet_sha256"] is None
     assert read_table(Path("data/similarity")).num_rows == 3
+
+
+def test_a_reply_of_a_million_words_has_no_score_and_the_other_pairs_have_one() -> None:
+    long = " ".join(map(str, range(1_000_000)))
+    values, reasons, _ = score_replies(["a cat sat", long, "a cat ran"], use_synonyms=False)
+    assert [REASONS[place] for place in reasons] == ["too_long", "", "too_long"]
+    assert np.isnan(values[:, [0, 2]]).all() and (values[:, 1] > 0).all()
+
+
+def test_more_different_words_than_there_are_characters_are_told_apart() -> None:
+    number = sys.maxunicode
+    subsequences = longest_subsequences([[0, number + 1, number + 5], [number + 1, 7, number + 5], [number + 2]])
+    assert subsequences.tolist() == [[3, 2, 0], [2, 3, 0], [0, 0, 1]]

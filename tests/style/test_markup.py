@@ -1,6 +1,7 @@
 """Features of style: elements, visible length and emoji of answers, by both parsers."""
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -39,7 +40,14 @@ def counts(text: str, parser: Any = count_commonmark) -> dict[str, int]:
 
 
 def chars(text: str) -> int:
-    return count_commonmark(text)[FEATURES.index("chars")]
+    return counted(text)[FEATURES.index("chars")]
+
+
+def counted(text: str) -> tuple[int, ...]:
+    """The features of an answer that can be parsed."""
+    counts = count_commonmark(text)
+    assert counts is not None
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -177,7 +185,22 @@ def test_an_answer_that_the_papers_parser_recurses_on_is_counted_as_unparsable()
 
 @pytest.mark.parametrize("text", [">" * 30_000, "[" * 30_000, "*a " * 30_000, "- " * 10_000 + "a", "**a " * 10_000])
 def test_degenerate_answers_are_counted_like_others(text: str) -> None:
-    assert len(count_commonmark(text)) == len(FEATURES)
+    assert len(counted(text)) == len(FEATURES)
+
+
+def test_a_table_of_60000_columns_is_left_out_at_once_and_one_of_200_is_counted() -> None:
+    wide, most = (f"|{'a|' * number}\n|{'-|' * number}\n|{'b|' * number}\n" for number in (60_000, 200))
+    start = time.perf_counter()
+    turns = [turn_of(text) for text in (wide, f"> {wide}", most)]
+    counted_of = count_answers([{"id": 1, "turns": turns}], "id", "commonmark")
+    assert time.perf_counter() - start < 5
+    assert counted_of.left_out == {"unparsable": 2} and list(counted_of.answers) == [(1, 3)]
+    assert counts(most) == {"tables": 1}
+
+
+def test_many_pipes_that_divide_no_table_are_text() -> None:
+    assert counts("|" * 1000 + "x") == {"p": 1}
+    assert counts("a | b" * 1000) == {"p": 1}
 
 
 def test_turns_without_a_reply_are_left_out_and_counted_by_reason() -> None:

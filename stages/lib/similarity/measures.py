@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.lib.core.types import Floats
 from stages.lib.similarity.meteor import meteor, no_synonyms, split_words
-from stages.lib.similarity.rouge import rouge, share_read, tokenize
+from stages.lib.similarity.rouge import count_tokens, rouge, share_read, tokenize
 from stages.lib.similarity.wordnet import synonyms
 
 
@@ -22,8 +22,9 @@ class Measure(NamedTuple):
 MEASURES = (Measure("rouge1", "rouge1"), Measure("rougeL", "rougeL"), Measure("meteor", "meteor_reversed"))
 COLUMNS = tuple(dict.fromkeys(column for measure in MEASURES for column in measure))
 # Why a pair has no score: a reply is blank; it has no token of ROUGE's; ROUGE reads too little of it, as of a Chinese
-# text with a few Latin words. METEOR has a score for the last two.
-REASONS = ("", "no_reply", "no_token", "other_script")
+# text with a few Latin words; a reply has more than MAX_WORDS. METEOR has a score for `no_token` and `other_script`.
+REASONS = ("", "no_reply", "no_token", "other_script", "too_long")
+MAX_WORDS = 20_000  # the time of a pair grows with the product of its words
 # Of a reply's letters, below which ROUGE gives no score: the words that it reads are not what the reply says.
 MIN_SHARE_READ = 0.5
 
@@ -38,16 +39,24 @@ class PairScores(NamedTuple):
 
 def score_replies(replies: Sequence[str], use_synonyms: bool) -> PairScores:
     """Score all pairs of replies to one turn in every measure."""
-    tokens = [tokenize(reply) for reply in replies]
-    words = [split_words(reply) for reply in replies]
-    shares, has_words, has_tokens = (
+    is_short = [not is_too_long(reply) for reply in replies]
+    known = [reply if short else "" for reply, short in zip(replies, is_short, strict=True)]
+    tokens = [tokenize(reply) for reply in known]
+    words = [split_words(reply) for reply in known]
+    shares, has_words, has_tokens, are_short = (
         take_smaller(np.array(values, np.float64))
-        for values in (list(map(share_read, replies)), list(map(bool, words)), list(map(bool, tokens)))
+        for values in (list(map(share_read, known)), list(map(bool, words)), list(map(bool, tokens)), is_short)
     )
-    reasons = np.select([has_words == 0, has_tokens == 0, shares < MIN_SHARE_READ], [1, 2, 3])
+    conditions = [are_short == 0, has_words == 0, has_tokens == 0, shares < MIN_SHARE_READ]
+    reasons = np.select(conditions, [4, 1, 2, 3])
     of_rouge = np.where(reasons == 0, rouge(tokens), np.nan)
     values = [*of_rouge, *meteor(words, synonyms if use_synonyms else no_synonyms)]
     return PairScores(np.array(values), reasons.astype(np.int8), np.where(has_words, shares, np.nan))
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a text has more than MAX_WORDS words of METEOR's or tokens of ROUGE's."""
+    return len(text) > MAX_WORDS and max(len(text.split()), count_tokens(text)) > MAX_WORDS
 
 
 def take_smaller(values: Floats) -> Floats:

@@ -5,6 +5,7 @@ and not once per pair, RapidFuzz finds common subsequences on bits, and whole ma
 """
 
 import re
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,11 @@ def tokenize(text: str) -> list[str]:
     """Return the stems of a text's runs of a-z and 0-9 in lower case; none for a text in other letters."""
     tokens = TOKEN.findall(text.lower())
     return [kept for token in tokens if (kept := stem(token) if len(token) > MAX_UNSTEMMED else token)]
+
+
+def count_tokens(text: str) -> int:
+    """Count a text's runs of a-z and 0-9 in lower case."""
+    return len(TOKEN.findall(text.lower()))
 
 
 def share_read(text: str) -> float:
@@ -75,5 +81,6 @@ def count_common_tokens(replies: Sequence[list[int]], vocabulary: int) -> Ints:
 
 def longest_subsequences(replies: Sequence[list[int]]) -> Ints:
     """Return the length of the longest common subsequence of every two replies, [reply, reply]."""
-    texts = ["".join(map(chr, reply)) for reply in replies]  # RapidFuzz is fastest on strings
+    is_text = max((max(reply, default=0) for reply in replies), default=0) <= sys.maxunicode
+    texts = ["".join(map(chr, reply)) for reply in replies] if is_text else replies  # RapidFuzz is fastest on strings
     return np.asarray(cdist(texts, texts, scorer=LCSseq.similarity, dtype=np.uint32), np.int64)
