@@ -22,8 +22,10 @@ from stages.lib.records.responses import RESPONSE
 from stages.lib.records.shards import write_table
 
 ROOT = Path(__file__).parent.parent
-# Long enough for its language to be detected.
-USER = "Please tell me in a few clear sentences what you know about this, and why it matters."
+# A message that is long enough for its language to be detected; it goes on with the first characters of the reply, so
+# that the reply is on its topic.
+USER = "Please tell me in a few clear sentences what you know about this, and why it matters: "
+TOPIC_CHARS = 100
 PROGRAM = "from stages.validate import main; main('peer'); print(open('/proc/self/status').read())"
 
 
@@ -31,7 +33,7 @@ def write(folder: Path, replies: list[str]) -> int:
     """Write replies as the responses of an imported DGM, with prompts; return their bytes on disk."""
     names = [f"{number:032x}" for number in range(len(replies))]
     shutil.copy(ROOT / "params.yaml", folder)
-    prompts = [make_prompt(name) for name in names]
+    prompts = [make_prompt(name, reply) for name, reply in zip(names, replies, strict=True)]
     responses = [make_response(name, reply) for name, reply in zip(names, replies, strict=True)]
     for path, table in (
         (folder / "data/prompts", pa.Table.from_pylist(prompts, schema=PROMPT)),
@@ -47,15 +49,15 @@ def write(folder: Path, replies: list[str]) -> int:
     return sum(file.stat().st_size for file in (folder / "data/responses/peer").glob("*.parquet"))
 
 
-def make_prompt(name: str) -> dict[str, object]:
+def make_prompt(name: str, reply: str) -> dict[str, object]:
     """Make a row of PROMPT."""
-    turns = [{"user": USER, "reference": ""}]
+    turns = [{"user": USER + reply[:TOPIC_CHARS], "reference": ""}]
     return {"conversation_hash": name, "source": "s", "language": "English", "toxic": False, "turns": turns}
 
 
 def make_response(name: str, reply: str) -> dict[str, object]:
     """Make a row of RESPONSE."""
-    turns = [to_imported_turn(USER, reply)]
+    turns = [to_imported_turn(USER + reply[:TOPIC_CHARS], reply)]
     row = {"identity": name, "conversation_hash": name, "dgm": "peer", "turns": turns}
     return row | {"status": "ok", "history": "own", "seed": 1, "engine": "import"}
 

@@ -56,7 +56,7 @@ class TestOuts:
         ]
         analyse(write_rows(tmp_path / "x.parquet", rows), tmp_path / "out")
         summaries = {dgm: read_json(tmp_path / f"out/verdicts/{dgm}/.summary.json") for dgm in "ab"}
-        assert (summaries["a"]["found"], summaries["b"]["found"]) == ({}, {"prompt_altered": 1, "off_topic": 1})
+        assert (summaries["a"]["found"], summaries["b"]["found"]) == ({}, {"prompt_altered": 1})
         assert "echo" not in summaries["a"]["not_checked"]
 
     def test_a_judges_scores_are_compared_and_missing_ones_counted(self, tmp_path: Path) -> None:

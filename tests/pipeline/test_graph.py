@@ -90,7 +90,7 @@ def test_a_set_of_the_hub_is_a_dgm_like_any_other_and_is_downloaded_once(project
     published = (project.root / "demo" / "prompts.parquet").read_bytes()
     (project.root / "dgms" / "set.yaml").write_text("name: S\nimport: hub:lab/set\nrevision: main\n")
     params = project.params()
-    params["validate"]["topic_letters"] = 0  # the replies of the test's prompts are about nothing
+    params["validate"]["off_topic_words"] = 0  # the replies of the test's prompts are about nothing
     project.write_params(params | {"dgms": [*params["dgms"], "set"]})
     with serve({"datasets/lab/set": {"data/train.parquet": published}}) as hub:
         home = str(project.root / "hf")

@@ -1,5 +1,7 @@
 """Conversations to validate: settings, good and bad replies, responses as the stages write them."""
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from stages.lib.validation.verdicts import make_verdict
 from tests.support.conversations import CONFIG, MODEL, GivenRows, answered_row, stored_row
 
 SETTINGS = Validate(
-    finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compression=0.09, topic_letters=0,
+    finish_reasons=["stop"], min_chars=1, max_loop_chars=400, min_compressed_share=0.09, off_topic_words=0,
     report_only=["refusal", "other_language"],
 )  # fmt: skip
-WITH_TOPICS = SETTINGS.model_copy(update={"topic_letters": 4})
+WITH_TOPICS = SETTINGS.model_copy(update={"off_topic_words": 10})
 IMPORT = MODEL.model_copy(update={"kind": "import", "location": "reference"})
 ENGLISH = "Tell me in a few sentences what a harbour is for and who works there every day, please."
 # Reasons that are not checked where no request is known, where the user's text is not, and where the prompt is not.
@@ -102,6 +104,9 @@ LOG = "".join(
 )
 
 
+NAMES = ("Ada", "Bert", "Cleo", "Dario", "Eve", "Finn", "Greta")
+
+
 GOOD = {
     "short": ("2+5?", "7"),
     "one word": ("Is the harbour open on Sundays? Answer with one word.", "Yes"),
@@ -134,19 +139,32 @@ GOOD = {
     "table": ("Squares?", "| a | b |\n|---|---|\n" + "".join(f"| {n} | {n * n} |\n" for n in range(30))),
     "table of like rows": (
         "Which days?",
-        "| day | open | staff |\n|---|---|---|\n" + "".join(f"| {n}. May | yes | two |\n" for n in range(31)),
+        "| day | open | staff |\n|---|---|---|\n"
+        + "".join(
+            f"| {n}. May | from {7 + n % 3} to {15 + n * 5 % 7} | {NAMES[n % 7]} and {NAMES[n * 3 % 5]} |\n"
+            for n in range(31)
+        ),
     ),
     "log": ("Make up a log.", LOG),
     "numbers": ("Primes?", ", ".join(str(n) for n in range(2, 400) if all(n % d for d in range(2, n)))),
     "poem with a refrain": ("A poem?", "The sea, the sea,\nthe sea, the sea,\nit sings to me.\n" * 3),
     "chorus twice": (
         "A song?",
-        "\n\n".join(["The harbour sleeps, the lamps are low, and all the tides come in and go, " * 4] * 2),
+        "\n\n".join(
+            [
+                "The harbour sleeps, the lamps are low,\nand all the tides come in and go,\nthe gulls have flown, the"
+                " nets are dry,\nand one by one the boats go by."
+            ]
+            * 2
+        ),
     ),
-    "json": ("As JSON?", "[" + ", ".join(f'{{"id": {n}, "open": true}}' for n in range(40)) + "]"),
+    "json": (
+        "As JSON?",
+        "[" + ", ".join(f'{{"id": {n}, "berth": {n * 7919 % 97}, "pilot": "{NAMES[n % 7]}"}}' for n in range(40)) + "]",
+    ),
     "base64": (
         "Encode it.",
-        "".join("TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24"[n % 59 :] for n in range(20)),
+        base64.b64encode(b"".join(hashlib.sha512(bytes([n])).digest() for n in range(12))).decode(),
     ),
     "hex": ("Dump it.", " ".join(f"{n * 7919 % 256:02x}" for n in range(256))),
     "latex": (
@@ -158,6 +176,31 @@ GOOD = {
     "roles in prose": ("Rights?", "Human rights are for everyone. User: is a role. I can't wait to see the harbour!"),
     "no refusal": ("A diary page?", "As I sit by the harbour I can't help but feel at home. I will write of it."),
     "a limit, then the answer": ("A list?", "While I cannot provide prices, here are ten harbours."),
+    "a few words again and again": ("Say it ten times.", "banana " * 10),
+    "calendar": (
+        "June?",
+        "| Mo | Tu | We | Th | Fr | Sa | Su |\n"
+        + "|----" * 7
+        + "|\n"
+        + "".join(
+            "".join(f"| {day if 1 <= day <= 30 else '':>2} " for day in range(week, week + 7)) + "|\n"
+            for week in range(-2, 31, 7)
+        ),
+    ),
+    "sheet of a person": (
+        "Make up a hero.",
+        "Name: Blue Gull\n\nUser: A young sailor\n\nAbilities: It flies.\nIt dives.",
+    ),
+    "tokens are the subject": (
+        "How does a tokenizer mark the end?",
+        "It adds the <eos> token, or `</s>`, or '<|im_end|>'. [MASK] hides a word.",
+    ),
+    "struck through": ("An offer?", "Now for <s>30</s> 20 crowns!"),
+    "a question, then its answer": (ENGLISH, ENGLISH + " It is for ships, and fishermen work there."),
+    "a dialogue that was asked for": (
+        "Write a talk with an assistant.",
+        "User: Is it open?\nAssistant: It is.\nUser: Thanks!",
+    ),
     "cut is the subject": ("What does the shell say?", "It prints (truncated) after the last line."),
 }
 

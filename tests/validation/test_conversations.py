@@ -8,6 +8,7 @@ import pytest
 from stages.lib.core.types import Row
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
+from stages.lib.validation.checks import CHECKS
 from tests.support.conversations import CONFIG, answered_row
 from tests.support.validation import (
     IMPORT,
@@ -106,6 +107,41 @@ def test_checks_that_lack_what_they_need_are_counted_as_not_checked_and_give_no_
     assert verdict(generated("One?"), prompt("One?"))["not_checked"] == ["off_topic"]
     unknown = verdict(generated("One?"), "unknown_conversation", WITH_TOPICS)
     assert unknown["not_checked"] == WITHOUT_PROMPT
+
+
+def imported(*finish_reasons: str) -> Row:
+    """An imported response whose turns have these finish reasons."""
+    row = generated(*["One?"] * len(finish_reasons))
+    for turn, finish in zip(row["turns"], finish_reasons, strict=True):
+        turn["finish_reason"] = finish
+    return row
+
+
+def test_finish_reasons_are_checked_if_all_are_known_and_not_checked_if_one_is_not() -> None:
+    users = prompt("One?", "One?")
+    of_the_request = sorted({*WITHOUT_REQUEST} - {"finish_length", "no_end_of_turn"})
+    assert verdict(imported("stop", "stop"), users, WITH_TOPICS, IMPORT)["not_checked"] == of_the_request
+    assert verdict(imported("stop", "imported"), users, WITH_TOPICS, IMPORT)["not_checked"] == WITHOUT_REQUEST
+
+
+def test_a_reason_that_was_found_is_not_counted_as_not_checked() -> None:
+    one_of_two = verdict(imported("length", "imported"), prompt("One?", "One?"), WITH_TOPICS, IMPORT)
+    assert one_of_two["reasons"] == ["finish_length"]
+    assert one_of_two["not_checked"] == sorted({*WITHOUT_REQUEST} - {"finish_length"})
+
+
+def test_of_an_incomplete_row_nothing_is_checked_but_that() -> None:
+    incomplete = verdict(generated("One?") | {"engine": None}, "unknown_conversation", WITH_TOPICS)
+    assert incomplete["reasons"] == ["incomplete_row", "unknown_conversation"]
+    assert incomplete["not_checked"] == sorted({check.name for check in CHECKS if check.needs and not check.is_open})
+
+
+def test_an_absent_reply_is_not_imported_and_not_empty() -> None:
+    row = imported("imported", "imported") | {"status": "not_imported"}
+    row["turns"][1]["assistant"] = ""
+    assert verdict(row, prompt("One?", "One?"), model=IMPORT)["reasons"] == ["not_imported"]
+    row["turns"][0]["assistant"] = "\u200b"
+    assert verdict(row, prompt("One?", "One?"), model=IMPORT)["reasons"] == ["empty", "not_imported"]
 
 
 def test_a_prompt_that_does_not_fit_the_window_gives_one_reason() -> None:

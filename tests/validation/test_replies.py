@@ -1,14 +1,14 @@
 """Checks of a reply's text: every fault is caught under its name, and good replies give no reason."""
 
+import zlib
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.validation.languages import detect_language, is_other_language
-from stages.lib.validation.relevance import is_off_topic, is_refusal
-from stages.lib.validation.repetition import compression_ratio, count_loop_chars
+from stages.lib.validation.relevance import is_refusal
+from stages.lib.validation.repetition import compresses_too_well, count_loop_chars
 from tests.support.conversations import CONFIG
 from tests.support.validation import BAD, ENGLISH, GOOD, generated, import_reasons, reasons
 
@@ -29,6 +29,10 @@ def test_a_good_reply_gives_no_reason(name: str) -> None:
     [
         *[(reply, reason) for reason, reply in BAD.items()],
         ("An answer. " + PARAGRAPH * 3, "loop"),
+        ("An answer. " + "over and " * 60, "loop"),
+        ("The list is: " + "over and " * 25, "loop"),
+        ("over and " * 15, "loop"),
+        ("\u200b\ufeff\u00ad \u3000\u2800\n", "empty"),
         ("An answer. " + "no " * 200 + "n... (truncated)", ["finish_length", "loop"]),
         ("An answer that was... (truncated)", "finish_length"),
         ("".join(f"{n % 7} bottles of beer on the wall, {n % 7} bottles of beer.\n" for n in range(90)), "loop"),
@@ -58,7 +62,9 @@ def test_a_token_that_the_user_wrote_first_is_not_a_leak() -> None:
 def test_a_template_or_a_tag_of_thoughts_in_code_is_not_a_leak() -> None:
     assert import_reasons("Write it so:\n```\n### Instruction:\nUser: hello\n<think>\n```\nand fill it in.") == []
     assert import_reasons("Models that think write `</think>` when they are done.") == []
-    assert import_reasons("Write it so:\n```\nprompt + '<|im_end|>'\n```") == ["control_token"]
+    assert import_reasons("Write it so:\n```\nprompt + <|im_end|>\n```") == []
+    assert import_reasons("Write it so:\n```\nprint()\n<|im_end|>") == ["control_token"]
+    assert import_reasons("Write it so: `print()`<|im_end|>") == ["control_token"]
 
 
 HEADERS = {
@@ -78,9 +84,10 @@ def test_the_models_own_header_of_the_users_turn_is_a_leak(header: str) -> None:
 
 
 def test_the_models_own_special_tokens_are_control_tokens() -> None:
-    config = replace(CONFIG, reply_format=ReplyFormat(control_tokens=("<pad>", "<eos>")))
-    assert import_reasons("Sure.<pad><pad>", config=config) == ["control_token"]
-    assert import_reasons("Sure.<pad><pad>") == []
+    config = replace(CONFIG, reply_format=ReplyFormat(control_tokens=("<sail>", "<eos>")))
+    assert import_reasons("Sure. <sail> it", config=config) == ["control_token"]
+    assert import_reasons("Sure. <sail> it") == []
+    assert import_reasons("A text has <eos> at its end.", config=config) == ["control_token"]
 
 
 def test_thoughts_in_the_catalogues_tags_are_a_leak() -> None:
@@ -89,14 +96,22 @@ def test_thoughts_in_the_catalogues_tags_are_a_leak() -> None:
     assert import_reasons("<muse>Hm.</muse>Sure.") == []
 
 
-def test_a_repeated_long_message_is_an_echo_and_a_short_one_is_not() -> None:
+def test_a_message_again_and_little_else_is_an_echo() -> None:
     assert import_reasons(ENGLISH + " It is.", ENGLISH) == ["echo"]
+    assert import_reasons(f"  {ENGLISH}\n", ENGLISH) == ["echo"]
     assert import_reasons("What is a harbour for?", "What is a harbour for?") == ["echo"]
     assert import_reasons("What is a harbour for? For ships.", "What is a harbour for?") == []
+    assert import_reasons("SELECT * FROM ships WHERE age > 30;", "SELECT * FROM ships WHERE age > 30") == []
     assert import_reasons("Hi? Hi!", "Hi?") == []
     assert import_reasons("What would you like to know?", " \n" * 30) == []
     chinese = "请告诉我海港是做什么用的,每天有哪些人在那里工作,他们都做些什么,什么时候回家吃饭?"
-    assert import_reasons(chinese + "海港是船只停靠的地方。", chinese) == ["echo"]
+    assert import_reasons(chinese + "好的。", chinese) == ["echo"]
+
+
+def test_a_message_that_the_reply_completes_or_answers_is_no_echo() -> None:
+    beginning = "Once upon a time a harbour stood at the end of the world, and in it lived"
+    assert import_reasons(f"{beginning} an old pilot who had seen every ship.", beginning) == []
+    assert import_reasons(f"{ENGLISH}\n\nIt is a safe place for ships.", ENGLISH) == []
 
 
 def test_another_language_is_reported_unless_language_is_the_subject() -> None:
@@ -131,17 +146,17 @@ def test_a_loop_is_measured_from_the_end_of_the_text() -> None:
     assert count_loop_chars("ha" * 2) == 0 and count_loop_chars("ha" * 3) == 6
     assert count_loop_chars("x" + "0 0 1 0 0 2 " * 5) == 60
     assert count_loop_chars("x" + "ab" * 30 + "... (truncated)") == 60
-    assert compression_ratio("short") == 1.0
 
 
-def test_a_reply_is_on_topic_if_it_shares_a_long_word_with_any_turn_so_far() -> None:
-    def turn(user: str, assistant: str) -> Any:
-        return {"user": user, "assistant": assistant}
-
-    about = [turn("Tell me about badgers", "Badgers dig."), turn("Why?", "The badgers seek food.")]
-    assert not is_off_topic(about, 4)
-    assert is_off_topic([*about, turn("And owls?", "They sing.")], 4)
-    assert not is_off_topic([turn("2+2", "4")], 4)
+def test_the_limit_of_compression_is_lower_for_longer_texts() -> None:
+    numbers = " ".join(str(n * n) for n in range(400))
+    assert not compresses_too_well("ab" * 99, 0.09)
+    assert compresses_too_well("ab" * 100, 0.09)
+    assert not any(compresses_too_well(numbers[:length], 0.09) for length in (200, 400, 800, 2_000))
+    digits = "".join(str(n * n * n) for n in range(400))
+    short, long = digits[:120] * 5, digits[:500] * 4
+    assert len(zlib.compress(short.encode())) / len(short) > len(zlib.compress(long.encode())) / len(long) > 0.12
+    assert compresses_too_well(short, 0.09) and not compresses_too_well(long, 0.09)
 
 
 @pytest.mark.parametrize(

@@ -240,11 +240,11 @@ def test_replies_are_read_in_the_format_that_their_summary_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known = ReplyFormat(added_ends=("<|eot_id|>",), control_tokens=("<pad>",))
+    known = ReplyFormat(added_ends=("<|eot_id|>",), control_tokens=("<sail>",))
     config = replace(CONFIG, reply_format=known)
     write_prompts(monkeypatch, {"a": ["One?"], "b": ["Two?"]})
     one, two = generate("a", "One?", config=config), generate("b", "Two?", config=config)
-    two["turns"][0]["assistant"] = "Sure.<pad>"
+    two["turns"][0]["assistant"] = "Sure.<sail>"
     assert validate_rows([one, two])["found"] == {"not_as_asked": 2}
     summary = Path("data/responses/m/.summary.json")
     summary.write_text(json.dumps({**read_json(summary), "reply_format": known.to_json()}))

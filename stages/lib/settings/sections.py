@@ -96,8 +96,8 @@ class Validate(Section):
     finish_reasons: list[str]  # finish reasons of complete replies
     min_chars: int = Field(ge=0)
     max_loop_chars: int = Field(gt=0)
-    min_compression: float = Field(ge=0, lt=1)  # compressed size / size of a reply of over 500 bytes, by zlib
-    topic_letters: int = Field(ge=0)  # shortest word that counts for `off_topic`; 0: no check
+    min_compressed_share: float = Field(ge=0, lt=1)  # of a reply that zlib leaves, beside 80 bytes; less is a loop
+    off_topic_words: int = Field(ge=0)  # different words of a reply that `off_topic` judges; 0: no check
     report_only: list[str]  # reasons that are counted but drop nothing
 
 

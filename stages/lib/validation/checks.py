@@ -7,10 +7,11 @@ fault. `needs` names what the function reads: where that is unknown, the check i
 import re
 from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass
+from functools import cache
 
 from stages.lib.console.errors import UserError
 from stages.lib.records.responses import UNANSWERED
-from stages.lib.validation import endings, languages, leaks, relevance, repetition, requests
+from stages.lib.validation import endings, languages, leaks, relevance, repetition, requests, topics
 from stages.lib.validation.check_input import AnsweredTurn, CheckInput, Need
 
 
@@ -81,8 +82,8 @@ CHECKS = (
     Check(
         "loop",
         {"assistant"},
-        "a reply ends in the same text three times or more, over `max_loop_chars`; or zlib leaves less than "
-        "`min_compression` of it",
+        "a reply ends in the same text three times or more, over `max_loop_chars`, or is little else; or zlib leaves "
+        "less of it than 80 bytes and its share `min_compressed_share`",
         any_turn(repetition.is_loop),
     ),
     Check(
@@ -94,15 +95,15 @@ CHECKS = (
     Check(
         "control_token",
         {"assistant"},
-        "a reply has a control token such as `<|im_end|>` or another special token of its model, which the user did "
-        "not write first",
+        "a reply has, outside of code, a control token such as `<|im_end|>` or another special token of its model, "
+        "which the user did not write first",
         any_turn(leaks.has_control_token),
     ),
     Check(
         "template_leak",
         {"assistant"},
-        "a reply has, outside of code, a piece of a chat template such as `### Instruction:` or the header of the "
-        "user's next turn, which the user did not write first",
+        "a reply has, outside of code, a piece of a chat template such as `### Instruction:` or the header of another "
+        "turn, which the user did not write first",
         any_turn(leaks.has_template),
     ),
     Check(
@@ -120,7 +121,7 @@ CHECKS = (
     Check(
         "echo",
         {"assistant", "user"},
-        "a reply repeats the message and nothing else, or begins with a long message",
+        "a reply repeats the message and says little else",
         any_turn(relevance.is_echo),
     ),
     Check(
@@ -138,9 +139,10 @@ CHECKS = (
     ),
     Check(
         "off_topic",
-        {"assistant", "user", "topic_letters"},
-        "a reply shares no word of `topic_letters` letters or more with what the user has written",
-        relevance.goes_off_topic,
+        {"assistant", "user", "off_topic_words"},
+        "a reply of `off_topic_words` different words or more, of four letters each or pairs of Chinese or Thai ones, "
+        "shares none with what was said before it; none is judged that is in another language than the message",
+        topics.goes_off_topic,
     ),
     Check(
         "prompt_altered",
@@ -215,18 +217,27 @@ FINISH_REASON = re.compile(r"finish_[a-z_]+")
 
 def find_reasons(given: CheckInput) -> list[str]:
     """Return, sorted, every reason that a conversation gives."""
-    reasons: set[str] = set()
-    for check in CHECKS:
-        can_be_made = given.is_complete or not check.needs
-        if can_be_made and not check.needs & given.unknown:
-            reasons.update(check.reasons(given))
-    return sorted(reasons)
+    checks = checks_to_make(given.is_complete, given.unknown)
+    return sorted({reason for check in checks for reason in check.reasons(given)})
 
 
-def not_checked(given: CheckInput) -> list[str]:
-    """Return, sorted, the reasons that were not looked for, or not in every turn, because something is unknown."""
-    unknown = given.unknown | given.partly_known
-    return sorted({check.name for check in CHECKS if check.needs & unknown and not check.is_open})
+@cache
+def checks_to_make(is_complete: bool, unknown: frozenset[Need]) -> list[Check]:
+    """Return the checks that can be made of rows where these needs are unknown."""
+    return [check for check in CHECKS if not check.needs or (is_complete and not check.needs & unknown)]
+
+
+def not_checked(given: CheckInput, found: Collection[str]) -> list[str]:
+    """Return, sorted, the reasons that were not found and not looked for in every turn, since something is unknown."""
+    names = names_not_checked(given.is_complete, given.unknown | given.partly_known)
+    return [name for name in names if name not in found]
+
+
+@cache
+def names_not_checked(is_complete: bool, unknown: frozenset[Need]) -> list[str]:
+    """Return, sorted, the names of the checks that cannot be made, or not of every turn."""
+    left_out = [check for check in CHECKS if check.needs and not (is_complete and not check.needs & unknown)]
+    return sorted({check.name for check in left_out if not check.is_open})
 
 
 def require_reasons(names: Iterable[str], where: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+from stages.lib.core.text import is_blank
 from stages.lib.records.responses import IMPORTED
 from stages.lib.validation.check_input import AnsweredTurn, CheckInput
 
@@ -55,10 +56,10 @@ def other_finishes(given: CheckInput) -> set[str]:
 
 
 def is_empty(turn: AnsweredTurn) -> bool:
-    """Whether a reply that ended well holds nothing but white space."""
-    return not turn.reply.strip() and turn.settings.min_chars > 0 and ended_well(turn)
+    """Whether a reply that ended well shows nothing."""
+    return is_blank(turn.reply) and turn.settings.min_chars > 0 and ended_well(turn)
 
 
 def is_too_short(turn: AnsweredTurn) -> bool:
     """Whether a reply that ended well is not empty, but shorter than `validate.min_chars`."""
-    return 0 < len(turn.reply.strip()) < turn.settings.min_chars and ended_well(turn)
+    return len(turn.reply.strip()) < turn.settings.min_chars and not is_blank(turn.reply) and ended_well(turn)

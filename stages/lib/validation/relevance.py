@@ -1,10 +1,8 @@
-"""Whether a reply answers the message: it refuses, echoes it, or shares no word with it."""
+"""Whether a reply answers the message: it refuses, or echoes it."""
 
 import re
-from collections.abc import Iterable, Iterator
 
-from stages.lib.records.responses import Turn
-from stages.lib.validation.check_input import AnsweredTurn, CheckInput
+from stages.lib.validation.check_input import AnsweredTurn
 
 REFUSAL = re.compile(
     r"^\W*(?!while |although |though )(?:(?:i'?m|i am) (?:very |so |really )?sorry\b|sorry\b|i apologi[sz]e\b|"
@@ -25,6 +23,7 @@ STRAIGHT_QUOTE = str.maketrans({"\u2019": "'"})
 REFUSAL_CHARS = 300  # at the beginning of a reply
 MIN_ECHO_CHARS = 20  # a greeting is answered with the same greeting
 LONG_MESSAGE_CHARS = 40
+MAX_ADDED_SHARE = 0.1  # to a long message: an echo adds a word or two, an answer below the question more
 
 
 def refuses(turn: AnsweredTurn) -> bool:
@@ -38,30 +37,11 @@ def is_refusal(reply: str) -> bool:
 
 
 def is_echo(turn: AnsweredTurn) -> bool:
-    """Whether a reply repeats the message and nothing else, or begins with a long message."""
-    user = " ".join(turn.user.split())
-    reply = " ".join(turn.reply[: 2 * len(user)].split())
-    if len(user) >= LONG_MESSAGE_CHARS:
-        return reply.startswith(user)
-    return reply == user and len(user) >= MIN_ECHO_CHARS
-
-
-def goes_off_topic(given: CheckInput) -> bool:
-    """Whether some reply of a conversation is off topic, by words of `validate.topic_letters`."""
-    return is_off_topic(given.row["turns"], given.settings.topic_letters)
-
-
-def is_off_topic(turns: Iterable[Turn], min_letters: int) -> bool:
-    """Whether some reply shares no word of `min_letters` or more with what the user has written up to then."""
-    user_words: set[str] = set()
-    for turn in turns:
-        user_words.update(long_words(turn["user"], min_letters))
-        if user_words and turn["assistant"] and user_words.isdisjoint(long_words(turn["assistant"], min_letters)):
-            return True
-    return False
-
-
-def long_words(text: str, min_letters: int) -> Iterator[str]:
-    """Yield the words of a text with at least `min_letters` letters, in lower case."""
-    matches = re.finditer(rf"[^\W\d_]{{{min_letters},}}", text.casefold())
-    return map(re.Match[str].group, matches)
+    """Whether a reply repeats the message and says little else: it neither completes nor answers it."""
+    user, reply = turn.user.lstrip(), turn.reply.lstrip()
+    if user[:1] != reply[:1]:
+        return False
+    user, reply = " ".join(user.split()), " ".join(reply.split())
+    if len(user) < LONG_MESSAGE_CHARS:
+        return reply == user and len(user) >= MIN_ECHO_CHARS
+    return reply.startswith(user) and len(reply) <= (1 + MAX_ADDED_SHARE) * len(user)

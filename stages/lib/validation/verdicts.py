@@ -18,7 +18,7 @@ def make_verdict(given: CheckInput) -> Row:
         "identity": row["identity"] or "",
         "keep": not set(reasons) - set(given.settings.report_only),
         "reasons": reasons,
-        "not_checked": not_checked(given),
+        "not_checked": not_checked(given, reasons),
         "language": "" if isinstance(prompt, str) else prompt.get("language") or "",
         "toxic": not isinstance(prompt, str) and bool(prompt.get("toxic")),
         "turns": len(row["turns"] or []),
