@@ -6,6 +6,7 @@ The rows are those of a file in WildChat's schema, again and again under new has
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -76,14 +77,20 @@ def to_response(prompt: Row) -> Row:
 
 
 def measure(folder: Path, stage: str, *arguments: str) -> str:
-    """Run a stage in a process of its own; return its seconds and its peak: the kernel's VmHWM."""
+    """Run a stage in a process of its own; return its seconds, by the clock and of all cores, and its peak, VmHWM."""
     command = [sys.executable, "-c", PROGRAM.format(stage), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     quiet = subprocess.DEVNULL
-    began = time.monotonic()
+    before, began = cpu_seconds(), time.monotonic()
     done = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=-1, stderr=quiet, text=True)
-    seconds = time.monotonic() - began
-    return f"{stage} {seconds:.0f} s, {int(done.stdout.partition('VmHWM:')[2].split()[0]) / 1024:.0f} MiB"
+    seconds, peak = time.monotonic() - began, int(done.stdout.partition("VmHWM:")[2].split()[0]) / 1024
+    return f"{stage} {seconds:.0f} s ({cpu_seconds() - before:.0f} s of all cores), {peak:.0f} MiB"
+
+
+def cpu_seconds() -> float:
+    """Return the time that cores worked for the processes that this one started and that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(path: str, *rows: str) -> None:
