@@ -18,9 +18,9 @@ FIRST_CHARS = 500  # of a reply, which are looked at first
 MIN_LETTERS = 4  # of a word that counts
 STEM_LETTERS = 5  # by which words are compared: "storing" and "stories" are taken for one
 LATIN_WORD = re.compile(rf"([a-z]{{{MIN_LETTERS},{STEM_LETTERS}}})[a-z]*")
-# Of scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters.
-UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-RUN = re.compile(rf"[{UNSPACED}]{{2,}}")
+# Scripts without spaces between words: Chinese and Japanese, with kana's voice marks, and Thai, Lao, Khmer and Burmese.
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u3099\u309aー\p{Line_Break=SA}"
+RUN = regex.compile(rf"[{UNSPACED}]{{2,}}")
 LETTER = rf"[\p{{L}}\p{{M}}--[{UNSPACED}]]"
 WORD = regex.compile(rf"(?V1)({LETTER}{{{MIN_LETTERS},{STEM_LETTERS}}}){LETTER}*")
 OTHER_SCRIPT = re.compile(r"[\u0370-\u1fff\u2c00-\u2dff\u3040-\ufaff\U00010000-\U0001efff\U00020000-\U0003ffff]")
