@@ -69,9 +69,14 @@ def any_chat(rng: random.Random) -> Any:
 def any_row(rng: random.Random) -> dict[str, Any]:
     usual = {
         "conversation_hash": rng.randrange(5), "language": "English", "toxic": rng.random() < 0.5, "answer": "b",
-        "choices": ["x", "y"], "turns": ["a", "b"], "question_id": rng.randrange(99),
+        "choices": ["x", "y"], "model": "m", "id": rng.randrange(5), "turns": ["a", "b"],
+        "question_id": rng.randrange(99),
     }  # fmt: skip
-    row = {name: any_of(rng, usual.get(name, "text")) for name in (*COLUMNS, "question_id") if rng.random() < 0.9}
+    row = {
+        name: any_of(rng, usual.get(name, "text"))
+        for name in (*COLUMNS, "question_id", "model", "id", "judge_score")
+        if rng.random() < 0.9
+    }
     return row | {name: any_chat(rng) for name in ("conversation", "messages") if rng.random() < 0.9}
 
 
@@ -142,7 +147,7 @@ def test_parquet_of_any_types_is_read_counted_or_an_error_of_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rng = random.Random(seed)
-    names = (*COLUMNS, "question_id", "conversation", "messages")
+    names = (*COLUMNS, "question_id", "conversation", "messages", "model", "id", "judge_score", "response")
     table = pa.table({name: any_array(rng, rng.choice(KINDS)) for name in names})
     pq.write_table(table, tmp_path / "x.parquet")
     result = read(reader, tmp_path / "x.parquet")

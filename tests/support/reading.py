@@ -10,10 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from commands.analyse.columns import read_by_role
+from commands.analyse.ingest import ingest
 from stages.auxiliary import RowCounts, to_chats, write_sorted
 from stages.auxiliary import read_source as read_set
 from stages.lib.core.types import Row
+from stages.lib.generation.imports import read_replies
 from stages.lib.judging.questions import read_questions
+from stages.lib.models.catalogue import Model, import_digest
 from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.readers.reasons import UnreadableRows
 from stages.lib.records.shards import read_rows
@@ -46,6 +50,29 @@ def read_all_questions(source: Path) -> Read:
     return read_questions(source), {}
 
 
+def read_imports(source: Path) -> Read:
+    """The replies imported for prompts whose hashes are 0 to 9."""
+    keys = [str(number) for number in range(10)]
+    commit = import_digest(source)
+    model = Model(
+        id="m", name="m", kind="import", location=str(source), commit=commit, parameters_billions=0, context_window=0
+    )
+    replies = read_replies(model, keys)
+    return [{"turns": replies.turns_of(key)} for key in keys if replies.turns_of(key)], dict(+replies.left_out)
+
+
+def read_analysed(source: Path) -> Read:
+    """The replies of all models that are analysed."""
+    unreadable = UnreadableRows()
+    with TemporaryDirectory() as folder:
+        rows = read_by_role(source, unreadable)
+        ingested = ingest(rows, Path(folder), source.name, unreadable)
+        replies = {name: model.replies() for name, model in sorted(ingested.models.items())}
+        keys = [prompt["conversation_hash"] for prompt in ingested.prompts.rows("x")]
+        used = [{"model": name, "turns": each.turns_of(key)} for name, each in replies.items() for key in keys]
+        return [row for row in used if row["turns"]], dict(+Counter(ingested.all_left_out()))
+
+
 def of_format(name: str) -> Callable[[Path], Read]:
     """Read an auxiliary set in one of the formats."""
     return lambda source: read_auxiliary(source, name)
@@ -54,5 +81,7 @@ def of_format(name: str) -> Callable[[Path], Read]:
 READERS: dict[str, Callable[[Path], Read]] = {
     "prompts": read_prompts,
     "questions": read_all_questions,
+    "imports": read_imports,
+    "analysed": read_analysed,
     **{name: of_format(name) for name in FORMATS},
 }
