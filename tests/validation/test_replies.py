@@ -124,6 +124,12 @@ def test_another_language_is_reported_unless_language_is_the_subject() -> None:
     assert detect_language("| 1 | la | 2 | el | 3 | de |\n" * 20) == ""
 
 
+def test_english_that_the_user_pasted_does_not_make_a_message_english() -> None:
+    vietnamese = "Hãy giải bài tập này theo nguyên lý thống kê cho tôi, và viết thật ngắn gọn cho dễ hiểu: "
+    reply = "This is how the harbour works, and what you can do with that: ask the pilot for a place to land."
+    assert is_other_language(reply, vietnamese + '"Tell how the harbour works, and what you can do"')
+
+
 def test_a_reply_that_switches_to_another_language_is_reported() -> None:
     fallen = f"{ENGLISH} Harbours are for ships, and 渔民们每天早上都在海港里卖鱼并且修理他们的船只 so it goes."
     assert is_other_language(fallen, "What is a harbour for?")

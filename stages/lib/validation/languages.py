@@ -50,7 +50,7 @@ def differs(reply: str, user: str) -> bool:
 
 def speak_differently(user: str, reply: str) -> bool:
     """Whether a message and its reply are certainly in two languages."""
-    if is_plainly_english(user) and is_plainly_english(reply):
+    if user.isascii() and is_plainly_english(user) and is_plainly_english(reply):
         return False
     user_language = detect_language(user)
     return bool(user_language) and are_different(user_language, detect_language(reply))
