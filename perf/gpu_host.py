@@ -10,12 +10,14 @@ At home again, with the files of that folder:
     python -m perf.gpu_host unpack FOLDER       prints the `dvc commit` that takes the outs over
 
 `run` starts the stages as DVC would, by `python -m stages.<stage> <id>`, and skips what is there: run it again after an
-interruption. What a stage prints is in .dvc/tmp/gpu_host/<stage>-<id>.log.
+interruption. What fails is tried again at once: an engine does not start while another process frees memory of its GPU.
+What a stage prints is in .dvc/tmp/gpu_host/<stage>-<id>.log. `pack` may be called while stages run.
 """
 
 import argparse
 import hashlib
 import io
+import json
 import lzma
 import os
 import shutil
@@ -30,8 +32,9 @@ from pathlib import Path
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error
-from stages.lib.core.files import read_json, sha256_file, write_json
+from stages.lib.core.files import read_json, sha256_file
 from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.types import Json
 from stages.lib.models.catalogue import MODELS, NOT_WEIGHTS
 
 LOGS = Path(".dvc/tmp/gpu_host")
@@ -41,6 +44,7 @@ OUTS = {"generate": "data/responses", "train": "models", "answers": "data/answer
 PACKED = (STORE, Path("data/answers"), Path("data/evaluations"), MODELS)
 WEIGHTS = "weights.json"  # the digests of the weights, which stay on the host
 PART_BYTES, MAX_PARTS = 15 << 20, 8
+ATTEMPTS = 3
 START = time.monotonic()
 
 
@@ -86,10 +90,15 @@ def variables() -> dict[str, str]:
 
 
 def run_stage(stage: str, model: str, environment: dict[str, str]) -> bool:
-    """Run one stage of one model, unless its out is there; tell whether the out is there now."""
+    """Run one stage of one model, unless its out is there, up to ATTEMPTS times; tell whether the out is there now."""
     if is_done(stage, model):
         say(f"{stage} {model}: is there")
         return True
+    return any(try_stage(stage, model, environment) for _ in range(ATTEMPTS))
+
+
+def try_stage(stage: str, model: str, environment: dict[str, str]) -> bool:
+    """Run one stage of one model; when it fails, remove what it has left of its out, as DVC does."""
     say(f"{stage} {model}: starts")
     began = time.monotonic()
     log = LOGS / f"{stage}-{model}.log"
@@ -100,6 +109,7 @@ def run_stage(stage: str, model: str, environment: dict[str, str]) -> bool:
     if code:
         last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
         say(f"{stage} {model}: FAILED after {seconds:.0f} s with exit code {code}: {last[-300:]}")
+        shutil.rmtree(Path(OUTS[stage]) / model, ignore_errors=True)
     else:
         say(f"{stage} {model}: done in {seconds:.0f} s")
     return code == 0
@@ -143,22 +153,38 @@ def is_weights(path: Path) -> bool:
     return path.suffix == ".safetensors"
 
 
-def write_digests(run_folder: Path) -> None:
-    """Write the sha256 and size of a run's weights beside them."""
+def describe_weights(run_folder: Path) -> Json:
+    """Return the sha256 and size of a run's weights."""
     files = sorted(filter(is_weights, run_folder.iterdir()))
-    digests = {file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size} for file in files}
-    write_json(run_folder / WEIGHTS, digests)
+    return {file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size} for file in files}
+
+
+def trained_runs() -> list[Path]:
+    """List the folders of the runs that were trained here."""
+    return sorted(file.parent for file in MODELS.glob("*/loss.csv") if is_whole(file))
+
+
+def is_whole(file: Path) -> bool:
+    """Tell whether a file belongs to an out that was written whole, not to one that a stage is writing."""
+    return not any(part.endswith(".tmp") for part in file.parts)
 
 
 def files_to_pack() -> Iterable[Path]:
     """Yield what was made here, without weights and locks."""
-    for run_folder in sorted(file.parent for file in MODELS.glob("*/loss.csv")):
-        write_digests(run_folder)
+    runs = trained_runs()
     for folder in PACKED:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            is_trained = folder != MODELS or (file.parent / "loss.csv").exists()
-            if is_trained and not is_weights(file) and file.name != ".lock":
+            is_made_here = folder != MODELS or file.parent in runs
+            if is_made_here and is_whole(file) and not is_weights(file) and file.name != ".lock":
                 yield file
+
+
+def add_text(tar: tarfile.TarFile, path: Path, text: str) -> None:
+    """Add a file with this text to an archive."""
+    content = text.encode()
+    entry = tarfile.TarInfo(str(path))
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
 
 
 def pack(options: argparse.Namespace) -> None:
@@ -166,10 +192,12 @@ def pack(options: argparse.Namespace) -> None:
     folder = Path(options.path)
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "outs.tar.xz"
-    large = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 128 << 20}]  # equal tokenizers of all runs are one
+    large = [{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 128 << 20}]  # equal tokenizers of all runs are one
     with lzma.open(archive, "wb", filters=large) as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
         for file in files_to_pack():
             tar.add(file)
+        for run_folder in trained_runs():  # in the archive alone: a file more would change the model's digest
+            add_text(tar, run_folder / WEIGHTS, json.dumps(describe_weights(run_folder), indent=1))
     content = archive.read_bytes()
     archive.unlink()
     parts = [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)]

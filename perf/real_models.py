@@ -27,6 +27,7 @@ RUNS: Json = {
     "gemma-gpt": {"base": GEMMA, "dgms": {"gpt": 1.0}},
     "gemma-blend": {"base": GEMMA, "dgms": {SMOLLM2: 1.0, "gpt": 1.0}},
     "smollm2-smollm2": {"base": SMOLLM2, "dgms": {SMOLLM2: 1.0}},
+    "smollm2-gpt": {"base": SMOLLM2, "dgms": {"gpt": 1.0}},
     "gemma-gpt-500": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 500},
     "gemma-gpt-2000": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 2000},
 }
@@ -55,7 +56,7 @@ CHANGES: Json = {
         "local_data": dict.fromkeys(("leaderboard_bbh", "leaderboard_musr", "leaderboard_ifeval"), "all"),
     },
     "pairwise": {"pairs": "none"},
-    "runtime": {"gpu_memory_utilization": 0.08},  # several models share the GPU
+    "runtime": {"gpu_memory_utilization": 0.12},  # several models share the GPU
 }
 
 

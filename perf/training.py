@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from perf.training_log import flops_utilisation, largest_loss_difference, measure_speed, most_memory
 from perf.workload import SHAPES, write_shape
@@ -153,8 +154,10 @@ def run_variant(bench: Bench, changes: dict[str, Any]) -> list[Json]:
     """Train until all steps are logged or the time is over; return the log entries of the steps."""
     work, options = bench.root / "work", bench.options
     shutil.rmtree(work, ignore_errors=True)
-    files = [work / DATA / file.name for file in sorted((bench.root / "chats").iterdir())]
-    config = render_config(paper_settings(changes, options), bench.template, files, work)
+    chats = sorted((bench.root / "chats").iterdir())
+    files = [work / DATA / file.name for file in chats]
+    num_rows = sum(pq.read_metadata(file).num_rows for file in chats)
+    config = render_config(paper_settings(changes, options), bench.template, files, num_rows, work)
     prepare_work(work, config, "random")
     shutil.copytree(bench.root / "chats", work / DATA)
     trained_tokenizer(bench.template).save_pretrained(work / TOKENIZER)

@@ -117,7 +117,8 @@ def prepare(key: str, params: Train, base: Model, work: Path) -> Counter[str]:
     template = load_template(base)
     mix = sorted((MIXES / key).glob("*.parquet"))
     files = [work.absolute() / DATA / file.name for file in mix]
-    config = render_config(params, template, files, work.absolute())
+    num_rows = sum(pq.read_metadata(file).num_rows for file in mix)
+    config = render_config(params, template, files, num_rows, work.absolute())
     prepare_work(work, config, sha256_folder(MIXES / key) + base.commit)
     trained_tokenizer(template).save_pretrained(work / TOKENIZER)
     rows = copy_rows(mix, files, template)

@@ -38,6 +38,7 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
     output = call(host, *RUN_EVERYTHING)
     assert "train blend: done in" in output and output.splitlines()[-1].endswith("3 of 3 models are done")
     call(host, "pack", "packed")
+    assert not list(host.root.glob("models/*/weights.json"))  # the digest of a model counts every file of its folder
     forget(project)
     command = call(project, "unpack", str(host.root / "packed")).splitlines()[-1]
     assert command.startswith("dvc commit --force answers@base answers@blend answers@only evaluate@base")
@@ -56,10 +57,28 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
 def test_what_is_there_is_not_run_again_and_a_failure_ends_its_model_only(host: Project) -> None:
     (host.root / "models/blend.tmp").touch()  # where the stage wants a folder
     output = call(host, *RUN_EVERYTHING, code=1)
-    assert "train blend: FAILED" in output and "answers blend" not in output
+    assert output.count("train blend: FAILED") == 3 and "answers blend" not in output
     assert "evaluate only: done" in output and "2 of 3 models are done" in output
     assert "train only: is there" in call(host, *RUN_EVERYTHING, code=1)
     assert (host.root / ".dvc/tmp/gpu_host/train-blend.log").exists()
+
+
+def test_what_a_failing_stage_has_written_is_not_taken_for_its_out(host: Project) -> None:
+    call(host, "run", "--stages", "train", "--models", "only")
+    stage = host.root / "stages/evaluate.py"
+    stage.write_text(stage.read_text() + "\nraise SystemExit(1)\n")  # as where no task has a score
+    output = call(host, "run", "--stages", "evaluate", "--models", "only", code=1)
+    assert "evaluate only: FAILED" in output and "is there" not in output
+    assert not (host.root / "data/evaluations/only").exists()
+
+
+def test_an_out_that_is_being_written_stays_on_the_host(project: Project, host: Project) -> None:
+    call(host, "run", "--stages", "train", "--models", "only")
+    (host.root / "data/answers/only.tmp").mkdir(parents=True)
+    (host.root / "data/answers/only.tmp/shard-00000.parquet").touch()
+    call(host, "pack", "packed")
+    forget(project)
+    assert "dvc commit --force train@only" in call(project, "unpack", str(host.root / "packed"))
 
 
 def test_a_name_that_no_stage_has_is_refused(host: Project) -> None:

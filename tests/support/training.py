@@ -67,10 +67,11 @@ TRAIN_PYTHON = ROOT / ".venv-train/bin/python"
 needs_axolotl = pytest.mark.skipif(not TRAIN_PYTHON.exists(), reason="needs make env")
 
 
-def render(params: Json, tokenizer: Any = None) -> Json:
+def render(params: Json, tokenizer: Any = None, num_rows: int = 1000) -> Json:
     """Axolotl's configuration for a section `train` and a tokenizer, by default Llama's."""
     template = Template(tokenizer or llama_base(), HUB)
-    return render_config(parse(Train, params, "train"), template, [Path("/mix/shard-00000.parquet")], Path("/train"))
+    files = [Path("/mix/shard-00000.parquet")]
+    return render_config(parse(Train, params, "train"), template, files, num_rows, Path("/train"))
 
 
 def end_id(template: Template) -> int:

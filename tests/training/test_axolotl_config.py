@@ -82,6 +82,11 @@ def test_one_key_switches_gradient_checkpointing_off():
     assert render(PAPER | {"axolotl": {"gradient_checkpointing": "offload"}})["gradient_checkpointing_kwargs"]
 
 
+def test_one_process_prepares_ten_thousand_rows_and_sixteen_any_number() -> None:
+    processes = [render(PAPER, num_rows=rows)["dataset_num_proc"] for rows in (1000, 10_000, 366_550)]
+    assert processes == [1, 2, 16]
+
+
 def test_only_the_replies_of_assistants_are_trained_with_the_end_of_each_turn():
     (data,) = render(DEMO)["datasets"]
     assert (data["roles_to_train"], data["train_on_eos"]) == (["assistant"], "turn")

@@ -43,6 +43,7 @@ GPU = {
     "liger_glu_activation": True,
     "liger_cross_entropy": True,  # 13 to 16 % faster than the fused linear one, for 6 GiB at 8 B parameters
 }
+ROWS_PER_PROCESS, MAX_PROCESSES = 10_000, 16  # preparing the data: each process is sent the tokenizer, Gemma's in 8 s
 # Without a layer class to wrap: the one that the model names itself.
 FSDP = {
     "fsdp_version": 2,
@@ -56,8 +57,8 @@ FSDP = {
 }
 
 
-def render_config(params: Train, template: Template, files: list[Path], work: Path) -> Json:
-    """Return Axolotl's configuration for one run; `work` and `files`, the rows to train, are absolute paths.
+def render_config(params: Train, template: Template, files: list[Path], num_rows: int, work: Path) -> Json:
+    """Return Axolotl's configuration for one run; `work` and `files`, the `num_rows` rows to train, are absolute paths.
 
     Keys of `train.axolotl` replace ours, with what no longer fits them; those that are null are left out.
     """
@@ -70,7 +71,7 @@ def render_config(params: Train, template: Template, files: list[Path], work: Pa
         "rewild_min_steps": params.min_steps,
         "datasets": [describe_rows(files)],
         "dataset_prepared_path": str(work / PREPARED),
-        "dataset_num_proc": 1 if params.device == "cpu" else None,
+        "dataset_num_proc": 1 if params.device == "cpu" else min(1 + num_rows // ROWS_PER_PROCESS, MAX_PROCESSES),
         "output_dir": str(work / OUT),
         **RECIPE,
         **CHECKPOINTS,
