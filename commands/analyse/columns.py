@@ -11,7 +11,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import parse_single_reply
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, ParsedTurn, parse_chat, to_content, to_messages
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, ParsedTurn, parse_chat, to_content, to_finish, to_messages
 from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS
 from stages.lib.readers.files import compression_of, list_data_files
 from stages.lib.readers.parquet_rows import Columns
@@ -19,7 +19,6 @@ from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import to_bool, to_id, to_label, to_number
 from stages.lib.records.hashing import content_hash
-from stages.lib.records.responses import IMPORTED
 
 # The role of a column, and the names that it may have: the first one that a file has is used.
 ROLES = {
@@ -129,11 +128,10 @@ def parse_turns(turns: object, status: object, system: str) -> Chat | Reason:
 def parse_turn(turn: Row) -> ParsedTurn | Reason:
     """Return one turn as in RESPONSE, or the reason why it is none."""
     user, reply = to_known_text(turn.get("user")), to_content(turn.get("assistant"))
-    finish = to_label(turn.get("finish_reason"))
     if problem := next((value for value in (user, reply) if isinstance(value, Reason)), None):
         return problem
-    ended = finish if isinstance(finish, str) and finish else IMPORTED
-    return {"user": user or "", "reply": reply, "finish": ended}  # type: ignore[dict-item]
+    finish = to_finish(turn.get("finish_reason"))
+    return {"user": user or "", "reply": reply, "finish": finish}  # type: ignore[dict-item]
 
 
 def to_known_text(value: object) -> str | Reason | None:

@@ -129,3 +129,14 @@ def test_a_chat_of_ten_thousand_turns_and_a_message_of_20_mb_are_read() -> None:
     assert isinstance(chat, Chat) and len(chat.turns) == 10_000
     chat = parse_chat(json.dumps([{**USER, "content": "x" * 20_000_000}, REPLY]))
     assert isinstance(chat, Chat) and len(chat.turns[0]["user"] or "") == 20_000_000
+
+
+@pytest.mark.parametrize(
+    "finish", [None, float("nan"), "nan", "None", " ", "\u200b", {"type": "stop"}, True, "\ud800"], ids=repr
+)
+def test_a_finish_reason_that_tells_nothing_is_unknown(finish: object) -> None:
+    assert parse_chat([USER, {**REPLY, "finish_reason": finish}]) == Chat("", [TURN])
+
+
+def test_a_finish_reason_with_half_of_a_surrogate_pair_in_a_chat_as_text_is_unknown() -> None:
+    assert parse_chat(json.dumps([USER, {**REPLY, "finish_reason": "\ud800"}])) == Chat("", [TURN])

@@ -162,6 +162,8 @@ def test_nan_is_a_missing_number_and_large_whole_numbers_are_exact(tmp_path: Pat
 
 def test_a_file_may_begin_with_a_byte_order_mark_and_end_without_a_line_end(tmp_path: Path) -> None:
     assert read_lines(tmp_path, b'\xef\xbb\xbf{"a": 1, "b": 1}\r\n{"a": 2}') == ([{"a": 1}, {"a": 2}], {})
+    joined = b'{"a": 1}\n\xef\xbb\xbf{"a": 2}\n\xef\xbb\xbf\n'  # of files that begin with a mark
+    assert read_lines(tmp_path, joined) == ([{"a": 1}, {"a": 2}], {"blank_line": ["3"]})
     assert read_lines(tmp_path, b'\xef\xbb\xbf [{"a": 1}]', "x.json") == ([{"a": 1}], {})
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Row
 from stages.lib.models.catalogue import Model
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, to_content
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, to_content, to_finish
 from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason
-from stages.lib.readers.values import to_bool, to_id, to_label, to_number
-from stages.lib.records.responses import IMPORTED
+from stages.lib.readers.values import to_bool, to_id, to_number
 
 WHERE = "where "  # begins our names of the columns of `where`
 
@@ -61,8 +60,7 @@ def parse_reply(row: Row) -> Chat | Reason:
 
 def parse_single_reply(row: Mapping[str, object], user: str | None, system: str = "") -> Chat | Reason:
     """Return the chat of a row's `reply` and `finish` to a message of the user, None if that is not known."""
-    reply, finish = to_content(row["reply"]), to_label(row.get("finish"))
+    reply = to_content(row["reply"])
     if isinstance(reply, Reason):
         return reply
-    ended = finish if isinstance(finish, str) and finish else IMPORTED
-    return Chat(system, [{"user": user, "reply": reply, "finish": ended}])
+    return Chat(system, [{"user": user, "reply": reply, "finish": to_finish(row.get("finish"))}])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stages.lib.core.text import is_blank
 from stages.lib.readers.json_rows import parse_json
 from stages.lib.readers.reasons import Reason
-from stages.lib.readers.values import is_missing, to_label
+from stages.lib.readers.values import UNKNOWN, is_missing, to_label
 from stages.lib.records.responses import IMPORTED
 
 ParsedTurn = dict[str, str | None]  # user and reply (None: not known), finish
@@ -87,8 +87,7 @@ def parse_message(message: object, names: Mapping[str, str]) -> ParsedMessage | 
     if isinstance(role, Reason):
         return role
     text = to_content(first_value(message, (names.get("content", CONTENT_KEYS[0]), *CONTENT_KEYS)))
-    finish = to_label(message.get("finish_reason"))
-    return ParsedMessage(role, text, finish if isinstance(finish, str) and finish else IMPORTED)
+    return ParsedMessage(role, text, to_finish(message.get("finish_reason")))
 
 
 def first_value(message: Mapping[object, object], keys: Collection[str]) -> object:
@@ -113,6 +112,13 @@ def to_content(value: object) -> str | Reason:
     except UnicodeEncodeError:
         return Reason("content_is_no_text")  # half of a surrogate pair
     return value
+
+
+def to_finish(value: object) -> str:
+    """Return why a reply ended, as a word; IMPORTED if that is not told, or told in no text."""
+    finish = to_label(value)
+    is_known = isinstance(finish, str) and finish.lower() not in UNKNOWN and isinstance(to_content(finish), str)
+    return str(finish) if is_known else IMPORTED
 
 
 def join_parts(parts: list[object]) -> str | Reason:

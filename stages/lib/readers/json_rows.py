@@ -67,6 +67,7 @@ def parse_json(text: str) -> Any:
 
 def parse_row(line: bytes) -> Row | Reason:
     """Parse a line or an element of an array as a row."""
+    line = line.removeprefix(BOM)  # also in the midst of a file: of several that were joined
     if not line.strip():
         return Reason("blank_line")
     try:
