@@ -36,7 +36,7 @@ def write_verdicts(data: Path, settings: Validate, model: Model, config: Request
     def check(row: Row) -> Row:
         prompt = prompts.find(row["conversation_hash"])
         verdict = make_verdict(CheckInput(row, prompt, settings, model, config))
-        counts.add(verdict)
+        counts.add(verdict, settings)
         return verdict
 
     files = sorted((data / "responses" / model.id).glob("*.parquet"))

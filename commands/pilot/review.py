@@ -25,7 +25,7 @@ def review(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, Verd
     quality, counts = Quality(), VerdictCounts()
     for row, prompt in zip(rows, prompts, strict=True):
         verdict = make_verdict(CheckInput(row, prompt, job.settings.validate, job.model, job.config))
-        counts.add(verdict)
+        counts.add(verdict, job.settings.validate)
         quality.add(row["turns"], prompt, verdict["reasons"])
     return quality, counts
 

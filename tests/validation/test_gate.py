@@ -4,6 +4,8 @@ from typing import Any
 
 from stages.gate import count_verdicts, find_stop_reason
 from stages.lib.settings.sections import Gate
+from stages.lib.validation.verdicts import VerdictCounts
+from tests.support.validation import SETTINGS
 
 COUNTED: dict[str, Any] = {
     "conversations": 10, "kept": 7, "missing": 0, "shards": 1, "unreadable_shards": 0, "not_checked": {},
@@ -53,3 +55,11 @@ def test_the_gate_names_max_tokens_where_replies_were_cut() -> None:
     assert "max_tokens" not in find_stop_reason("q72", COUNTED, Gate(max_dropped_share=1.0, max_share={"refusal": 0.1}))
     loops = COUNTED | {"dropped_by": {"loop": 3}, "examples": {}}
     assert "max_tokens" not in find_stop_reason("q72", loops, Gate(max_dropped_share=0.2, max_share={}))
+
+
+def test_a_reason_that_is_only_reported_does_not_count_among_those_that_dropped_a_conversation() -> None:
+    counts = VerdictCounts()
+    for reasons in (["loop", "refusal"], ["refusal"]):
+        row = {"conversation_hash": "h", "keep": "loop" not in reasons, "reasons": reasons, "not_checked": []}
+        counts.add(row, SETTINGS)
+    assert (counts.dropped_by, counts.found, counts.kept) == ({"loop": 1}, {"loop": 1, "refusal": 2}, 1)

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from stages.lib.core.types import Row
+from stages.lib.settings.sections import Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.checks import find_reasons, not_checked
 
@@ -36,12 +37,12 @@ class VerdictCounts:
         self.not_checked = Counter[str]()  # conversations by check
         self.examples: dict[str, list[str]] = defaultdict(list)  # conversation hashes by reason
 
-    def add(self, verdict: Row) -> None:
-        """Count one verdict; remember the first NUM_EXAMPLES of each reason."""
+    def add(self, verdict: Row, settings: Validate) -> None:
+        """Count one verdict; remember the first NUM_EXAMPLES of each reason. Reasons only reported drop nothing."""
         self.conversations += 1
         self.kept += verdict["keep"]
         self.found.update(verdict["reasons"])
-        self.dropped_by.update([] if verdict["keep"] else verdict["reasons"])
+        self.dropped_by.update(reason for reason in verdict["reasons"] if reason not in settings.report_only)
         self.not_checked.update(verdict["not_checked"])
         for reason in verdict["reasons"]:
             if len(self.examples[reason]) < NUM_EXAMPLES:
