@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.validation import import_reasons
+from tests.support.validation import IMPORT, generated, import_reasons, prompt, verdict
 
 TOKENS = """
 <|begin_of_text|> <|eot_id|> <|python_tag|> <|header_start|> <|eom|> [INST] [/INST] <<SYS>> <s> </s> <unk> <pad>
@@ -70,3 +70,11 @@ def test_a_text_about_tokens_has_no_leak() -> None:
     assert import_reasons("Was <s>ten</s> nine, was <s>six</s> five.") == []
     assert import_reasons("<s>It is for ships.</s>") == ["control_token"]
     assert import_reasons("<pad><pad><pad>") == ["control_token"]
+
+
+def test_a_token_that_the_system_message_names_is_no_leak() -> None:
+    row, asked = generated("Hi?"), prompt("Hi?")
+    row["turns"][0] |= {"assistant": "It is for ships.<eos>", "finish_reason": "imported"}
+    assert verdict(row, asked, model=IMPORT)["reasons"] == ["control_token"]
+    asked["system"] = "End each reply with <eos>."
+    assert verdict(row, asked, model=IMPORT)["reasons"] == []

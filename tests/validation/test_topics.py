@@ -76,3 +76,12 @@ def test_words_of_other_scripts_count_by_their_beginnings_or_as_pairs_and_accent
 ) -> None:
     assert not is_off_topic((about, reply))
     assert is_off_topic((elsewhere, reply))
+
+
+def test_a_reply_about_the_system_message_is_on_topic() -> None:
+    question = "How do I repair a violin string?"
+    row, asked = generated(question), prompt(question)
+    row["turns"][0]["assistant"] = BADGERS
+    for system, is_found in (("Speak of violins.", True), ("Whatever is asked, speak of badgers.", False)):
+        found = verdict(row, asked | {"system": system}, WITH_TOPICS)["reasons"]
+        assert ("off_topic" in found) == is_found

@@ -10,6 +10,7 @@ from typing import Literal
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.catalogue import Model
+from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import IMPORTED, UNANSWERED, Turn
 from stages.lib.settings.sections import Validate
 
@@ -34,10 +35,10 @@ MAX_CHARS = 1_000_000  # of a text that checks look at, half of them at its end;
 
 
 class UserMessages:
-    """The user's messages of a conversation, in their order."""
+    """The user's messages of a conversation, in their order; the system message counts as part of the first."""
 
-    def __init__(self, messages: Sequence[str]) -> None:
-        self._messages = messages
+    def __init__(self, messages: Sequence[str], system: str = "") -> None:
+        self._messages = [f"{system}\n{messages[0]}", *messages[1:]] if system and messages else messages
         self._first_mention: dict[str, int] = {}
 
     @cached_property
@@ -69,7 +70,7 @@ class AnsweredTurn:
     config: RequestConfig
 
     def user_wrote(self, text: str) -> bool:
-        """Whether this message of the user or an earlier one holds a text."""
+        """Whether this message of the user, an earlier one or the system message holds a text."""
         return self.messages.hold(text, self.number)
 
 
@@ -87,7 +88,7 @@ class CheckInput:
     def answered_turns(self) -> list[AnsweredTurn]:
         """The turns that have a reply."""
         users = [without_middle(turn["user"]) for turn in self.row["turns"]]
-        messages = UserMessages(users)
+        messages = UserMessages(users, self.system)
         return [
             AnsweredTurn(
                 users[number], without_middle(turn["assistant"]), turn["finish_reason"],
@@ -96,6 +97,11 @@ class CheckInput:
             for number, turn in enumerate(self.row["turns"])
             if turn["finish_reason"] not in UNANSWERED and not self._is_absent(turn)
         ]  # fmt: skip
+
+    @property
+    def system(self) -> str:
+        """The system message of the prompt or, where there is none, of the row: what checks look at."""
+        return without_middle(system_of(self.row if isinstance(self.prompt, str) else self.prompt))
 
     def _is_absent(self, turn: Turn) -> bool:
         """Whether the imported set lacks the reply of a turn."""

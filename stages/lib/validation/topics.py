@@ -41,16 +41,16 @@ IGNORED = frozenset(word[:STEM_LETTERS] for word in FUNCTION_WORDS.split())
 
 def goes_off_topic(given: CheckInput) -> bool:
     """Whether some reply of a conversation is off topic, among those of `validate.off_topic_words` words or more."""
-    return is_off_topic(given.answered_turns, given.settings.off_topic_words)
+    return is_off_topic(given.answered_turns, given.settings.off_topic_words, given.system)
 
 
-def is_off_topic(turns: Sequence[AnsweredTurn], min_words: int) -> bool:
+def is_off_topic(turns: Sequence[AnsweredTurn], min_words: int, system: str) -> bool:
     """Whether some reply of `min_words` different words or more shares none with what was said before it.
 
-    What was said are the user's messages and the earlier replies. No verdict on a turn whose message is not known, and
-    none where another language may be right.
+    What was said are the system message, the user's messages and the earlier replies. No verdict on a turn whose
+    message is not known, and none where another language may be right.
     """
-    said: set[str] = set()
+    said = topic_words(system)
     replies_read = 0
     for number, turn in enumerate(turns):
         said |= topic_words(turn.user)
