@@ -140,3 +140,7 @@ def test_a_finish_reason_that_tells_nothing_is_unknown(finish: object) -> None:
 
 def test_a_finish_reason_with_half_of_a_surrogate_pair_in_a_chat_as_text_is_unknown() -> None:
     assert parse_chat(json.dumps([USER, {**REPLY, "finish_reason": "\ud800"}])) == Chat("", [TURN])
+
+
+def test_a_finish_reason_is_the_same_word_in_capital_letters() -> None:
+    assert parse_chat([USER, {**REPLY, "finish_reason": " STOP"}]) == Chat("", [{**TURN, "finish": "stop"}])

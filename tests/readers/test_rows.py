@@ -57,6 +57,12 @@ def test_times_of_every_unit_are_text_also_outside_of_pythons_years(
     assert str(year).startswith("1970-01-01 0") and isinstance(late, str)
 
 
+def test_a_record_with_a_time_in_a_zone_that_is_not_known_is_counted(tmp_path: Path) -> None:
+    chats = pa.array([[{"role": 0}], [{"role": None}]], pa.list_(pa.struct([("role", pa.timestamp("s", "Nowhere/X"))])))
+    pq.write_table(pa.table({"a": chats}), tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet", others=("a",)) == ([{"a": [{"role": None}]}], {"unreadable_value": ["1"]})
+
+
 def test_ids_of_other_types_are_read(tmp_path: Path) -> None:
     name = UUID(int=5)
     assert read_column(tmp_path, pa.array([name.bytes], pa.uuid())) == [name]

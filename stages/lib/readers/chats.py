@@ -115,10 +115,10 @@ def to_content(value: object) -> str | Reason:
 
 
 def to_finish(value: object) -> str:
-    """Return why a reply ended, as a word; IMPORTED if that is not told, or told in no text."""
+    """Return why a reply ended, in small letters as engines write it; IMPORTED if that is not told, or in no text."""
     finish = to_label(value)
-    is_known = isinstance(finish, str) and finish.lower() not in UNKNOWN and isinstance(to_content(finish), str)
-    return str(finish) if is_known else IMPORTED
+    word = finish.lower() if isinstance(finish, str) and isinstance(to_content(finish), str) else ""
+    return IMPORTED if word in UNKNOWN else word
 
 
 def join_parts(parts: list[object]) -> str | Reason:

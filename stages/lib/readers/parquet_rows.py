@@ -15,7 +15,7 @@ from stages.lib.readers.reasons import Reason
 from stages.lib.records.shards import READ_BUFFER, ROWS_PER_GROUP
 
 BATCH_BYTES = 1 << 26  # about as many bytes of rows are in memory at a time
-_NOT_A_VALUE = (ValueError, OverflowError, TypeError, pa.ArrowException)
+_NOT_A_VALUE = (ValueError, OverflowError, TypeError, LookupError, pa.ArrowException)  # LookupError: of time zones
 
 
 @dataclass(frozen=True, slots=True)
