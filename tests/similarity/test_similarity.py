@@ -60,12 +60,12 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
     assert pairs["b c"]["unscorable"] == {
         "no_reply": 0,
         "no_token": 0,
-        "other_script": 1,
+        "few_letters_read": 1,
         "too_long": 0,
     }  # a third of "机器 a"
     assert pairs["b c"]["rouge1"]["n"] == 3 and pairs["b c"]["share_read"] == 0.8333
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.8333, "std": 0.2357, "stderr": 0.1667}
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1, "other_script": 0, "too_long": 0}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 1, "few_letters_read": 0, "too_long": 0}
     assert pairs["a b"]["turns"] == 4 and pairs["a b"]["meteor"]["n"] == 3  # METEOR reads any letters
     assert moments(np.array([0.5, np.nan])) == {"n": 1, "mean": 0.5, "std": None, "stderr": None}
     assert moments(np.array([np.nan]))["mean"] is None
@@ -73,23 +73,23 @@ def test_every_pair_has_mean_deviation_error_and_n_over_prompts(tmp_path: Path) 
 
 def test_a_missing_score_is_null_and_counted_and_never_a_zero(tmp_path: Path) -> None:
     summary, _ = run_on(tmp_path, FOUR)
-    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3, "other_script": 2, "too_long": 0}
+    assert summary["unscorable"] == {"no_reply": 3, "no_token": 3, "few_letters_read": 2, "too_long": 0}
     table = read_table(tmp_path / "out").to_pylist()
     assert len(table) == summary["turns"] * summary["pairs"] == 24
     assert all((line["rouge1"] is None) == (line["reason"] != "") for line in table)
     assert all((line["meteor"] is None) == (line["reason"] == "no_reply") for line in table)
     assert all((line["share_read"] is None) == (line["reason"] == "no_reply") for line in table)
-    assert all(line["share_read"] < 0.5 for line in table if line["reason"] in ("no_token", "other_script"))
+    assert all(line["share_read"] < 0.5 for line in table if line["reason"] in ("no_token", "few_letters_read"))
 
 
 @pytest.mark.parametrize(
     ("one", "other", "reason"),
     [
-        ("AI 的发展很快", "我不喜欢 AI 写的诗", "other_script"),
-        ("Я пишу на Python", "Кошка спит (Python)", "other_script"),
+        ("AI 的发展很快", "我不喜欢 AI 写的诗", "few_letters_read"),
+        ("Я пишу на Python", "Кошка спит (Python)", "few_letters_read"),
         ("机器学习很有趣", "机器学习很有趣", "no_token"),
-        ("हिन्दी की कविता 2024", "नदी का पानी 2024", "other_script"),
-        ("The same in English", "同样的内容, in Chinese 用中文写的内容", "other_script"),
+        ("हिन्दी की कविता 2024", "नदी का पानी 2024", "few_letters_read"),
+        ("The same in English", "同样的内容, in Chinese 用中文写的内容", "few_letters_read"),
         ("L'été à la mer était très agréable", "L'hiver à la montagne était très froid", ""),
         ("Tôi thích đọc sách vào buổi tối", "Tôi thích nghe nhạc vào buổi sáng", ""),
         ("naïve café — “quoted” 🙂🙂🙂", "naïve cafés", ""),
@@ -173,7 +173,7 @@ def test_a_conversation_counts_as_the_mean_of_its_turns_and_only_the_first_promp
     summary, pairs = write_to(tmp_path / "all", rows, turns="all", num_prompts=2)
     assert (summary["prompts"], summary["turns"], pairs["a b"]["turns"]) == (2, 4, 4)
     assert pairs["a b"]["rouge1"] == {"n": 2, "mean": 0.75, "std": 0.3536, "stderr": 0.25}  # (1 + 0) / 2, and 1
-    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0, "other_script": 0, "too_long": 0}
+    assert pairs["a b"]["unscorable"] == {"no_reply": 1, "no_token": 0, "few_letters_read": 0, "too_long": 0}
     assert write_to(tmp_path / "first", rows, num_prompts=3)[1]["a b"]["rouge1"]["mean"] == 0.6667
     values = average_turns(np.array([[1.0], [np.nan], [np.nan]]), ["p", "p", "q"])
     assert values[:, 0] == pytest.approx([1, np.nan], nan_ok=True)

@@ -165,7 +165,7 @@ def write_similarity() -> None:
     scores = {"rouge1": scored, "rougeL": scored, "meteor": none}
     summary = {
         "prompts": 5, "pairs": 1, "synonyms": False, "share_read": 0.9,
-        "unscorable": {"no_reply": 2, "no_token": 1, "other_script": 3},
+        "unscorable": {"no_reply": 2, "no_token": 1, "few_letters_read": 3},
         "dgms": {"rich": scores, "plain": scores},
     }  # fmt: skip
     write_json(Path("data/similarity/.summary.json"), summary)

@@ -22,8 +22,8 @@ class Measure(NamedTuple):
 MEASURES = (Measure("rouge1", "rouge1"), Measure("rougeL", "rougeL"), Measure("meteor", "meteor_reversed"))
 COLUMNS = tuple(dict.fromkeys(column for measure in MEASURES for column in measure))
 # Why a pair has no score: a reply is blank; it has no token of ROUGE's; ROUGE reads too little of it, as of a Chinese
-# text with a few Latin words; a reply has more than MAX_WORDS. METEOR has a score for `no_token` and `other_script`.
-REASONS = ("", "no_reply", "no_token", "other_script", "too_long")
+# text with a few Latin words; a reply has more than MAX_WORDS. METEOR scores `no_token` and `few_letters_read`.
+REASONS = ("", "no_reply", "no_token", "few_letters_read", "too_long")
 MAX_WORDS = 20_000  # the time of a pair grows with the product of its words
 # Of a reply's letters, below which ROUGE gives no score: the words that it reads are not what the reply says.
 MIN_SHARE_READ = 0.5
