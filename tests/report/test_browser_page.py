@@ -54,7 +54,7 @@ def test_a_system_message_is_shown_above_the_turns_and_found(tmp_path: Path, chr
         assert opened.text(".system .user") == "Be brief."
         opened.page.get_by_label("Search").fill("brief")
         expect_count(opened, "1 of 2")
-        opened.page.get_by_label("Search").fill("of b")
+        opened.page.get_by_label("Search").fill('"of b"')
         expect(opened.page.locator(".system")).to_have_count(0)
 
 

@@ -160,5 +160,13 @@ def axolotl_of(process: "subprocess.Popen[bytes]") -> int:
 def wait_for_step(root: Path, process: "subprocess.Popen[bytes]", step: int) -> None:
     """Wait until a training has logged a step."""
     log = root / train.WORK / "tiny" / LOG
-    wait_until(lambda: process.poll() is not None or (log.exists() and f'"step": {step},' in log.read_text()))
+    wait_until(lambda: process.poll() is not None or f'"step": {step},' in read_if_there(log))
     assert process.poll() is None, last_message(root)
+
+
+def read_if_there(path: Path) -> str:
+    """The text of a file, empty when there is none: a run that begins anew may delete it at any moment."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
