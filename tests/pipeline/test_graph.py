@@ -102,7 +102,7 @@ def test_a_set_of_the_hub_is_a_dgm_like_any_other_and_is_downloaded_once(project
     assert project.repro() == []
 
 
-def test_a_new_dgm_is_the_only_one_that_runs_and_when_it_comes_back_its_verdicts_are_counted_again(project: Project) -> None:
+def test_a_new_dgm_runs_alone_and_when_it_comes_back_only_its_verdicts_are_counted(project: Project) -> None:
     write_model(project.root, "third")
     stages = project.experiment("dgms=[rich,plain,third]")
     assert {stage for stage in stages if "@" in stage} == {
