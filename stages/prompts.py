@@ -19,7 +19,7 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, parse_chat, parse_exchange, to_content
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, hash_prompt, parse_chat, parse_exchange, to_content
 from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS, any_of, first_of
 from stages.lib.readers.drafts import draft_of, read_in_order
 from stages.lib.readers.files import list_data_files
@@ -28,7 +28,7 @@ from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import is_missing, to_bool, to_id
-from stages.lib.records.hashing import content_hash, keyed_hash
+from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_tables
 from stages.lib.settings.reading import load, run
@@ -93,13 +93,6 @@ def to_prompt(row: Row, prompts: Prompts) -> Row | Reason:
         return Reason("too_many_turns")
     turns = [{"user": turn["user"], "reference": turn["reply"] or ""} for turn in chat.turns]
     return {"conversation_hash": key, **labels, "system": chat.system, "turns": turns}
-
-
-def hash_prompt(chat: Chat) -> str:
-    """Name a conversation that has no name of its own by its system message and what its user says."""
-    texts = [("system", chat.system)] if chat.system else []
-    texts += [("user", turn["user"] or "") for turn in chat.turns]
-    return content_hash([{"role": role, "content": text} for role, text in texts])
 
 
 def to_labels(row: Row, prompts: Prompts) -> Row | Reason:

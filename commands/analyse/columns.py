@@ -11,14 +11,22 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
 from stages.lib.generation.reply_formats import parse_single_reply
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, ParsedTurn, parse_chat, to_content, to_finish, to_messages
+from stages.lib.readers.chats import (
+    MESSAGE_FIELDS,
+    Chat,
+    ParsedTurn,
+    hash_prompt,
+    parse_chat,
+    to_content,
+    to_finish,
+    to_messages,
+)
 from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS
 from stages.lib.readers.files import compression_of, list_data_files
 from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import to_bool, to_id, to_label, to_number
-from stages.lib.records.hashing import content_hash
 
 # The role of a column, and the names that it may have: the first one that a file has is used.
 ROLES = {
@@ -152,9 +160,7 @@ def to_key(row: Row, chat: Chat) -> str | Reason:
         return to_id(row["key"]) or Reason("null_hash")
     if any(is_blank(turn["user"] or "") for turn in chat.turns):
         return Reason("null_hash")
-    texts = [("system", chat.system)] if chat.system else []
-    texts += [("user", turn["user"] or "") for turn in chat.turns]
-    return content_hash([{"role": role, "content": text} for role, text in texts])
+    return hash_prompt(chat)
 
 
 def parse_labels(row: Row) -> Labels | Reason:

@@ -167,11 +167,7 @@ def test_a_replaced_prompt_file_is_noticed(project: Project) -> None:
 
 
 def test_a_clone_with_a_remote_runs_only_what_changed(project: Project, tmp_path: Path) -> None:
-    project.run("dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
-    project.commit()
-    project.run("dvc", "push", "-q")
-    clone = Project(tmp_path / "clone")
-    project.run("git", "clone", "-q", str(project.root), str(clone.root))
+    clone = project.clone_with_remote(tmp_path)
     assert clone.repro("--pull", "--allow-missing") == []
     assert not (clone.root / "data" / "responses" / "rich").exists()
     clone.edit("params.yaml", "size: 4", "size: 5")

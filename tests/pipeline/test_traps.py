@@ -53,11 +53,7 @@ def test_a_clone_runs_nothing_after_a_dgm_and_a_run_were_removed(project: Projec
     assert "removed from metrics/gate, as other params made it: plain.json" in output
     assert not [path for path in (project.root / "metrics").rglob("*.*") if path.stem in ("plain", "only")]
     project.commit()
-    project.run("dvc", "remote", "add", "-d", "store", str(tmp_path / "remote"))
-    project.commit()
-    project.run("dvc", "push", "-q")
-    clone = Project(tmp_path / "clone")
-    project.run("git", "clone", "-q", str(project.root), str(clone.root))
+    clone = project.clone_with_remote(tmp_path)
     assert clone.repro("--pull", "--allow-missing") == []
 
 

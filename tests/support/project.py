@@ -201,6 +201,15 @@ class Project:
         self.run("git", "add", "--all")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "x", "--allow-empty")
 
+    def clone_with_remote(self, folder: Path) -> "Project":
+        """Commit everything, push the outs to a new remote in a folder, and clone the checkout beside it."""
+        self.run("dvc", "remote", "add", "-d", "shared", str(folder / "remote"))
+        self.commit()
+        self.run("dvc", "push", "-q")
+        clone = Project(folder / "clone")
+        self.run("git", "clone", "-q", str(self.root), str(clone.root))
+        return clone
+
 
 def ran(output: str) -> list[str]:
     """The stages that really ran, in order; not those that were cached or skipped."""

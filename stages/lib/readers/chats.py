@@ -7,6 +7,7 @@ from stages.lib.core.text import is_blank
 from stages.lib.readers.json_rows import parse_json
 from stages.lib.readers.reasons import Reason
 from stages.lib.readers.values import UNKNOWN, is_missing, to_label
+from stages.lib.records.hashing import content_hash
 from stages.lib.records.responses import IMPORTED
 
 ParsedTurn = dict[str, str | None]  # user and reply (None: not known), finish
@@ -166,6 +167,13 @@ def find_problem(message: ParsedMessage, number: int, *, needs_replies: bool) ->
         return Reason("roles_do_not_alternate")
     has_problem = isinstance(message.text, Reason) and (needs_replies or message.role == "user")
     return message.text if has_problem and isinstance(message.text, Reason) else None
+
+
+def hash_prompt(chat: Chat) -> str:
+    """Name a conversation that has no name of its own by its system message and what its user says."""
+    texts = [("system", chat.system)] if chat.system else []
+    texts += [("user", turn["user"] or "") for turn in chat.turns]
+    return content_hash([{"role": role, "content": text} for role, text in texts])
 
 
 def parse_exchange(user: object, reply: object, *, needs_replies: bool = True) -> Chat | Reason:

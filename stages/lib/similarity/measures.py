@@ -47,8 +47,13 @@ def score_replies(replies: Sequence[str], use_synonyms: bool) -> PairScores:
         take_smaller(np.array(values, np.float64))
         for values in (list(map(share_read, known)), list(map(bool, words)), list(map(bool, tokens)), is_short)
     )
-    conditions = [are_short == 0, has_words == 0, has_tokens == 0, shares < MIN_SHARE_READ]
-    reasons = np.select(conditions, [4, 1, 2, 3])
+    conditions = {
+        "too_long": are_short == 0,
+        "no_reply": has_words == 0,
+        "no_token": has_tokens == 0,
+        "few_letters_read": shares < MIN_SHARE_READ,
+    }
+    reasons = np.select([*conditions.values()], [REASONS.index(reason) for reason in conditions])
     of_rouge = np.where(reasons == 0, rouge(tokens), np.nan)
     values = [*of_rouge, *meteor(words, synonyms if use_synonyms else no_synonyms)]
     return PairScores(np.array(values), reasons.astype(np.int8), np.where(has_words, shares, np.nan))

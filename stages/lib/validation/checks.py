@@ -236,8 +236,8 @@ def not_checked(given: CheckInput, found: Collection[str]) -> list[str]:
 @cache
 def names_not_checked(is_complete: bool, unknown: frozenset[Need]) -> list[str]:
     """Return, sorted, the names of the checks that cannot be made, or not of every turn."""
-    left_out = [check for check in CHECKS if check.needs and not (is_complete and not check.needs & unknown)]
-    return sorted({check.name for check in left_out if not check.is_open})
+    made = checks_to_make(is_complete, unknown)
+    return sorted({check.name for check in CHECKS if check not in made and not check.is_open})
 
 
 def require_reasons(names: Iterable[str], where: str) -> None:
