@@ -1,6 +1,6 @@
 """Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2), and the cost of all of them.
 
-In:  data/ledger/<dgm>/ of every DGM
+In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM
 Out: data/throughput/
 """
 
@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import spearmanr
 
+from stages.lib.comparison.scores import Score, combine, to_cell
 from stages.lib.core.artifacts import require_folder
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Json
 from stages.lib.generation.costs import gpu_hours, money, summarize
+from stages.lib.generation.kept import mark_kept, measure_kept
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
 from stages.lib.settings.reading import load, run
@@ -51,31 +54,69 @@ def describe_cost(ledger: Json, price: float) -> Json:
     """Describe the cost of all conversations of a DGM: tokens, hours, GPU-hours (null on a CPU), money and hardware."""
     counts = {name: ledger[name] for name in ("conversations", "prompt_tokens", "completion_tokens")}
     seconds = ledger.get("seconds", 0.0)  # imported replies have none
-    hardware = ", ".join(ledger.get("hardware", []))
-    hours = gpu_hours((seconds, seconds), ledger["tensor_parallel"], hardware) if hardware else None
-    cost = money(hours, price)
+    hours, cost = price_seconds(seconds, ledger, price)
     return counts | {
         "hours": round(seconds / 3600, 4),
-        "gpu_hours": round(hours[0], 4) if hours else None,
-        "money": round(cost[0], 2) if cost else None,
-        "hardware": hardware,
+        "gpu_hours": None if hours is None else round(hours, 4),
+        "money": None if cost is None else round(cost, 2),
+        "hardware": join_hardware(ledger),
         "engines": list(ledger["engines"]),
     }
+
+
+def describe_kept(sample: pa.Table, ledger: Json, price: float) -> Json:
+    """Describe how many conversations of a sample are kept, and what 1,000 kept ones take.
+
+    `sample` holds rows of the ledger that say whether they are kept. Values with a 95 % interval are cells (value,
+    ci95), null where there is no time or no price.
+    """
+    cost = measure_kept(sample)
+    seconds = None if cost.seconds is None else combine([(1000, Score(cost.seconds, cost.stderr))])
+    _, unit_price = price_seconds(1.0, ledger, price)
+    value = combine([(unit_price, seconds)]) if seconds and unit_price else None
+    return {
+        "kept": cost.kept,
+        "kept_share": round_decimals({"value": cost.share, "ci95": cost.share_ci95}),
+        "valid_tokens_per_second": None if cost.tokens_per_second is None else round(cost.tokens_per_second, 1),
+        "seconds_per_1000_kept": round_decimals(to_cell(seconds)),
+        "money_per_1000_kept": round_decimals(to_cell(value)),
+    }
+
+
+def price_seconds(seconds: float, ledger: Json, price: float) -> tuple[float | None, float | None]:
+    """Return the GPU-hours and the money of wall time on a DGM's hardware; None where there is no GPU or no price."""
+    hardware = join_hardware(ledger)
+    hours = gpu_hours((seconds, seconds), ledger["tensor_parallel"], hardware) if hardware else None
+    cost = money(hours, price)
+    return hours[0] if hours else None, cost[0] if cost else None
+
+
+def join_hardware(ledger: Json) -> str:
+    """Return all that a DGM ran on; empty for imported replies."""
+    return ", ".join(ledger.get("hardware", []))
 
 
 READS = ("throughput",)
 
 
+def read_ledger(dgm: str, recipes: Json) -> tuple[Json, pa.Table]:
+    """Read the summary and the rows of a DGM's ledger, which say whether they are kept."""
+    ledger = require_folder(Path("data/ledger") / dgm, recipes["ledgers"][dgm], f"generate@{dgm}")
+    verdicts = require_folder(Path("data/verdicts") / dgm, recipes["dgms"][dgm]["verdicts"], f"validate@{dgm}")
+    return read_json(ledger / ROWS_SUMMARY), mark_kept(read_table(ledger), read_table(verdicts), dgm)
+
+
 def main() -> None:
     """Measure every DGM by its ledger."""
     throughput = load(Throughput)
+    recipes = read_json(Path("metrics/recipes.json"))
     measured, costs = {}, {}
-    for dgm, digest in read_json(Path("metrics/recipes.json"))["ledgers"].items():
-        folder = require_folder(Path("data/ledger") / dgm, digest, f"generate@{dgm}")
-        ledger = read_json(folder / ROWS_SUMMARY)
-        sample = sample_costs(read_table(folder), throughput.num_conversations, throughput.seed)
+    for dgm in recipes["ledgers"]:
+        ledger, rows = read_ledger(dgm, recipes)
+        sample = sample_costs(rows, throughput.num_conversations, throughput.seed)
         costs[dgm] = describe_cost(ledger, throughput.price_per_gpu_hour)
-        measured[dgm] = summarize(sample) | {"window_times_parameters": model_size(ledger)}
+        kept = describe_kept(sample, ledger, throughput.price_per_gpu_hour)
+        measured[dgm] = summarize(sample) | kept | {"window_times_parameters": model_size(ledger)}
     correlation = correlate_with_size(measured)
     with new_folder(Path("data/throughput")) as folder:
         summary = {"dgms": measured, "costs": costs, "correlation_with_window_times_parameters": correlation}

@@ -142,6 +142,16 @@ def estimate_tokens(size: PromptSize, rates: TokenRates, config: RequestConfig) 
     return prompt_tokens, completion_tokens
 
 
+def per_1000_kept(cost: Range | None, conversations: int, share: Range) -> Range | None:
+    """Return what 1,000 kept conversations take, given what so many take and the share of them that is kept.
+
+    The range is that of both. None for an unknown cost, no conversation, or a share that may be 0.
+    """
+    if cost is None or not conversations or not share[0]:
+        return None
+    return 1000 * cost[0] / conversations / share[1], 1000 * cost[1] / conversations / share[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What the conversations that are not in the store will take."""

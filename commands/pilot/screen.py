@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from commands.pilot.forecast import MIN_ROWS, Forecast, TokenForecast
+from commands.pilot.forecast import MIN_ROWS, Forecast, TokenForecast, per_1000_kept
 from commands.pilot.quality import Quality, distinct
 from stages.lib.console.formats import (
     align_columns,
@@ -18,6 +18,7 @@ from stages.lib.console.formats import (
 )
 from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
+from stages.lib.generation.kept import share_interval
 from stages.lib.settings.runtime import Runtime
 
 LINE_CHARS = 112
@@ -54,6 +55,7 @@ def format_block(result: PilotResult) -> list[str]:
     lines = [
         *quality_lines(result),
         *forecast_lines(result.forecast),
+        *kept_lines(result),
         *(("warning", line) for line in result.warnings),
         *(("example" if number == 0 else "", line) for number, line in enumerate(result.example)),
     ]
@@ -92,6 +94,19 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
             yield "money", format_range(forecast.money, format_digits)
     store, responses = format_bytes(forecast.store_bytes), format_bytes(forecast.responses_bytes)
     yield "disk", f"{store} in the store, {responses} in data/, for all {total}"
+
+
+def kept_lines(result: PilotResult) -> Iterator[tuple[str, str]]:
+    """Yield what 1,000 kept conversations will take, as a labelled line, where a time is known."""
+    forecast, share = result.forecast, share_interval(result.kept, result.quality.conversations)
+    wall, price = (per_1000_kept(cost, forecast.missing, share) for cost in (forecast.wall, forecast.money))
+    if wall:
+        costs = [
+            format_range(wall, format_duration),
+            *([f"money {format_range(price, format_digits)}"] if price else []),
+        ]
+        shares = format_range(share, "{:.1%}".format)
+        yield "valid", f"{', '.join(costs)} for 1,000 kept conversations, as {shares} are kept"
 
 
 def format_tokens(forecast: TokenForecast) -> str:
@@ -197,6 +212,8 @@ def explanation(num_conversations: int, runtime: Runtime) -> list[str]:
         "the tokens. The pilot tells how the engine's speed grows with their number. The engine's start comes on top.",
         "GPU-hours: time times tensor_parallel; none on a CPU.",
         "Money: GPU-hours times throughput.price_per_gpu_hour, in the price's currency.",
+        "Valid: time and money of the missing conversations for each 1,000 that are kept; the range is that of the "
+        "tokens and of the share that is kept (95 %).",
         "Disk: .dvc/store, and data/responses with data/ledger, for all prompts. DVC's cache shares the bytes of data/ "
         "where the file system has reflinks or hard links; elsewhere count data/ twice. Verdicts and mixes are "
         "not included.",

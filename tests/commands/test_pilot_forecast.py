@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from pytest import approx
 
-from commands.pilot.forecast import Forecast, SampledPrompt, forecast_tokens, merge_strata
+from commands.pilot.forecast import Forecast, SampledPrompt, forecast_tokens, merge_strata, per_1000_kept
 from commands.pilot.job import Job, PromptSize, read_sizes
 from commands.pilot.pace import UNKNOWN, Pace
 from commands.pilot.prediction import bytes_per_row, predict
 from commands.pilot.quality import Quality
 from commands.pilot.review import review
-from commands.pilot.screen import PilotResult, forecast_lines, format_block, format_table
+from commands.pilot.screen import PilotResult, forecast_lines, format_block, format_table, kept_lines
 from commands.pilot.steady_state import Span, SteadyState, measure_steady_state
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
@@ -178,6 +178,12 @@ def test_time_comes_from_the_pilots_pace_and_tokens_from_its_conversations(partl
     assert "money" not in dict(forecast_lines(forecast))
 
 
+def test_a_thousand_kept_conversations_take_more_the_fewer_are_kept() -> None:
+    assert per_1000_kept((300.0, 600.0), 6, (0.5, 0.8)) == approx((62_500, 200_000))
+    assert per_1000_kept(None, 6, (0.5, 0.8)) is per_1000_kept((1.0, 1.0), 0, (0.5, 0.8)) is None
+    assert per_1000_kept((1.0, 1.0), 6, (0.0, 0.3)) is None
+
+
 def test_without_a_pace_the_time_is_that_of_all_tokens_in_the_store(partly_stored: Job) -> None:
     assert forecast_of(partly_stored, hardware="H100 x1").wall == approx((2400 / 4, 2400 / 4))
 
@@ -207,6 +213,9 @@ def test_the_block_escapes_what_does_not_print_and_the_table_adds_what_is_known(
     priced = forecast_of(replace(partly_stored, settings=make_settings(price=3.0)))
     result = result_of(priced, quality)
     assert format_block(result)[0] == "m: M\\x1b[2J"
+    # 6 conversations take 600 s and .50: 1,000 kept ones take as much as 1,000 if all are kept, or 40 times as much.
+    assert "  valid     1.16 days to 46.3 days, money" in "\n".join(format_block(result))
+    assert not list(kept_lines(replace(result, kept=0)))
     second = replace(result, dgm="n", kept=0, gate="x", forecast=replace(free, money=(1.5, 2.5)))
     table = format_table([result, second])
     assert [line.split()[:3] for line in table[1:3]] == [["m", "100.0%", "pass"], ["n", "0.0%", "stop"]]

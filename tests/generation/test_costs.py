@@ -3,10 +3,13 @@
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, attribute_cost, summarize
-from stages.throughput import correlate_with_size, describe_cost
+from stages.lib.generation.kept import mark_kept, measure_kept
+from stages.throughput import correlate_with_size, describe_cost, describe_kept
 
 
 def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
@@ -65,3 +68,55 @@ def test_both_measures_are_correlated_with_window_times_parameters_from_three_mo
     assert correlate_with_size(measured) == {
         "dgms": 3, "tokens_per_second": -0.5, "seconds_per_1000_conversations": 0.5
     }  # fmt: skip
+
+
+def sample(*rows: tuple[str, int, int, float, bool]) -> pa.Table:
+    """Rows of a ledger (identity, tokens in, tokens out, seconds, kept)."""
+    names = ("identity", "prompt_tokens", "completion_tokens", "seconds", "keep")
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
+
+
+SAMPLE = sample(("a", 30, 10, 2.0, True), ("b", 50, 10, 4.0, True), ("c", 80, 20, 6.0, False), ("d", 90, 10, 4.0, True))
+
+
+def test_a_dropped_conversation_takes_its_time_and_gives_no_valid_token() -> None:
+    cost = measure_kept(SAMPLE)
+    assert (cost.kept, cost.share) == (3, 0.75)
+    assert cost.share_ci95 == pytest.approx((0.1941, 0.9937), abs=5e-5)
+    assert cost.tokens_per_second == 200 / 16
+    assert cost.seconds == pytest.approx(16 / 3)
+    # Residuals from 16 / 3 for each kept one: -10/3, -4/3, 6, -4/3; their squares add up to 456/9.
+    assert cost.stderr == pytest.approx((456 / 9 * 4 / 3) ** 0.5 / 3)
+
+
+def test_kept_conversations_have_a_price_where_gpus_and_their_price_are_known() -> None:
+    ledger = {"tensor_parallel": 2, "hardware": ["H100 x2"]}
+    described = describe_kept(SAMPLE, ledger, 3.6)  # a second on two GPUs costs .002
+    assert described["seconds_per_1000_kept"]["value"] == pytest.approx(16000 / 3, abs=1e-3)
+    assert described["money_per_1000_kept"]["value"] == pytest.approx(32 / 3, abs=1e-3)
+    low, high = described["money_per_1000_kept"]["ci95"]
+    assert [high - 32 / 3, 32 / 3 - low] == pytest.approx([1.96 * 2 * (456 / 9 * 4 / 3) ** 0.5 / 3] * 2, abs=1e-3)
+    on_cpu = describe_kept(SAMPLE, ledger | {"hardware": ["x86_64 CPU x2"]}, 3.6)
+    assert on_cpu["seconds_per_1000_kept"] == described["seconds_per_1000_kept"]
+    assert on_cpu["money_per_1000_kept"] == describe_kept(SAMPLE, ledger, 0.0)["money_per_1000_kept"] == UNKNOWN
+
+
+UNKNOWN = {"value": None, "ci95": None}
+
+
+@pytest.mark.parametrize("rows", [
+    [("a", 30, 10, 0.0, True), ("b", 30, 10, 0.0, True)],  # imported
+    [("a", 30, 10, 2.0, False), ("b", 30, 10, 2.0, False)],  # none is kept
+    [],
+])  # fmt: skip
+def test_without_a_time_or_a_kept_conversation_there_is_no_cost(rows: list[Any]) -> None:
+    described = describe_kept(sample(*rows) if rows else SAMPLE.slice(0, 0), {"tensor_parallel": 1}, 3.6)
+    assert described["seconds_per_1000_kept"] == described["money_per_1000_kept"] == UNKNOWN
+    assert not described["valid_tokens_per_second"]
+
+
+def test_verdicts_belong_to_the_conversations_of_the_ledger() -> None:
+    ledger, verdicts = SAMPLE.drop(["keep"]), SAMPLE.select(["identity", "keep"])
+    assert mark_kept(ledger, verdicts, "rich")["keep"].to_pylist() == [True, True, False, True]
+    with pytest.raises(UserError, match="data/ledger/rich and data/verdicts/rich are of different conversations"):
+        mark_kept(ledger, verdicts.slice(1), "rich")

@@ -74,6 +74,7 @@ def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
 def test_imported_replies_have_no_speed(pipeline: Path) -> None:
     text = visible_text(render_report())
     assert "no time was recorded: its replies were imported" in text
+    assert "80.0 % 28.4 % to 99.5 % – – –" in text
 
 
 def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:

@@ -198,7 +198,10 @@ def write_dgms() -> None:
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     cost = {**tokens, "hours": 0.0, "gpu_hours": None, "money": None, "hardware": "", "engines": ["import"]}
-    throughput = {"dgms": {"plain": tokens, "rich": tokens}, "costs": {"plain": cost, "rich": cost}}
+    unknown = {"value": None, "ci95": None}
+    kept = {"kept": 4, "kept_share": {"value": 0.8, "ci95": [0.2836, 0.9949]}, "valid_tokens_per_second": None}
+    measured = tokens | kept | {"seconds_per_1000_kept": unknown, "money_per_1000_kept": unknown}
+    throughput = {"dgms": {"plain": measured, "rich": measured}, "costs": {"plain": cost, "rich": cost}}
     write_json(Path("data/throughput/summary.json"), throughput)
 
 
