@@ -9,12 +9,12 @@ from pathlib import Path
 
 from stages.lib.comparison.agreement import compare_agreement
 from stages.lib.comparison.blends import compare_blends
+from stages.lib.comparison.evaluations import Evaluations, read_evaluations
 from stages.lib.comparison.fine_tunes import FineTune, build_fine_tune
 from stages.lib.comparison.on_policy import compare_on_policy
 from stages.lib.comparison.paper import recompute_averages
 from stages.lib.comparison.paper_comparison import add_printed_scores, compare_rows, compare_stated_averages
 from stages.lib.comparison.scaling import compare_sizes
-from stages.lib.comparison.scores import list_benchmarks, list_measures, read_scores
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_decimals
@@ -27,24 +27,29 @@ FAMILIES = Path("data/checked/families.json")  # of each model of the profile, f
 PREFERENCE = Path("data/preference/tables.json")
 
 
-def build_tables(results: dict[str, Json], preference: Json, runs: list[FineTune], families: dict[str, str]) -> Json:
+def build_tables(
+    evaluations: Evaluations,
+    results: dict[str, Json],
+    preference: Json,
+    runs: list[FineTune],
+    families: dict[str, str],
+) -> Json:
     """Make all comparisons.
 
-    `results` are results.json by compared model, `preference` is data/preference/tables.json, and `families` names the
-    family of each DGM and base.
+    `results` are results.json by compared model, of a run its first seed's; `preference` is
+    data/preference/tables.json; `families` names the family of each DGM and base.
     """
-    scores = {model: read_scores(content) for model, content in results.items()}
-    compared = [run for run in runs if run.id in scores]
+    compared = [run for run in runs if run.id in evaluations.scores]
     return {
-        "names": list_measures(scores.values()),
-        "benchmarks": list_benchmarks(scores.values()),
-        "agreement": compare_agreement(scores, compared),
-        "blends": compare_blends(scores, compared),
-        "on_policy": compare_on_policy(scores, compared, families),
+        "names": evaluations.measures,
+        "benchmarks": evaluations.benchmarks,
+        "agreement": compare_agreement(evaluations, compared),
+        "blends": compare_blends(evaluations, compared),
+        "on_policy": compare_on_policy(evaluations, compared, families),
         "paper": compare_rows(results, preference),
         "published": recompute_averages(),
         "stated": compare_stated_averages(results),
-        "scaling": [add_printed_scores(family, results) for family in compare_sizes(scores, compared)],
+        "scaling": [add_printed_scores(family, results) for family in compare_sizes(evaluations, compared)],
     }
 
 
@@ -93,7 +98,7 @@ def main() -> None:
     models = {model for run in runs for model in (run.base, *run.weights)}
     known = read_json(FAMILIES)
     families = {model: known[model] for model in sorted(models)}
-    tables = build_tables(results, read_json(PREFERENCE), runs, families)
+    tables = build_tables(read_evaluations(folders, {}), results, read_json(PREFERENCE), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", round_decimals(tables))
         write_json(folder / SUMMARY, round_decimals(summarize(tables)))

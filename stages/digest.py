@@ -15,6 +15,7 @@ METRICS, DATA, MODELS = Path("metrics"), Path("data"), Path("models")
 # The comparisons, and the file of each that git keeps.
 COMPARISONS = {
     "agreement": SUMMARY,
+    "differences": SUMMARY,
     "preference": SUMMARY,
     "similarity": ROWS_SUMMARY,
     "styling": SUMMARY,

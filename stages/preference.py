@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.core.artifacts import require_compared
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Json
@@ -35,10 +34,10 @@ from stages.lib.settings.sections import Preference
 PAIRWISE = Path("data/pairwise")
 
 
-def compare_pairs(pairs: list[Pair], outcomes: Floats, grid: JudgmentGrid, bootstrap: Bootstrap) -> dict[str, Json]:
+def compare_pairs(pairs: list[Pair], outcomes: Floats, grid: JudgmentGrid, preference: Preference) -> dict[str, Json]:
     """Compare every pair by its outcomes, [turn, pair]: the rates as they are and at equal length."""
     extra = extra_chars(grid, pairs)
-    rates = preference_rates(outcomes, bootstrap)
+    rates = preference_rates(outcomes, grid.questions, preference.resamples, preference.seed)
     return {
         pair_key(pair): {
             **rates[column],
@@ -48,10 +47,10 @@ def compare_pairs(pairs: list[Pair], outcomes: Floats, grid: JudgmentGrid, boots
     }
 
 
-def compare_choices(pairings: pa.Table, grid: JudgmentGrid, bootstrap: Bootstrap) -> Json:
+def compare_choices(pairings: pa.Table, grid: JudgmentGrid, preference: Preference) -> Json:
     """Compare every pair whose replies the judge saw together, and describe the effect of their order."""
     choices = read_choices(pairings, grid)
-    rates = compare_pairs(choices.pairs, choices.outcomes, grid, bootstrap)
+    rates = compare_pairs(choices.pairs, choices.outcomes, grid, preference)
     effects = order_effects(choices)
     return {
         "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
@@ -81,14 +80,13 @@ def measure_preference(
     `judgments` are tables of JUDGMENT by model, `pairings` one of PAIRING, `runs` those of metrics/recipes.json.
     """
     grid = align_judgments(judgments)
-    bootstrap = Bootstrap(grid.questions, preference.resamples, preference.seed)
     pairs = all_pairs(grid.models)
     outcomes = compare_scores(grid, pairs)
     words, summary = build_word_tables(grid, pairs, outcomes, preference)
     tables = {
-        "models": mean_scores(grid, bootstrap),
-        "by_score": compare_pairs(pairs, outcomes, grid, bootstrap),
-        "side_by_side": compare_choices(pairings, grid, bootstrap),
+        "models": mean_scores(grid),
+        "by_score": compare_pairs(pairs, outcomes, grid, preference),
+        "side_by_side": compare_choices(pairings, grid, preference),
         "flips": count_all_flips(grid, runs),
         "words": summary,
     }

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 from itertools import combinations
 
-from scipy.stats import binomtest
-
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune
-from stages.lib.comparison.scores import ModelScores, list_benchmarks, subtract, to_cell
+from stages.lib.comparison.scores import list_benchmarks, to_cell
+from stages.lib.core.intervals import share_interval
 from stages.lib.core.types import Json
 
 
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     MISSING = "missing"  # one of the four has no score
 
 
-def compare_agreement(scores: dict[str, ModelScores], runs: list[FineTune]) -> Json:
+def compare_agreement(evaluations: Evaluations, runs: list[FineTune]) -> Json:
     """Compare every two DGMs that have a fine-tune on them alone with these fine-tunes, and count the outcomes.
 
     Only fine-tunes of one base on as many conversations, without extras, are compared. `left_out` says of the other
@@ -28,25 +28,26 @@ def compare_agreement(scores: dict[str, ModelScores], runs: list[FineTune]) -> J
     """
     single = sorted((run for run in runs if run.only_dgm and not run.extras), key=lambda run: (run.only_dgm, run.id))
     pairs = [
-        compare_pair(one, other, scores)
-        for one, other in combinations([run for run in single if run.only_dgm in scores], 2)
+        compare_pair(one, other, evaluations)
+        for one, other in combinations([run for run in single if run.only_dgm in evaluations.scores], 2)
         if one.only_dgm != other.only_dgm and (one.base, one.take) == (other.base, other.take)
     ]
     paired = {dgm for pair in pairs for dgm in pair["dgms"]}
-    left_out = {run.only_dgm: "not in compare" for run in single if run.only_dgm not in scores}
+    left_out = {run.only_dgm: "not in compare" for run in single if run.only_dgm not in evaluations.scores}
     left_out |= {
         run.only_dgm: "no other compared DGM has a fine-tune of the same base on as many conversations"
         for run in single
-        if run.only_dgm in scores and run.only_dgm not in paired
+        if run.only_dgm in evaluations.scores and run.only_dgm not in paired
     }
     cells = [cell for pair in pairs for cell in pair["cells"].values()]
     return {"pairs": pairs, "left_out": left_out, **count_outcomes(cells)}
 
 
-def compare_pair(one: FineTune, other: FineTune, scores: dict[str, ModelScores]) -> Json:
+def compare_pair(one: FineTune, other: FineTune, evaluations: Evaluations) -> Json:
     """Compare two DGMs and the fine-tunes on them, benchmark by benchmark."""
     models = (one.only_dgm, other.only_dgm, one.id, other.id)
-    cells = {name: compare_benchmark(name, models, scores) for name in list_benchmarks(scores[key] for key in models)}
+    names = list_benchmarks(evaluations.scores[key] for key in models)
+    cells = {name: compare_benchmark(name, models, evaluations) for name in names}
     return {
         "dgms": [one.only_dgm, other.only_dgm],
         "runs": [one.id, other.id],
@@ -57,9 +58,9 @@ def compare_pair(one: FineTune, other: FineTune, scores: dict[str, ModelScores])
     }
 
 
-def compare_benchmark(name: str, models: tuple[str, str, str, str], scores: dict[str, ModelScores]) -> Json:
+def compare_benchmark(name: str, models: tuple[str, str, str, str], evaluations: Evaluations) -> Json:
     """Compare two DGMs and two fine-tunes (`models`, in this order) on one benchmark."""
-    missing = [model for model in models if name not in scores[model].benchmarks]
+    missing = [model for model in models if not evaluations.has(model, name)]
     if missing:
         return {
             "outcome": Outcome.MISSING,
@@ -68,8 +69,10 @@ def compare_benchmark(name: str, models: tuple[str, str, str, str], scores: dict
             "runs": to_cell(None),
             "beyond_noise": False,
         }
-    dgm_one, dgm_other, run_one, run_other = (scores[model].benchmarks[name] for model in models)
-    dgms, runs = subtract(dgm_one, dgm_other), subtract(run_one, run_other)
+    dgm_one, dgm_other, run_one, run_other = models
+    dgms = evaluations.contrast(name, {dgm_one: 1, dgm_other: -1})
+    runs = evaluations.contrast(name, {run_one: 1, run_other: -1})
+    assert dgms and runs, "all four have a score"
     direction = Outcome.AGREE if dgms.sign == runs.sign else Outcome.DISAGREE
     return {
         "outcome": direction if dgms.sign and runs.sign else Outcome.TIE,
@@ -91,12 +94,11 @@ def count_outcomes(cells: Iterable[Json]) -> Json:
     clear = [cell["outcome"] for cell in compared if cell["beyond_noise"]]
     agree, decided = counts[Outcome.AGREE], counts[Outcome.AGREE] + counts[Outcome.DISAGREE]
     with_ties = decided + counts[Outcome.TIE]
-    ci95 = binomtest(agree, decided).proportion_ci(0.95, method="exact") if decided else None
     return {
         **counts,
         "beyond_noise": len(clear),
         "beyond_noise_agree": clear.count(Outcome.AGREE),
         "rate": agree / decided if decided else None,
-        "ci95": [float(ci95.low), float(ci95.high)] if ci95 else None,
+        "ci95": share_interval(agree, decided),
         "rate_ties_disagree": agree / with_ties if with_ties else None,
     }

@@ -1,11 +1,12 @@
 """Runs on several DGMs compared with the runs on each of them alone (paper, App. D)."""
 
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune
-from stages.lib.comparison.scores import ModelScores, combine, list_measures, subtract, to_cell
+from stages.lib.comparison.scores import to_cell
 from stages.lib.core.types import Json
 
 
-def compare_blends(scores: dict[str, ModelScores], runs: list[FineTune]) -> Json:
+def compare_blends(evaluations: Evaluations, runs: list[FineTune]) -> Json:
     """Compare each run on several DGMs with the runs on each of them alone, all else and the total being equal.
 
     `left_out` says of the other blends which runs are lacking.
@@ -19,30 +20,28 @@ def compare_blends(scores: dict[str, ModelScores], runs: list[FineTune]) -> Json
         if missing:
             left_out[run.id] = f"no compared run is alike but on {' or '.join(missing)} alone"
         else:
-            compared[run.id] = compare_blend(run, {dgm: part.id for dgm, part in parts.items() if part}, scores)
+            compared[run.id] = compare_blend(run, {dgm: part.id for dgm, part in parts.items() if part}, evaluations)
     return {"runs": compared, "left_out": left_out}
 
 
-def compare_blend(run: FineTune, parts: dict[str, str], scores: dict[str, ModelScores]) -> Json:
+def compare_blend(run: FineTune, parts: dict[str, str], evaluations: Evaluations) -> Json:
     """Compare one blend with its parts; `parts` names the run on each of its DGMs alone."""
-    cells = {name: compare_measure(name, run, parts, scores) for name in list_measures(scores.values())}
+    cells = {name: compare_measure(name, run, parts, evaluations) for name in evaluations.measures}
     return {"base": run.base, "besides": run.extras, "rows": run.rows, "parts": parts, "cells": cells}
 
 
-def compare_measure(name: str, run: FineTune, parts: dict[str, str], scores: dict[str, ModelScores]) -> Json:
+def compare_measure(name: str, run: FineTune, parts: dict[str, str], evaluations: Evaluations) -> Json:
     """Compare a blend's score with the mean of its parts, by the blend's weights, and with the best of them.
 
     The mean is null when a part has no score.
     """
-    own = scores[run.id].all.get(name)
-    known = {part: score for part in parts.values() if (score := scores[part].all.get(name))}
-    mean = None
-    if len(known) == len(parts):
-        mean = combine([(weight, known[parts[dgm]]) for dgm, weight in run.weights.items()])
+    weights = {parts[dgm]: weight for dgm, weight in run.weights.items()}
+    known = {part: score for part in parts.values() if (score := evaluations.score(part, name))}
+    less_mean = {run.id: 1.0} | {part: -weight for part, weight in weights.items()}
     best = max(sorted(known), key=lambda part: known[part].value) if known else None
     return {
-        "blend": to_cell(own),
-        "mean": to_cell(mean),
+        "blend": to_cell(evaluations.score(run.id, name)),
+        "mean": to_cell(evaluations.contrast(name, weights)),
         "best": {"run": best, **to_cell(known[best] if best else None)},
-        "difference": to_cell(subtract(own, mean) if own and mean else None),
+        "difference": to_cell(evaluations.contrast(name, less_mean)),
     }

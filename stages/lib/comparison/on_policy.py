@@ -2,12 +2,13 @@
 
 from itertools import groupby
 
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune, join_label
-from stages.lib.comparison.scores import ModelScores, Score, average_scores, list_measures, subtract, to_cell
+from stages.lib.comparison.scores import to_cell
 from stages.lib.core.types import Json
 
 
-def compare_on_policy(scores: dict[str, ModelScores], runs: list[FineTune], families: dict[str, str]) -> Json:
+def compare_on_policy(evaluations: Evaluations, runs: list[FineTune], families: dict[str, str]) -> Json:
     """Compare fine-tunes on a DGM of their base's own family with those on other DGMs, all else being equal.
 
     `families` names the family of each DGM and base, empty if it is not known. `left_out` says of the other runs why
@@ -26,7 +27,7 @@ def compare_on_policy(scores: dict[str, ModelScores], runs: list[FineTune], fami
         own = [run for run in members if families[run.only_dgm] == families[run.base]]
         other = [run for run in members if run not in own]
         if own and other:
-            groups.append(describe_group(own, other, families, scores))
+            groups.append(describe_group(own, other, families, evaluations))
         else:
             lacking = "another family" if own else f"the family of {members[0].base}"
             left_out |= {run.id: f"no compared run of its base and size is on a DGM of {lacking}" for run in members}
@@ -38,7 +39,7 @@ def _design(run: FineTune) -> tuple[str, str, int]:
 
 
 def describe_group(
-    own: list[FineTune], other: list[FineTune], families: dict[str, str], scores: dict[str, ModelScores]
+    own: list[FineTune], other: list[FineTune], families: dict[str, str], evaluations: Evaluations
 ) -> Json:
     """Describe runs of one base and size: those on the base's own family and the others, measure by measure."""
     first = own[0]
@@ -51,22 +52,17 @@ def describe_group(
         "own": {run.id: run.only_dgm for run in own},
         "other": {run.id: run.only_dgm for run in other},
         "rows": {run.id: run.rows for run in runs},
-        "cells": {name: compare_measure(name, own, other, scores) for name in list_measures(scores.values())},
+        "cells": {name: compare_measure(name, own, other, evaluations) for name in evaluations.measures},
     }
 
 
-def compare_measure(name: str, own: list[FineTune], other: list[FineTune], scores: dict[str, ModelScores]) -> Json:
+def compare_measure(name: str, own: list[FineTune], other: list[FineTune], evaluations: Evaluations) -> Json:
     """Compare the means of two sets of runs in one measure; a mean is null when one of its runs has no score."""
-    own_mean, other_mean = mean_score(name, own, scores), mean_score(name, other, scores)
+    of_own, of_other = ({run.id: 1 / len(runs) for run in runs} for runs in (own, other))
+    less_other = of_own | {run: -factor for run, factor in of_other.items()}
     return {
-        "runs": {run.id: to_cell(scores[run.id].all.get(name)) for run in (*own, *other)},
-        "own": to_cell(own_mean),
-        "other": to_cell(other_mean),
-        "difference": to_cell(subtract(own_mean, other_mean) if own_mean and other_mean else None),
+        "runs": {run.id: to_cell(evaluations.score(run.id, name)) for run in (*own, *other)},
+        "own": to_cell(evaluations.contrast(name, of_own)),
+        "other": to_cell(evaluations.contrast(name, of_other)),
+        "difference": to_cell(evaluations.contrast(name, less_other)),
     }
-
-
-def mean_score(name: str, runs: list[FineTune], scores: dict[str, ModelScores]) -> Score | None:
-    """Return the mean of the runs' scores in one measure; None when one of them has none."""
-    known = [score for run in runs if (score := scores[run.id].all.get(name))]
-    return average_scores(known) if len(known) == len(runs) else None

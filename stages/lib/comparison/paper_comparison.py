@@ -17,7 +17,7 @@ from stages.lib.comparison.paper import (
     read_rows,
     rounding_error,
 )
-from stages.lib.comparison.scores import Score, average_scores, combine, to_share
+from stages.lib.comparison.scores import Score, average_shares, scale, to_share
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import SCALES, main_metric
@@ -99,7 +99,7 @@ def our_average(results: Json, columns: Iterable[str]) -> Score | None:
     tasks, known = read_tasks(results), read_paper().columns
     shares = [to_share(read_metric(tasks, known[name])) for name in columns]
     measured = [share for share in shares if share]
-    return average_scores(measured) if len(measured) == len(shares) else None
+    return average_shares(measured) if len(measured) == len(shares) else None
 
 
 def read_tasks(results: Json) -> dict[str, Json]:
@@ -120,7 +120,7 @@ def read_metric(tasks: dict[str, Json], column: Column) -> Json:
 def read_in_unit(tasks: dict[str, Json], column: Column) -> Score | None:
     """Return our score for a column in the paper's unit; None when it was not measured."""
     share = to_share(read_metric(tasks, column))
-    return combine([(column.scale, share)]) if share else None
+    return scale(share, column.scale) if share else None
 
 
 def compare_score(ours: Score | None, paper: float, error: float = HALF_DECIMAL) -> ComparedCell:

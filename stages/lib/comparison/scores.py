@@ -1,13 +1,15 @@
-"""A model's scores with their standard errors, and arithmetic on them (paper, sec. 3.1).
+"""A model's scores with their standard errors, and arithmetic on those of different rows (paper, sec. 3.1).
 
-Intervals are 95 % by the normal approximation. Two scores are taken as independent, although models answer the same
-questions: where they err alike, the interval of their difference is wider than it need be.
+Scores of the same rows are compared by `evaluations`, in pairs. What is added up here counts as independent.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import fsum, sqrt
 
+import numpy as np
+
+from stages.lib.core.intervals import SHARE, Bounds, score_interval
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import SCALES, Z95, main_metric
 
@@ -20,10 +22,15 @@ class Score:
 
     value: float
     stderr: float | None = None
+    ends: tuple[float, float] | None = None  # of its interval; without them it is that of the normal distribution
+    clusters: float = 0  # rows or groups of rows that the standard error is from
+    scale: float = 1.0  # of its unit: divided by it, a score is a share
 
     @property
     def ci95(self) -> list[float] | None:
         """The 95 % interval; None if the standard error is not known."""
+        if self.ends is not None:
+            return list(self.ends)
         return None if self.stderr is None else [self.value - Z95 * self.stderr, self.value + Z95 * self.stderr]
 
     @property
@@ -34,7 +41,7 @@ class Score:
     @property
     def is_clear(self) -> bool:
         """Whether the interval is known and excludes 0."""
-        return self.stderr is not None and self.sign != 0 and abs(self.value) > Z95 * self.stderr
+        return self.ci95 is not None and self.sign != 0 and not self.ci95[0] <= 0 <= self.ci95[1]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,22 @@ class ModelScores:
         return self.averages | self.benchmarks
 
 
+def bounded_score(
+    value: float,
+    stderr: float | None,
+    clusters: float,
+    bounds: Bounds,
+    df: float | None = None,
+    scale: float = 1.0,
+) -> Score:
+    """Build a score with the interval that lies between `bounds`; see `score_interval`."""
+    if stderr is None:
+        return Score(value, scale=scale)
+    degrees = None if df is None else np.array([df])
+    low, high = score_interval(np.array([value]), np.array([stderr]), np.array([clusters]), bounds, degrees)[0]
+    return Score(value, stderr, None if np.isnan(low) else (float(low), float(high)), clusters, scale)
+
+
 def combine(terms: Iterable[tuple[float, Score]]) -> Score:
     """Add independent scores times their factors; the error is unknown when that of one of them is."""
     pairs = list(terms)
@@ -59,14 +82,16 @@ def combine(terms: Iterable[tuple[float, Score]]) -> Score:
     return Score(fsum(factor * score.value for factor, score in pairs), stderr)
 
 
-def subtract(one: Score, other: Score) -> Score:
-    """Return `one` less `other`."""
-    return combine([(1, one), (-1, other)])
+def scale(score: Score, factor: float) -> Score:
+    """Multiply a score, its error and its interval."""
+    ends = None if score.ends is None else (score.ends[0] * factor, score.ends[1] * factor)
+    return Score(score.value * factor, None if score.stderr is None else score.stderr * factor, ends, score.clusters)
 
 
-def average_scores(scores: list[Score]) -> Score:
-    """Return the mean of scores."""
-    return combine([(1 / len(scores), score) for score in scores])
+def average_shares(shares: list[Score]) -> Score:
+    """Return the mean of shares of different rows."""
+    mean = combine([(1 / len(shares), share) for share in shares])
+    return bounded_score(mean.value, mean.stderr, fsum(share.clusters for share in shares), SHARE)
 
 
 def read_scores(results: Json) -> ModelScores:
@@ -83,18 +108,24 @@ def read_scores(results: Json) -> ModelScores:
 
 def to_score(metric: Json) -> Score | None:
     """Convert a metric of results.json, in its own unit; None for an empty one, which was not measured."""
-    return Score(metric["value"], metric["stderr"]) if metric else None
+    if not metric:
+        return None
+    bounds = (min(0.0, metric["value"]), max(float(SCALES[metric["unit"]]), metric["value"]))
+    clusters = float(metric.get("clusters") or metric["n"])  # the results of older code have none
+    return bounded_score(metric["value"], metric["stderr"], clusters, bounds, scale=SCALES[metric["unit"]])
 
 
 def to_share(metric: Json) -> Score | None:
     """Convert a metric of results.json to a share: section 3.1 divides MTBench by ten; AlpacaEval is a percentage."""
-    return combine([(1 / SCALES[metric["unit"]], Score(metric["value"], metric["stderr"]))]) if metric else None
+    score = to_score(metric)
+    return scale(score, 1 / SCALES[metric["unit"]]) if score else None
 
 
 def to_average(average: Json, metrics: dict[str, Json]) -> Score:
     """Convert an average of results.json; its error is that of its columns' main metrics, as shares."""
     shares = [share for column in average["columns"] if (share := to_share(metrics[column]))]
-    return Score(average["value"], average_scores(shares).stderr if shares else None)
+    mean = average_shares(shares) if shares else Score(average["value"])
+    return Score(average["value"], mean.stderr, mean.ends, mean.clusters)
 
 
 def to_cell(score: Score | None) -> Json:

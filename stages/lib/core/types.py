@@ -7,5 +7,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Json = dict[str, Any]  # an object as JSON holds it
 Row = dict[str, Any]  # one row of a table, by column

@@ -94,6 +94,7 @@ def read_samples(output: Json, parts: Json, primary: str) -> list[Json]:
             "prompt": str(row["arguments"][0][0]),
             "response": read_response(parts[name], row, metric),
             "score": fsum(scores) / len(scores) if (scores := as_numbers(row.get(metric))) else None,
+            "num_scores": len(scores),
         }
         for name, rows in output["samples"].items()
         for row in rows

@@ -80,7 +80,8 @@ def measure(
     if stderr is None and mean is not None and len(scored) > 1 and isclose(value, mean, abs_tol=1e-9):
         stderr = clustered_stderr(scored, mean)
     ci95 = None if stderr is None else [value - Z95 * stderr, value + Z95 * stderr]
-    return {"value": value, "n": len(flat) or len(scores), "stderr": stderr, "ci95": ci95, "unit": unit}
+    sizes = {"n": len(flat) or len(scores), "clusters": len(scored) or len(scores)}
+    return {"value": value, **sizes, "stderr": stderr, "ci95": ci95, "unit": unit}
 
 
 def clustered_stderr(scores: list[list[float]], mean: float) -> float:

@@ -14,12 +14,14 @@ SAMPLE = pa.schema([
     ("prompt", pa.string()),  # what the model was given
     ("response", pa.string()),  # the reply; for multiple choice the choice that the main metric counts
     ("score", pa.float64()),  # by the main metric
+    ("num_scores", pa.int64()),  # of which it is the mean: the instructions of a prompt, else 1; 0 without a score
     ("judge_text", pa.string()),  # the judge reply; null without a judge
 ])
 
 
 def write_samples(path: Path, rows: list[Json]) -> None:
-    """Write a task's samples, whole or not at all."""
+    """Write a task's samples, whole or not at all; rows without `num_scores` have one score, or none."""
     draft = path.with_name(path.name + ".tmp")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE), draft, compression="zstd")
+    counted = [{"num_scores": int(row["score"] is not None)} | row for row in rows]
+    pq.write_table(pa.Table.from_pylist(counted, schema=SAMPLE), draft, compression="zstd")
     draft.rename(path)

@@ -3,21 +3,24 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import binom, false_discovery_control
 
-from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.core.intervals import SHARE, Bounds, clustered_means, score_interval
+from stages.lib.core.significance import adjust_p_values, sign_flip_test
 from stages.lib.core.types import Floats, Ints, Json
 from stages.lib.judging.judgment_grid import JudgmentGrid, Pair
 
+SCORES: Bounds = (1.0, 10.0)  # of a judge
+CHOICES: Bounds = (-1.0, 1.0)  # one or the other
 
-def mean_scores(grid: JudgmentGrid, bootstrap: Bootstrap) -> dict[str, Json]:
+
+def mean_scores(grid: JudgmentGrid) -> dict[str, Json]:
     """Average each model's scores over all turns and over the first, second, … turn of each question.
 
     `failed` and `unanswered` count rows without a score, `absent` the turns of other models that this one has not.
     """
     numbers = np.unique(grid.turns)
     views = [grid.scores, *(np.where((grid.turns == turn)[:, None], grid.scores, np.nan) for turn in numbers)]
-    intervals = [bootstrap.mean_interval(view) for view in views]
+    intervals = [mean_interval(view, grid.questions, SCORES) for view in views]
     means = {}
     for column, model in enumerate(grid.models):
         overall, *by_turn = [_mean(view[:, column], ends[column]) for view, ends in zip(views, intervals, strict=True)]
@@ -38,6 +41,12 @@ def _mean(scores: Floats, ends: Floats) -> Json:
     return {"mean": float(known.mean()) if len(known) else np.nan, "ci95": list(ends), "scored": len(known)}
 
 
+def mean_interval(values: Floats, questions: Ints, bounds: Bounds) -> Floats:
+    """Return the interval of the mean of each column of [turn, column], [column, 2]: questions are clusters."""
+    means = clustered_means(values, questions)
+    return score_interval(means.values, means.stderrs, means.clusters, bounds)
+
+
 def compare_scores(grid: JudgmentGrid, pairs: Sequence[Pair]) -> Floats:
     """Return the outcome of each turn and pair, [turn, pair].
 
@@ -54,27 +63,41 @@ def extra_chars(grid: JudgmentGrid, pairs: Sequence[Pair]) -> Floats:
     return grid.chars[:, ones] - grid.chars[:, others]
 
 
-def preference_rates(outcomes: Floats, bootstrap: Bootstrap) -> list[Json]:
+def preference_rates(outcomes: Floats, questions: Ints, resamples: int, seed: int) -> list[Json]:
     """Describe each column of outcomes (1, 0, -1; NaN: not compared): how often one is preferred, with ties counted.
 
-    `rate` and `rate_other` are shares of all compared turns, ties among them: the paper's PrefRt. `p` is the exact
-    sign test's (wins against losses, turns taken as independent), `q` the same after Benjamini and Hochberg over the
-    columns.
+    `rate` and `rate_other` are shares of all compared turns, ties among them: the paper's PrefRt; `net` is their
+    difference. `p` is that of a permutation test of `net` that flips whole questions, `q` the same after Benjamini and
+    Hochberg over the columns.
     """
     wins, ties, losses = [(outcomes == value).sum(axis=0) for value in (1, 0, -1)]
-    shares = [bootstrap.mean_interval(np.where(np.isnan(outcomes), np.nan, outcomes == value)) for value in (1, -1)]
-    p = sign_test(wins, losses)
+    known = np.isfinite(outcomes)
+    shares = [mean_interval(np.where(known, outcomes == value, np.nan), questions, SHARE) for value in (1, -1)]
+    net = clustered_means(outcomes, questions)
+    ends = score_interval(net.values, net.stderrs, net.clusters, CHOICES)
+    p = sign_flip_test(sum_by_question(outcomes, questions), resamples, seed)
     q = adjust_p_values(p)
     return [
         {
             **_count_outcomes(int(wins[column]), int(ties[column]), int(losses[column])),
             "ci95": list(shares[0][column]),
             "ci95_other": list(shares[1][column]),
+            "net": float(net.values[column]),
+            "net_ci95": list(ends[column]),
+            "net_deviation": float(net.stderrs[column] * np.sqrt(net.clusters[column])),
+            "questions": int(net.clusters[column]),
             "p": float(p[column]),
             "q": float(q[column]),
         }
         for column in range(outcomes.shape[1])
     ]
+
+
+def sum_by_question(values: Floats, questions: Ints) -> Floats:
+    """Sum the turns of each question, [question, column]; NaN counts nothing. Turns of one question are adjacent."""
+    _, starts = np.unique(questions, return_index=True)
+    sums: Floats = np.add.reduceat(np.nan_to_num(values), np.sort(starts)) if len(values) else values
+    return sums
 
 
 def _count_outcomes(wins: int, ties: int, losses: int) -> Json:
@@ -93,22 +116,6 @@ def _count_outcomes(wins: int, ties: int, losses: int) -> Json:
 
 def _share(part: int, total: int) -> float:
     return part / total if total else np.nan
-
-
-def sign_test(ones: Ints, others: Ints) -> Floats:
-    """Return the two-sided exact p of `ones` against `others` if both are as likely; 1 where both are 0.
-
-    It is scipy.stats.binomtest for whole arrays. Of pairs in which only one or only the other has something, it is
-    McNemar's exact test.
-    """
-    p: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(ones, others), ones + others, 0.5))
-    return p
-
-
-def adjust_p_values(p: Floats) -> Floats:
-    """Return p after Benjamini and Hochberg (1995): of those that are called different at q <= 0.05, 5 % are not."""
-    q: Floats = false_discovery_control(p) if len(p) else p
-    return q
 
 
 def count_flips(grid: JudgmentGrid, dgm: str, tuned: str, rival: str) -> Json:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from stages.lib.core.significance import adjust_p_values, mcnemar_test
 from stages.lib.core.types import Floats, Ints
 from stages.lib.judging.judgment_grid import JudgmentGrid, Pair
 from stages.lib.judging.negation import NEGATED, extract_terms
-from stages.lib.judging.preference import adjust_p_values, sign_test
 from stages.lib.records.hashing import keyed_hash
 
 
@@ -120,7 +120,7 @@ def run_exact_tests(terms: TermMatrix, counts: PairedCounts, min_judgments: int)
     """
     frequent = np.flatnonzero(counts.only_one + counts.only_other + 2 * counts.both >= min_judgments)
     one, other = counts.only_one[frequent], counts.only_other[frequent]
-    p = sign_test(one, other)
+    p = mcnemar_test(one, other)
     names = [terms.terms[place] for place in frequent]
     columns = {
         "word": pa.array([name.removeprefix(NEGATED) for name in names], pa.string()),

@@ -250,9 +250,19 @@ class Preference(Section):
     """The section `preference`."""
 
     seed: int
-    resamples: int = Field(gt=0)  # of the bootstrap
+    resamples: int = Field(gt=0)  # of the permutation test, by question
     min_judgments: int = Field(gt=0)  # that contain a word before it is tested
     num_words: int = Field(ge=0)  # of each side in the summary
+
+
+class Differences(Section):
+    """The section `differences`."""
+
+    margin: float = Field(gt=0, lt=1)  # of a share: models whose difference lies within it are equivalent
+    margin_judge: float = Field(gt=0)  # of a judge's score, in points
+    margin_choices: float = Field(gt=0, lt=1)  # of the share of choices won, less the share lost
+    resamples: int = Field(gt=0)  # of the permutation test
+    seed: int
 
 
 class Styling(Section):
@@ -290,7 +300,7 @@ class Report(Section):
 
 
 _DATA = (Prompts, Generate, Validate, Gate, Mix, Train, Answers)
-_MODELS = (Evaluate, Judge, Pairwise, Preference, Styling, Similarity, Throughput, Report, Runtime)
+_MODELS = (Evaluate, Judge, Pairwise, Preference, Differences, Styling, Similarity, Throughput, Report, Runtime)
 SECTIONS: dict[str, type[Section]] = {model.__name__.lower(): model for model in (*_DATA, *_MODELS)}
 # Sections of named entries, and lists of ids.
 ENTRIES: dict[str, type[Section]] = {"hub": Hub, "auxiliary": Auxiliary}

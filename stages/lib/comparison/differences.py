@@ -1,0 +1,162 @@
+"""Every two compared models, benchmark by benchmark: is the difference real?"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import norm, t
+
+from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
+from stages.lib.comparison.evaluations import Evaluations
+from stages.lib.comparison.score_rows import ScoreRows
+from stages.lib.comparison.scores import combine
+from stages.lib.comparison.verdicts import Verdict, decide, rows_to_decide
+from stages.lib.core.significance import adjust_p_values, mcnemar_test, sign_flip_test
+from stages.lib.core.types import Floats, Json
+from stages.lib.settings.sections import Differences
+
+Pair = tuple[str, str]
+
+
+def compare_pairs(evaluations: Evaluations, models: Sequence[str], settings: Differences) -> Json:
+    """Compare every two models in every average and benchmark.
+
+    The result is {measure: {"one other": cell}}; pairs without a score on both sides are left out. The p values of all
+    benchmarks are one family for Benjamini and Hochberg, those of all averages another.
+    """
+    benchmarks = set(evaluations.benchmarks)
+    cells = {name: compare_measure(evaluations, name, models, settings) for name in evaluations.measures}
+    for family in (benchmarks, set(cells) - benchmarks):
+        correct([cell for name in cells if name in family for cell in cells[name].values()])
+    return {
+        name: {pair: judge(cell, settings.margin * cell["scale"]) for pair, cell in pairs.items()}
+        for name, pairs in cells.items()
+    }
+
+
+def correct(cells: Sequence[Json]) -> None:
+    """Add q to cells that have p, which are one family."""
+    tested = [cell for cell in cells if cell["p"] is not None]
+    for cell, q in zip(tested, adjust_p_values(np.array([cell["p"] for cell in tested])), strict=True):
+        cell["q"] = float(q)
+
+
+def judge(cell: Json, margin: float) -> Json:
+    """Add the verdict of a difference, and of one that is not decided how many rows would decide it."""
+    if cell["ci95"] is None:
+        return cell | {"q": None, "verdict": Verdict.NOT_DECIDED, "rows_to_decide": None}
+    verdict = decide(cell["value"], cell["ci95"], cell["q"], margin)
+    missing = rows_to_decide(cell["value"], cell["deviation"], margin) if verdict == Verdict.NOT_DECIDED else None
+    return cell | {"verdict": verdict, "rows_to_decide": missing}
+
+
+def compare_measure(
+    evaluations: Evaluations, name: str, models: Sequence[str], settings: Differences
+) -> dict[str, Json]:
+    """Compare every two models in one average or benchmark, by pair; without q."""
+    pairs = [pair for pair in combinations(models, 2) if all(evaluations.has(model, name) for model in pair)]
+    paired = [pair for pair in pairs if evaluations.are_paired(name, pair)]
+    cells = compare_rows(evaluations.rows[name], paired, evaluations.seeds, settings) if paired else {}
+    cells |= {key_of(pair): compare_scores(evaluations, name, pair) for pair in pairs if pair not in set(paired)}
+    return {key_of(pair): cells[key_of(pair)] for pair in pairs}
+
+
+def key_of(pair: Pair) -> str:
+    """Return the name of a pair in tables.json."""
+    return " ".join(pair)
+
+
+def compare_scores(evaluations: Evaluations, name: str, pair: Pair) -> Json:
+    """Compare two models whose rows do not make their scores: as independent, by the normal distribution."""
+    one, other = (evaluations.score(model, name) for model in pair)
+    assert one and other, "both have a score"
+    difference = combine([(1, one), (-1, other)])
+    z = abs(difference.value) / difference.stderr if difference.stderr else None
+    clusters = min(one.clusters, other.clusters)
+    return {
+        "value": difference.value,
+        "ci95": difference.ci95 if difference.stderr else None,
+        "p": float(2 * norm.sf(z)) if z is not None else None,
+        "test": "independent",
+        "n": int(clusters),
+        "deviation": (difference.stderr or 0.0) * clusters**0.5,
+        "scale": one.scale,
+        "seed_share": None,
+    }
+
+
+def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings: Differences) -> dict[str, Json]:
+    """Compare pairs of models row by row."""
+    units = list(dict.fromkeys(model for pair in pairs for model in pair))
+    factors: Floats = np.zeros((len(units), len(pairs)))
+    for column, (one, other) in enumerate(pairs):
+        factors[[units.index(one), units.index(other)], column] = 1, -1
+    made = contrast(rows, units, factors, seeds)
+    p, kinds = test_differences(rows, pairs, made, seeds, settings)
+    row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
+    return {
+        key_of(pair): {
+            "value": float(made.values[column]),
+            "ci95": [float(end) for end in made.ends[column]] if made.clusters[column] > 1 else None,
+            "p": float(p[column]) if made.clusters[column] > 1 else None,
+            "test": kinds[column],
+            "n": int(made.clusters[column]),
+            "deviation": float(row_errors[column] * np.sqrt(made.clusters[column])),
+            "scale": rows.scale,
+            "seed_share": None if np.isnan(made.seed_shares[column]) else float(made.seed_shares[column]),
+        }
+        for column, pair in enumerate(pairs)
+    }
+
+
+def test_differences(
+    rows: ScoreRows, pairs: Sequence[Pair], made: Contrasts, seeds: Seeds, settings: Differences
+) -> tuple[Floats, list[str]]:
+    """Return the p of each pair and the name of its test.
+
+    McNemar's exact test where rows are right or wrong and stand alone, else a permutation test that flips the sign of
+    whole clusters; Student's where a run has several seeds, whose noise no flip of a row shows.
+    """
+    has_seeds = np.array([any(len(seeds.get(model, ())) > 1 for model in pair) for pair in pairs])
+    is_simple = rows.stand_alone and rows.is_binary(rows.strata[0])
+    p: Floats = np.ones(len(pairs))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p[has_seeds] = 2 * t.sf(np.abs(made.values / made.stderrs), made.df)[has_seeds]
+    alone = ~has_seeds
+    if is_simple:
+        p[alone] = mcnemar_test((made.sums > 0).sum(axis=0), (made.sums < 0).sum(axis=0))[alone]
+    elif alone.any():
+        p[alone] = sign_flip_test(made.sums[:, alone], settings.resamples, settings.seed)
+    return p, ["seeds" if seeds else "mcnemar" if is_simple else "permutation" for seeds in has_seeds]
+
+
+def describe_seeds(evaluations: Evaluations) -> Json:
+    """Describe how the models of each run with several seeds differ, measure by measure.
+
+    `seed_sd` is the standard deviation between the seeds, `row_stderr` the standard error of one model by its rows.
+    """
+    return {
+        run: {
+            "models": list(models),
+            "measures": {
+                name: describe_spread(evaluations, name, models)
+                for name in evaluations.measures
+                if evaluations.has(run, name)
+            },
+        }
+        for run, models in evaluations.seeds.items()
+    }
+
+
+def describe_spread(evaluations: Evaluations, name: str, models: Sequence[str]) -> Json:
+    """Describe the scores of one run's models in a measure, and the noise that would be there with one seed alone."""
+    known = [evaluations.scores[model].all[name] for model in models]
+    values = np.array([score.value for score in known])
+    errors = [score.stderr for score in known if score.stderr is not None]
+    return {
+        "scores": [float(value) for value in values],
+        "mean": float(values.mean()),
+        "seed_sd": float(values.std(ddof=1)),
+        "largest_difference": float(values.max() - values.min()),
+        "row_stderr": float(np.mean(errors)) if len(errors) == len(known) else None,
+    }
