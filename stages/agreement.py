@@ -10,7 +10,7 @@ from pathlib import Path
 from stages.lib.comparison.agreement import compare_agreement
 from stages.lib.comparison.blends import compare_blends
 from stages.lib.comparison.evaluations import Evaluations, read_evaluations
-from stages.lib.comparison.fine_tunes import FineTune, build_fine_tune
+from stages.lib.comparison.fine_tunes import FineTune, read_fine_tunes
 from stages.lib.comparison.on_policy import compare_on_policy
 from stages.lib.comparison.paper import recompute_averages
 from stages.lib.comparison.paper_comparison import add_printed_scores, compare_rows, compare_stated_averages
@@ -20,9 +20,8 @@ from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Json
 from stages.lib.settings.reading import load, load_value, run
-from stages.lib.settings.sections import Mix, Run
+from stages.lib.settings.sections import Mix
 
-METRICS = Path("metrics")
 FAMILIES = Path("data/checked/families.json")  # of each model of the profile, from the catalogue
 PREFERENCE = Path("data/preference/tables.json")
 
@@ -76,15 +75,6 @@ def select_slopes(family: Json) -> dict[str, float]:
 def select_differences(comparison: Json) -> dict[str, float | None]:
     """Select the difference in every measure."""
     return {name: cell["difference"]["value"] for name, cell in comparison["cells"].items()}
-
-
-def read_fine_tunes(runs: dict[str, Run]) -> list[FineTune]:
-    """Read every run of the profile, with the rows that its recipe takes and that its mix has."""
-    recipes = read_json(METRICS / "recipes.json")["runs"]
-    return [
-        build_fine_tune(name, entry, recipes[name], read_json(METRICS / "mix" / f"{name}.json"))
-        for name, entry in runs.items()
-    ]
 
 
 READS = ("compare", "mix.runs")

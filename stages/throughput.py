@@ -1,6 +1,7 @@
 """Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2), and the cost of all of them.
 
-In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM
+In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM; data/evaluations/<model>/ of every compared model,
+     metrics/mix/
 Out: data/throughput/
 """
 
@@ -10,17 +11,19 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import spearmanr
 
-from stages.lib.comparison.scores import Score, combine, to_cell
-from stages.lib.core.artifacts import require_folder
+from stages.lib.comparison.cost_quality import KeptPrice, compare_cost_and_quality, price_kept
+from stages.lib.comparison.fine_tunes import read_fine_tunes
+from stages.lib.comparison.scores import ModelScores, Score, read_scores, scale, to_cell
+from stages.lib.core.artifacts import require_compared, require_folder
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Json
 from stages.lib.generation.costs import gpu_hours, money, summarize
-from stages.lib.generation.kept import mark_kept, measure_kept
+from stages.lib.generation.kept import KeptCost, mark_kept, measure_kept
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
-from stages.lib.settings.reading import load, run
-from stages.lib.settings.sections import Throughput
+from stages.lib.settings.reading import load, load_value, run
+from stages.lib.settings.sections import Mix, Throughput
 
 MEASURES = ("tokens_per_second", "seconds_per_1000_conversations")
 MIN_DGMS = 3  # for a rank correlation
@@ -64,22 +67,17 @@ def describe_cost(ledger: Json, price: float) -> Json:
     }
 
 
-def describe_kept(sample: pa.Table, ledger: Json, price: float) -> Json:
-    """Describe how many conversations of a sample are kept, and what 1,000 kept ones take.
+def describe_kept(cost: KeptCost, seconds: Score | None, money: Score | None) -> Json:
+    """Describe how many conversations are kept, and the time and money of 1,000 kept ones.
 
-    `sample` holds rows of the ledger that say whether they are kept. Values with a 95 % interval are cells (value,
-    ci95), null where there is no time or no price.
+    Values with a 95 % interval are cells (value, ci95), null where there is no time or no price.
     """
-    cost = measure_kept(sample)
-    seconds = None if cost.seconds is None else combine([(1000, Score(cost.seconds, cost.stderr))])
-    _, unit_price = price_seconds(1.0, ledger, price)
-    value = combine([(unit_price, seconds)]) if seconds and unit_price else None
     return {
         "kept": cost.kept,
         "kept_share": round_decimals({"value": cost.share, "ci95": cost.share_ci95}),
         "valid_tokens_per_second": None if cost.tokens_per_second is None else round(cost.tokens_per_second, 1),
         "seconds_per_1000_kept": round_decimals(to_cell(seconds)),
-        "money_per_1000_kept": round_decimals(to_cell(value)),
+        "money_per_1000_kept": round_decimals(to_cell(money)),
     }
 
 
@@ -96,7 +94,7 @@ def join_hardware(ledger: Json) -> str:
     return ", ".join(ledger.get("hardware", []))
 
 
-READS = ("throughput",)
+READS = ("throughput", "compare", "mix.runs")
 
 
 def read_ledger(dgm: str, recipes: Json) -> tuple[Json, pa.Table]:
@@ -106,20 +104,40 @@ def read_ledger(dgm: str, recipes: Json) -> tuple[Json, pa.Table]:
     return read_json(ledger / ROWS_SUMMARY), mark_kept(read_table(ledger), read_table(verdicts), dgm)
 
 
+def measure(ledger: Json, rows: pa.Table, throughput: Throughput) -> tuple[Json, KeptPrice | None]:
+    """Measure a DGM by a sample of its ledger's rows; return the measures, and what 1,000 kept conversations cost."""
+    sample = sample_costs(rows, throughput.num_conversations, throughput.seed)
+    cost = measure_kept(sample)
+    seconds = None if cost.seconds is None else scale(Score(cost.seconds, cost.stderr), 1000)
+    _, price = price_seconds(1.0, ledger, throughput.price_per_gpu_hour)
+    value = scale(seconds, price) if seconds and price else None
+    measures = summarize(sample) | describe_kept(cost, seconds, value)
+    measures |= {"window_times_parameters": model_size(ledger)}
+    return measures, price_kept(seconds, value, ledger.get("hardware", []))
+
+
+def read_compared(models: list[str]) -> dict[str, ModelScores]:
+    """Read the scores of compared models."""
+    return {model: read_scores(read_json(require_compared(model, "evaluations") / "results.json")) for model in models}
+
+
 def main() -> None:
-    """Measure every DGM by its ledger."""
+    """Measure every DGM by its ledger, and compare what they cost with how good they are."""
     throughput = load(Throughput)
     recipes = read_json(Path("metrics/recipes.json"))
-    measured, costs = {}, {}
+    measured, costs, prices = {}, {}, {}
     for dgm in recipes["ledgers"]:
         ledger, rows = read_ledger(dgm, recipes)
-        sample = sample_costs(rows, throughput.num_conversations, throughput.seed)
         costs[dgm] = describe_cost(ledger, throughput.price_per_gpu_hour)
-        kept = describe_kept(sample, ledger, throughput.price_per_gpu_hour)
-        measured[dgm] = summarize(sample) | kept | {"window_times_parameters": model_size(ledger)}
-    correlation = correlate_with_size(measured)
+        measured[dgm], prices[dgm] = measure(ledger, rows, throughput)
+    scores, runs = read_compared(load_value("compare")), read_fine_tunes(load(Mix).runs)
     with new_folder(Path("data/throughput")) as folder:
-        summary = {"dgms": measured, "costs": costs, "correlation_with_window_times_parameters": correlation}
+        summary = {
+            "dgms": measured,
+            "costs": costs,
+            "correlation_with_window_times_parameters": correlate_with_size(measured),
+            "cost_and_quality": round_decimals(compare_cost_and_quality(prices, scores, runs)),
+        }
         write_json(folder / SUMMARY, summary)
 
 

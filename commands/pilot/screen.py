@@ -16,9 +16,9 @@ from stages.lib.console.formats import (
     format_range,
     format_shares,
 )
+from stages.lib.core.intervals import share_interval
 from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
-from stages.lib.generation.kept import share_interval
 from stages.lib.settings.runtime import Runtime
 
 LINE_CHARS = 112
@@ -98,7 +98,9 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
 
 def kept_lines(result: PilotResult) -> Iterator[tuple[str, str]]:
     """Yield what 1,000 kept conversations will take, as a labelled line, where a time is known."""
-    forecast, share = result.forecast, share_interval(result.kept, result.quality.conversations)
+    forecast = result.forecast
+    low, high = share_interval(result.kept, result.quality.conversations) or (0.0, 1.0)
+    share = (low, high)
     wall, price = (per_1000_kept(cost, forecast.missing, share) for cost in (forecast.wall, forecast.money))
     if wall:
         costs = [

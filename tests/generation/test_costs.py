@@ -7,9 +7,10 @@ import pytest
 
 from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Usage
-from stages.lib.generation.costs import COST, attribute_cost, summarize
+from stages.lib.generation.costs import COST, attribute_cost, attribute_no_cost, summarize
 from stages.lib.generation.kept import mark_kept, measure_kept
-from stages.throughput import correlate_with_size, describe_cost, describe_kept
+from stages.lib.settings.sections import Throughput
+from stages.throughput import correlate_with_size, describe_cost, measure
 
 
 def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
@@ -73,7 +74,9 @@ def test_both_measures_are_correlated_with_window_times_parameters_from_three_mo
 def sample(*rows: tuple[str, int, int, float, bool]) -> pa.Table:
     """Rows of a ledger (identity, tokens in, tokens out, seconds, kept)."""
     names = ("identity", "prompt_tokens", "completion_tokens", "seconds", "keep")
-    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
+    named = [dict(zip(names, row, strict=True)) for row in rows]
+    filled = [{**attribute_no_cost([{**row, "cached_tokens": 0}])[0], "seconds": row["seconds"]} for row in named]
+    return pa.Table.from_pylist(filled)
 
 
 SAMPLE = sample(("a", 30, 10, 2.0, True), ("b", 50, 10, 4.0, True), ("c", 80, 20, 6.0, False), ("d", 90, 10, 4.0, True))
@@ -82,26 +85,35 @@ SAMPLE = sample(("a", 30, 10, 2.0, True), ("b", 50, 10, 4.0, True), ("c", 80, 20
 def test_a_dropped_conversation_takes_its_time_and_gives_no_valid_token() -> None:
     cost = measure_kept(SAMPLE)
     assert (cost.kept, cost.share) == (3, 0.75)
-    assert cost.share_ci95 == pytest.approx((0.1941, 0.9937), abs=5e-5)
+    assert cost.share_ci95 == pytest.approx([0.1941, 0.9937], abs=5e-5)
     assert cost.tokens_per_second == 200 / 16
     assert cost.seconds == pytest.approx(16 / 3)
     # Residuals from 16 / 3 for each kept one: -10/3, -4/3, 6, -4/3; their squares add up to 456/9.
     assert cost.stderr == pytest.approx((456 / 9 * 4 / 3) ** 0.5 / 3)
 
 
+THROUGHPUT = Throughput(num_conversations=9, seed=1, price_per_gpu_hour=3.6)  # a second on two GPUs costs .002
+LEDGER = {"tensor_parallel": 2, "context_window": 0, "parameters_billions": 0}
+UNKNOWN = {"value": None, "ci95": None}
+
+
 def test_kept_conversations_have_a_price_where_gpus_and_their_price_are_known() -> None:
-    ledger = {"tensor_parallel": 2, "hardware": ["H100 x2"]}
-    described = describe_kept(SAMPLE, ledger, 3.6)  # a second on two GPUs costs .002
+    described, price = measure(LEDGER | {"hardware": ["H100 x2"]}, SAMPLE, THROUGHPUT)
     assert described["seconds_per_1000_kept"]["value"] == pytest.approx(16000 / 3, abs=1e-3)
     assert described["money_per_1000_kept"]["value"] == pytest.approx(32 / 3, abs=1e-3)
     low, high = described["money_per_1000_kept"]["ci95"]
     assert [high - 32 / 3, 32 / 3 - low] == pytest.approx([1.96 * 2 * (456 / 9 * 4 / 3) ** 0.5 / 3] * 2, abs=1e-3)
-    on_cpu = describe_kept(SAMPLE, ledger | {"hardware": ["x86_64 CPU x2"]}, 3.6)
-    assert on_cpu["seconds_per_1000_kept"] == described["seconds_per_1000_kept"]
-    assert on_cpu["money_per_1000_kept"] == describe_kept(SAMPLE, ledger, 0.0)["money_per_1000_kept"] == UNKNOWN
+    assert price and (price.unit, price.hardware) == ("money", "H100")
+    assert price.cost.value == pytest.approx(32 / 3)
 
 
-UNKNOWN = {"value": None, "ci95": None}
+def test_on_a_cpu_or_without_a_price_the_cost_is_time_on_exactly_this_hardware() -> None:
+    described, on_cpu = measure(LEDGER | {"hardware": ["x86_64 CPU x2"]}, SAMPLE, THROUGHPUT)
+    assert on_cpu and (on_cpu.unit, on_cpu.hardware) == ("seconds", "x86_64 CPU x2")
+    assert described["money_per_1000_kept"] == UNKNOWN
+    free = THROUGHPUT.model_copy(update={"price_per_gpu_hour": 0.0})
+    _, unpriced = measure(LEDGER | {"hardware": ["H100 x2"]}, SAMPLE, free)
+    assert unpriced and (unpriced.unit, unpriced.hardware) == ("seconds", "H100 x2")
 
 
 @pytest.mark.parametrize("rows", [
@@ -110,9 +122,9 @@ UNKNOWN = {"value": None, "ci95": None}
     [],
 ])  # fmt: skip
 def test_without_a_time_or_a_kept_conversation_there_is_no_cost(rows: list[Any]) -> None:
-    described = describe_kept(sample(*rows) if rows else SAMPLE.slice(0, 0), {"tensor_parallel": 1}, 3.6)
+    described, price = measure(LEDGER, sample(*rows) if rows else SAMPLE.slice(0, 0), THROUGHPUT)
     assert described["seconds_per_1000_kept"] == described["money_per_1000_kept"] == UNKNOWN
-    assert not described["valid_tokens_per_second"]
+    assert not described["valid_tokens_per_second"] and price is None
 
 
 def test_verdicts_belong_to_the_conversations_of_the_ledger() -> None:

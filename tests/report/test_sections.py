@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from stages.lib.comparison.cost_quality import compare_cost_and_quality, price_kept
+from stages.lib.comparison.scores import ModelScores, Score
 from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import round_decimals
 from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best, name_extremes
 from stages.lib.report.sections.answers import choose_examples
 from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
@@ -75,6 +78,27 @@ def test_imported_replies_have_no_speed(pipeline: Path) -> None:
     text = visible_text(render_report())
     assert "no time was recorded: its replies were imported" in text
     assert "80.0 % 28.4 % to 99.5 % – – –" in text
+
+
+def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "Nothing to compare: no two DGMs on the same hardware" in text and "plain (no time is known)." in text
+    summary = Path("data/throughput/summary.json")
+    scores = {"rich": model_averages(0.7), "plain": model_averages(0.75), "tuned": model_averages(0.9)}
+    prices = {"rich": price_kept(Score(90.0, 2.0), None, ["A x1"]), "plain": price_kept(Score(9.0), None, ["A x1"])}
+    compared = round_decimals(compare_cost_and_quality(prices, scores, []))
+    write_json(summary, read_json(summary) | {"cost_and_quality": compared})
+    page = render_report()
+    text = visible_text(page)
+    assert "Nothing is both cheaper and better than plain; intervals overlap, so this is not certain" in text
+    assert "The DGMs themselves, on A x1, the cheapest first" in text
+    assert "plain 9.0 s 0.750 0.652 to 0.848 yes" in text
+    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain: intervals overlap" in text
+    assert Path("data/report/charts/cost-quality-1.svg").exists()
+
+
+def model_averages(value: float) -> ModelScores:
+    return ModelScores({}, {}, {"average": Score(value, 0.05)})
 
 
 def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:
@@ -166,7 +190,7 @@ def test_a_paper_number_outside_our_interval_is_marked(pipeline: Path) -> None:
 
 def test_each_comparison_without_runs_is_one_line(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert text.count("Nothing to compare: no") == 4
+    assert text.count("Nothing to compare: no") == 5
     assert "no two compared runs differ only in size" in text
     assert "Comparison with the paper" not in text
 

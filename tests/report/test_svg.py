@@ -3,6 +3,7 @@
 import re
 
 from stages.lib.report.svg import plot_intervals, plot_scaling, plot_spider
+from stages.lib.report.svg_scatter import Offer, plot_offers
 
 
 def test_a_missing_score_is_not_drawn() -> None:
@@ -27,3 +28,13 @@ def test_a_size_without_a_value_has_no_point_and_a_paper_number_has_a_ring() -> 
     assert "100k" in alone and "250k" in alone
     points = [len(re.findall(r"<use [^>]*#123456", svg)) for svg in (alone, ringed)]
     assert points == [2, 3], "one of them in the legend"
+
+
+def test_an_offer_outside_the_pareto_set_is_a_ring_and_an_unknown_interval_is_not_drawn() -> None:
+    colours, labels = {"cheap": "#123456", "dear": "#654321"}, ("cost", "average")
+    cheap, dear = Offer(1.0, 0.5, [-0.5, 2.5], [0.4, 0.6], True), Offer(9.0, 0.4, None, None, False)
+    svg = plot_offers({"cheap": cheap, "dear": dear}, colours, labels, "t")
+    assert len(re.findall(r"<path [^>]*stroke: #123456", svg)) == 2 + 1, "two intervals, and the outline of a dot"
+    assert len(re.findall(r"<path [^>]*stroke: #654321", svg)) == 1
+    assert re.search(r"<use [^>]*fill: #123456", svg) and not re.search(r"<use [^>]*fill: #654321", svg)
+    assert "nan" not in svg.lower() and "cheap" in svg

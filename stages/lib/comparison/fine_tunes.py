@@ -1,9 +1,13 @@
 """A fine-tune as the comparisons see it: its base model, its DGMs and its other sources."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from stages.lib.core.files import read_json
 from stages.lib.core.types import Json
 from stages.lib.settings.sections import Amount, Run
+
+METRICS = Path("metrics")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,15 @@ class FineTune:
     def only_dgm(self) -> str:
         """Its DGM if it was trained on one alone, else empty."""
         return next(iter(self.weights)) if len(self.weights) == 1 else ""
+
+
+def read_fine_tunes(runs: dict[str, Run]) -> list[FineTune]:
+    """Read every run of the profile, with the rows that its recipe takes and that its mix has."""
+    recipes = read_json(METRICS / "recipes.json")["runs"]
+    return [
+        build_fine_tune(name, entry, recipes[name], read_json(METRICS / "mix" / f"{name}.json"))
+        for name, entry in runs.items()
+    ]
 
 
 def build_fine_tune(name: str, entry: Run, recipe: Json, mix: Json) -> FineTune:

@@ -6,11 +6,10 @@ from math import sqrt
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import binomtest
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.intervals import share_interval
 from stages.lib.core.types import Floats
-from stages.lib.generation.costs import Range
 
 KEEP = "keep"  # the column of verdicts
 
@@ -21,7 +20,7 @@ class KeptCost:
 
     kept: int
     share: float | None  # of all conversations; None without any
-    share_ci95: Range | None
+    share_ci95: list[float] | None
     tokens_per_second: float | None  # valid tokens: in and out of the kept, over the time of all; None without a time
     seconds: float | None  # of all, for each that is kept; None without a time, or when none is kept
     stderr: float | None  # of these seconds; None for a single conversation
@@ -45,17 +44,11 @@ def measure_kept(costs: pa.Table) -> KeptCost:
     return KeptCost(
         kept=kept,
         share=kept / len(keep) if len(keep) else None,
-        share_ci95=share_interval(kept, len(keep)) if len(keep) else None,
+        share_ci95=share_interval(kept, len(keep)),
         tokens_per_second=float(tokens @ keep) / total if total else None,
         seconds=total / kept if is_known else None,
         stderr=ratio_stderr(seconds, keep) if is_known else None,
     )
-
-
-def share_interval(kept: int, conversations: int) -> Range:
-    """Return the exact 95 % interval of the share that is kept (Clopper and Pearson, scipy)."""
-    interval = binomtest(kept, conversations).proportion_ci(0.95, method="exact")
-    return float(interval.low), float(interval.high)
 
 
 def ratio_stderr(values: Floats, counts: Floats) -> float | None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from stages.lib.core.types import Floats
 
@@ -20,7 +19,6 @@ WIDTH = 360  # CSS pixels
 ROW = 27
 MARKERS = "os^DvP*"
 DASHES = ("-", "--", "-.", ":")  # the next one when the colours begin again
-MOST_NAMED = 20  # dots of a scatter chart whose names have room
 BLACK = "#101214"
 PALE = "#8a8f98"
 LOSER = "#d55e00"
@@ -223,27 +221,6 @@ def _new_spider(angles: Floats, labels: list[str]) -> tuple[Figure, Axes]:
     plot.grid(visible=True, axis="both")
     plot.spines["polar"].set_visible(False)
     return figure, plot
-
-
-@style.context(STYLE, after_reset=True)
-def plot_scatter(
-    points: Mapping[str, tuple[float, float]], colours: Colours, labels: tuple[str, str], title: str
-) -> str:
-    """Plot a dot for each (x, y), on logarithmic axes; the names of more than MOST_NAMED have no room."""
-    figure = Figure(figsize=(WIDTH * 1.4 / 72, 280 / 72), layout="constrained")
-    axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
-    axes.grid(visible=True, axis="both")
-    axes.margins(0.15)
-    xs, ys = zip(*points.values(), strict=True)
-    for axis, values in ((axes.xaxis, xs), (axes.yaxis, ys)):
-        axis.set_major_locator(LogLocator(subs=(1,) if max(values) > 30 * min(values) else (1, 2, 5)))
-        axis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
-        axis.set_minor_formatter(NullFormatter())
-    for name, point in points.items():
-        axes.plot(*point, "o", color=colours[name], markersize=8)
-        if len(points) <= MOST_NAMED:
-            axes.annotate(name, point, xytext=(0, 8), textcoords="offset points", ha="center", fontsize=11)
-    return to_svg(figure, title)
 
 
 @style.context(STYLE, after_reset=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from stages.lib.core.files import SUMMARY
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section
-from stages.lib.report.svg import plot_scatter
+from stages.lib.report.section import Chart, Content, Section, describe_scores
+from stages.lib.report.svg_scatter import Offer, plot_offers, plot_scatter
 
 NOT_ANALYSED = "the replies existed already; how long they took is not known"
 
@@ -16,9 +16,12 @@ def build(inputs: Inputs) -> Content:
     if inputs.is_analysis:
         return Content(skipped=NOT_ANALYSED)
     summary = inputs.files.read_json(inputs.files.data / "throughput" / SUMMARY)
+    comparisons = summary["cost_and_quality"]["comparisons"]
+    named = {f"cost-quality-{number}": comparison for number, comparison in enumerate(comparisons, start=1)}
+    quality = {name: draw_cost_and_quality(comparison, inputs.colours) for name, comparison in named.items()}
     return Content(
-        values={"summary": summary},
-        charts=draw_speed_by_size(summary, inputs.colours),
+        values={"summary": summary, "comparisons": named, "conditions": describe_scores(inputs.evaluations)},
+        charts=draw_speed_by_size(summary, inputs.colours) | quality,
         skipped="" if summary["dgms"] else "the profile has no DGM",
     )
 
@@ -48,6 +51,30 @@ def describe_correlation(summary: Json) -> str:
     if value is None:
         return "Speed by size; a correlation needs three DGMs of known size"
     return f"Speed by size: rank correlation {value:+.2f} over {correlation['dgms']} DGMs"
+
+
+def draw_cost_and_quality(comparison: Json, colours: Mapping[str, str]) -> Chart:
+    """Draw the averages of models over the cost of their DGMs, with the Pareto set."""
+    offers = {
+        model: Offer(
+            row["cost"]["value"], row["average"]["value"], row["cost"]["ci95"], row["average"]["ci95"], row["is_in_set"]
+        )
+        for model, row in comparison["rows"].items()
+    }
+    return Chart(
+        plot_offers(
+            offers, colours, (f"{comparison['unit']} per 1,000 kept conversations", "average"), "cost and quality"
+        ),
+        title=describe_set(comparison["rows"]),
+        note=f"{comparison['label']}, on {comparison['hardware']}; filled: in the Pareto set, ring: not; bars: 95 %",
+    )
+
+
+def describe_set(rows: Mapping[str, Json]) -> str:
+    """Name the Pareto set in a sentence, and say whether it is certain."""
+    names = ", ".join(model for model, row in rows.items() if row["is_in_set"])
+    doubt = "" if all(row["is_certain"] for row in rows.values()) else "; intervals overlap, so this is not certain"
+    return f"Nothing is both cheaper and better than {names}{doubt}"
 
 
 SECTION = Section(
