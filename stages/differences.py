@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib.comparison.differences import compare_pairs, compare_rows, correct, describe_seeds, judge
+from stages.lib.comparison.differences import (
+    compare_pairs,
+    compare_rows,
+    correct,
+    describe_scores,
+    describe_seeds,
+    judge,
+)
 from stages.lib.comparison.evaluations import Evaluations, read_evaluations
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.core.artifacts import require_compared
@@ -74,6 +81,7 @@ def build_tables(evaluations: Evaluations, grid: JudgmentGrid, preference: Json,
     averages = [name for name in measures if name not in benchmarks]
     return {
         "models": grid.models,
+        "scores": describe_scores(evaluations, grid.models),
         "averages": averages,
         "benchmarks": benchmarks,
         "measures": measures,

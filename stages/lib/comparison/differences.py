@@ -130,6 +130,18 @@ def test_differences(
     return p, ["seeds" if seeds else "mcnemar" if is_simple else "permutation" for seeds in has_seeds]
 
 
+def describe_scores(evaluations: Evaluations, models: Sequence[str]) -> Json:
+    """Describe the score of every model in every measure that it has: value, interval and number of training seeds."""
+    return {
+        model: {
+            name: {"value": score.value, "ci95": score.ci95, "seeds": len(evaluations.models_of(model))}
+            for name in evaluations.measures
+            if (score := evaluations.score(model, name))
+        }
+        for model in models
+    }
+
+
 def describe_seeds(evaluations: Evaluations) -> Json:
     """Describe how the models of each run with several seeds differ, measure by measure.
 

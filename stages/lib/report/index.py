@@ -12,6 +12,7 @@ from stages.lib.report.section import Content, Section
 from stages.lib.report.sections import (
     answers,
     benchmarks,
+    differences,
     judge,
     left_out,
     made,
@@ -25,6 +26,7 @@ from stages.lib.report.sections import (
 
 SECTIONS = (  # in the page's order
     benchmarks.SECTION,
+    differences.SECTION,
     paper.SECTION,
     teachers.SECTION,
     judge.SECTION,

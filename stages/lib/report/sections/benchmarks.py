@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from stages.lib.comparison.scores import read_scores
+from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
-from stages.lib.report.section import Chart, Content, Section, describe_conditions, find_best
+from stages.lib.report.section import Chart, Content, Section, describe_conditions
 from stages.lib.report.svg import plot_intervals, plot_spider
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
@@ -20,42 +20,41 @@ def build(inputs: Inputs) -> Content:
     """Read the scores of the compared models, and their intervals and reasons."""
     summaries = inputs.files.read_json_of(inputs.compare, inputs.files.metrics / "evaluate")
     scores = {model: summary["scores"] for model, summary in summaries.items()}
-    table = make_table(scores, inputs.evaluations)
+    tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json") if scores else {}
+    table = make_table(scores, inputs.evaluations, tables)
     return Content(
         values={
             "table": table,
             "labels": {name: label(name, table) for name in columns_of(table)},
             "conditions": describe_conditions(inputs.evaluations),
         },
-        charts=draw_spider(table, inputs) | draw_scores(table, inputs.colours),
+        charts=draw_spider(table, inputs, tables) | draw_scores(table, inputs.colours),
         gaps=[f"{gap['name']} of {gap['model']}: {gap['reason']}" for gap in table["missing"]],
         numbers={"benchmarks": table},
         skipped=NOT_ANALYSED if inputs.is_analysis else "" if scores else "`compare` in params.yaml lists no model",
     )
 
 
-def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json]) -> Json:
-    """Return rows of cells (value, ci95, n, reason) by model and column, the missing cells, and each column's best.
+def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json], tables: Json) -> Json:
+    """Return rows of cells (value, ci95, n, seeds, reason) by model and column, missing cells, and each column's best.
 
-    `scores` are those of metrics/evaluate by model and column, `results` the results.json of each model.
+    `scores` are those of metrics/evaluate by model and column, `results` the results.json of each model; `tables` is
+    data/differences/tables.json, from which values and intervals are: of a run with several seeds, those of their mean.
     """
     averages = merge_averages(results)
     averaged = [task for tasks in averages.values() for task in tasks]
     tasks = list(dict.fromkeys([*averaged, *(task for row in scores.values() for task in row if task not in averages)]))
-    rows = {model: {task: make_cell(scores[model], results[model], task) for task in tasks} for model in scores}
+    known = tables.get("scores", {})
+    rows = {model: {task: make_cell(known[model], results[model], task) for task in tasks} for model in scores}
     for model, row in rows.items():
-        intervals = {name: score.ci95 for name, score in read_scores(results[model]).averages.items()}
-        row |= {
-            name: make_average(scores[model].get(name), intervals.get(name), parts, row)
-            for name, parts in averages.items()
-        }
+        row |= {name: make_average(known[model].get(name), parts, row) for name, parts in averages.items()}
     metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
     return {
         "tasks": tasks,
         "metrics": metrics | {name: f"of {len(parts)} benchmarks" for name, parts in averages.items()},
         "averages": averages,
         "rows": rows,
-        "best": {name: find_best({model: row[name] for model, row in rows.items()}) for name in (*averages, *tasks)},
+        "best": {name: find_winner(list(rows), tables["measures"].get(name, {})) for name in (*averages, *tasks)},
         "missing": find_missing(rows),
     }
 
@@ -69,22 +68,34 @@ def merge_averages(results: Mapping[str, Json]) -> dict[str, list[str]]:
     return averages
 
 
-def make_cell(scores: Mapping[str, float | None], result: Mapping[str, Any], task: str) -> Json:
+def make_cell(scores: Mapping[str, Json], result: Mapping[str, Any], task: str) -> Json:
     """Return the cell of a model and a task: value and interval, or the reason why there is none."""
     entry = result["tasks"].get(task, {})
     measured = entry.get("metrics", {}).get(entry.get("primary"), {})
-    cell = {"value": scores.get(task), "ci95": measured.get("ci95"), "n": measured.get("n"), "reason": ""}
-    if cell["value"] is None:
-        cell |= {"ci95": None, "reason": entry.get("reason") or "no value was written"}
-    return cell | {"metric": entry.get("primary")}
+    cell = scores.get(task) or {"value": None, "ci95": None, "seeds": 1}
+    reason = "" if task in scores else entry.get("reason") or "no value was written"
+    return {**cell, "n": measured.get("n"), "reason": reason, "metric": entry.get("primary")}
 
 
-def make_average(value: float | None, ci95: list[float] | None, tasks: list[str], row: Mapping[str, Json]) -> Json:
+def make_average(score: Json | None, tasks: list[str], row: Mapping[str, Json]) -> Json:
     """Return the cell of an average: its value and interval, or which tasks it lacks."""
     absent = [task for task in tasks if row[task]["value"] is None]
     reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
-    known = {"value": value, "ci95": ci95} if value is not None else {"value": None, "ci95": None}
-    return {**known, "n": None, "reason": "" if value is not None else reason}
+    return {**(score or {"value": None, "ci95": None, "seeds": 1}), "n": None, "reason": "" if score else reason}
+
+
+def find_winner(models: list[str], pairs: Mapping[str, Json]) -> str | None:
+    """Return the model that is better than every other one, by the verdicts on every two; None where there is none."""
+    verdicts = {tuple(pair.split(" ")): cell["verdict"] for pair, cell in pairs.items()}
+    for model in models:
+        won = [
+            verdicts.get((model, other)) == Verdict.BETTER or verdicts.get((other, model)) == Verdict.WORSE
+            for other in models
+            if other != model
+        ]
+        if won and all(won):
+            return model
+    return None
 
 
 def find_missing(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:
@@ -121,7 +132,7 @@ def draw_scores(table: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
     }
 
 
-def draw_spider(table: Json, inputs: Inputs) -> dict[str, Chart]:
+def draw_spider(table: Json, inputs: Inputs, tables: Json) -> dict[str, Chart]:
     """Draw the best fine-tunes on every benchmark (paper, Fig. 1), where there are three benchmarks."""
     models = choose_for_spider(table, inputs.runs, inputs.compare)
     if not models:
@@ -132,7 +143,7 @@ def draw_spider(table: Json, inputs: Inputs) -> dict[str, Chart]:
         colours = assign_colours(models)  # so that no two lines have the same colour
     chart = Chart(
         plot_spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
-        title=count_leads(table, models),
+        title=count_leads(table, models, tables),
         note="each axis ends at the best score, which is printed there; a gap is a missing score",
     )
     return {"spider-benchmarks": chart}
@@ -152,22 +163,22 @@ def find_leaders(table: Json, models: list[str]) -> list[str]:
     return ranked[:MOST_IN_SPIDER]
 
 
-def count_leads(table: Json, models: list[str]) -> str:
-    """Say on how many benchmarks each of the models shown is the best of them, beyond the noise."""
-    best = (find_best({model: table["rows"][model][task] for model in models}) for task in table["tasks"])
+def count_leads(table: Json, models: list[str], tables: Json) -> str:
+    """Say on how many benchmarks each of the models shown is better than all others of them."""
+    best = (find_winner(models, tables["measures"].get(task, {})) for task in table["tasks"])
     leads = Counter(model for model in best if model is not None)
     num_tasks = len(table["tasks"])
     leaders = [model for model in models if leads[model]]
     if not leaders:
-        return f"No model leads beyond the noise on any of {num_tasks} benchmarks"
+        return f"No model is better than all others on any of {num_tasks} benchmarks"
     others = "".join(f", {model} on {leads[model]}" for model in leaders[1:])
-    return f"{leaders[0]} leads beyond the noise on {leads[leaders[0]]} of {num_tasks} benchmarks{others}"
+    return f"{leaders[0]} is better than the others on {leads[leaders[0]]} of {num_tasks} benchmarks{others}"
 
 
 SECTION = Section(
     name="benchmarks",
     title="Benchmarks",
     question="Which model does best?",
-    sources={"evaluate": "scores", "evaluations": "intervals and reasons"},
+    sources={"evaluate": "scores", "evaluations": "reasons", "differences": "intervals and verdicts"},
     build=build,
 )

@@ -8,8 +8,8 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
+from stages.lib.core.intervals import score_interval
 from stages.lib.core.types import Floats, Json
-from stages.lib.evaluation.results import Z95
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_heat_map
@@ -62,7 +62,10 @@ def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:
 def to_cell(score: Mapping[str, Any]) -> Json:
     """Return the mean of a pair of DGMs over prompts, with its 95 % interval where its standard error is known."""
     mean, stderr = score["mean"], score["stderr"]
-    return cell_of(mean, None if stderr is None else [mean - Z95 * stderr, mean + Z95 * stderr])
+    if stderr is None:
+        return cell_of(mean, None)
+    ends = score_interval(np.array([mean]), np.array([stderr]), np.array([float(score["n"])]))[0]
+    return cell_of(mean, [float(end) for end in ends])
 
 
 def cluster(pairs: Mapping[str, Any], metric: str) -> tuple[list[str], Floats]:
