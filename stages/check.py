@@ -3,9 +3,11 @@
 In:  params.yaml, dgms/
 Out: data/checked/<stage>.json: the digest of a stage's code and what it reads of params.yaml, on which it depends;
      data/checked/templates.json: the digest of each catalogue entry's chat template, for its own `resolve`;
+     data/checked/training_seeds.json: the seed of each trained model, for its own `train`;
      data/checked/families.json: the family of each model; data/checked/alpaca_eval.json: the digest of that folder;
      models/none/: what `judge` and `pairwise` depend on where nobody judges
      Files of metrics/ that belong to no id of params.yaml are removed: stages depend on their folders.
+     metrics/seeds.json, which dvc.yaml reads before `check` runs, is written again when params.yaml has other seeds.
 """
 
 import ast
@@ -19,6 +21,7 @@ from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.core.leftovers import remove_leftovers
 from stages.lib.core.names import FORGOTTEN, NO_JUDGE
 from stages.lib.core.sections import ID, PARAMS, parse, read_yaml
+from stages.lib.core.seeds import SEEDS, list_trainings, seed_models, write_seeds
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.tasks import check_tasks
 from stages.lib.judging.judge_prompts import check_prompts
@@ -114,6 +117,19 @@ def check_runs(params: Json, where: str) -> None:
                     raise UserError(f"{here}.{kind}: {source!r} is not in {kind}, which has: {', '.join(known)}")
         if (reference := entry.get("reference", "")) and reference not in params["dgms"]:
             raise UserError(f"{here}.reference: {reference!r} is not in dgms, which has: {', '.join(params['dgms'])}")
+        check_seeds(name, entry.get("seeds", []), params, f"{here}.seeds")
+
+
+def check_seeds(name: str, seeds: list[int], params: Json, where: str) -> None:
+    """Raise UserError unless the seeds of a run differ, their models have ids of their own, and the run is compared."""
+    if repeated := [seed for number, seed in enumerate(seeds) if seed in seeds[:number]]:
+        raise UserError(f"{where}: {repeated[0]} stands there twice: leave one out")
+    taken = {*params["dgms"], *params["bases"], *params["mix"]["runs"]}
+    for model in seed_models(name, seeds)[1:]:
+        if model in taken:
+            raise UserError(f"{where}: {model!r} is already a run or a model: rename that, or leave out the seed")
+    if len(seeds) > 1 and name not in params["compare"]:
+        raise UserError(f"{where}: the seeds of a run are compared by evaluation: add {name!r} to compare, or name one")
 
 
 def check_base(base: str, models: list[str], where: str) -> None:
@@ -181,6 +197,12 @@ def template_digests() -> dict[str, str]:
     return digests
 
 
+def keep_seeds(params: Json) -> None:
+    """Write metrics/seeds.json; raise UserError when DVC has read another list of seeds in it."""
+    if write_seeds(params):
+        raise UserError(f"{SEEDS} listed other seeds than {PARAMS} and is written again: run the same command again")
+
+
 READS = ()
 
 
@@ -192,8 +214,10 @@ def main() -> None:
         check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
         wordnet_sha256()
+    keep_seeds(params)
     remove_leftovers(params)
     write_json(CHECKED / "templates.json", template_digests())
+    write_json(CHECKED / "training_seeds.json", {model: made.seed for model, made in list_trainings(params).items()})
     models = (*params["dgms"], *params["bases"])
     write_json(CHECKED / "families.json", {model: read_entry(model).family for model in models})
     write_json(MODELS / NO_JUDGE / "model.json", {"id": NO_JUDGE})

@@ -1,7 +1,8 @@
 """The side of a cached out that git keeps: its numbers, and its digest for stages that fan in.
 
-In:  the outs of one auxiliary set, one run, one compared model, or the comparisons; the run's entry in recipes.json
-Out: metrics/<stage>/<id>.json, metrics/loss/<run>.csv, metrics/digests/<kind>/<id>.json
+In:  the outs of one auxiliary set, one run, one other seed of a run, one compared model, or the comparisons; the run's
+     entry in recipes.json
+Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json
 """
 
 from pathlib import Path
@@ -32,19 +33,37 @@ def digest_auxiliary(key: str) -> None:
 
 def digest_run(key: str) -> None:
     """Write the digests of a run's mix and model, the rows of its mix, and the numbers and the loss of its training."""
-    loss = (MODELS / key / "loss.csv").read_text(encoding="utf-8")
-    write_text(METRICS / "loss" / f"{key}.csv", loss)
+    write_training(key)
     digests = {"mix": sha256_folder(DATA / "mixes" / key), "model": sha256_folder(MODELS / key)}
     write_json(DIGESTS / "runs" / f"{key}.json", digests)
     asked = {"asked": read_json(METRICS / "recipes.json")["asked"][key]}
     write_json(METRICS / "mix" / f"{key}.json", asked | read_json(DATA / "manifests" / key / ROWS_SUMMARY))
+
+
+def write_training(key: str) -> None:
+    """Write the numbers and the loss of a model's training."""
+    loss = (MODELS / key / "loss.csv").read_text(encoding="utf-8")
+    write_text(METRICS / "loss" / f"{key}.csv", loss)
     write_json(METRICS / "train" / f"{key}.json", read_json(MODELS / key / SUMMARY))
+
+
+def write_scores(key: str) -> None:
+    """Write the scores of a model."""
+    write_json(METRICS / "evaluate" / f"{key}.json", read_json(DATA / "evaluations" / key / SUMMARY))
+
+
+def digest_seed(key: str) -> None:
+    """Write the numbers of another seed of a run: its training, its loss, its scores, the digest of its evaluation."""
+    write_training(key)
+    write_scores(key)
+    digests = {"evaluations": sha256_folder(DATA / "evaluations" / key)}
+    write_json(DIGESTS / "seeds" / f"{key}.json", digests)
 
 
 def digest_model(key: str) -> None:
     """Write the scores of a compared model, and the digests of its answers, evaluations and judgments."""
     folders = {name: DATA / name / key for name in ("answers", "evaluations", "judgments")}
-    write_json(METRICS / "evaluate" / f"{key}.json", read_json(folders["evaluations"] / SUMMARY))
+    write_scores(key)
     write_json(METRICS / "judge" / f"{key}.json", read_json(folders["judgments"] / ROWS_SUMMARY))
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(DIGESTS / "models" / f"{key}.json", digests)
@@ -56,12 +75,12 @@ def digest_comparisons() -> None:
         write_json(METRICS / f"{name}.json", read_json(DATA / name / summary))
 
 
-KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "model": digest_model}
+KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "seed": digest_seed, "model": digest_model}
 READS = ()
 
 
 def main(kind: str, key: str) -> None:
-    """Write the numbers and digests of one auxiliary set, run or model; `comparison all`: those of the comparisons."""
+    """Write the numbers and digests of one set, run, seed or model; `comparison all`: those of the comparisons."""
     if kind == "comparison":
         digest_comparisons()
     elif kind in KINDS:

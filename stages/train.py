@@ -1,8 +1,8 @@
-"""Fine-tune a run's base model on its mix with Axolotl, in the environment `.venv-train`.
+"""Fine-tune a run's base model on its mix with one seed, with Axolotl in the environment `.venv-train`.
 
 In:  data/mixes/<run>/, models/<base>/model.json
-Out: models/<run>/: weights, tokenizer and template, model.json, loss.csv, mask.txt (the first conversation, with the
-     trained tokens in brackets), summary.json
+Out: models/<id>/ (<id> is the run, or <run>-seed<seed> for every seed but its first): weights, tokenizer and template,
+     model.json, loss.csv, mask.txt (the first conversation, with the trained tokens in brackets), summary.json
 """
 
 import shutil
@@ -20,8 +20,8 @@ from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder,
 from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.shards import read_rows, read_table
-from stages.lib.settings.reading import load, load_entry, run
-from stages.lib.settings.sections import Run, Train
+from stages.lib.settings.reading import load, load_training, run
+from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl import check_keys, prepare_work, run_axolotl, train_python
 from stages.lib.training.axolotl_config import render_config
 from stages.lib.training.protocol import DATA, EXAMPLES, FACTS, OUTPUT, TOKENIZER
@@ -32,7 +32,7 @@ from stages.lib.training.trained_model import collect_model
 from stages.lib.training.trained_template import check_beginnings, end_of_turn, trained_tokenizer
 
 MIXES = Path("data/mixes")
-WORK = Path(".dvc/tmp/rewild/train")  # one folder per run, deleted when the run is trained
+WORK = Path(".dvc/tmp/rewild/train")  # one folder per model, deleted when the model is trained
 
 
 def load_template(base: Model) -> Template:
@@ -112,14 +112,14 @@ def describe_model(key: str, base: Model, folder: Path) -> Model:
     return base.model_copy(update=own)
 
 
-def prepare(key: str, params: Train, base: Model, work: Path) -> Counter[str]:
+def prepare(mix_folder: Path, params: Train, base: Model, work: Path) -> Counter[str]:
     """Write configuration, tokenizer, rows and examples into the work folder; return the numbers of rows."""
     template = load_template(base)
-    mix = sorted((MIXES / key).glob("*.parquet"))
+    mix = sorted(mix_folder.glob("*.parquet"))
     files = [work.absolute() / DATA / file.name for file in mix]
     num_rows = sum(pq.read_metadata(file).num_rows for file in mix)
     config = render_config(params, template, files, num_rows, work.absolute())
-    prepare_work(work, config, sha256_folder(MIXES / key) + base.commit)
+    prepare_work(work, config, sha256_folder(mix_folder) + base.commit)
     trained_tokenizer(template).save_pretrained(work / TOKENIZER)
     rows = copy_rows(mix, files, template)
     write_examples(work, template, params.sequence_length)
@@ -130,7 +130,7 @@ def prepare(key: str, params: Train, base: Model, work: Path) -> Counter[str]:
 
 
 def save(key: str, base: Model, work: Path, rows: Counter[str]) -> None:
-    """Write models/<run>/ from the work folder."""
+    """Write models/<id>/ from the work folder."""
     with new_folder(MODELS / key) as folder:
         steps = collect_model(work, folder)
         write_json(folder / SUMMARY, summarize(steps, read_json(work / FACTS), base, rows))
@@ -141,11 +141,13 @@ READS = ("train", "mix.runs.*")
 
 
 def main(key: str) -> None:
-    """Train one run of `mix.runs`."""
-    params, base = load(Train), load_model(load_entry(Run, key).base)
+    """Train one run of `mix.runs` with one of its seeds."""
+    training = load_training(key)
+    params = load(Train).model_copy(update={"seed": training.seed})
+    base = load_model(training.base)
     check_keys(params.axolotl)
     python, work = train_python(), WORK / key
-    rows = prepare(key, params, base, work)
+    rows = prepare(MIXES / training.run, params, base, work)
     log_line(f"Axolotl starts and prepares {rows['copied']} conversations; its output is in {work / OUTPUT}")
     screen = TrainingScreen(key, work)
     try:

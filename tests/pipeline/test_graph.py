@@ -1,5 +1,6 @@
 """What runs after which change, proved with DVC itself."""
 
+import json
 import os
 import shutil
 import signal
@@ -151,6 +152,58 @@ def test_a_changed_or_added_run_is_the_only_one_that_runs(project: Project) -> N
     }  # fmt: skip
     stages = project.experiment("+mix.runs.new={base: base, dgms: {rich: 1.0}, auxiliary: {}, rows: 3}")
     assert [stage for stage in stages if "@" in stage] == ["mix@new", "train@new", "digest_run@new"]
+
+
+def training_of(stages: list[str]) -> set[str]:
+    """Those of the stages that train or evaluate."""
+    return {stage for stage in stages if stage.startswith(("mix", "train", "evaluate", "answers", "judge"))}
+
+
+def write_seeds(project: Project, seeds: list[int]) -> None:
+    """Give the run `only` these seeds."""
+    params = project.params()
+    params["mix"]["runs"]["only"]["seeds"] = seeds
+    project.write_params(params)
+
+
+def test_a_seed_more_or_less_trains_that_one_alone(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "+mix.runs.only.seeds=[42,43]", code=255)
+    line = "metrics/seeds.json listed other seeds than params.yaml and is written again: run the same command again"
+    assert f"check: {line}\n" in output and ran(output) == ["check"]
+    stages = project.repro()
+    assert training_of(stages) == {"train_seed@only-seed43", "evaluate_seed@only-seed43"}
+    assert "digest_seed@only-seed43" in stages and "pairwise" not in stages
+    models = [project.json(f"models/{model}/model.json")["commit"] for model in ("only", "only-seed43")]
+    assert len({*models}) == 2
+    assert project.json("metrics/train/only-seed43.json")["steps"] == 2
+    assert project.json("metrics/evaluate/only-seed43.json")["n"] == {"demo_knowledge": 1}
+    assert list(project.json("metrics/digests/seeds/only-seed43.json")) == ["evaluations"]
+    project.commit()
+    assert project.repro() == []
+
+    write_seeds(project, [41, 43])  # the list of the others stays the same
+    stages = project.repro()
+    assert {"train@only", "evaluate@only", "answers@only"} <= set(stages)
+    assert not [stage for stage in stages if stage.endswith(("@only-seed43", "@blend", "@base"))]
+
+    write_seeds(project, [42])
+    assert project.repro(code=255) == ["check"] and project.json("metrics/seeds.json") == {"seeds": {}}
+    output = project.run("dvc", "repro")
+    assert training_of(ran(output)) == set() and {"train@only", "evaluate@only"} <= set(cached(output))
+    assert not list((project.root / "metrics").rglob("*seed43*"))
+
+
+def test_the_seed_of_the_section_trains_the_runs_without_seeds_alone(project: Project) -> None:
+    write_seeds(project, [42])
+    project.write_params(project.params() | {"train": project.params()["train"] | {"seed": 5}})
+    assert {stage for stage in project.repro() if stage.startswith("train")} == {"train@blend"}
+
+
+def test_a_list_of_seeds_that_git_changed_is_noticed(project: Project) -> None:
+    seeds = {"blend-seed9": {"run": "blend", "base": "base", "seed": 9}}
+    (project.root / "metrics" / "seeds.json").write_text(json.dumps({"seeds": seeds}))
+    assert project.repro(code=255) == ["check"]
+    assert project.repro() == ["check"]
 
 
 def test_a_replaced_prompt_file_is_noticed(project: Project) -> None:

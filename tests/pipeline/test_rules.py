@@ -27,7 +27,7 @@ class TestEveryStage:
         module = STAGES[name]["cmd"].split()[2].removeprefix("stages.")
         own = [dep for dep in STAGES[name]["deps"] if dep.startswith("data/checked/")]
         besides = {"agreement": ["data/checked/families.json"], "evaluate": ["data/checked/alpaca_eval.json"]}
-        assert own == ([] if name == "check" else [f"data/checked/{module}.json", *besides.get(name, [])])
+        assert own == ([] if name == "check" else [f"data/checked/{module}.json", *besides.get(module, [])])
 
     def test_does_not_mix_cached_and_uncached_outs(self, name: str) -> None:
         uncached = {options.get("cache") is False for _, options in out_paths(STAGES[name])}
@@ -67,7 +67,7 @@ class TestTheRules:
     def test_check_writes_a_file_for_every_stage_and_every_section_decides_one(self, built: Project) -> None:
         written = {path for path, _ in out_paths(STAGES["check"])}
         files = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"check"}
-        besides = ("alpaca_eval", "families", "templates")
+        besides = ("alpaca_eval", "families", "templates", "training_seeds")
         assert written == {f"data/checked/{name}.json" for name in (*files, *besides)} | {"models/none"}
         holders = {*SECTIONS} - {"runtime", "mix"}
         assert all(section in built.json(f"data/checked/{section}.json")["params"] for section in holders)

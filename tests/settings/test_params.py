@@ -87,6 +87,10 @@ def compare_a_server(params: dict[str, Any]) -> None:
     params["compare"].append("far")
 
 
+def seeds(**runs: list[int]) -> Callable[[dict[str, Any]], None]:
+    return lambda params: params["mix"]["runs"].update({run: RUN | {"seeds": seeds} for run, seeds in runs.items()})
+
+
 RUN = {"base": "base", "dgms": {"rich": 1.0}, "auxiliary": {}}
 MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("mix", sizee=3), "p.yaml: mix.sizee: no such key; known keys: seed, size, scale_auxiliary"),
@@ -120,6 +124,10 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         "mix.runs.new.auxiliary: 'x' is not in auxiliary",
     ),
     (lambda p: p["mix"]["runs"].update(rich=RUN), "mix.runs.rich: a run cannot have the id of a model"),
+    (seeds(only=[1, 2, 1]), "p.yaml: mix.runs.only.seeds: 1 stands there twice: leave one out"),
+    (seeds(only=[1, -2]), "mix.runs.only.seeds.1: input should be greater than or equal to 0, got -2"),
+    (seeds(**{"only": [1, 2], "only-seed2": [3]}), "mix.runs.only.seeds: 'only-seed2' is already a run or a model"),
+    (seeds(new=[1, 2]), "mix.runs.new.seeds: the seeds of a run are compared by evaluation: add 'new' to compare, or"),
     (train_a_server, "mix.runs.new.base: 'far' has no weights to train"),
     (put("judge", model="gpt-5"), "p.yaml: judge.model: 'gpt-5' is not in bases or dgms: add it to bases, or say"),
     (lambda p: p.update(bases=["base", "none"]), "'none' is what judge.model says where nobody judges, and cannot be"),
@@ -143,6 +151,12 @@ def test_a_mistake_is_named_in_one_line(checkout: Path, mistake: Callable[[dict[
     with pytest.raises(UserError) as error:
         check_params(params, "p.yaml")
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_one_seed_needs_no_comparison_and_the_first_of_several_takes_no_id(checkout: Path) -> None:
+    params = small_params()
+    seeds(**{"only": [1, 2], "only-seed1": [3]})(params)
+    check_params(params, "p.yaml")
 
 
 def test_a_params_file_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:

@@ -9,8 +9,17 @@ from stages.check import declared_reads
 from stages.lib.console.errors import UserError
 from stages.lib.core.code import stage_names
 from stages.lib.core.sections import PARAMS
-from stages.lib.settings.reading import declared, load, load_entries, load_entry, load_value, tracked_values
-from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS, Auxiliary, Gate, Mix, Run
+from stages.lib.core.seeds import Training
+from stages.lib.settings.reading import (
+    declared,
+    load,
+    load_entries,
+    load_entry,
+    load_training,
+    load_value,
+    tracked_values,
+)
+from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS, Auxiliary, Gate, Mix, Train
 from tests.support.project import ROOT
 
 DEMO = ROOT / PARAMS
@@ -20,7 +29,7 @@ def test_a_stage_gets_the_sections_entries_and_lists_that_it_declares() -> None:
     with declared(("gate", "auxiliary.*", "mix.runs.*", "compare")):
         assert load(Gate, DEMO).max_dropped_share == 0.15
         assert load_entry(Auxiliary, "knowledge", DEMO).format == "multiple_choice"
-        assert load_entry(Run, "rewild", DEMO).base == "demo-base"
+        assert load_training("rewild", DEMO).base == "demo-base"
         assert load_value("compare", DEMO)[0] == "demo-base"
 
 
@@ -37,10 +46,11 @@ def test_a_stage_that_declares_keys_of_a_section_gets_these_alone() -> None:
     [
         (lambda: load(Gate, DEMO), "gate"),
         (lambda: load_entry(Auxiliary, "knowledge", DEMO), "auxiliary.*"),
+        (lambda: load_training("rewild", DEMO), "mix.runs.*"),
         (lambda: load_entries(Auxiliary, DEMO), "auxiliary"),
         (lambda: load_value("compare", DEMO), "compare"),
     ],
-    ids=["section", "entry", "entries", "list"],
+    ids=["section", "entry", "training", "entries", "list"],
 )
 def test_what_a_stage_does_not_declare_is_refused(read: Any, name: str) -> None:
     with declared(("prompts",)), pytest.raises(LookupError) as error:
@@ -55,6 +65,21 @@ def test_a_command_reads_everything() -> None:
 def test_a_missing_entry_is_named_with_those_that_there_are() -> None:
     with pytest.raises(UserError, match="`auxiliary` has no 'algebr'; it has: knowledge, algebra"):
         load_entry(Auxiliary, "algebr", DEMO)
+
+
+def test_the_first_seed_has_the_id_of_its_run_and_a_run_without_seeds_the_seed_of_the_section() -> None:
+    assert load_training("only-rich", DEMO) == Training("only-rich", "demo-base", 42)
+    assert load_training("only-plain", DEMO) == Training("only-plain", "demo-base", 42)
+    assert load_training("only-plain-seed44", DEMO) == Training("only-plain", "demo-base", 44)
+    known = "rewild, only-rich, only-plain, only-plain-seed43, only-plain-seed44"
+    with pytest.raises(UserError, match=f"`mix.runs` trains no 'only-plain-seed42'; it trains: {known}$"):
+        load_training("only-plain-seed42", DEMO)
+
+
+def test_the_seed_of_training_is_tracked_by_model_and_not_with_its_section() -> None:
+    params = YAML(typ="safe").load(DEMO.read_text())
+    tracked = tracked_values(params, ("train",))["train"]
+    assert {*Train.model_fields} - {*tracked} == {"seed"}
 
 
 def test_the_tracked_values_are_typed_and_leave_out_entries_and_the_runtime() -> None:

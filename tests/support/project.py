@@ -28,8 +28,9 @@ from pathlib import Path
 from stages.lib.models.catalogue import Model, load_model, weights_digest
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.files import new_folder, sha256_folder, write_json
-from stages.lib.settings.reading import run
+from stages.lib.settings.reading import load_training, run
 """
+NO_SEEDS = '{\n "seeds": {}\n}\n'  # as `check` writes it
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TASK = """
 task: demo_knowledge
@@ -44,8 +45,10 @@ FAKES = {
     "train": """
 def fake_train(key: str) -> None:
     params = read_yaml(PARAMS)
-    base = load_model(params["mix"]["runs"][key]["base"])
-    made = hashlib.sha256(json.dumps([sha256_folder(Path("data/mixes") / key), base.commit, params["train"]]).encode())
+    training = load_training(key)
+    base = load_model(training.base)
+    mix, settings = sha256_folder(Path("data/mixes") / training.run), params["train"] | {"seed": training.seed}
+    made = hashlib.sha256(json.dumps([mix, base.commit, settings]).encode())
     with new_folder(Path("models") / key) as folder:
         (folder / "model.safetensors").write_bytes(made.digest())
         (folder / "loss.csv").write_text("step,epoch,loss\\n1,0.5,2.0\\n2,1.0,1.5\\n")
@@ -235,6 +238,7 @@ def make_project(root: Path, num_prompts: int = 12, models: Sequence[str] = ("ri
     for folder in sorted(path.parent for path in (ROOT / "metrics").rglob(".gitkeep")):
         (root / folder.relative_to(ROOT)).mkdir(parents=True)
         (root / folder.relative_to(ROOT) / ".gitkeep").touch()
+    (root / "metrics" / "seeds.json").write_text(NO_SEEDS)
     write_demo(root, num_prompts)
     for name in models:
         write_model(root, name)

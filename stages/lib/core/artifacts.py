@@ -30,6 +30,12 @@ def require_folder(folder: Path, digest: str, stage: str) -> Path:
     return folder
 
 
+def require_seed(model: str) -> Path:
+    """Return data/evaluations/<model> of another seed of a run, with the digest that metrics/digests/seeds holds."""
+    digest = read_json(DIGESTS / "seeds" / f"{model}.json")["evaluations"]
+    return require_folder(Path("data/evaluations") / model, digest, f"evaluate_seed@{model}")
+
+
 def require_compared(model: str, name: str) -> Path:
     """Return data/<name>/<model> of a compared model, with the digest that metrics/digests/models holds."""
     digest = read_json(DIGESTS / "models" / f"{model}.json")[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from stages.lib.console.shell import log_line
+from stages.lib.core.seeds import SEEDS, list_trainings, other_seeds
 from stages.lib.core.types import Json
 
 METRICS = Path("metrics")
@@ -22,13 +23,14 @@ IDS: dict[str, Callable[[Json], Iterable[str]]] = {  # after which the files of 
     "digests/dgms": lambda params: params["dgms"],
     "digests/models": lambda params: params["compare"],
     "digests/runs": lambda params: params["mix"]["runs"],
-    "evaluate": lambda params: params["compare"],
+    "digests/seeds": other_seeds,
+    "evaluate": lambda params: {*params["compare"], *other_seeds(params)},
     "gate": lambda params: params["dgms"],
     "headlines": lambda params: {*params["dgms"], *params["compare"], *params["mix"]["runs"]},
     "judge": lambda params: params["compare"],
-    "loss": lambda params: params["mix"]["runs"],
+    "loss": list_trainings,
     "mix": lambda params: params["mix"]["runs"],
-    "train": lambda params: params["mix"]["runs"],
+    "train": list_trainings,
 }
 
 
@@ -50,8 +52,11 @@ def remove_leftovers(params: Json) -> list[Path]:
 
 
 def remove_results() -> list[Path]:
-    """Remove every file of metrics/ that git or DVC knows, and name them: they are results of other params."""
-    files = [path for path in METRICS.rglob("[!.]*") if path.is_file()]
+    """Remove every file of metrics/ that git or DVC knows, and name them: they are results of other params.
+
+    The list of the other seeds is no result, and stays: dvc.yaml reads it.
+    """
+    files = [path for path in METRICS.rglob("[!.]*") if path.is_file() and path != SEEDS]
     return remove(filter_known(files))
 
 

@@ -16,11 +16,13 @@ from typing import Any
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error
 from stages.lib.core.sections import PARAMS, S, Section, parse, read_yaml
+from stages.lib.core.seeds import Training, list_trainings
 from stages.lib.core.types import Json
-from stages.lib.settings.sections import ENTRIES, SECTIONS, Run
+from stages.lib.settings.sections import ENTRIES, SECTIONS
 
 UNTRACKED = "runtime"
 ENTRY = ".*"
+RUNS = "mix.runs"
 _READS: ContextVar[tuple[str, ...] | None] = ContextVar("READS", default=None)  # None: a command, which reads anything
 
 
@@ -71,13 +73,22 @@ def _restrict(section: S, name: str, reads: tuple[str, ...]) -> S:
 
 
 def load_entry(model: type[S], key: str, path: Path = PARAMS) -> S:
-    """Read one entry of `hub`, `auxiliary` or `mix.runs` by its name."""
+    """Read one entry of `hub` or `auxiliary` by its name."""
     name = _name_of_entries(model)
     _require(name + ENTRY)
     entries = _entries(name, read_yaml(path))
     if key not in entries:
         raise UserError(f"{path}: `{name}` has no {key!r}; it has: {', '.join(entries) or 'nothing'}")
     return parse(model, entries[key], f"{path}: {name}.{key}")
+
+
+def load_training(model: str, path: Path = PARAMS) -> Training:
+    """Read what a model is trained from, by its id: dvc.yaml tracks the base and the seed of each."""
+    _require(RUNS + ENTRY)
+    trainings = list_trainings(read_yaml(path))
+    if model not in trainings:
+        raise UserError(f"{path}: `{RUNS}` trains no {model!r}; it trains: {', '.join(trainings) or 'nothing'}")
+    return trainings[model]
 
 
 def load_entries(model: type[S], path: Path = PARAMS) -> dict[str, S]:
@@ -110,13 +121,11 @@ def _value(params: Json, name: str) -> Any:
 
 
 def _name_of_entries(model: type[Section]) -> str:
-    return "mix.runs" if model is Run else next(name for name, entry in ENTRIES.items() if entry is model)
+    return next(name for name, entry in ENTRIES.items() if entry is model)
 
 
 def _entries(name: str, params: Json) -> Json:
-    section, _, key = name.partition(".")
-    entries = params.get(section) or {}
-    return (entries.get(key) if key else entries) or {}
+    return params.get(name) or {}
 
 
 def _require(name: str) -> None:

@@ -129,6 +129,7 @@ class Run(Section):
     auxiliary: dict[str, int | Literal["all"] | Amount] = Field(default_factory=dict)  # rows, or another amount
     rows: int | None = Field(default=None, gt=0)  # DGM conversations; default: mix.size
     reference: str = ""  # a DGM whose reply to the same turn limits the length of a reply, in tokens of the base
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[])  # a model each; empty: one, of train.seed
 
 
 class Mix(Section):
@@ -163,7 +164,7 @@ class Train(Section):
     gradient_accumulation_steps: int = Field(gt=0)
     num_gpus: int = Field(ge=0)
     min_steps: int = Field(ge=1)
-    seed: int
+    seed: int = Field(exclude=True)  # of runs without `seeds`; tracked by model, in data/checked/training_seeds.json
     # Further Axolotl keys, passed on unchanged; null removes one of ours.
     axolotl: dict[str, Any] = Field(default_factory=dict)
 
