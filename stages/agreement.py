@@ -1,7 +1,7 @@
 """Runs and models compared with one another and with the paper (sec. 3.2, Fig. 2, App. B, App. D, Tab. 2, 4, 6, 7).
 
-In:  data/evaluations/<model>/ of every compared model, data/preference/ (Tab. 4), metrics/recipes.json, metrics/mix/
-     (the rows of every run), the families that the catalogue names
+In:  data/evaluations/<model>/ of every compared model (of all seeds of a run), data/preference/ (Tab. 4),
+     metrics/recipes.json, metrics/mix/ (the rows of every run), the families that the catalogue names
 Out: data/agreement/: tables.json (all, for the page), summary.json (the numbers of it that git keeps)
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages.lib.comparison.agreement import compare_agreement
 from stages.lib.comparison.blends import compare_blends
-from stages.lib.comparison.evaluations import Evaluations, read_evaluations
+from stages.lib.comparison.evaluations import Evaluations, read_compared
 from stages.lib.comparison.fine_tunes import FineTune, read_fine_tunes
 from stages.lib.comparison.on_policy import compare_on_policy
 from stages.lib.comparison.paper import recompute_averages
@@ -82,13 +82,14 @@ READS = ("compare", "mix.runs")
 
 def main() -> None:
     """Compare all that was evaluated."""
-    runs = read_fine_tunes(load(Mix).runs)
+    entries = load(Mix).runs
+    runs = read_fine_tunes(entries)
     folders = {model: require_compared(model, "evaluations") for model in load_value("compare")}
     results = {model: read_json(folder / "results.json") for model, folder in folders.items()}
     models = {model for run in runs for model in (run.base, *run.weights)}
     known = read_json(FAMILIES)
     families = {model: known[model] for model in sorted(models)}
-    tables = build_tables(read_evaluations(folders, {}), results, read_json(PREFERENCE), runs, families)
+    tables = build_tables(read_compared(list(folders), entries), results, read_json(PREFERENCE), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", round_decimals(tables))
         write_json(folder / SUMMARY, round_decimals(summarize(tables)))

@@ -1,6 +1,7 @@
 """Every two compared models: is the difference real? In benchmarks, by a judge's scores and by its choices.
 
-In:  data/evaluations/<model>/ and data/judgments/<model>/ of every compared model, data/preference/ (choices)
+In:  data/evaluations/<model>/ (of all seeds of a run) and data/judgments/<model>/ of every compared model,
+     data/preference/ (choices)
 Out: data/differences/: tables.json (every difference, its interval, test and verdict), summary.json (the verdicts that
      git keeps: on the averages, and by the judge)
 """
@@ -18,7 +19,7 @@ from stages.lib.comparison.differences import (
     describe_seeds,
     judge,
 )
-from stages.lib.comparison.evaluations import Evaluations, read_evaluations
+from stages.lib.comparison.evaluations import Evaluations, read_compared
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
@@ -28,7 +29,7 @@ from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgme
 from stages.lib.judging.preference import CHOICES, SCORES
 from stages.lib.records.shards import read_table
 from stages.lib.settings.reading import load, load_value, run
-from stages.lib.settings.sections import Differences
+from stages.lib.settings.sections import Differences, Mix
 
 PREFERENCE = Path("data/preference/tables.json")
 OUT = Path("data/differences")
@@ -118,13 +119,13 @@ def summarize(tables: Json) -> Json:
     }
 
 
-READS = ("differences", "compare")
+READS = ("differences", "compare", "mix.runs")
 
 
 def main() -> None:
     """Compare all that was evaluated and judged."""
     models = load_value("compare")
-    evaluations = read_evaluations({model: require_compared(model, "evaluations") for model in models}, {})
+    evaluations = read_compared(models, load(Mix).runs)
     grid = align_judgments({model: read_table(require_compared(model, "judgments"), COLUMNS) for model in models})
     tables = build_tables(evaluations, grid, read_json(PREFERENCE), load(Differences))
     with new_folder(OUT) as folder:

@@ -4,10 +4,12 @@ In:  the metrics of every DGM, run and compared model, and of the comparisons: a
 Out: metrics/headlines/<id>.json, metrics/comparisons.json, metrics/scores.csv, similarity.csv, styling.csv
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from stages.lib.core.files import new_folder, read_json, write_json, write_text
+from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
 from stages.lib.report.headlines import build_headlines, build_plot_tables, format_csv
 from stages.lib.settings.reading import load, load_value, run
@@ -28,15 +30,25 @@ def read_all(stages: Collection[str], ids: Collection[str]) -> dict[str, dict[st
     return {id_: {stage: metrics[stage][id_] for stage in metrics} for id_ in ids}
 
 
+def read_scores(id_: str, seeds: Sequence[int]) -> dict[str, float | None]:
+    """Read the scores of a model, or of a run with several seeds their means; null where a seed has no score."""
+    scores = [metrics["scores"] for metrics in read_metrics("evaluate", seed_models(id_, seeds)).values()]
+    known = {name: [each.get(name) for each in scores] for name in scores[0]}
+    return {name: None if None in values else fmean(values) for name, values in known.items()}
+
+
 def main() -> None:
     """Write the headlines and the tables of the plots."""
     similarity = read_json(METRICS / "similarity.json")
     styling = read_json(METRICS / "styling.json")
     dgms = read_metrics("gate", load_value("dgms"))
-    runs = read_all(("mix", "train"), list(load(Mix).runs))
-    compared = read_all(("evaluate", "judge"), load_value("compare"))
-    for stages in compared.values():
-        stages["evaluate"] = stages["evaluate"]["scores"]
+    entries = load(Mix).runs
+    runs = read_all(("mix", "train"), list(entries))
+    judged = read_metrics("judge", load_value("compare"))
+    compared = {
+        id_: {"evaluate": read_scores(id_, entries[id_].seeds if id_ in entries else []), "judge": judge}
+        for id_, judge in judged.items()
+    }
     headlines = build_headlines(dgms, runs, compared, similarity, styling)
     with new_folder(METRICS / "headlines") as folder:
         for id_, numbers in headlines.items():

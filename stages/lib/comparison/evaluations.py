@@ -19,7 +19,10 @@ from stages.lib.comparison.scores import (
     list_measures,
     read_scores,
 )
+from stages.lib.core.artifacts import require_compared, require_seed
 from stages.lib.core.files import read_json
+from stages.lib.core.seeds import seed_models
+from stages.lib.settings.sections import Run
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,12 @@ def read_evaluations(folders: Mapping[str, Path], seeds: Seeds) -> Evaluations:
     samples = {model: read_samples(folder, results[model]["tasks"]) for model, folder in folders.items()}
     scores = {model: read_scores(content) for model, content in results.items()}
     return Evaluations(scores, build_rows(samples, results), seeds)
+
+
+def read_compared(compare: Sequence[str], runs: Mapping[str, Run]) -> Evaluations:
+    """Read the evaluations of all compared models, of a run with several seeds those of all its models."""
+    seeds = {name: seed_models(name, runs[name].seeds) for name in compare if name in runs}
+    several = {name: models for name, models in seeds.items() if len(models) > 1}
+    folders = {model: require_compared(model, "evaluations") for model in compare}
+    others = {model: require_seed(model) for models in several.values() for model in models[1:]}
+    return read_evaluations(folders | others, several)
