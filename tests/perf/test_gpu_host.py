@@ -19,6 +19,10 @@ def call(project: Project, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture
 def host(project: Project, tmp_path: Path) -> Project:
+    return carry(project, tmp_path)
+
+
+def carry(project: Project, tmp_path: Path) -> Project:
     """A folder with what `prepare` packs at home, and the weights of the catalogue's models."""
     shutil.copytree(ROOT / "perf", project.root / "perf")
     call(project, "prepare", str(tmp_path / "carried"))
@@ -52,6 +56,24 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
     digests = {"model.safetensors": {"sha256": sha256_file(weights), "bytes": weights.stat().st_size}}
     assert project.json("models/blend/weights.json") == digests
     assert not list((project.root / "models/blend").glob("*.safetensors"))
+
+
+def test_another_seed_is_trained_and_evaluated_and_dvc_takes_it_over(project: Project, tmp_path: Path) -> None:
+    params = project.params()
+    params["mix"]["runs"]["only"]["seeds"] = [42, 43]
+    project.write_params(params)
+    project.repro("check", code=255)
+    project.repro("check")
+    host = carry(project, tmp_path)
+    output = call(host, "run", "--models", "only-seed43")
+    assert "train only-seed43: done in" in output and "evaluate only-seed43: done in" in output
+    assert "answers" not in output and output.splitlines()[-1].endswith("1 of 1 models are done")
+    call(host, "pack", "packed")
+    command = call(project, "unpack", str(host.root / "packed")).splitlines()[-1]
+    assert command == "dvc commit --force evaluate_seed@only-seed43 train_seed@only-seed43"
+    project.run(*command.split())
+    stages = project.repro("digest_seed@only-seed43")
+    assert [stage for stage in stages if "@" in stage] == ["digest_seed@only-seed43"]
 
 
 def test_what_is_there_is_not_run_again_and_a_failure_ends_its_model_only(host: Project) -> None:

@@ -1,16 +1,20 @@
 """Axolotl's configuration: the paper's recipe in Axolotl's keys, templates, and sections that are refused."""
 
+from pathlib import Path
+
 import pytest
 
 from stages import train
 from stages.lib.console.errors import UserError
+from stages.lib.core.files import write_json
 from stages.lib.core.sections import parse
 from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl_config import PLUGIN, write_config
+from stages.lib.training.protocol import CONFIG
 from stages.lib.training.trained_template import special_tokens
 from tests.support.bases import CHATML, llama_base, qwen_base
 from tests.support.project import ROOT
-from tests.support.training import DEMO, HUB, PAPER, render
+from tests.support.training import DEMO, HUB, PAPER, render, turn, write_project
 
 
 def test_the_papers_settings_are_rendered_as_axolotls_keys():
@@ -107,6 +111,23 @@ def test_only_the_replies_of_assistants_are_trained_with_the_end_of_each_turn():
 def test_a_wrong_section_is_refused(change, message):
     with pytest.raises(UserError, match=message):
         parse(Train, DEMO | change, "train")
+
+
+@pytest.mark.parametrize(("key", "seed"), [("tiny", 3), ("tiny-seed5", 5), ("other", 42)])
+def test_each_model_is_trained_on_the_mix_of_its_run_with_its_own_seed(key, seed, tmp_path, monkeypatch):
+    def stop(python, work, *rest, **more):
+        raise UserError(str(work / CONFIG))
+
+    monkeypatch.chdir(tmp_path)
+    write_project(tmp_path, [turn(number) for number in range(120)])
+    (tmp_path / "data/mixes/tiny").rename(tmp_path / "data/mixes" / key.partition("-")[0])
+    runs = {"tiny": {"base": "base", "seeds": [3, 5]}, "other": {"base": "base"}}
+    write_json(tmp_path / "params.yaml", {"train": DEMO, "mix": {"runs": runs}})
+    monkeypatch.setattr(train, "train_python", lambda: Path("python"))
+    monkeypatch.setattr(train, "run_axolotl", stop)
+    with pytest.raises(UserError, match=f"/{key}/{CONFIG}$") as stopped:
+        train.main(key)
+    assert f"\nseed: {seed}\n" in Path(str(stopped.value)).read_text()
 
 
 def test_small_numbers_reach_axolotl_as_numbers(tmp_path):
