@@ -94,14 +94,15 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     made = contrast(rows, units, factors, seeds)
     p, kinds = test_differences(rows, pairs, made, seeds, settings)
     row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
+    is_known = np.isfinite(made.ends).all(axis=1)  # not with one row alone, in the benchmark or in one of its parts
     return {
         key_of(pair): {
             "value": float(made.values[column]),
-            "ci95": [float(end) for end in made.ends[column]] if made.clusters[column] > 1 else None,
-            "p": float(p[column]) if made.clusters[column] > 1 else None,
+            "ci95": [float(end) for end in made.ends[column]] if is_known[column] else None,
+            "p": float(p[column]) if is_known[column] else None,
             "test": kinds[column],
             "n": int(made.clusters[column]),
-            "deviation": float(row_errors[column] * np.sqrt(made.clusters[column])),
+            "deviation": float(row_errors[column] * np.sqrt(made.clusters[column])) if is_known[column] else None,
             "scale": rows.scale,
             "seed_share": None if np.isnan(made.seed_shares[column]) else float(made.seed_shares[column]),
         }
@@ -121,7 +122,8 @@ def test_differences(
     is_simple = rows.stand_alone and rows.is_binary(rows.strata[0])
     p: Floats = np.ones(len(pairs))
     with np.errstate(invalid="ignore", divide="ignore"):
-        p[has_seeds] = 2 * t.sf(np.abs(made.values / made.stderrs), made.df)[has_seeds]
+        ratios = np.where(made.values == 0, 0.0, np.abs(made.values) / made.stderrs)
+        p[has_seeds] = 2 * t.sf(ratios, made.df)[has_seeds]
     alone = ~has_seeds
     if is_simple:
         p[alone] = mcnemar_test((made.sums > 0).sum(axis=0), (made.sums < 0).sum(axis=0))[alone]

@@ -62,11 +62,11 @@ class Evaluations:
         if not self.are_paired(name, [unit]):
             errors = [score.stderr for score in known if score.stderr is not None]
             spread = variance(score.value for score in known) / len(known)
-            is_known = len(errors) == len(known)
-            return Score(value, sqrt(fsum(e**2 for e in errors) / len(errors) + spread) if is_known else None)
+            stderr = sqrt(fsum(e**2 for e in errors) / len(errors) + spread) if len(errors) == len(known) else None
+            return Score(value, stderr, None, min(score.clusters for score in known), known[0].scale)
         made = contrast(self.rows[name], [unit], np.ones((1, 1)), self.seeds)
-        bounds = self.rows[name].bounds
-        return bounded_score(value, float(made.stderrs[0]), float(made.clusters[0]), bounds, float(made.df[0]))
+        stderr, clusters, df = float(made.stderrs[0]), float(made.clusters[0]), float(made.df[0])
+        return bounded_score(value, stderr, clusters, self.rows[name].bounds, df, known[0].scale)
 
     def contrast(self, name: str, factors: Mapping[str, float]) -> Score | None:
         """Add scores of models and runs times their factors; None when one of them has no score.
@@ -81,6 +81,8 @@ class Evaluations:
         made = contrast(self.rows[name], list(factors), np.array([list(factors.values())]).T, self.seeds)
         value = fsum(factor * score.value for unit, factor in factors.items() if (score := self.score(unit, name)))
         stderr, clusters = float(made.stderrs[0]), float(made.clusters[0])
+        if not np.isfinite(made.ends).all():  # one row alone, in the benchmark or in one of its parts
+            return Score(value, clusters=clusters)
         if min(factors.values()) > 0:  # a mean
             return bounded_score(value, stderr, clusters, self.rows[name].bounds, float(made.df[0]))
         return Score(value, stderr, (float(made.ends[0, 0]), float(made.ends[0, 1])), clusters)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.lib.core.intervals import SHARE, Bounds
-from stages.lib.core.types import Floats, Ints, Json
+from stages.lib.core.types import Bools, Floats, Ints, Json
 from stages.lib.evaluation.results import SCALES, main_metric
 
 EXACT = 1e-6  # by which the mean of the rows may differ from the harness's value
@@ -46,16 +47,27 @@ class ScoreRows:
 
 
 def read_samples(folder: Path, tasks: Sequence[str]) -> dict[str, pa.Table]:
-    """Read the scores of a model's samples (SAMPLE without texts) by task; tasks without samples are left out."""
+    """Read the scores of a model's samples (SAMPLE without texts) by task; tasks without samples are left out.
+
+    Samples of older code have no `num_scores`: each row has one score, or none.
+    """
     files = {task: folder / "samples" / f"{task}.parquet" for task in tasks}
-    return {task: pq.read_table(file, columns=COLUMNS) for task, file in files.items() if file.exists()}
+    return {task: _read_scores(file) for task, file in files.items() if file.exists()}
+
+
+def _read_scores(file: Path) -> pa.Table:
+    table = pq.read_table(file, columns=[name for name in COLUMNS if name in pq.read_schema(file).names])
+    if "num_scores" in table.column_names:
+        return table
+    return table.append_column("num_scores", pc.cast(pc.is_valid(table["score"]), pa.int64()))
 
 
 def align_samples(samples: Mapping[str, pa.Table], metrics: Mapping[str, Json]) -> ScoreRows | None:
     """Align the rows of a task that several models have, by part, id and turn.
 
     `metrics` is each model's main metric of results.json. Models whose rows do not make its value, as those of F1 or
-    of a length-controlled rate, have no rows here; None where no model has.
+    of a length-controlled rate, have no rows here; None where no model has. Whether the benchmark is the mean of its
+    rows or of its parts' means is what most models say: a value of 0 is both.
     """
     rows = {model: by_key(table) for model, table in samples.items() if metrics.get(model)}
     if not rows:
@@ -66,21 +78,27 @@ def align_samples(samples: Mapping[str, pa.Table], metrics: Mapping[str, Json]) 
     names = {name: number for number, name in enumerate(sorted({key[0] for key in keys}))}
     parts = np.array([names[key[0]] for key in keys])
     values = np.array([metrics[model]["value"] for model in rows])
-    for weights, strata in (of_rows(counts), of_parts(counts, parts)):
-        made = weighted_means(matrix, weights, strata)
-        exact = np.abs(made - values) <= EXACT * np.maximum(1, np.abs(values))
-        if exact.any():
-            scale = float(SCALES[metrics[next(iter(rows))]["unit"]])
-            return ScoreRows(
-                tuple(model for model, is_exact in zip(rows, exact, strict=True) if is_exact),
-                matrix[:, exact],
-                weights,
-                number_clusters(keys),
-                strata,
-                bounds_of(scale, matrix[:, exact]),
-                scale,
-            )
-    return None
+    ways = [of_rows(counts), of_parts(counts, parts)]
+    exact, (weights, strata) = max(
+        ((_are_made(values, matrix, *way), way) for way in ways), key=lambda made: made[0].sum()
+    )
+    if not exact.any():
+        return None
+    scale = float(SCALES[metrics[next(iter(rows))]["unit"]])
+    return ScoreRows(
+        tuple(model for model, is_exact in zip(rows, exact, strict=True) if is_exact),
+        matrix[:, exact],
+        weights,
+        number_clusters(keys),
+        strata,
+        bounds_of(scale, matrix[:, exact]),
+        scale,
+    )
+
+
+def _are_made(values: Floats, scores: Floats, weights: Floats, strata: Ints) -> Bools:
+    """Tell of which columns of [row, column] the weighted rows make the values."""
+    return np.abs(weighted_means(scores, weights, strata) - values) <= EXACT * np.maximum(1, np.abs(values))
 
 
 def by_key(table: pa.Table) -> dict[Key, tuple[float, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from math import ceil
 
-from stages.lib.core.significance import ALPHA, rows_to_detect
+from stages.lib.core.significance import ALPHA, rows_to_detect, rows_to_equate
 
 
 class Verdict(StrEnum):
@@ -33,8 +33,10 @@ def decide(value: float, ci95: Sequence[float], q: float, margin: float) -> Verd
 def rows_to_decide(value: float, deviation: float, margin: float) -> int:
     """Return how many rows would decide, with a power of 80 %, if the difference is as large as it was measured.
 
-    They show the difference, or that it lies within the margin, whichever takes fewer. `deviation` is that of the
-    differences of rows (of clusters, where rows belong together).
+    They show the difference, or that it lies within the margin, whichever takes fewer; the correction for many tests,
+    which may ask for more, is left out. `deviation` is that of the differences of rows (of clusters, where rows belong
+    together).
     """
-    distances = [distance for distance in (abs(value), margin - abs(value)) if distance > 0]
-    return ceil(min(rows_to_detect(distance, deviation) for distance in distances))
+    to_differ = [rows_to_detect(value, deviation)] if value else []
+    to_equate = [rows_to_equate(value, deviation, margin)] if abs(value) < margin else []
+    return ceil(min(to_differ + to_equate))

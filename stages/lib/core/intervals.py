@@ -41,7 +41,7 @@ def clustered_means(values: Floats, clusters: Ints) -> Estimates:
         sums = np.add.reduceat(residuals, np.sort(starts)) if len(values) else residuals
         present = np.add.reduceat(known, np.sort(starts)) > 0 if len(values) else known
         num = present.sum(axis=0).astype(np.float64)
-        stderrs = np.sqrt((sums**2).sum(axis=0) * num / (num - 1)) / counts
+        stderrs = np.where(num > 1, np.sqrt((sums**2).sum(axis=0) * num / (num - 1)) / counts, np.nan)
     return Estimates(means, stderrs, num)
 
 
@@ -53,7 +53,8 @@ def score_interval(
     It is Clopper and Pearson's, with the number of rows that a simple sample would need for the same standard error
     (Korn and Graubard 1998, Survey Methodology 24): for a share of independent rows it is Clopper and Pearson's own.
     Where all rows are equal, the standard error says nothing, and the number of clusters is taken. `df` are the degrees
-    of freedom of the standard errors, by default clusters - 1.
+    of freedom of the standard errors, by default clusters - 1: where they are fewer than those of the simple sample,
+    the number of its rows is reduced by the squared ratio of Student's quantiles.
     """
     low, high = bounds
     shares = np.clip((np.asarray(values, float) - low) / (high - low), 0.0, 1.0)
@@ -61,7 +62,8 @@ def score_interval(
     rows = np.asarray(clusters, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = shares * (1 - shares) / variances * rows / (rows - 1)
-        narrowing = t.ppf(LEVEL, rows - 1) / t.ppf(LEVEL, rows - 1 if df is None else df)
+        simple = t.ppf(LEVEL, np.maximum(effective, rows) - 1)
+        narrowing = np.minimum(1.0, simple / t.ppf(LEVEL, rows - 1 if df is None else df))
         effective = np.where(variances > TOLERANCE, effective * narrowing**2, rows)
     effective = np.where(np.isnan(variances), np.nan, effective)
     return exact_interval(shares * effective, effective) * (high - low) + low
