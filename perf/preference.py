@@ -18,7 +18,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.judging.judgment_grid import align_judgments, all_pairs
 from stages.lib.judging.preference import compare_scores, mean_scores, preference_rates
 from stages.lib.judging.significant_words import word_label
@@ -37,7 +36,7 @@ DRAWS = f"pandas: bootstrap, {DRAWS_MEASURED} draws measured"
 WORDS = "pandas: words by model"
 COMPARISONS = (
     ("wins, ties, losses of all pairs", ("wins",), WINS),
-    ("rates of all pairs with intervals", ("bootstrap", "rates"), DRAWS),
+    ("rates of all pairs with intervals", ("rates",), DRAWS),
     ("words of all pairs; ours by model and by winner, with negation and tests", ("words",), WORDS),
 )
 
@@ -129,14 +128,12 @@ def time_ours(rows: pd.DataFrame) -> dict[str, float]:
     pairs = all_pairs(grid.models)
     with stopwatch("wins, ties, losses of all pairs", seconds):
         outcomes = compare_scores(grid, pairs)
-    with stopwatch(f"bootstrap weights, {SETTINGS.resamples} draws", seconds):
-        bootstrap = Bootstrap(grid.questions, SETTINGS.resamples, SETTINGS.seed)
     with stopwatch("mean scores with intervals", seconds):
-        mean_scores(grid, bootstrap)
+        mean_scores(grid)
     with stopwatch(f"rates of {len(pairs)} pairs with intervals and tests", seconds):
-        preference_rates(outcomes, bootstrap)
+        preference_rates(outcomes, grid.questions, SETTINGS.resamples, SETTINGS.seed)
     with stopwatch("the same, and at equal length", seconds):
-        compare_pairs(pairs, outcomes, grid, bootstrap)
+        compare_pairs(pairs, outcomes, grid, SETTINGS)
     with stopwatch(f"words of {len(pairs)} pairs by model and by winner, with tests", seconds):
         build_word_tables(grid, pairs, outcomes, SETTINGS)
     return seconds

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from stages.lib.comparison.agreement import compare_agreement, count_outcomes
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.scaling import compare_sizes
 from tests.support.results import model_scores, tune
 
@@ -26,7 +27,7 @@ def outcomes(compared: dict[str, Any]) -> dict[str, str]:
 
 
 def test_fine_tunes_agree_where_they_differ_in_the_direction_of_their_dgms():
-    compared = compare_agreement(SCORES, RUNS)
+    compared = compare_agreement(Evaluations(SCORES), RUNS)
     assert outcomes(compared) == {"math": "agree", "chat": "agree", "code": "disagree", "law": "missing"}
     assert compared["pairs"][0]["cells"]["law"]["missing"] == ["on-plain"]
     assert compared["rate"] == pytest.approx(2 / 3)
@@ -40,7 +41,7 @@ def test_a_tie_on_either_side_is_disagreement_only_by_the_papers_rule():
         "on-rich": model_scores(a=0.6, b=0.3, c=0.7),
         "on-plain": model_scores(a=0.5, b=0.1 + 0.2, c=0.6),  # 0.1 + 0.2 is 0.3 but for the last digit
     }
-    compared = compare_agreement(tied, RUNS)
+    compared = compare_agreement(Evaluations(tied), RUNS)
     assert outcomes(compared) == {"a": "tie", "b": "tie", "c": "agree"}
     assert (compared["tie"], compared["rate"], compared["rate_ties_disagree"]) == (2, 1.0, pytest.approx(1 / 3))
 
@@ -68,14 +69,14 @@ def test_a_comparison_is_beyond_noise_if_both_intervals_exclude_zero():
         "on-rich": model_scores(a=0.5, b=0.5, c=0.5),
         "on-plain": model_scores(a=0.4, b=0.4, c=0.473),
     }
-    compared = compare_agreement(clear, RUNS)
+    compared = compare_agreement(Evaluations(clear), RUNS)
     assert {name: cell["beyond_noise"] for name, cell in compared["pairs"][0]["cells"].items()} == {
         "a": True,
         "b": False,
         "c": False,
     }
     assert (compared["agree"], compared["beyond_noise"], compared["beyond_noise_agree"]) == (3, 1, 1)
-    without_error = compare_agreement({**clear, "rich": model_scores(None, a=0.9)}, RUNS)
+    without_error = compare_agreement(Evaluations({**clear, "rich": model_scores(None, a=0.9)}), RUNS)
     assert without_error["beyond_noise"] == 0
 
 
@@ -91,13 +92,15 @@ def test_a_comparison_is_beyond_noise_if_both_intervals_exclude_zero():
     ids=["another size", "another base", "an auxiliary set", "a blend", "its DGM is not compared"],
 )
 def test_only_fine_tunes_that_differ_in_their_dgm_alone_are_compared(runs, left_out):
-    compared = compare_agreement(SCORES, runs)
+    compared = compare_agreement(Evaluations(SCORES), runs)
     assert compared["pairs"] == []
     assert set(compared["left_out"]) == left_out
 
 
 def test_a_dgm_that_is_not_in_compare_is_left_out_with_this_reason():
-    assert compare_agreement(SCORES, [tune("on-rich", other=1.0)])["left_out"] == {"other": "not in compare"}
+    assert compare_agreement(Evaluations(SCORES), [tune("on-rich", other=1.0)])["left_out"] == {
+        "other": "not in compare"
+    }
 
 
 def test_the_order_of_models_and_runs_changes_nothing():
@@ -107,9 +110,9 @@ def test_the_order_of_models_and_runs_changes_nothing():
         "on-wild": model_scores(math=0.1, chat=0.2, code=0.3),
     }
     runs = [*RUNS, tune("on-wild", wild=1.0)]
-    first = compare_agreement(three, runs)
+    first = compare_agreement(Evaluations(three), runs)
     assert len(first["pairs"]) == 3
     for order in permutations(three):
         shuffled = {name: three[name] for name in order}
-        assert compare_agreement(shuffled, runs[::-1]) == first
-        assert compare_sizes(shuffled, runs) == compare_sizes(three, runs[::-1])
+        assert compare_agreement(Evaluations(shuffled), runs[::-1]) == first
+        assert compare_sizes(Evaluations(shuffled), runs) == compare_sizes(Evaluations(three), runs[::-1])

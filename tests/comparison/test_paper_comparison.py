@@ -10,7 +10,7 @@ from stages.lib.comparison.paper import NINE, Column, Paper, read_paper, read_ro
 from stages.lib.comparison.paper_comparison import compare_rows, compare_stated_averages
 from stages.lib.core.numbers import round_decimals
 from tests.support.project import ROOT
-from tests.support.results import paper_results, results
+from tests.support.results import evaluations, paper_results, results
 
 
 def test_a_row_of_the_paper_is_compared_with_our_run_of_its_id_and_no_other():
@@ -91,7 +91,7 @@ def test_printed_scores_have_our_names_and_units(tmp_path, monkeypatch):
 
 
 def test_the_summary_counts_each_cell_that_lies_outside_once():
-    tables = build_tables({"l8i": paper_results()}, {}, [], {})
+    tables = build_tables(evaluations(l8i=paper_results()), {"l8i": paper_results()}, {}, [], {})
     assert [row["table"] for row in tables["paper"]] == [2, 6]
     measured = summarize(tables)["paper"]
     assert measured["cells"] == 6

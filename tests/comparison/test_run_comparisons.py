@@ -5,6 +5,7 @@ from math import sqrt
 import pytest
 
 from stages.lib.comparison.blends import compare_blends
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune, build_fine_tune
 from stages.lib.comparison.on_policy import compare_on_policy
 from stages.lib.comparison.scaling import compare_sizes
@@ -39,7 +40,7 @@ def test_a_fine_tune_has_the_rows_that_its_recipe_takes_and_its_mix_holds():
 
 
 def test_two_sizes_have_points_and_no_slope():
-    [family] = compare_sizes(SCORES, [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, rich=1.0)])
+    [family] = compare_sizes(Evaluations(SCORES), [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, rich=1.0)])
     assert (family["label"], family["runs"]) == ("base : rich", {"on-rich": 100, "on-plain": 200})
     curve = family["curves"]["math"]
     assert curve["points"]["on-rich"] == {"value": 0.3, "ci95": [pytest.approx(0.2804), pytest.approx(0.3196)]}
@@ -51,7 +52,7 @@ def test_the_slope_is_what_a_doubling_adds():
     # slope's standard error is sqrt(.0000667 / 1 / 2) = .00577, and Student's t for one degree of freedom is 12.706.
     scores = {str(rows): model_scores(math=value) for rows, value in ((100, 0.30), (200, 0.32), (400, 0.36))}
     runs = [tune(str(rows), rows, rich=1.0) for rows in (400, 100, 200)]
-    slope = compare_sizes(scores, runs)[0]["curves"]["math"]["per_doubling"]
+    slope = compare_sizes(Evaluations(scores), runs)[0]["curves"]["math"]["per_doubling"]
     assert slope["value"] == pytest.approx(0.03)
     assert slope["ci95"] == [
         pytest.approx(0.03 - 12.706 * 0.0057735, abs=1e-5),
@@ -61,17 +62,20 @@ def test_the_slope_is_what_a_doubling_adds():
 
 def test_a_size_without_a_score_does_not_count_for_the_slope():
     scores = {"100": model_scores(math=0.3), "200": model_scores(chat=0.1), "400": model_scores(math=0.5)}
-    curves = compare_sizes(scores, [tune(name, int(name), rich=1.0) for name in scores])[0]["curves"]
+    curves = compare_sizes(Evaluations(scores), [tune(name, int(name), rich=1.0) for name in scores])[0]["curves"]
     assert curves["math"]["per_doubling"] is None
     assert curves["math"]["points"]["200"] == {"value": None, "ci95": None}
 
 
 def test_runs_that_differ_in_more_than_size_are_not_compared():
     runs = [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, extras="math (5)", rich=1.0)]
-    assert compare_sizes(SCORES, runs) == []
-    assert compare_sizes(SCORES, [tune("on-rich", 100, a=0.5, b=0.5), tune("on-plain", 200, a=0.75, b=0.25)]) == []
+    assert compare_sizes(Evaluations(SCORES), runs) == []
+    assert (
+        compare_sizes(Evaluations(SCORES), [tune("on-rich", 100, a=0.5, b=0.5), tune("on-plain", 200, a=0.75, b=0.25)])
+        == []
+    )
     one_size = [tune("on-rich", 100, rich=1.0), tune("on-plain", 100, rich=1.0)]
-    assert compare_sizes(SCORES, one_size) == []
+    assert compare_sizes(Evaluations(SCORES), one_size) == []
 
 
 BLENDED = {
@@ -82,7 +86,7 @@ BLENDED = {
 
 
 def test_a_blend_is_compared_with_the_mean_and_the_best_of_its_parts():
-    compared = compare_blends(BLENDED, [*RUNS, tune("both", rich=0.5, plain=0.5)])
+    compared = compare_blends(Evaluations(BLENDED), [*RUNS, tune("both", rich=0.5, plain=0.5)])
     assert compared["left_out"] == {}
     math = compared["runs"]["both"]["cells"]["math"]
     assert math["mean"]["value"] == pytest.approx(0.4)
@@ -94,7 +98,7 @@ def test_a_blend_is_compared_with_the_mean_and_the_best_of_its_parts():
 
 
 def test_the_mean_of_the_parts_is_weighted_as_the_blend_is():
-    compared = compare_blends(BLENDED, [*RUNS, tune("both", rich=0.75, plain=0.25)])
+    compared = compare_blends(Evaluations(BLENDED), [*RUNS, tune("both", rich=0.75, plain=0.25)])
     assert compared["runs"]["both"]["cells"]["math"]["mean"]["value"] == pytest.approx(0.45)
 
 
@@ -108,13 +112,13 @@ def test_the_mean_of_the_parts_is_weighted_as_the_blend_is():
     ids=["another total", "an auxiliary set", "a part that has no run"],
 )
 def test_a_blend_is_compared_only_with_runs_that_differ_in_nothing_else(blend, missing):
-    compared = compare_blends(BLENDED, [*RUNS, blend])
+    compared = compare_blends(Evaluations(BLENDED), [*RUNS, blend])
     assert compared == {"runs": {}, "left_out": {"both": f"no compared run is alike but on {missing} alone"}}
 
 
 def test_a_part_without_a_score_leaves_the_mean_undefined():
     scores = {**BLENDED, "on-plain": model_scores(chat=0.4)}
-    compared = compare_blends(scores, [*RUNS, tune("both", rich=0.5, plain=0.5)])
+    compared = compare_blends(Evaluations(scores), [*RUNS, tune("both", rich=0.5, plain=0.5)])
     cell = compared["runs"]["both"]["cells"]["math"]
     assert cell["mean"]["value"] is cell["difference"]["value"] is None
     assert (cell["blend"]["value"], cell["best"]["run"]) == (0.42, "on-rich")
@@ -126,7 +130,7 @@ FAMILIES = {"base": "qwen", "q7": "qwen", "q72": "qwen", "l8i": "llama"}
 
 
 def test_runs_on_the_bases_own_family_are_compared_with_the_others():
-    compared = compare_on_policy(POLICY, POLICY_RUNS, FAMILIES)
+    compared = compare_on_policy(Evaluations(POLICY), POLICY_RUNS, FAMILIES)
     group = compared["groups"][0]
     assert compared["left_out"] == {}
     assert (group["own"], group["other"]) == ({"larger": "q72", "own": "q7"}, {"foreign": "l8i"})
@@ -135,14 +139,14 @@ def test_runs_on_the_bases_own_family_are_compared_with_the_others():
 
 
 def test_a_dgm_whose_family_the_catalogue_does_not_name_is_left_out():
-    compared = compare_on_policy(POLICY, POLICY_RUNS, {**FAMILIES, "l8i": ""})
+    compared = compare_on_policy(Evaluations(POLICY), POLICY_RUNS, {**FAMILIES, "l8i": ""})
     assert compared["groups"] == []
     assert compared["left_out"]["foreign"] == "dgms/l8i.yaml names no family"
     assert "a DGM of another family" in compared["left_out"]["own"]
 
 
 def test_runs_of_another_size_are_not_compared():
-    compared = compare_on_policy(POLICY, [POLICY_RUNS[0], tune("foreign", 200, l8i=1.0)], FAMILIES)
+    compared = compare_on_policy(Evaluations(POLICY), [POLICY_RUNS[0], tune("foreign", 200, l8i=1.0)], FAMILIES)
     assert compared["groups"] == []
     assert "a DGM of the family of base" in compared["left_out"]["foreign"]
 

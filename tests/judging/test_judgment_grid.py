@@ -6,7 +6,7 @@ import pytest
 from stages.lib.console.errors import UserError
 from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.preference import compare_scores, extra_chars, mean_scores, preference_rates
-from tests.support.judgments import DGM, SCORES, TUNED, draws, judgment, judgment_table, judgments, without_score
+from tests.support.judgments import DGM, SCORES, TUNED, judgment, judgment_table, judgments, without_score
 
 
 def test_models_are_compared_on_the_same_turn_whatever_the_order_of_the_rows():
@@ -26,7 +26,7 @@ def test_a_repeated_turn_is_an_error_that_names_it():
 
 def test_mean_scores_are_over_all_turns_and_over_the_first_and_the_second():
     grid = align_judgments(judgments())
-    means = mean_scores(grid, draws(grid))[DGM]
+    means = mean_scores(grid)[DGM]
     assert (means["mean"], means["scored"]) == (57 / 8, 8)
     assert (means["turns"]["1"]["mean"], means["turns"]["2"]["mean"]) == (31 / 4, 26 / 4)
     assert means["turns"]["2"]["scored"] == 4
@@ -35,7 +35,7 @@ def test_mean_scores_are_over_all_turns_and_over_the_first_and_the_second():
 def test_rows_without_a_score_are_counted_by_status():
     rows = [judgment(0, 8), without_score(1), without_score(2), without_score(3, "unanswered"), judgment(4, 6)]
     grid = align_judgments(judgments() | {TUNED: judgment_table(rows)})
-    means = mean_scores(grid, draws(grid))[TUNED]
+    means = mean_scores(grid)[TUNED]
     assert {key: means[key] for key in ("mean", "scored", "failed", "unanswered", "absent")} == {
         "mean": 7,
         "scored": 2,
@@ -43,7 +43,7 @@ def test_rows_without_a_score_are_counted_by_status():
         "unanswered": 1,
         "absent": 3,
     }
-    rates = preference_rates(compare_scores(grid, [(DGM, TUNED)]), draws(grid))[0]
+    rates = preference_rates(compare_scores(grid, [(DGM, TUNED)]), grid.questions, 200, 1)[0]
     assert rates["turns"] == 2
 
 

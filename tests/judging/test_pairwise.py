@@ -8,7 +8,7 @@ from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.pairwise import order_effects, overall_order_effects, position_bias, read_choices
 from stages.lib.judging.preference import preference_rates
 from stages.lib.records.pairings import TIE
-from tests.support.judgments import BOTH_ORDERS, DGM, INCOMPLETE, TUNED, draws, judgments, pairing, pairing_table
+from tests.support.judgments import BOTH_ORDERS, DGM, INCOMPLETE, TUNED, judgments, pairing, pairing_table
 
 
 def choices_of(*rows):
@@ -18,7 +18,7 @@ def choices_of(*rows):
 def test_choices_that_change_with_the_order_are_a_tie_and_counted_as_split():
     grid = align_judgments(judgments())
     choices = read_choices(pairing_table(*BOTH_ORDERS, *INCOMPLETE), grid)
-    rates, orders = preference_rates(choices.outcomes, draws(grid))[0], order_effects(choices)[0]
+    rates, orders = preference_rates(choices.outcomes, grid.questions, 200, 1)[0], order_effects(choices)[0]
     assert choices.pairs == [(DGM, TUNED)]
     assert (rates["turns"], rates["wins"], rates["ties"], rates["losses"]) == (5, 1, 3, 1)
     assert (orders["turns"], orders["splits"], orders["reversed"], orders["agreement"]) == (5, 2, 1, 0.6)

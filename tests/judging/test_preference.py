@@ -1,55 +1,49 @@
 """Preference by score: rates and flips that can be counted by hand, and exact tests that equal scipy's."""
 
-from itertools import product
-
 import numpy as np
 import pytest
-from scipy.stats import binomtest, false_discovery_control
 
 from stages.lib.judging.judgment_grid import align_judgments, all_pairs
 from stages.lib.judging.preference import (
-    adjust_p_values,
     compare_scores,
     count_flips,
     find_fine_tunes,
     preference_rates,
-    sign_test,
 )
-from tests.support.judgments import DGM, RIVAL, TUNED, draws, judgment, judgment_table, judgments
+from tests.support.judgments import DGM, RIVAL, TUNED, judgment, judgment_table, judgments
 
 
 def test_a_rate_is_over_all_turns_with_ties_among_them():
     # DGM over TUNED: 2, 3, 0, 0, 0, 6, 4, 0 points ahead: four wins, four ties.
     grid = align_judgments(judgments())
-    rates = preference_rates(compare_scores(grid, all_pairs(grid.models)), draws(grid))
+    rates = preference_rates(compare_scores(grid, all_pairs(grid.models)), grid.questions, 200, 1)
     expected = {"turns": 8, "wins": 4, "ties": 4, "losses": 0, "rate": 0.5, "rate_other": 0.0, "rate_without_ties": 1.0}
     assert {key: rates[0][key] for key in expected} == expected
     assert [(row["wins"], row["ties"], row["losses"]) for row in rates] == [(4, 4, 0), (4, 2, 2), (1, 2, 5)]
     assert rates[0]["ci95"][0] < 0.5 < rates[0]["ci95"][1]
 
 
-def test_p_is_the_sign_tests_and_q_is_benjamini_and_hochbergs():
+def test_p_flips_whole_questions_and_q_is_benjamini_and_hochbergs():
     grid = align_judgments(judgments())
-    rates = preference_rates(compare_scores(grid, all_pairs(grid.models)), draws(grid))
-    p = [2 / 2**4, 2 * (1 + 6 + 15) / 2**6, 2 * (1 + 6) / 2**6]  # by hand: 4:0, 4:2, 1:5
-    assert [row["p"] for row in rates] == pytest.approx(p)
-    # 3/2 of the second smallest; 3/1 of the smallest is larger, so that it gets the same.
-    assert [row["q"] for row in rates] == pytest.approx([0.328125, 0.6875, 0.328125])
-    assert adjust_p_values(np.array(p)).tolist() == pytest.approx(false_discovery_control(p).tolist())
+    rates = preference_rates(compare_scores(grid, all_pairs(grid.models)), grid.questions, 200, 1)
+    # Net wins by question: 2, 0, 1, 1; then 1, 1, 0, 0; then -2, 1, -2, -1. Of all signs, as far from 0 as the sums of
+    # 4, 2 and -4 are 2 of 8, 2 of 4, and 6 of 16.
+    assert [row["p"] for row in rates] == pytest.approx([0.25, 0.5, 0.375])
+    assert [row["q"] for row in rates] == pytest.approx([0.5, 0.5, 0.5])  # 3/3 of the largest is the least of all
+    assert [(row["net"], row["questions"]) for row in rates] == [(0.5, 4), (0.25, 4), (-0.5, 4)]
 
 
-def test_the_sign_test_equals_scipys_exact_binomial_test():
-    ones, others = np.array(list(product(range(9), range(9)))).T
-    expected = [
-        binomtest(one, one + other).pvalue if one + other else 1 for one, other in zip(ones, others, strict=True)
-    ]
-    assert sign_test(ones, others).tolist() == pytest.approx(expected)
+def test_turns_of_a_question_say_no_more_than_it():
+    # Eight turns won by one model, two of each of four questions: of 16 ways to flip, 2 are as extreme.
+    outcomes = np.ones((8, 1))
+    assert preference_rates(outcomes, np.repeat(np.arange(4), 2), 200, 1)[0]["p"] == pytest.approx(2 / 2**4)
+    assert preference_rates(outcomes, np.arange(8), 400, 1)[0]["p"] == pytest.approx(2 / 2**8)
 
 
 def test_wins_are_losses_when_the_pair_is_reversed():
     grid = align_judgments(judgments())
     (one,), (other,) = (
-        preference_rates(compare_scores(grid, [pair]), draws(grid)) for pair in [(DGM, RIVAL), (RIVAL, DGM)]
+        preference_rates(compare_scores(grid, [pair]), grid.questions, 200, 1) for pair in [(DGM, RIVAL), (RIVAL, DGM)]
     )
     assert (one["rate"], one["rate_other"], one["p"]) == (other["rate_other"], other["rate"], other["p"])
 

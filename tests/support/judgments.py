@@ -4,8 +4,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.lib.core.bootstrap import Bootstrap
-from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING, TIE
 
@@ -50,11 +48,6 @@ def judgments(scores: dict[str, list[int]] = SCORES) -> dict[str, pa.Table]:
         model: judgment_table([judgment(number, score) for number, score in enumerate(row)])
         for model, row in scores.items()
     }
-
-
-def draws(grid: JudgmentGrid, resamples: int = 200, seed: int = 1) -> Bootstrap:
-    """A bootstrap over the questions of a grid."""
-    return Bootstrap(grid.questions, resamples, seed)
 
 
 def pairing(

@@ -181,7 +181,7 @@ def write_finished_pipeline() -> None:
     write_model("tuned", "**Because.**", quiz=0.9)
     write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned"], ["rich", "plain"]))
     write_similarity()
-    write_json(Path("data/agreement/tables.json"), build_tables({}, {}, [], {}))
+    write_json(Path("data/agreement/tables.json"), build_tables(evaluations(), {}, {}, [], {}))
     write_pairwise()
     write_preference(base=4.0, tuned=8.0)
 
@@ -259,5 +259,8 @@ def render_comparisons(scores: dict[str, dict[str, Any]], runs: list[FineTune]) 
         write_model(name, "Yes.", quiz=0.5)
     write_json(Path("data/styling/tables.json"), measure_styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
-    write_json(Path("data/agreement/tables.json"), round_decimals(build_tables(scores, {}, runs, families)))
+    write_json(
+        Path("data/agreement/tables.json"),
+        round_decimals(build_tables(evaluations(**scores), scores, {}, runs, families)),
+    )
     return visible_text(render_report())

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune
-from stages.lib.comparison.scores import ModelScores, Score
+from stages.lib.comparison.scores import ModelScores, Score, read_scores
 
 
 def tune(name: str, take: int = 100, extras: str = "", base: str = "base", **weights: float) -> FineTune:
@@ -17,7 +18,7 @@ def results(**values: float | None) -> dict[str, Any]:
             "status": "failed" if value is None else "ok",
             "reason": "OSError: no disk" if value is None else None,
             "primary": "acc",
-            "metrics": {} if value is None else {"acc": {"value": value, "stderr": 0.03, "unit": "fraction"}},
+            "metrics": {} if value is None else {"acc": {"value": value, "n": 100, "stderr": 0.03, "unit": "fraction"}},
         }
         for name, value in values.items()
     }
@@ -35,11 +36,18 @@ def paper_results(**changes: float) -> dict[str, Any]:
             "status": "ok",
             "reason": None,
             "primary": metrics.get(name, "acc_norm"),
-            "metrics": {metrics.get(name, "acc_norm"): {"value": value, "stderr": 0.005, "unit": "fraction"}},
+            "metrics": {
+                metrics.get(name, "acc_norm"): {"value": value, "n": 1000, "stderr": 0.005, "unit": "fraction"}
+            },
         }
         for name, value in printed.items()
     }
     return {"tasks": tasks, "averages": {}}
+
+
+def evaluations(**by_model: dict[str, Any]) -> Evaluations:
+    """The evaluations of models by their results.json, without rows."""
+    return Evaluations({model: read_scores(content) for model, content in by_model.items()})
 
 
 def model_scores(stderr: float | None = 0.01, **values: float) -> ModelScores:

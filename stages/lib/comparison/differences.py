@@ -12,7 +12,7 @@ from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import combine
 from stages.lib.comparison.verdicts import Verdict, decide, rows_to_decide
 from stages.lib.core.significance import adjust_p_values, mcnemar_test, sign_flip_test
-from stages.lib.core.types import Floats, Json
+from stages.lib.core.types import Bools, Floats, Json
 from stages.lib.settings.sections import Differences
 
 Pair = tuple[str, str]
@@ -94,7 +94,7 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     made = contrast(rows, units, factors, seeds)
     p, kinds = test_differences(rows, pairs, made, seeds, settings)
     row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
-    is_known = np.isfinite(made.ends).all(axis=1)  # not with one row alone, in the benchmark or in one of its parts
+    is_known: Bools = np.isfinite(made.ends).all(axis=1)  # not with one row alone, in the benchmark or in one of its parts
     return {
         key_of(pair): {
             "value": float(made.values[column]),

@@ -98,7 +98,9 @@ def align_samples(samples: Mapping[str, pa.Table], metrics: Mapping[str, Json]) 
 
 def _are_made(values: Floats, scores: Floats, weights: Floats, strata: Ints) -> Bools:
     """Tell of which columns of [row, column] the weighted rows make the values."""
-    return np.abs(weighted_means(scores, weights, strata) - values) <= EXACT * np.maximum(1, np.abs(values))
+    distances = np.abs(weighted_means(scores, weights, strata) - values)
+    are_made: Bools = distances <= EXACT * np.maximum(1, np.abs(values))
+    return are_made
 
 
 def by_key(table: pa.Table) -> dict[Key, tuple[float, int]]:

@@ -47,7 +47,7 @@ def _draw_signs(num: int, resamples: int, seed: int) -> Iterator[Floats]:
         return
     random, size = np.random.default_rng(seed), max(1, MOST_NUMBERS // num)
     for start in range(0, resamples, size):
-        yield 1.0 - 2.0 * random.integers(0, 2, (min(size, resamples - start), num))
+        yield 1.0 - 2.0 * random.integers(0, 2, (min(size, resamples - start), num)).astype(np.float64)
 
 
 def adjust_p_values(p: Floats) -> Floats:
