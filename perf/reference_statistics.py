@@ -19,7 +19,7 @@ from stages.lib.core.significance import (
     POWER,
     adjust_p_values,
     mcnemar_test,
-    rows_to_detect,
+    rows_to_decide,
     sign_flip_test,
 )
 from stages.lib.core.types import Floats
@@ -118,7 +118,7 @@ def _differ_from_ols(random: np.random.Generator, design: Design) -> float:
 
 def _differ_from_size(difference: float, deviation: float) -> float:
     theirs = normal_sample_size_one_tail(difference, POWER, ALPHA / 2, std_null=deviation)
-    return abs(rows_to_detect(difference, deviation) / theirs - 1)
+    return abs(rows_to_decide(difference, deviation, 1e-6) / theirs - 1)
 
 
 def _differ_from_bonett(random: np.random.Generator, design: Design) -> float:

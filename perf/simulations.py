@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
+from math import ceil
 
 import numpy as np
 from scipy.special import expit
@@ -10,10 +11,10 @@ from scipy.special import expit
 from perf.simulated_scores import SETTINGS, Design, repeat, to_rows
 from stages.lib.comparison.differences import compare_rows, correct, judge
 from stages.lib.comparison.scores import average_shares, bounded_score
-from stages.lib.comparison.verdicts import Verdict, rows_to_decide
+from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.intervals import SHARE, clustered_means, score_interval
-from stages.lib.core.significance import ALPHA, adjust_p_values
+from stages.lib.core.significance import ALPHA, adjust_p_values, rows_to_decide
 from stages.lib.core.types import Floats
 from stages.lib.judging.length_control import length_controlled_rate
 from stages.lib.judging.preference import SCORES
@@ -269,7 +270,7 @@ def decide_with_rows(random: np.random.Generator, num: int, agreement: float, ap
     """Count how often the rows decide that `rows_to_decide` asks for when it is told the truth."""
     many = Design(200_000, (0.6 + apart, 0.6), agreement)
     scores = many.draw(random, 1)[:, 0, :, 0]
-    rows = rows_to_decide(apart, float((scores[:, 0] - scores[:, 1]).std()), SETTINGS.margin)
+    rows = ceil(rows_to_decide(apart, float((scores[:, 0] - scores[:, 1]).std()), SETTINGS.margin))
     said = draw_verdicts(random, num, Design(rows, many.shares, agreement))
     decided = num - said.count(Verdict.NOT_DECIDED)
     return Finding(

@@ -32,7 +32,7 @@ def find(table: int, label: str):
 
 
 def metric(value: float, half_width: float, unit: str = "fraction"):
-    return {"value": value, "stderr": half_width / 1.96, "unit": unit}
+    return {"value": value, "n": 10**6, "stderr": half_width / 1.96, "unit": unit}
 
 
 def find_misfits(row: Row) -> dict[str, tuple[float, float]]:
@@ -146,7 +146,7 @@ def test_a_cell_is_outside_if_all_that_rounds_to_it_is_outside_our_interval():
         "leaderboard_mmlu_pro": {"metrics": {"acc": metric(0.29, 0.008)}},  # .30 may be .296
         "leaderboard_math_hard": {"metrics": {"exact_match_original": metric(0.02, 0.008)}},  # .06, above
         "leaderboard_ifeval": {
-            "metrics": {"prompt_level_strict_acc": {"value": 0.4, "stderr": None, "unit": "fraction"}}
+            "metrics": {"prompt_level_strict_acc": {"value": 0.4, "n": 541, "stderr": None, "unit": "fraction"}}
         },
         "leaderboard_gpqa": {"status": "failed", "metrics": {}},
     }

@@ -39,31 +39,34 @@ def test_a_fine_tune_has_the_rows_that_its_recipe_takes_and_its_mix_holds():
     assert run == FineTune("x", "base", {"a": 0.75, "b": 0.25}, "m (5), n (share 0.1), no longer than r", 40, 39)
 
 
-def test_two_sizes_have_points_and_no_slope():
+def test_two_sizes_have_points_and_a_slope():
     [family] = compare_sizes(Evaluations(SCORES), [tune("on-rich", 100, rich=1.0), tune("on-plain", 200, rich=1.0)])
     assert (family["label"], family["runs"]) == ("base : rich", {"on-rich": 100, "on-plain": 200})
     curve = family["curves"]["math"]
     assert curve["points"]["on-rich"] == {"value": 0.3, "ci95": [pytest.approx(0.2804), pytest.approx(0.3196)]}
-    assert curve["per_doubling"] is None
+    # Two errors of .01, as if the rows were different ones: sqrt(2) * .01
+    assert curve["per_doubling"]["value"] == pytest.approx(-0.1)
+    assert curve["per_doubling"]["ci95"][0] == pytest.approx(-0.1 - 1.96 * sqrt(0.0002))
 
 
 def test_the_slope_is_what_a_doubling_adds():
-    # 100, 200, 400 are 0, 1, 2 doublings: .30, .32, .36 rise by .03 each; residuals .0033, -.0067, .0033, so the
-    # slope's standard error is sqrt(.0000667 / 1 / 2) = .00577, and Student's t for one degree of freedom is 12.706.
+    # 100, 200, 400 are 0, 1, 2 doublings: the slope is half of .36 less .30. Of two errors of .01 it has
+    # sqrt(2) * .01 / 2; how far .32 is from the line does not matter.
     scores = {str(rows): model_scores(math=value) for rows, value in ((100, 0.30), (200, 0.32), (400, 0.36))}
     runs = [tune(str(rows), rows, rich=1.0) for rows in (400, 100, 200)]
     slope = compare_sizes(Evaluations(scores), runs)[0]["curves"]["math"]["per_doubling"]
     assert slope["value"] == pytest.approx(0.03)
     assert slope["ci95"] == [
-        pytest.approx(0.03 - 12.706 * 0.0057735, abs=1e-5),
-        pytest.approx(0.03 + 12.706 * 0.0057735, abs=1e-5),
+        pytest.approx(0.03 - 1.96 * sqrt(0.0002) / 2),
+        pytest.approx(0.03 + 1.96 * sqrt(0.0002) / 2),
     ]
 
 
 def test_a_size_without_a_score_does_not_count_for_the_slope():
     scores = {"100": model_scores(math=0.3), "200": model_scores(chat=0.1), "400": model_scores(math=0.5)}
     curves = compare_sizes(Evaluations(scores), [tune(name, int(name), rich=1.0) for name in scores])[0]["curves"]
-    assert curves["math"]["per_doubling"] is None
+    assert curves["math"]["per_doubling"]["value"] == pytest.approx(0.1)  # .2 in two doublings
+    assert curves["chat"]["per_doubling"] is None
     assert curves["math"]["points"]["200"] == {"value": None, "ci95": None}
 
 

@@ -156,7 +156,17 @@ EDITS = [  # file, old text, new text: which stages have another digest
         "evaluation/results.py",
         "FAILED_ABOVE = 0.01, 0.05",
         "FAILED_ABOVE = 0.01, 0.06",
-        {"agreement", "benchmarks", "evaluate", "judge", "pairwise", "preference", "report"},
+        {
+            "agreement",
+            "benchmarks",
+            "differences",
+            "evaluate",
+            "judge",
+            "pairwise",
+            "preference",
+            "report",
+            "throughput",
+        },
     ),
     ("records/pairings.py", '("turn", pa.int64())', '("turn", pa.int32())', {"pairwise", "preference", "report"}),
     (

@@ -86,7 +86,8 @@ def test_samples_hold_the_choice_that_the_main_metric_counts_as_the_answer():
     quiz = SimpleNamespace(OUTPUT_TYPE="multiple_choice", doc_to_choice=lambda doc: doc["choices"])
     by_likelihood = read_samples(quiz_result(), {"quiz": quiz}, "acc")
     by_length = read_samples(quiz_result(), {"quiz": quiz}, "acc_norm")
-    assert by_likelihood[0] == {"task": "quiz", "id": 0, "prompt": "Question 0", "response": "no", "score": 0.0}
+    row = {"task": "quiz", "id": 0, "prompt": "Question 0", "response": "no", "score": 0.0, "num_scores": 1}
+    assert by_likelihood[0] == row
     assert by_length[0]["response"] == "certainly"
     assert [row["score"] for row in by_length] == [1.0, 1.0, 1.0, 0.0]
 

@@ -23,6 +23,7 @@ from stages.lib.style.markup import FEATURES
 from stages.preference import measure_preference
 from stages.report import main
 from stages.styling import measure_style
+from tests.support.results import evaluations
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
 

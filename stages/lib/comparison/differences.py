@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from math import ceil
 
 import numpy as np
 from scipy.stats import norm, t
@@ -10,9 +11,9 @@ from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
 from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import combine
-from stages.lib.comparison.verdicts import Verdict, decide, rows_to_decide
-from stages.lib.core.significance import adjust_p_values, mcnemar_test, sign_flip_test
-from stages.lib.core.types import Bools, Floats, Json
+from stages.lib.comparison.verdicts import Verdict, decide
+from stages.lib.core.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
+from stages.lib.core.types import Floats, Json
 from stages.lib.settings.sections import Differences
 
 Pair = tuple[str, str]
@@ -42,11 +43,15 @@ def correct(cells: Sequence[Json]) -> None:
 
 
 def judge(cell: Json, margin: float) -> Json:
-    """Add the verdict of a difference, and of one that is not decided how many rows would decide it."""
+    """Add the verdict of a difference, and of one that is not decided how many rows would decide it.
+
+    These are enough in 80 % of cases if the difference is as large as it was measured; the correction for many tests,
+    which may ask for more, is left out. Where rows belong together they are clusters.
+    """
     if cell["ci95"] is None:
         return cell | {"q": None, "verdict": Verdict.NOT_DECIDED, "rows_to_decide": None}
     verdict = decide(cell["value"], cell["ci95"], cell["q"], margin)
-    missing = rows_to_decide(cell["value"], cell["deviation"], margin) if verdict == Verdict.NOT_DECIDED else None
+    missing = ceil(rows_to_decide(cell["value"], cell["deviation"], margin)) if verdict == Verdict.NOT_DECIDED else None
     return cell | {"verdict": verdict, "rows_to_decide": missing}
 
 
@@ -94,7 +99,7 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     made = contrast(rows, units, factors, seeds)
     p, kinds = test_differences(rows, pairs, made, seeds, settings)
     row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
-    is_known: Bools = np.isfinite(made.ends).all(axis=1)  # not with one row alone, in the benchmark or in one of its parts
+    is_known = np.isfinite(made.ends.sum(axis=1))  # not if it, or one of its parts, has one row
     return {
         key_of(pair): {
             "value": float(made.values[column]),

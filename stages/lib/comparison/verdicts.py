@@ -1,10 +1,9 @@
-"""Whether a difference is real, in words, and how many rows would decide it."""
+"""Whether a difference is real, in words."""
 
 from collections.abc import Sequence
 from enum import StrEnum
-from math import ceil
 
-from stages.lib.core.significance import ALPHA, rows_to_detect, rows_to_equate
+from stages.lib.core.significance import ALPHA
 
 
 class Verdict(StrEnum):
@@ -28,15 +27,3 @@ def decide(value: float, ci95: Sequence[float], q: float, margin: float) -> Verd
     if q <= ALPHA and not low <= 0 <= high:
         return Verdict.BETTER if value > 0 else Verdict.WORSE
     return Verdict.NOT_DECIDED
-
-
-def rows_to_decide(value: float, deviation: float, margin: float) -> int:
-    """Return how many rows would decide, with a power of 80 %, if the difference is as large as it was measured.
-
-    They show the difference, or that it lies within the margin, whichever takes fewer; the correction for many tests,
-    which may ask for more, is left out. `deviation` is that of the differences of rows (of clusters, where rows belong
-    together).
-    """
-    to_differ = [rows_to_detect(value, deviation)] if value else []
-    to_equate = [rows_to_equate(value, deviation, margin)] if abs(value) < margin else []
-    return ceil(min(to_differ + to_equate))

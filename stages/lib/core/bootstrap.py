@@ -1,4 +1,9 @@
-"""Intervals by drawing questions: turns of one question are drawn together, since they are not independent."""
+"""Intervals by drawing questions: turns of one question are drawn together, since they are not independent.
+
+Of skewed counts, such as headings per answer, a percentile interval is too short when questions are few: a question
+with very many is then seldom among them, and no draw shows what was not seen. In perf.significance it held the mean of
+very skewed counts in 85 % with 20 questions, in 91 % with 80 and in 94 % with 320.
+"""
 
 import numpy as np
 

@@ -56,28 +56,25 @@ def adjust_p_values(p: Floats) -> Floats:
     return q
 
 
-def rows_to_detect(difference: float, deviation: float) -> float:
-    """Return how many rows show a difference with a power of 80 % in a two-sided test at 5 %, by the normal.
+def rows_to_decide(difference: float, deviation: float, margin: float) -> float:
+    """Return with how many rows the 95 % interval of a difference decides in 80 % of cases, by the normal.
 
-    `deviation` is the standard deviation of the differences of rows, in the unit of `difference`, which is not 0. It is
-    statsmodels.stats.power.normal_sample_size_one_tail, with half of the 5 % in each tail.
-    """
-    z = norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER)
-    return float((z * deviation / difference) ** 2)
-
-
-def rows_to_equate(difference: float, deviation: float, margin: float) -> float:
-    """Return how many rows show with a power of 80 % that a difference, of less than the margin, lies within it.
-
-    The 95 % interval must lie between -margin and margin: two one-sided tests at 2.5 % (Schuirmann 1987), both of which
-    must reject, by the normal.
+    It decides when it excludes 0 or lies between -margin and margin (two one-sided tests, Schuirmann 1987). Where the
+    margin is far less than the difference, it is statsmodels.stats.power.normal_sample_size_one_tail with half of the
+    5 % in each tail. `deviation` is the standard deviation of the differences of rows.
     """
     if not deviation:
         return 0.0
-    distances = np.array([margin - abs(difference), margin + abs(difference)])
+    z = norm.ppf(1 - ALPHA / 2)
 
-    def missing_power(rows: float) -> float:
-        return float(norm.cdf(np.sqrt(rows) * distances / deviation - norm.ppf(1 - ALPHA / 2)).sum() - 1 - POWER)
+    def excess(log_rows: float) -> float:
+        stderr = deviation / np.exp(log_rows / 2)
+        outer = z * stderr  # an estimate nearer to 0 does not differ
+        inner = max(0.0, margin - outer)  # and one farther from 0 is not equivalent
+        ends = (np.array([-outer, -inner, inner, outer]) - difference) / stderr
+        below = norm.cdf(ends)
+        return float(below[1] - below[0] + below[3] - below[2] - (1 - POWER))
 
-    least = rows_to_detect(distances[0], deviation)
-    return float(brentq(missing_power, 0.5 * least, 2 * least))
+    always = 2 * np.log(2 * z * deviation / margin)  # from here on every interval decides
+    least = 2 * np.log(deviation / (abs(difference) + margin)) - 4
+    return float(np.exp(brentq(excess, least, always, xtol=1e-9)))
