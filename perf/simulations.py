@@ -272,9 +272,9 @@ def decide_with_rows(random: np.random.Generator, num: int, agreement: float, ap
     scores = many.draw(random, 1)[:, 0, :, 0]
     rows = ceil(rows_to_decide(apart, float((scores[:, 0] - scores[:, 1]).std()), SETTINGS.margin))
     said = draw_verdicts(random, num, Design(rows, many.shares, agreement))
-    decided = num - said.count(Verdict.NOT_DECIDED)
+    decided = said.count(Verdict.EQUIVALENT) + (said.count(Verdict.BETTER) if apart else 0)
     return Finding(
-        f"decided by rows_to_decide (.80), {100 * apart:.0f} points apart, agreement {agreement}",
+        f"decided rightly by rows_to_decide (.80), {100 * apart:.0f} points apart, agreement {agreement}",
         str(rows),
         None,
         decided,

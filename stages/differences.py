@@ -25,9 +25,8 @@ from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Json
-from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments, all_pairs
+from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments, all_pairs, read_judged
 from stages.lib.judging.preference import CHOICES, SCORES
-from stages.lib.records.shards import read_table
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Differences, Mix
 
@@ -126,7 +125,7 @@ def main() -> None:
     """Compare all that was evaluated and judged."""
     models = load_value("compare")
     evaluations = read_compared(models, load(Mix).runs)
-    grid = align_judgments({model: read_table(require_compared(model, "judgments"), COLUMNS) for model in models})
+    grid = align_judgments({model: read_judged(require_compared(model, "judgments"), COLUMNS) for model in models})
     tables = build_tables(evaluations, grid, read_json(PREFERENCE), load(Differences))
     with new_folder(OUT) as folder:
         write_json(folder / "tables.json", round_significant(tables))

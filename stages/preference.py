@@ -9,13 +9,20 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stages.lib.core.artifacts import require_compared
-from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Json
-from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, Pair, align_judgments, all_pairs, pair_key
+from stages.lib.judging.judgment_grid import (
+    COLUMNS,
+    JudgmentGrid,
+    Pair,
+    align_judgments,
+    all_pairs,
+    pair_key,
+    read_judged,
+)
 from stages.lib.judging.length_control import length_controlled_rate
 from stages.lib.judging.pairwise import order_effects, overall_order_effects, read_choices
 from stages.lib.judging.preference import (
@@ -27,7 +34,7 @@ from stages.lib.judging.preference import (
     preference_rates,
 )
 from stages.lib.judging.word_tables import Tables, build_word_tables
-from stages.lib.records.shards import read_table, write_table
+from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Preference
 
@@ -109,15 +116,6 @@ def summarize(tables: Json) -> Json:
 def sum_flips(rivals: Collection[Json]) -> int | None:
     """Sum the flips against all rivals; None where no turn was judged."""
     return sum(counts["flips"] for counts in rivals) if any(counts["turns"] for counts in rivals) else None
-
-
-def read_judged(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read rows of JUDGMENT or PAIRING; where too many failed, all of them count as failed."""
-    table = read_table(folder, columns)
-    if read_json(folder / ROWS_SUMMARY)["status"] != "failed":
-        return table
-    place, status = table.schema.get_field_index("status"), table["status"]
-    return table.set_column(place, "status", pc.if_else(pc.equal(status, "ok"), "failed", status))
 
 
 READS = ("preference", "compare")

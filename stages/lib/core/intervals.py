@@ -61,7 +61,7 @@ def score_interval(
     variances = (np.asarray(stderrs, float) / (high - low)) ** 2
     rows = np.asarray(clusters, float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        effective = shares * (1 - shares) / variances * rows / (rows - 1)
+        effective = shares * (1 - shares) / variances + 1
         simple = t.ppf(LEVEL, np.maximum(effective, rows) - 1)
         narrowing = np.minimum(1.0, simple / t.ppf(LEVEL, rows - 1 if df is None else df))
         effective = np.where(variances > TOLERANCE, effective * narrowing**2, rows)

@@ -57,24 +57,24 @@ def adjust_p_values(p: Floats) -> Floats:
 
 
 def rows_to_decide(difference: float, deviation: float, margin: float) -> float:
-    """Return with how many rows the 95 % interval of a difference decides in 80 % of cases, by the normal.
+    """Return with how many rows the 95 % interval of a difference decides rightly in 80 % of cases, by the normal.
 
-    It decides when it excludes 0 or lies between -margin and margin (two one-sided tests, Schuirmann 1987). Where the
-    margin is far less than the difference, it is statsmodels.stats.power.normal_sample_size_one_tail with half of the
-    5 % in each tail. `deviation` is the standard deviation of the differences of rows.
+    It does so when it lies beyond 0 on the side of the difference, or between -margin and margin (two one-sided tests,
+    Schuirmann 1987). Where the margin is far less than the difference, the number is that of
+    statsmodels.stats.power.normal_sample_size_one_tail with half of the 5 % in each tail. `deviation` is the standard
+    deviation of the differences of rows.
     """
     if not deviation:
         return 0.0
-    z = norm.ppf(1 - ALPHA / 2)
+    z, apart = norm.ppf(1 - ALPHA / 2), abs(difference)
 
-    def excess(log_rows: float) -> float:
+    def missing_power(log_rows: float) -> float:
         stderr = deviation / np.exp(log_rows / 2)
-        outer = z * stderr  # an estimate nearer to 0 does not differ
-        inner = max(0.0, margin - outer)  # and one farther from 0 is not equivalent
-        ends = (np.array([-outer, -inner, inner, outer]) - difference) / stderr
-        below = norm.cdf(ends)
-        return float(below[1] - below[0] + below[3] - below[2] - (1 - POWER))
+        inner = max(0.0, margin - z * stderr)  # an estimate nearer to 0 is equivalent
+        equivalent = norm.cdf((inner - apart) / stderr) - norm.cdf((-inner - apart) / stderr)
+        differs = norm.sf(z - apart / stderr) if apart else 0.0
+        return float(POWER - equivalent - differs)
 
-    always = 2 * np.log(2 * z * deviation / margin)  # from here on every interval decides
-    least = 2 * np.log(deviation / (abs(difference) + margin)) - 4
-    return float(np.exp(brentq(excess, least, always, xtol=1e-9)))
+    least = 2 * np.log(deviation / (apart + margin)) - 4
+    most = 2 * np.log(2 * z * deviation / margin)  # every interval excludes 0 or lies within the margin
+    return float(np.exp(brentq(missing_power, least, most, xtol=1e-9)))

@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.core.types import Floats, Ints
 from stages.lib.records.judgments import JUDGMENT
+from stages.lib.records.shards import read_table
 
 Pair = tuple[str, str]  # two models
 COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # the columns of JUDGMENT that are read
@@ -36,6 +40,15 @@ class JudgmentGrid:
     def columns(self, pairs: Sequence[Pair]) -> Ints:
         """Return the columns of pairs, [2, pair]: of the first models and of the second ones."""
         return np.array([[self.column(model) for model in pair] for pair in pairs], dtype=np.int64).reshape(-1, 2).T
+
+
+def read_judged(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read rows of JUDGMENT or PAIRING; where too many failed, all of them count as failed."""
+    table = read_table(folder, columns)
+    if read_json(folder / ROWS_SUMMARY)["status"] != "failed":
+        return table
+    place, status = table.schema.get_field_index("status"), table["status"]
+    return table.set_column(place, "status", pc.if_else(pc.equal(status, "ok"), "failed", status))
 
 
 def align_judgments(judgments: Mapping[str, pa.Table]) -> JudgmentGrid:
