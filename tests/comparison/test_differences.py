@@ -32,7 +32,7 @@ def evaluations(rows: ScoreRows, name: str = "quiz", seeds: dict[str, list[str]]
 def compare(measured: Evaluations, *models: str) -> dict[str, Any]:
     """The only pair, or all pairs, of the only benchmark."""
     [pairs] = compare_pairs(measured, models, SETTINGS).values()
-    return pairs
+    return dict(pairs)
 
 
 def test_two_models_that_are_right_on_almost_the_same_rows_differ_though_their_intervals_overlap():
