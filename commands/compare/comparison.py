@@ -1,0 +1,150 @@
+"""Makes a whole comparison of two sides: every part that both have the outs for, and the answers in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from commands.compare import mixing, rows, style
+from commands.compare.lines import Line, describe_better, format_interval, format_value
+from commands.compare.scores import (
+    CHOICES,
+    JUDGE,
+    compare_benchmarks,
+    compare_scores,
+    compare_side_by_side,
+    find_changed_rows,
+    find_changed_settings,
+    read_grid,
+    read_scores,
+)
+from commands.compare.sides import Kind, Side, describe_missing, kinds_in_common
+from stages.lib.comparison.differences import Pair
+from stages.lib.core.types import Json, Row
+from stages.lib.judging.judgment_grid import JudgmentGrid
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Differences, Preference, Styling
+
+NUM_PROMPTS = 200  # of which the replies of two DGMs are compared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The sections of params.yaml that say how models are compared."""
+
+    differences: Differences
+    preference: Preference
+    styling: Styling
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was found out about two models; a part that they do not have is empty."""
+
+    pair: Pair
+    scores: list[Line] = field(default_factory=list)  # averages, benchmarks, and by the judge
+    style: list[Line] = field(default_factory=list)
+    costs: list[Json] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # to read
+    mixing: list[Line] = field(default_factory=list)
+    num_prompts: int = 0  # of `mixing`
+    likeness: Json = field(default_factory=dict)
+    better: str = ""  # the answer to whether A is better than B
+    mixable: str = ""  # the answer to whether the rows of both may be mixed
+    notices: list[str] = field(default_factory=list)  # what limits the comparison
+
+
+def read_settings() -> Settings:
+    """Read the settings of params.yaml."""
+    return Settings(load(Differences), load(Preference), load(Styling))
+
+
+def compare(sides: tuple[Side, Side], num_prompts: int, settings: Settings) -> Comparison:
+    """Compare two sides in all that both are and have made."""
+    kinds = kinds_in_common(sides)
+    pair = (sides[0].name, sides[1].name)
+    both: list[Kind] = [kind for kind in sides[0].kinds if kind in sides[1].kinds]
+    notices = describe_missing([kind for kind in both if kind not in kinds], sides)
+    comparison = Comparison(pair, notices=notices, costs=style.read_costs(sides))
+    grid = read_grid(sides) if "models" in kinds else None
+    if grid:
+        comparison = add_scores(comparison, sides, grid, settings)
+    if "dgms" in kinds:
+        comparison = add_mixing(comparison, sides, grid, num_prompts, settings)
+    return comparison
+
+
+def add_scores(comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentGrid, settings: Settings) -> Comparison:
+    """Add the verdicts of benchmarks and judge, the style of answers, and the rows to read."""
+    pair, differences = comparison.pair, settings.differences
+    evaluations, results = read_scores(sides)
+    changed = find_changed_rows(results)
+    choices = compare_side_by_side(sides, grid, differences, settings.preference)
+    scores = [*compare_benchmarks(evaluations, pair, differences), compare_scores(grid, differences)]
+    scores += [choices] if choices else []
+    answers, num_left_out = style.read_answers(sides)
+    folders = (sides[0].out("models", "evaluations"), sides[1].out("models", "evaluations"))
+    tasks = [task for task in evaluations.benchmarks if task not in changed]
+    notices = [
+        *describe_changes(changed, find_changed_settings(results)),
+        *describe_conditions(results),
+        *([f"Style: {num_left_out} questions that only one side answered are left out."] if num_left_out else []),
+    ]
+    return replace(
+        comparison,
+        scores=scores,
+        style=style.compare_style(pair, answers, settings.styling.parser, differences),
+        rows=rows.find_rows(folders, (results[pair[0]], results[pair[1]]), tasks, differences.seed),
+        better=describe_verdicts(scores, pair),
+        notices=[*comparison.notices, *notices],
+    )
+
+
+def add_mixing(
+    comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentGrid | None, num_prompts: int, settings: Settings
+) -> Comparison:
+    """Add what says whether the rows of two DGMs may be mixed."""
+    one, other = mixing.read_conversations(sides, num_prompts, settings.styling.parser)
+    lines = mixing.compare_replies(comparison.pair, one, other, grid, settings.differences)
+    likeness = mixing.measure_likeness(comparison.pair, one.replies, other.replies)
+    return replace(
+        comparison,
+        mixing=lines,
+        num_prompts=len(one.kept),
+        likeness=likeness | {"others": mixing.read_other_likeness(sides)},
+        mixable=mixing.answer(lines, len(one.kept)),
+    )
+
+
+def describe_changes(changed: list[str], settings: list[str]) -> Iterator[str]:
+    """Say what is not the same on both sides, so that a difference may be its work."""
+    if changed:
+        yield f"The rows of {mixing.join(changed)} are not the same on both sides: they are compared as independent."
+    if settings:
+        yield f"The models were not evaluated with the same {mixing.join(settings)}: a difference may be its work."
+
+
+def describe_conditions(results: dict[str, Json]) -> Iterator[str]:
+    """Say under which conditions the scores stand, if not all rows and limits are a task's own."""
+    for name, content in results.items():
+        if content.get("conditions"):
+            yield f"Conditions of the scores of {name}: {'; '.join(content['conditions'])}."
+
+
+def describe_verdicts(lines: list[Line], pair: Pair) -> str:
+    """Answer whether A is better than B: by each average, and by the judge."""
+    asked = [line for line in lines if line.family == "averages" or line.name in {JUDGE, CHOICES}]
+    parts = [f"by {line.name.removeprefix('the ')} {describe_verdict(line, pair)}" for line in asked if not line.reason]
+    return f"{'; '.join(parts)[:1].upper()}{'; '.join(parts)[1:]}." if parts else "No measure has a value of both."
+
+
+def describe_verdict(line: Line, pair: Pair) -> str:
+    """Describe the verdict of one line in words, with the difference and its interval."""
+    cell = line.difference
+    numbers = f"{format_value(cell['value'], line.unit, signed=True)} {format_interval(cell['ci95'], line.unit)}"
+    needed = f"; about {line.needed:,} {line.counted} would decide" if line.needed else ""
+    return f"{describe_better(line, pair)} ({numbers.strip()}{needed})"
+
+
+def find_folder(sides: tuple[Side, Side]) -> Path:
+    """Return the folder of a comparison for which the user names none."""
+    return Path("comparison") / "-".join(side.name.replace("@", "_") for side in sides)

@@ -1,0 +1,85 @@
+"""A comparison on the screen: one table of at most 100 columns for each part, and the answers in words."""
+
+from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
+
+from commands.compare.comparison import Comparison
+from commands.compare.lines import (
+    Line,
+    describe_better,
+    describe_equal,
+    format_interval,
+    format_p,
+    format_value,
+)
+from stages.lib.console.formats import align_columns, format_count
+from stages.lib.core.text import escape_unprintable
+
+LINE_CHARS = 100
+NAME_CHARS = 24
+HEAD = ("", "A", "B", "A - B [95 % interval]", "p", "q", "verdict", "decides")
+
+
+def describe(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines of a comparison."""
+    one, other = comparison.pair
+    yield from (fold(f"A: {one}, B: {other}"))
+    if comparison.scores:
+        yield ""
+        yield from table(comparison.scores, lambda line: describe_better(line, ("A", "B")))
+        yield ""
+        yield from table(comparison.style, describe_equal)
+    if comparison.costs:
+        yield ""
+        costs = [
+            (cost["name"], *(format_value(cost[of], "number") for of in ("one", "other"))) for cost in comparison.costs
+        ]
+        yield from align_columns([("", "A", "B"), *costs])
+    if comparison.mixing:
+        yield ""
+        yield f"Replies to the first {comparison.num_prompts} prompts that both answered:"
+        yield from table(comparison.mixing, describe_equal)
+        equal = format_value(comparison.likeness["equal"]["value"], "share")
+        yield f"share of replies that are equal word for word: {equal}"
+    yield ""
+    for sentence in list_sentences(comparison):
+        yield from fold(sentence)
+
+
+def list_sentences(comparison: Comparison) -> Iterator[str]:
+    """Yield the answers, and what limits them."""
+    one, other = comparison.pair
+    if comparison.better:
+        yield f"Is {one} better than {other}? {comparison.better}"
+    if comparison.mixable:
+        yield f"May the rows of both be mixed? {comparison.mixable}"
+    yield from comparison.notices
+
+
+def table(lines: Sequence[Line], describe_verdict: Callable[[Line], str]) -> list[str]:
+    """Return lines as a table; a measure without a difference has its reason below."""
+    rows = [HEAD, *(cells(line, describe_verdict(line)) for line in lines if not line.reason)]
+    missing = [text for line in lines if line.reason for text in fold(f"{line.name}: {line.reason}")]
+    return [*align_columns(rows), *missing]
+
+
+def cells(line: Line, verdict: str) -> tuple[str, ...]:
+    """Return the cells of one row; `decides` is how many rows would decide."""
+    difference, unit = line.difference, line.unit
+    name = escape_unprintable(line.name, len(line.name))
+    interval = format_interval(difference["ci95"], unit, signed=True)
+    return (
+        name if len(name) <= NAME_CHARS else f"{name[: NAME_CHARS - 1]}…",
+        format_value(line.one["value"], unit),
+        format_value(line.other["value"], unit),
+        f"{format_value(difference['value'], unit, signed=True)} {interval}".strip(),
+        format_p(difference["p"]),
+        format_p(difference["q"]),
+        verdict,
+        format_count(line.needed) if line.needed else "",
+    )
+
+
+def fold(text: str) -> list[str]:
+    """Break a text into lines."""
+    return wrap(text, LINE_CHARS, subsequent_indent="  ", break_on_hyphens=False)

@@ -1,0 +1,75 @@
+"""Style, length and cost of two compared models."""
+
+from pathlib import Path
+
+from commands.compare.lines import Line, align_values, lines_of
+from commands.compare.replies import count_replies
+from commands.compare.sides import Side
+from stages.lib.comparison.differences import Pair
+from stages.lib.core.types import Floats, Json, Row
+from stages.lib.records.shards import read_rows
+from stages.lib.settings.sections import Differences, Parser
+
+MARKUP, WORDS = "Markdown per answer", "words per answer"
+COSTS = {  # of metrics/throughput.json: names on the page
+    "tokens_per_second": "tokens per second",
+    "valid_tokens_per_second": "tokens of kept replies per second",
+    "seconds_per_1000_conversations": "seconds per 1,000 conversations",
+    "seconds_per_1000_kept": "seconds per 1,000 kept conversations",
+    "money_per_1000_kept": "money per 1,000 kept conversations",
+}
+
+
+def read_answers(sides: tuple[Side, Side]) -> tuple[list[list[Row]], int]:
+    """Read the answers of both sides to the same questions; return them and how many questions were left out.
+
+    Questions that only one side has, or that ask something else on the other, are left out.
+    """
+    rows = [
+        {row["question_id"]: row for row in read_rows(side.out("models", "answers"), ["question_id", "turns"])}
+        for side in sides
+    ]
+    one, other = rows
+    same = [key for key in one if key in other and asks(one[key]) == asks(other[key])]
+    return [[answers[key] for key in same] for answers in rows], len({**one, **other}) - len(same)
+
+
+def asks(row: Row) -> str:
+    """Return the first message of the user."""
+    return row["turns"][0]["user"] if row["turns"] else ""
+
+
+def compare_style(pair: Pair, answers: list[list[Row]], parser: Parser, settings: Differences) -> list[Line]:
+    """Compare the Markdown elements and the words of answers to the same questions."""
+    one, other = (count_replies(rows, "question_id", parser) for rows in answers)
+    rows = {
+        MARKUP: align_values(pair, one.markup, other.markup),
+        WORDS: align_values(pair, one.words, other.words),
+    }
+    margins = {MARKUP: settings.margin_markup, WORDS: settings.margin_length * mean_of(rows[WORDS].scores)}
+    family = "style: two tests"
+    return lines_of(rows, pair, margins, dict.fromkeys(rows, "number"), settings, family, "questions")
+
+
+def mean_of(scores: Floats) -> float:
+    """Return the mean over both models, of which a margin is a share; 0 for none."""
+    return float(scores.mean()) if scores.size else 0.0
+
+
+def read_costs(sides: tuple[Side, Side]) -> list[Json]:
+    """Return what the conversations of both took, where both are DGMs whose throughput was measured."""
+    measured = [
+        ((side.source.metric(Path("metrics/throughput.json")) or {}).get("dgms") or {}).get(side.model) or {}
+        for side in sides
+    ]
+    one, other = ({name: value_of(costs.get(name)) for name in COSTS} for costs in measured)
+    return [
+        {"name": title, "one": one[name], "other": other[name]}
+        for name, title in COSTS.items()
+        if one[name] is not None or other[name] is not None
+    ]
+
+
+def value_of(cost: float | Json | None) -> float | None:
+    """Return a cost without its interval."""
+    return cost["value"] if isinstance(cost, dict) else cost
