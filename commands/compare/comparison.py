@@ -37,6 +37,15 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One measure's answer to whether A is better than B."""
+
+    by: str
+    verdict: str
+    numbers: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that was found out about two models; a part that they do not have is empty."""
 
@@ -48,7 +57,7 @@ class Comparison:
     mixing: list[Line] = field(default_factory=list)
     num_prompts: int = 0  # of `mixing`
     likeness: Json = field(default_factory=dict)
-    better: str = ""  # the answer to whether A is better than B
+    better: list[Answer] = field(default_factory=list)  # to whether A is better than B
     mixable: str = ""  # the answer to whether the rows of both may be mixed
     notices: list[str] = field(default_factory=list)  # what limits the comparison
 
@@ -94,7 +103,7 @@ def add_scores(comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentG
         scores=scores,
         style=style.compare_style(pair, answers, settings.styling.parser, differences),
         rows=rows.find_rows(folders, (results[pair[0]], results[pair[1]]), tasks, differences.seed),
-        better=describe_verdicts(scores, pair),
+        better=answer_better(scores, pair),
         notices=[*comparison.notices, *notices],
     )
 
@@ -130,19 +139,23 @@ def describe_conditions(results: dict[str, Json]) -> Iterator[str]:
             yield f"Conditions of the scores of {name}: {'; '.join(content['conditions'])}."
 
 
-def describe_verdicts(lines: list[Line], pair: Pair) -> str:
+def answer_better(lines: list[Line], pair: Pair) -> list[Answer]:
     """Answer whether A is better than B: by each average, and by the judge."""
     asked = [line for line in lines if line.family == "averages" or line.name in {JUDGE, CHOICES}]
-    parts = [f"by {line.name.removeprefix('the ')} {describe_verdict(line, pair)}" for line in asked if not line.reason]
-    return f"{'; '.join(parts)[:1].upper()}{'; '.join(parts)[1:]}." if parts else "No measure has a value of both."
+    return [
+        Answer(f"by the {line.name}", describe_better(line, pair), describe_numbers(line))
+        for line in asked
+        if not line.reason
+    ]
 
 
-def describe_verdict(line: Line, pair: Pair) -> str:
-    """Describe the verdict of one line in words, with the difference and its interval."""
+def describe_numbers(line: Line) -> str:
+    """Describe a difference with its interval, and what would decide it."""
     cell = line.difference
-    numbers = f"{format_value(cell['value'], line.unit, signed=True)} {format_interval(cell['ci95'], line.unit)}"
+    value = format_value(cell["value"], line.unit, signed=True)
+    interval = format_interval(cell["ci95"], line.unit, signed=True)
     needed = f"; about {line.needed:,} {line.counted} would decide" if line.needed else ""
-    return f"{describe_better(line, pair)} ({numbers.strip()}{needed})"
+    return f"{value} {interval}".strip() + needed
 
 
 def find_folder(sides: tuple[Side, Side]) -> Path:

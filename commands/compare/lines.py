@@ -63,7 +63,7 @@ def align_values(pair: Pair, one: Values, other: Values, *, is_share: bool = Fal
         np.full(len(keys), 1 / max(len(keys), 1)),
         np.array([questions[key[0]] for key in keys], np.int64),
         np.zeros(len(keys), np.int64),
-        SHARE if is_share else (0.0, float(scores.max(initial=1.0))),
+        SHARE if is_share else (-1.0, float(scores.max(initial=0.0)) + 1),  # a count is never right or wrong
         scale,
     )
 
@@ -93,9 +93,9 @@ def lines_of(
     units: Mapping[str, Unit],
     settings: Differences,
     family: str,
-    counted: str,
+    counted: Mapping[str, str],
 ) -> list[Line]:
-    """Compare two models in several measures, whose tests are one family, with a margin for each."""
+    """Compare two models in several measures, whose tests are one family, each with its margin and what it counts."""
     cells = compare_values({name: aligned for name, aligned in rows.items() if len(aligned.scores)}, pair, settings)
     lines = []
     for name, unit in units.items():
@@ -104,7 +104,7 @@ def lines_of(
             continue
         one, other = (mean_cell(rows[name], model, unit) for model in pair)
         cell = judge(cells[name], margins[name])
-        lines.append(Line(name, unit, one, other, cell, margins[name], family, counted))
+        lines.append(Line(name, unit, one, other, cell, margins[name], family, counted[name]))
     return lines
 
 

@@ -102,7 +102,8 @@ def compare_replies(
     units |= {WORDS: "number", MARKUP: "number"}
     if grid and np.isfinite(grid.scores).all(axis=1).any():
         rows[JUDGE], margins[JUDGE], units[JUDGE] = to_rows(grid), settings.margin_judge, "points"
-    return lines_of(rows, pair, margins, units, settings, FAMILY, "prompts")
+    counted = {name: "questions" if name == JUDGE else "prompts" for name in rows}
+    return lines_of(rows, pair, margins, units, settings, FAMILY, counted)
 
 
 def list_reasons(one: Conversations, other: Conversations) -> list[str]:
@@ -175,14 +176,14 @@ def answer(lines: list[Line], num_prompts: int) -> str:
         return f"Yes: on the same {num_prompts} prompts both are equivalent in every measure."
     parts = [f"they differ in {join(differ)}"] if differ else []
     parts += [f"not decided: {join([describe_open(line) for line in undecided])}"] if undecided else []
-    return f"{'No' if differ else 'Not shown'}: {'; '.join(parts)}."
+    return f"{'No: ' if differ else 'Not shown, '}{'; '.join(parts)}."
 
 
 def describe_open(line: Line) -> str:
     """Name a measure that is not decided, with what would decide it."""
     if line.reason:
         return f"{line.name} ({line.reason})"
-    return f"{line.name} (about {line.needed:,} prompts would decide)" if line.needed else line.name
+    return f"{line.name} (about {line.needed:,} {line.counted} would decide)" if line.needed else line.name
 
 
 def join(names: list[str]) -> str:

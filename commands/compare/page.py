@@ -55,7 +55,7 @@ def draw(lines: Sequence[Line], title: str) -> Chart | None:
     if not known:
         return None
     note = "A less B, with 95 % interval, in units of the margin: an interval within the green band is equivalent"
-    return Chart(plot_differences(known, title), title=title, note=note, is_wide=True)
+    return Chart(plot_differences(known, title), title=title, note=note)
 
 
 def describe_line(line: Line, verdict: str) -> Json:

@@ -12,7 +12,7 @@ from commands.compare.lines import (
     format_p,
     format_value,
 )
-from stages.lib.console.formats import align_columns, format_count
+from stages.lib.console.formats import align_columns
 from stages.lib.core.text import escape_unprintable
 
 LINE_CHARS = 100
@@ -50,7 +50,8 @@ def list_sentences(comparison: Comparison) -> Iterator[str]:
     """Yield the answers, and what limits them."""
     one, other = comparison.pair
     if comparison.better:
-        yield f"Is {one} better than {other}? {comparison.better}"
+        yield f"Is {one} better than {other}?"
+    yield from (f"  {answer.by}: {answer.verdict}, {answer.numbers}" for answer in comparison.better)
     if comparison.mixable:
         yield f"May the rows of both be mixed? {comparison.mixable}"
     yield from comparison.notices
@@ -76,7 +77,7 @@ def cells(line: Line, verdict: str) -> tuple[str, ...]:
         format_p(difference["p"]),
         format_p(difference["q"]),
         verdict,
-        format_count(line.needed) if line.needed else "",
+        f"{line.needed:,}" if line.needed else "",
     )
 
 

@@ -71,10 +71,12 @@ class Commit:
     def __init__(self, commit: str, folder: Path) -> None:
         """Open the commit, given by its full hash, with an empty folder for its outs."""
         from dvc.api import DVCFileSystem  # takes two seconds to import
+        from dvc.repo import Repo
 
         self.commit = commit
         self._folder = folder
-        self._files = DVCFileSystem(rev=commit)
+        known = Repo().config  # the checkout's: a commit before its remote was added knows none
+        self._files = DVCFileSystem(rev=commit, config={name: known[name] for name in ("core", "remote", "cache")})
 
     def params(self) -> Json:
         """Return what params.yaml held."""

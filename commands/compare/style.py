@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from commands.compare.lines import Line, align_values, lines_of
+from commands.compare.lines import Line, Unit, align_values, lines_of
 from commands.compare.replies import count_replies
 from commands.compare.sides import Side
 from stages.lib.comparison.differences import Pair
@@ -11,6 +11,7 @@ from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Differences, Parser
 
 MARKUP, WORDS = "Markdown per answer", "words per answer"
+FAMILY = "style"
 COSTS = {  # of metrics/throughput.json: names on the page
     "tokens_per_second": "tokens per second",
     "valid_tokens_per_second": "tokens of kept replies per second",
@@ -47,8 +48,8 @@ def compare_style(pair: Pair, answers: list[list[Row]], parser: Parser, settings
         WORDS: align_values(pair, one.words, other.words),
     }
     margins = {MARKUP: settings.margin_markup, WORDS: settings.margin_length * mean_of(rows[WORDS].scores)}
-    family = "style: two tests"
-    return lines_of(rows, pair, margins, dict.fromkeys(rows, "number"), settings, family, "questions")
+    units: dict[str, Unit] = dict.fromkeys(rows, "number")
+    return lines_of(rows, pair, margins, units, settings, FAMILY, dict.fromkeys(rows, "questions"))
 
 
 def mean_of(scores: Floats) -> float:
