@@ -49,6 +49,11 @@ analyse: .venv/lock ## compare replies that exist already, without the pipeline:
 	@test -n "$(RESPONSES)" || { echo "make: name the replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
 	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
+.PHONY: compare
+compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or one at two commits: B=rewild@<commit> [OUT=folder] [NUM=200]
+	@test -n "$(A)" && test -n "$(B)" || { echo "make: name two models: make compare A=<id> B=<id>, or B=<id>@<commit>"; exit 2; }
+	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
+
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
 	@test -n "$(DGM)" || { echo "make: name the DGM: make retry DGM=<id>"; exit 2; }

@@ -19,8 +19,10 @@ from commands.compare.scores import (
 )
 from commands.compare.sides import Kind, Side, describe_missing, kinds_in_common
 from stages.lib.comparison.differences import Pair
+from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.core.types import Json, Row
 from stages.lib.judging.judgment_grid import JudgmentGrid
+from stages.lib.report.section import describe_conditions
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Differences, Preference, Styling
 
@@ -95,8 +97,9 @@ def add_scores(comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentG
     tasks = [task for task in evaluations.benchmarks if task not in changed]
     notices = [
         *describe_changes(changed, find_changed_settings(results)),
-        *describe_conditions(results),
-        *([f"Style: {num_left_out} questions that only one side answered are left out."] if num_left_out else []),
+        *describe_seeds(evaluations),
+        *(describe_conditions(results) if any(content["conditions"] for content in results.values()) else []),
+        *([describe_left_out(num_left_out)] if num_left_out else []),
     ]
     return replace(
         comparison,
@@ -132,11 +135,18 @@ def describe_changes(changed: list[str], settings: list[str]) -> Iterator[str]:
         yield f"The models were not evaluated with the same {mixing.join(settings)}: a difference may be its work."
 
 
-def describe_conditions(results: dict[str, Json]) -> Iterator[str]:
-    """Say under which conditions the scores stand, if not all rows and limits are a task's own."""
-    for name, content in results.items():
-        if content.get("conditions"):
-            yield f"Conditions of the scores of {name}: {'; '.join(content['conditions'])}."
+def describe_left_out(number: int) -> str:
+    """Say how many questions are not in the comparison of style."""
+    return f"Style: {number} question{'s' if number > 1 else ''} that only one side answered left out."
+
+
+def describe_seeds(evaluations: Evaluations) -> Iterator[str]:
+    """Say of a run with several seeds what is of all of them, and what of the first."""
+    for run, models in evaluations.seeds.items():
+        yield (
+            f"The scores of {run} are means of {len(models)} training seeds, whose spread is in the intervals; "
+            "what the judge saw, the style and the rows to read are of the first."
+        )
 
 
 def answer_better(lines: list[Line], pair: Pair) -> list[Answer]:

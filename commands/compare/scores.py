@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,14 @@ JUDGE, CHOICES = "judge's score", "judge's choices"
 
 
 def read_scores(sides: tuple[Side, Side]) -> tuple[Evaluations, dict[str, Json]]:
-    """Read the evaluations of both sides, and their results.json by name.
+    """Read the evaluations of both sides, of a run those of all its seeds; and both results.json by name.
 
     Benchmarks whose rows are not the same on both sides, and averages of them, are compared as independent.
     """
-    folders = {side.name: side.out("models", "evaluations") for side in sides}
-    results = {name: read_json(folder / "results.json") for name, folder in folders.items()}
-    evaluations = read_evaluations(folders, {})
+    folders = {side.name: side.evaluations() for side in sides}
+    seeds = {name: list(models) for name, models in folders.items() if len(models) > 1}
+    evaluations = read_evaluations(dict(chain.from_iterable(models.items() for models in folders.values())), seeds)
+    results = {name: read_json(models[name] / "results.json") for name, models in folders.items()}
     changed = set(find_changed_rows(results))
     unpaired = changed | {
         name

@@ -9,6 +9,7 @@ from typing import Literal
 from commands.compare.sources import Checkout, Commit, Source, find_commit
 from stages.lib.console.errors import UserError
 from stages.lib.core.artifacts import DIGESTS
+from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
 
 AT = "@"  # between a model and a commit
@@ -28,9 +29,8 @@ class Side:
 
     @property
     def name(self) -> str:
-        """The name that tables and pages show: the id, with the commit if there is one."""
-        commit = self.source.commit[:SHORT]
-        return f"{self.model}{AT}{commit}" if commit else self.model
+        """The name that tables and pages show."""
+        return self.label(self.model)
 
     def digests(self, kind: Kind) -> Json | None:
         """Return the sha256 of each out; None where nothing was made yet."""
@@ -42,6 +42,21 @@ class Side:
         digests = self.digests(kind)
         assert digests, "only asked of what was made"
         return self.source.out(name, self.model, digests[name])
+
+    def evaluations(self) -> dict[str, Path]:
+        """Return the folders of the evaluations of all seeds of a run, or of the model, by name: first its own."""
+        run = ((self.source.params().get("mix") or {}).get("runs") or {}).get(self.model) or {}
+        folders = {self.name: self.out("models", "evaluations")}
+        for model in seed_models(self.model, run.get("seeds") or [])[1:]:
+            digests = self.source.metric(DIGESTS / "seeds" / f"{model}.json")
+            if digests is None:
+                raise UserError(f"{model}, another seed of {self.name}, was not evaluated: run `dvc repro`")
+            folders[self.label(model)] = self.source.out("evaluations", model, digests["evaluations"])
+        return folders
+
+    def label(self, model: str) -> str:
+        """Name a model of this side's source: by its id, with the commit if there is one."""
+        return f"{model}{AT}{self.source.commit[:SHORT]}" if self.source.commit else model
 
 
 def open_sides(one: str, other: str, scratch: Path) -> tuple[Side, Side]:

@@ -10,7 +10,7 @@ from commands.compare.command import main
 from commands.compare.screen import LINE_CHARS
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
-from tests.support.compared import make_checkout, write_choices, write_compared, write_dgm
+from tests.support.compared import make_checkout, write_choices, write_compared, write_dgm, write_seed
 
 # Of 100 rows both are right on 50; one is right on 30 more, two on 5 more, and both are wrong on 15.
 ONE = "+" * 50 + "+" * 30 + "-" * 5 + "-" * 15
@@ -94,7 +94,7 @@ def test_style_is_compared_on_the_questions_that_both_answered(checkout: Path) -
     markup, words = numbers["style"]["Markdown per answer"], numbers["style"]["words per answer"]
     assert (markup["one"]["value"], markup["other"]["value"], markup["difference"]["value"]) == (1, 0, 1)
     assert (words["one"]["value"], words["other"]["value"], words["difference"]["ci95"]) == (3, 1, [2, 2])
-    assert numbers["notices"] == ["Style: 1 questions that only one side answered are left out."]
+    assert numbers["notices"] == ["Style: 1 question that only one side answered left out."]
 
 
 def test_the_rows_to_read_are_of_the_benchmarks_in_turn_and_their_choice_is_stable(checkout: Path) -> None:
@@ -122,6 +122,20 @@ def test_benchmarks_whose_rows_changed_are_compared_as_independent(checkout: Pat
         "The rows of quiz are not the same on both sides: they are compared as independent.",
         "The models were not evaluated with the same seed: a difference may be its work.",
     ]
+
+
+def test_a_run_with_several_seeds_is_their_mean_with_their_spread_in_the_interval(checkout: Path) -> None:
+    make_checkout(checkout, dgms=("teacher",), seeds={"one": [42, 43]})
+    write_compared(checkout, "one", {"quiz": ONE})
+    write_compared(checkout, "two", {"quiz": TWO})
+    with pytest.raises(UserError, match="one-seed43, another seed of one, was not evaluated: run `dvc repro`"):
+        main(["one", "two"])
+    write_seed(checkout, "one-seed43", {"quiz": "+" * 60 + "-" * 40})
+    numbers = compare("one", "two")
+    quiz = numbers["scores"]["quiz"]
+    assert quiz["one"]["value"] == pytest.approx((0.8 + 0.6) / 2) and quiz["difference"]["test"] == "seeds"
+    assert quiz["difference"]["verdict"] == "not decided"
+    assert numbers["notices"][0].startswith("The scores of one are means of 2 training seeds")
 
 
 def test_the_screen_fits_a_hundred_columns_and_ends_with_the_page(

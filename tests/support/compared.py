@@ -20,10 +20,16 @@ from stages.lib.records.verdicts import VERDICT
 from tests.support.project import ROOT
 
 
-def make_checkout(root: Path, compare: Sequence[str] = ("one", "two"), dgms: Sequence[str] = ("one", "two")) -> None:
-    """Write params.yaml with these models."""
+def make_checkout(
+    root: Path,
+    compare: Sequence[str] = ("one", "two"),
+    dgms: Sequence[str] = ("one", "two"),
+    seeds: dict[str, list[int]] | None = None,
+) -> None:
+    """Write params.yaml with these models, and the training seeds of those that are runs."""
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     params |= {"compare": list(compare), "dgms": list(dgms), "bases": ["base"]}
+    params["mix"]["runs"] = {run: {"base": "base", "dgms": {}, "seeds": each} for run, each in (seeds or {}).items()}
     root.mkdir(parents=True, exist_ok=True)
     with (root / "params.yaml").open("w") as file:
         YAML().dump(params, file)
@@ -56,6 +62,14 @@ def write_compared(
     write_json(folders["judgments"] / ROWS_SUMMARY, {"status": "ok", "judge": "judge"})
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(root / "metrics/digests/models" / f"{model}.json", digests)
+
+
+def write_seed(root: Path, model: str, tasks: dict[str, str]) -> None:
+    """Write the evaluation of another training seed of a run."""
+    folder = root / "data/evaluations" / model
+    folder.mkdir(parents=True)
+    write_evaluation(folder, model, tasks)
+    write_json(root / "metrics/digests/seeds" / f"{model}.json", {"evaluations": sha256_folder(folder)})
 
 
 def write_evaluation(folder: Path, model: str, tasks: dict[str, str], data: str = "d", **settings: Any) -> None:
