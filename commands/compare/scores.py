@@ -18,11 +18,10 @@ from stages.lib.core.files import read_json
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import SCALES
 from stages.lib.judging.judgment_grid import COLUMNS as JUDGMENT_COLUMNS
-from stages.lib.judging.judgment_grid import JudgmentGrid, align_judgments
+from stages.lib.judging.judgment_grid import JudgmentGrid, align_judgments, read_judged
 from stages.lib.judging.preference import mean_scores
 from stages.lib.settings.sections import Differences, Preference
 from stages.preference import compare_choices as count_choices
-from stages.preference import read_judged
 
 JUDGE, CHOICES = "judge's score", "judge's choices"
 
