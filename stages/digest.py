@@ -2,13 +2,15 @@
 
 In:  the outs of one auxiliary set, one run, one other seed of a run, one compared model, or the comparisons; the run's
      entry in recipes.json
-Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json
+Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json,
+     metrics/costs/<stage>/<id>.json
 """
 
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.artifacts import DIGESTS
+from stages.lib.core.costs import cost_path
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, read_json, sha256_folder, write_json, write_text
 from stages.lib.settings.reading import run
 
@@ -45,11 +47,13 @@ def write_training(key: str) -> None:
     loss = (MODELS / key / "loss.csv").read_text(encoding="utf-8")
     write_text(METRICS / "loss" / f"{key}.csv", loss)
     write_json(METRICS / "train" / f"{key}.json", read_json(MODELS / key / SUMMARY))
+    copy_cost("train", key)
 
 
 def write_scores(key: str) -> None:
     """Write the scores of a model."""
     write_json(METRICS / "evaluate" / f"{key}.json", read_json(DATA / "evaluations" / key / SUMMARY))
+    copy_cost("evaluate", key)
 
 
 def digest_seed(key: str) -> None:
@@ -67,6 +71,13 @@ def digest_model(key: str) -> None:
     write_json(METRICS / "judge" / f"{key}.json", read_json(folders["judgments"] / ROWS_SUMMARY))
     digests = {name: sha256_folder(folder) for name, folder in folders.items()}
     write_json(DIGESTS / "models" / f"{key}.json", digests)
+    for stage in ("answers", "judge"):
+        copy_cost(stage, key)
+
+
+def copy_cost(stage: str, key: str) -> None:
+    """Write what a stage took for one model: apart from its numbers, on which other stages depend."""
+    write_json(cost_path(stage, key, METRICS / "costs"), read_json(cost_path(stage, key)))
 
 
 def digest_comparisons() -> None:

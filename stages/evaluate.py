@@ -3,6 +3,7 @@
 In:  models/<model>/model.json and its weights; the benchmarks of evaluate.tasks_folder, else lm-eval's own
 Out: data/evaluations/<model>/: results.json (one schema, whatever the harness), samples/<task>.parquet (prompt,
      response and score of each row), summary.json (the main metrics and averages)
+     data/costs/evaluate/<model>.json: the time it took
 """
 
 import shutil
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
+from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.runner import evaluate as run_evalchemy
@@ -153,20 +155,24 @@ def evaluate(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> 
 READS = ("evaluate", "runtime")
 
 
+def write_evaluation(key: str, results: Json, work: Path) -> None:
+    """Write data/evaluations/<model>/ from results.json and the samples in the folder `work`."""
+    with new_folder(OUT / key) as folder:
+        write_json(folder / "results.json", results)
+        write_json(folder / "summary.json", summarize(results["tasks"], results["averages"], results["conditions"]))
+        (folder / "samples").mkdir()
+        for file in sorted(work.glob("*.parquet")):
+            shutil.copyfile(file, folder / "samples" / file.name)
+
+
 def main(key: str) -> None:
     """Evaluate one compared model."""
-    settings, runtime = load(Evaluate), load(Runtime)
-    with TemporaryDirectory(prefix="rewild-evaluate-") as name:
-        work = Path(name)
-        results = evaluate(load_model(key), settings, runtime, work)
-        parts = results["tasks"], results["averages"], results["conditions"]
-        with new_folder(OUT / key) as folder:
-            write_json(folder / "results.json", results)
-            write_json(folder / "summary.json", summarize(*parts))
-            (folder / "samples").mkdir()
-            for file in sorted(work.glob("*.parquet")):
-                shutil.copyfile(file, folder / "samples" / file.name)
-    log_results(key, *parts)
+    settings, runtime, model = load(Evaluate), load(Runtime), load_model(key)
+    hardware = name_hardware(model.tensor_parallel if settings.device == "gpu" else 0)
+    with timed_cost("evaluate", key, hardware), TemporaryDirectory(prefix="rewild-evaluate-") as name:
+        results = evaluate(model, settings, runtime, Path(name))
+        write_evaluation(key, results, Path(name))
+    log_results(key, results["tasks"], results["averages"], results["conditions"])
 
 
 if __name__ == "__main__":

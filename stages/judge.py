@@ -2,6 +2,7 @@
 
 In:  data/answers/<model>/, the questions with their reference replies, the judge's prompts, models/<judge>/
 Out: data/judgments/<model>/: rows of JUDGMENT, .results.json (the schema of `evaluate`), .summary.json
+     data/costs/judge/<model>.json: the time that the judge's replies took, also those from the store
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
+from stages.lib.core.costs import Cost, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.types import Json, Row
@@ -125,27 +127,28 @@ def describe(results: Json) -> str:
 READS = ("judge", "answers.questions", "runtime")
 
 
-def judge_answers(model: str, judge: Judge) -> list[Row]:
-    """Ask the judge about all answers of one compared model; return rows of JUDGMENT."""
+def judge_answers(model: str, judge: Judge) -> tuple[list[Row], Cost]:
+    """Ask the judge about all answers of one compared model; return rows of JUDGMENT, and what they cost."""
     questions = read_questions(Path(load(Answers).questions))
     answers = read_table(Path("data/answers") / model).to_pylist()
     requests = build_requests(answers, questions, JudgePrompts(Path(judge.prompts)))
-    replies = judge_rows(requests, judge, load(Runtime))
-    return [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)]
+    replies, cost = judge_rows(requests, judge, load(Runtime))
+    return [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)], cost
 
 
 def main(model: str) -> None:
     """Judge the answers of one compared model."""
     judge = load(Judge)
     if judge.model == NO_JUDGE:
-        rows, results = list[Row](), skipped_results(model)
+        rows, cost, results = list[Row](), Cost(), skipped_results(model)
     else:
-        rows = judge_answers(model, judge)
+        rows, cost = judge_answers(model, judge)
         results = build_results(model, rows, judge, load_model(judge.model))
     with new_folder(Path("data/judgments") / model) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
         write_json(folder / ".results.json", results)
         write_json(folder / ROWS_SUMMARY, summarize(results))
+    write_cost("judge", model, cost)
     log_line(describe(results))
 
 

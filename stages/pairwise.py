@@ -3,6 +3,7 @@
 In:  data/answers/<model>/ of the models that are paired, the questions' reference replies, the judge's prompts,
      models/<judge>/
 Out: data/pairwise/: rows of PAIRING, .summary.json
+     data/costs/pairwise/all.json: the time that the judge's replies took, also those from the store
 """
 
 from itertools import combinations
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import require_compared
+from stages.lib.core.costs import ALL, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.types import Row
@@ -91,13 +93,14 @@ def main() -> None:
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
     requests = [row for pair in pairs for row in build_requests(pair, answers, questions, prompts)]
-    replies = judge_rows(requests, judge, load(Runtime))
+    replies, cost = judge_rows(requests, judge, load(Runtime))
     rows = [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)]
     status, reason = ("skipped", NOBODY_JUDGED) if judge.model == NO_JUDGE else judging_status(rows, "pairwise")
     counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
         write_json(folder / ROWS_SUMMARY, {"pairs": len(pairs), "status": status, "reason": reason, **counts})
+    write_cost("pairwise", ALL, cost)
     log_line(NOBODY_JUDGED if status == "skipped" else f"{len(pairs)} pairs of models, {counts['ok']} choices")
 
 

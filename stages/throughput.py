@@ -1,10 +1,11 @@
 """Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2), and the cost of all of them.
 
-In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM; data/evaluations/<model>/ of every compared model,
-     metrics/mix/
+In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM; data/evaluations/<model>/ of every compared model (of all
+     seeds of a run), metrics/mix/; metrics/costs/ and data/costs/pairwise/: the time of all other stages that take long
 Out: data/throughput/
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,28 @@ import pyarrow as pa
 from scipy.stats import spearmanr
 
 from stages.lib.comparison.cost_quality import KeptPrice, compare_cost_and_quality, price_kept
+from stages.lib.comparison.evaluations import read_compared
 from stages.lib.comparison.fine_tunes import read_fine_tunes
-from stages.lib.comparison.scores import ModelScores, Score, read_scores, scale, to_cell
-from stages.lib.core.artifacts import require_compared, require_folder
+from stages.lib.comparison.scores import Score, scale, to_cell
+from stages.lib.core.artifacts import require_folder
+from stages.lib.core.costs import ALL, cost_path
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
+from stages.lib.core.names import AVERAGE
 from stages.lib.core.numbers import round_decimals
+from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
 from stages.lib.generation.costs import gpu_hours, money, summarize
 from stages.lib.generation.kept import KeptCost, mark_kept, measure_kept
+from stages.lib.generation.totals import name_machines, total_costs
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.shards import read_table
 from stages.lib.settings.reading import load, load_value, run
-from stages.lib.settings.sections import Mix, Throughput
+from stages.lib.settings.sections import Mix, Run, Throughput
 
 MEASURES = ("tokens_per_second", "seconds_per_1000_conversations")
 MIN_DGMS = 3  # for a rank correlation
+METRICS = Path("metrics")
+PAIRS = "pairs of models"  # in the place of a model, for what the judge's choices took: no id has a space
 
 
 def sample_costs(costs: pa.Table, num_conversations: int, seed: int) -> pa.Table:
@@ -116,28 +124,51 @@ def measure(ledger: Json, rows: pa.Table, throughput: Throughput) -> tuple[Json,
     return measures, price_kept(seconds, value, ledger.get("hardware", []))
 
 
-def read_compared(models: list[str]) -> dict[str, ModelScores]:
-    """Read the scores of compared models."""
-    return {model: read_scores(read_json(require_compared(model, "evaluations") / "results.json")) for model in models}
+def generation_cost(ledger: Json) -> Json:
+    """Return what generation took, as the other stages say it."""
+    hardware = join_hardware(ledger)
+    return {"seconds": ledger.get("seconds", 0.0), "hardware": hardware, "gpus": ledger["tensor_parallel"]}
+
+
+def read_costs(stage: str, keys: Iterable[str]) -> dict[str, Json]:
+    """Read what a stage took for each model."""
+    return {key: read_json(cost_path(stage, key, METRICS / "costs")) for key in keys}
+
+
+def collect_costs(ledgers: dict[str, Json], runs: dict[str, Run], compare: list[str]) -> dict[str, dict[str, Json]]:
+    """Collect what each step took, given the summaries of all ledgers."""
+    trained = [model for name, entry in runs.items() for model in seed_models(name, entry.seeds)]
+    other_seeds = [model for model in trained if model not in runs]
+    return {
+        "generate": {dgm: generation_cost(ledger) for dgm, ledger in ledgers.items()},
+        "train": read_costs("train", trained),
+        "evaluate": read_costs("evaluate", [*compare, *other_seeds]),
+        "answers": read_costs("answers", compare),
+        "judge": read_costs("judge", compare),
+        "pairwise": {PAIRS: read_json(cost_path("pairwise", ALL))},
+    }
 
 
 def main() -> None:
-    """Measure every DGM by its ledger, and compare what they cost with how good they are."""
-    throughput = load(Throughput)
-    recipes = read_json(Path("metrics/recipes.json"))
-    measured, costs, prices = {}, {}, {}
+    """Measure every DGM by its ledger, compare what they cost with how good they are, and add all costs up."""
+    throughput, compare, runs = load(Throughput), load_value("compare"), load(Mix).runs
+    recipes = read_json(METRICS / "recipes.json")
+    ledgers, measured, prices = {}, {}, {}
     for dgm in recipes["ledgers"]:
-        ledger, rows = read_ledger(dgm, recipes)
-        costs[dgm] = describe_cost(ledger, throughput.price_per_gpu_hour)
-        measured[dgm], prices[dgm] = measure(ledger, rows, throughput)
-    scores, runs = read_compared(load_value("compare")), read_fine_tunes(load(Mix).runs)
+        ledgers[dgm], rows = read_ledger(dgm, recipes)
+        measured[dgm], prices[dgm] = measure(ledgers[dgm], rows, throughput)
+    price, steps = throughput.price_per_gpu_hour, collect_costs(ledgers, runs, compare)
+    evaluations = read_compared(compare, runs)
+    averages = {model: score for model in compare if (score := evaluations.score(model, AVERAGE))}
+    summary = {
+        "dgms": measured,
+        "costs": {dgm: describe_cost(ledger, price) for dgm, ledger in ledgers.items()},
+        "totals": round_decimals(total_costs(steps, price)),
+        "machines": name_machines(steps),
+        "correlation_with_window_times_parameters": correlate_with_size(measured),
+        "cost_and_quality": round_decimals(compare_cost_and_quality(prices, averages, read_fine_tunes(runs))),
+    }
     with new_folder(Path("data/throughput")) as folder:
-        summary = {
-            "dgms": measured,
-            "costs": costs,
-            "correlation_with_window_times_parameters": correlate_with_size(measured),
-            "cost_and_quality": round_decimals(compare_cost_and_quality(prices, scores, runs)),
-        }
         write_json(folder / SUMMARY, summary)
 
 

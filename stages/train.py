@@ -3,6 +3,7 @@
 In:  data/mixes/<run>/, models/<base>/model.json
 Out: models/<id>/ (<id> is the run, or <run>-seed<seed> for every seed but its first): weights, tokenizer and template,
      model.json, loss.csv, mask.txt (the first conversation, with the trained tokens in brackets), summary.json
+     data/costs/train/<id>.json: the time since the training's last start
 """
 
 import shutil
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line
+from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
+from stages.lib.core.seeds import Training
 from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.shards import read_rows, read_table
@@ -140,10 +143,8 @@ def save(key: str, base: Model, work: Path, rows: Counter[str]) -> None:
 READS = ("train", "mix.runs.*")
 
 
-def main(key: str) -> None:
-    """Train one run of `mix.runs` with one of its seeds."""
-    training = load_training(key)
-    params = load(Train).model_copy(update={"seed": training.seed})
+def train(key: str, training: Training, params: Train) -> None:
+    """Train a model and write it."""
     base = load_model(training.base)
     check_keys(params.axolotl)
     python, work = train_python(), WORK / key
@@ -156,6 +157,14 @@ def main(key: str) -> None:
         screen.close()
     save(key, base, work, rows)
     shutil.rmtree(work)
+
+
+def main(key: str) -> None:
+    """Train one run of `mix.runs` with one of its seeds."""
+    training = load_training(key)
+    params = load(Train).model_copy(update={"seed": training.seed})
+    with timed_cost("train", key, name_hardware(params.num_gpus)):
+        train(key, training, params)
     log_line(f"trained {key}")
 
 

@@ -2,7 +2,7 @@
 
 from stages.lib.comparison.cost_quality import KeptPrice, compare_cost_and_quality, price_kept
 from stages.lib.comparison.pareto import Membership, Point, find_pareto_set
-from stages.lib.comparison.scores import ModelScores, Score
+from stages.lib.comparison.scores import Score
 from tests.support.results import tune
 
 IN, OUT = Membership(is_in=True, is_certain=True), Membership(is_in=False, is_certain=True)
@@ -50,14 +50,8 @@ def seconds(value: float, hardware: str = "H100 x1") -> KeptPrice | None:
     return price_kept(Score(value, 0.0), None, [hardware])
 
 
-def averaged(value: float) -> ModelScores:
-    return ModelScores({}, {}, {"average": Score(value, 0.01)})
-
-
-SCORES = {
-    "rich": averaged(0.7), "plain": averaged(0.4),
-    "on-rich": averaged(0.5), "on-plain": averaged(0.6), "more-plain": averaged(0.9),
-}  # fmt: skip
+AVERAGES = {"rich": 0.7, "plain": 0.4, "on-rich": 0.5, "on-plain": 0.6, "more-plain": 0.9}
+SCORES = {model: Score(value, 0.01) for model, value in AVERAGES.items()}
 RUNS = [tune("on-rich", rich=1.0), tune("on-plain", plain=1.0), tune("more-plain", take=200, plain=1.0)]
 
 

@@ -9,6 +9,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Usage
 from stages.lib.generation.costs import COST, attribute_cost, attribute_no_cost, summarize
 from stages.lib.generation.kept import mark_kept, measure_kept
+from stages.lib.generation.totals import name_machines, total_costs
 from stages.lib.settings.sections import Throughput
 from stages.throughput import correlate_with_size, describe_cost, measure
 
@@ -132,3 +133,29 @@ def test_verdicts_belong_to_the_conversations_of_the_ledger() -> None:
     assert mark_kept(ledger, verdicts, "rich")["keep"].to_pylist() == [True, True, False, True]
     with pytest.raises(UserError, match="data/ledger/rich and data/verdicts/rich are of different conversations"):
         mark_kept(ledger, verdicts.slice(1), "rich")
+
+
+def cost(seconds: float, hardware: str, gpus: int) -> dict[str, Any]:
+    return {"seconds": seconds, "hardware": hardware, "gpus": gpus}
+
+
+STEPS = {
+    "generate": {"rich": cost(3600, "H100 x2", 2), "gpt": cost(0, "", 1)},
+    "train": {"tuned": cost(7200, "H100 x4", 4)},
+    "evaluate": {"tuned": cost(600, "x86_64 CPU x2", 0), "rich": cost(900, "H100 x2", 2)},
+}
+
+
+def test_costs_are_added_up_by_model_and_by_step() -> None:
+    total = total_costs(STEPS, 2.0)
+    assert total["models"]["rich"]["sum"] == {"seconds": 4500, "gpu_hours": 2.5, "money": 5.0}
+    assert total["models"]["tuned"]["train"] == {"seconds": 7200, "gpu_hours": 8.0, "money": 16.0}
+    assert total["models"]["tuned"]["sum"] == {"seconds": 7800, "gpu_hours": 8.0, "money": 16.0}
+    assert total["models"]["gpt"]["sum"] == {"seconds": 0, "gpu_hours": None, "money": None}
+    assert total["all"]["evaluate"] == {"seconds": 1500, "gpu_hours": 0.5, "money": 1.0}
+    assert total["all"]["sum"] == {"seconds": 12300, "gpu_hours": 10.5, "money": 21.0}
+    assert total_costs(STEPS, 0.0)["all"]["sum"] == {"seconds": 12300, "gpu_hours": 10.5, "money": None}
+
+
+def test_the_machines_of_a_model_are_named_once_in_the_order_of_its_steps() -> None:
+    assert name_machines(STEPS) == {"rich": ["H100 x2"], "gpt": [], "tuned": ["H100 x4", "x86_64 CPU x2"]}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.comparison.cost_quality import compare_cost_and_quality, price_kept
-from stages.lib.comparison.scores import ModelScores, Score
+from stages.lib.comparison.scores import Score
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best, name_extremes
@@ -84,7 +84,7 @@ def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline:
     text = visible_text(render_report())
     assert "Nothing to compare: no two DGMs on the same hardware" in text and "plain (no time is known)." in text
     summary = Path("data/throughput/summary.json")
-    scores = {"rich": model_averages(0.7), "plain": model_averages(0.75), "tuned": model_averages(0.9)}
+    scores = {"rich": Score(0.7, 0.05), "plain": Score(0.75, 0.05), "tuned": Score(0.9, 0.05)}
     prices = {"rich": price_kept(Score(90.0, 2.0), None, ["A x1"]), "plain": price_kept(Score(9.0), None, ["A x1"])}
     compared = round_decimals(compare_cost_and_quality(prices, scores, []))
     write_json(summary, read_json(summary) | {"cost_and_quality": compared})
@@ -95,10 +95,6 @@ def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline:
     assert "plain 9.0 s 0.750 0.652 to 0.848 yes" in text
     assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain: intervals overlap" in text
     assert Path("data/report/charts/cost-quality-1.svg").exists()
-
-
-def model_averages(value: float) -> ModelScores:
-    return ModelScores({}, {}, {"average": Score(value, 0.05)})
 
 
 def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:

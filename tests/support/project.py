@@ -26,6 +26,7 @@ import hashlib
 import json
 from pathlib import Path
 from stages.lib.models.catalogue import Model, load_model, weights_digest
+from stages.lib.core.costs import Cost, write_cost
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.files import new_folder, sha256_folder, write_json
 from stages.lib.settings.reading import load_training, run
@@ -55,6 +56,7 @@ def fake_train(key: str) -> None:
         write_json(folder / "summary.json", {"steps": 2, "last_loss": 1.5})
         own = base.model_dump() | {"id": key, "kind": "local", "location": f"models/{key}", "sampling": base.sampling}
         write_json(folder / "model.json", Model(**(own | {"commit": weights_digest(folder)})).model_dump())
+    write_cost("train", key, Cost(7200.0, "H100 x2"))
 """,
     "evaluate": """
 def fake_evaluate(model: str) -> None:
@@ -65,6 +67,7 @@ def fake_evaluate(model: str) -> None:
         write_json(folder / "summary.json", {"scores": scores, "n": {"demo_knowledge": 1}, "conditions": []})
         average = {"columns": [], "value": score, "missing": []}
         write_json(folder / "results.json", {"tasks": {}, "averages": {"average": average}, "conditions": []})
+    write_cost("evaluate", model, Cost(60.0, "x86_64 CPU x2"))
 """,
 }
 

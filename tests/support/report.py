@@ -11,6 +11,7 @@ from stages.agreement import build_tables
 from stages.lib.comparison.fine_tunes import FineTune
 from stages.lib.core.files import sha256_folder, write_json
 from stages.lib.core.numbers import round_decimals
+from stages.lib.generation.totals import name_machines, total_costs
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
@@ -37,6 +38,8 @@ compare: [base, tuned]
 report: {num_examples: 2, num_conversations: 1}
 """
 RECIPES = {"dgms": {"a": {"responses": "ab" * 32, "verdicts": "cd" * 32}}, "runs": {}}
+TRAINED = {"train": {"tuned": {"seconds": 7200.0, "hardware": "H100 x2", "gpus": 2}}}
+TOTALS = {"totals": total_costs(TRAINED, 2.5), "machines": name_machines(TRAINED)}
 STYLING = Styling(parser="commonmark", num_responses=9, seed=1, resamples=50)
 
 
@@ -204,7 +207,7 @@ def write_dgms() -> None:
     measured = tokens | kept | {"seconds_per_1000_kept": unknown, "money_per_1000_kept": unknown}
     nothing = {"comparisons": [], "left_out": {"plain": "no time is known"}}
     throughput = {"dgms": {"plain": measured, "rich": measured}, "costs": {"plain": cost, "rich": cost}}
-    write_json(Path("data/throughput/summary.json"), {**throughput, "cost_and_quality": nothing})
+    write_json(Path("data/throughput/summary.json"), {**throughput, "cost_and_quality": nothing, **TOTALS})
 
 
 def write_run() -> None:

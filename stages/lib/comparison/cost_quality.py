@@ -6,8 +6,7 @@ from typing import Literal
 
 from stages.lib.comparison.fine_tunes import FineTune
 from stages.lib.comparison.pareto import Point, find_pareto_set
-from stages.lib.comparison.scores import ModelScores, Score, to_cell
-from stages.lib.core.names import AVERAGE
+from stages.lib.comparison.scores import Score, to_cell
 from stages.lib.core.types import Json
 
 OWN = "the DGMs themselves"
@@ -33,14 +32,13 @@ def price_kept(seconds: Score | None, money: Score | None, hardware: Sequence[st
 
 
 def compare_cost_and_quality(
-    prices: Mapping[str, KeptPrice | None], scores: Mapping[str, ModelScores], runs: Sequence[FineTune]
+    prices: Mapping[str, KeptPrice | None], averages: Mapping[str, Score], runs: Sequence[FineTune]
 ) -> Json:
     """Compare DGMs by their price and by a score: their own average, or that of the fine-tune on each alone.
 
-    `prices` are by DGM, `scores` by compared model. A comparison has two DGMs or more on the same hardware, and
+    `prices` are by DGM, `averages` by compared model. A comparison has two DGMs or more on the same hardware, and
     fine-tunes of one base on as many conversations, without extras. `left_out` says of each DGM that is in none why.
     """
-    averages = {model: score.averages[AVERAGE] for model, score in scores.items() if AVERAGE in score.averages}
     groups: dict[tuple[str, str, str], dict[str, str]] = {}  # of models with an average, each with its DGM
     for dgm, model, label in list_candidates(prices, runs):
         price = prices[dgm]

@@ -4,11 +4,10 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
-import platform
-import subprocess
 from typing import Any
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.costs import name_hardware, query_gpus
 from stages.lib.engines.base import (
     Reply,
     Request,
@@ -54,7 +53,8 @@ class VllmEngine:
         self._engine = self._llm.llm_engine
         self._early: list[tuple[str, Reply]] = []
         self._opened: dict[str, str] = {}  # by key, the tag of thoughts that a prompt ended with
-        self._gpus = Gpus(model.tensor_parallel) if on_gpu() else None
+        self._num_gpus = model.tensor_parallel if on_gpu() else 0
+        self._hardware = name_hardware(self._num_gpus)
         self._preemptions = 0
 
     def _choose_ends(self) -> None:
@@ -159,36 +159,12 @@ class VllmEngine:
         metrics = {metric.name: getattr(metric, "value", 0) for metric in self._llm.get_metrics()}
         preemptions = int(metrics.get("vllm:num_preemptions", 0))
         new, self._preemptions = preemptions - self._preemptions, preemptions
-        vram = self._gpus.used_gib() if self._gpus else 0.0
-        hardware = self._gpus.name if self._gpus else f"{platform.machine()} CPU x{len(os.sched_getaffinity(0))}"
-        return Usage(hardware, round(metrics.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
+        used = query_gpus("memory.used")[: self._num_gpus] if self._num_gpus else []  # MiB of each
+        vram = round(sum(map(float, used)) / 1024, 2)
+        return Usage(self._hardware, round(metrics.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
 
     def close(self) -> None:
         """Do nothing: the engine ends with its process."""
-
-
-class Gpus:
-    """The GPUs that this process may use, as nvidia-smi reports them."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        names = self._query("name")
-        self.name = f"{names[0]} x{len(names)}" if names else ""
-
-    def _query(self, field: str) -> list[str]:
-        """Return one value of each GPU in use; none when there is no nvidia-smi."""
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        only = ["--id", visible] if visible else []
-        command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", *only]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return [line.strip() for line in result.stdout.splitlines()][: self._count]
-
-    def used_gib(self) -> float:
-        """Return the memory in use on all of them together."""
-        return round(sum(map(float, self._query("memory.used"))) / 1024, 2)
 
 
 def quantization_at_load(model: Model) -> str | None:

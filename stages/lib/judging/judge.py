@@ -1,9 +1,11 @@
 """A model that judges replies. Each of its replies is kept in the store, so that nothing is asked twice."""
 
 from collections.abc import Sequence
-from typing import Any
+from math import fsum
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.costs import Cost
+from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.store import Store, store_folder
@@ -16,13 +18,15 @@ from stages.lib.settings.sections import Judge
 STORE_SUFFIX = ".verdicts"  # a judge's replies are in the store under its id, which has no dot, and this
 
 
-def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> list[JudgeReply]:
+def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply], Cost]:
     """Return the judge's reply to each prompt: from the store, or asked now; equal prompts are asked once.
+
+    The cost is that of all replies, when they were asked.
 
     Prompts that failed before are asked again. Raises UserError for a judge that is an import.
     """
     if not prompts:
-        return []
+        return [], Cost()
     model = load_model(judge.model)
     if model.kind == "import":
         raise UserError(f"judge.model: {judge.model} is an import, which cannot be asked")
@@ -35,12 +39,14 @@ def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> list[Ju
     config = with_reply_format(comparison_config(model, judge), model, judge.engine)
     generation = CachedGeneration(model, config, judge.engine, store, runtime, unit="judge replies", retry_failed=True)
     with store.exclusive():
-        finished = generation.table(rows, ["conversation_hash", "turns", "reason"]).to_pylist()
+        finished = generation.table(rows, ["conversation_hash", "turns", "reason", "seconds", "hardware"]).to_pylist()
     replies = {row["conversation_hash"]: to_judge_reply(row["turns"][0], row["reason"]) for row in finished}
-    return [replies[name] for name in hashes]
+    hardware = ", ".join(sorted({row["hardware"] for row in finished} - {""}))
+    return [replies[name] for name in hashes], Cost(fsum(row["seconds"] for row in finished), hardware)
 
 
-def judge_rows(rows: Sequence[dict[str, Any]], judge: Judge, runtime: Runtime) -> list[JudgeReply | None]:
-    """Return the judge's reply to the `prompt` of each row; None for a row whose prompt is None."""
-    replies = iter(ask_judge([row["prompt"] for row in rows if row["prompt"] is not None], judge, runtime))
-    return [None if row["prompt"] is None else next(replies) for row in rows]
+def judge_rows(rows: Sequence[Row], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply | None], Cost]:
+    """Return the judge's reply to the `prompt` of each row, None for a row whose prompt is None; and their cost."""
+    replies, cost = ask_judge([row["prompt"] for row in rows if row["prompt"] is not None], judge, runtime)
+    remaining = iter(replies)
+    return [None if row["prompt"] is None else next(remaining) for row in rows], cost

@@ -21,7 +21,8 @@ def build(inputs: Inputs) -> Content:
     data = {dgm: inputs.recipes["dgms"][dgm]["responses"] for dgm in inputs.dgms}
     data |= {run: digests[run]["mix"] for run in runs}
     results = inputs.evaluations
-    costs = {} if inputs.is_analysis else files.read_json(files.data / "throughput" / SUMMARY).get("costs", {})
+    throughput = {} if inputs.is_analysis else files.read_json(files.data / "throughput" / SUMMARY)
+    costs, machines = throughput.get("costs", {}), throughput.get("machines", {})
     rows = [
         {
             "id": key,
@@ -29,7 +30,7 @@ def build(inputs: Inputs) -> Content:
             "commit": models.get(key, {}).get("commit") or results.get(key, {}).get("commit"),
             "data": data.get(key),
             "tools": list_tools(costs.get(key, {}), trainings.get(key, {}), results.get(key, {})),
-            "hardware": costs.get(key, {}).get("hardware", ""),
+            "hardware": ", ".join(machines.get(key, [])),
         }
         for key in dict.fromkeys([*inputs.dgms, *runs, *inputs.compare])
     ]

@@ -20,10 +20,22 @@ def build(inputs: Inputs) -> Content:
     named = {f"cost-quality-{number}": comparison for number, comparison in enumerate(comparisons, start=1)}
     quality = {name: draw_cost_and_quality(comparison, inputs.colours) for name, comparison in named.items()}
     return Content(
-        values={"summary": summary, "comparisons": named, "conditions": describe_scores(inputs.evaluations)},
+        values={
+            "summary": summary,
+            "comparisons": named,
+            "conditions": describe_scores(inputs.evaluations),
+            "totals": sort_totals(summary["totals"], [*inputs.dgms, *inputs.runs, *inputs.compare]),
+        },
         charts=draw_speed_by_size(summary, inputs.colours) | quality,
         skipped="" if summary["dgms"] else "the profile has no DGM",
     )
+
+
+def sort_totals(totals: Json, ids: list[str]) -> dict[str, Json]:
+    """Return the cost of each step by model, in the order of these ids, then the others, and last of all together."""
+    models = totals["models"]
+    known = [model for model in dict.fromkeys([*ids, *models]) if model in models]
+    return {model: models[model] for model in known} | {"all": totals["all"]}
 
 
 def draw_speed_by_size(summary: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
