@@ -32,6 +32,7 @@ from pathlib import Path
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error
+from stages.lib.core.costs import COSTS, cost_path
 from stages.lib.core.files import read_json, sha256_file
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.seeds import list_trainings, other_seeds
@@ -42,7 +43,8 @@ LOGS = Path(".dvc/tmp/gpu_host")
 STORE = Path(".dvc/store")
 TRAIN_ENV = LOGS / "train"
 OUTS = {"generate": "data/responses", "train": "models", "answers": "data/answers", "evaluate": "data/evaluations"}
-PACKED = (STORE, Path("data/answers"), Path("data/evaluations"), MODELS)
+TIMED = ("train", "answers", "evaluate")  # whose costs are in files of their own, not in the store
+PACKED = (STORE, Path("data/answers"), Path("data/evaluations"), MODELS, *(COSTS / stage for stage in TIMED))
 WEIGHTS = "weights.json"  # the digests of the weights, which stay on the host
 PART_BYTES, MAX_PARTS = 15 << 20, 8
 ATTEMPTS = 3
@@ -75,9 +77,10 @@ def chains(stages: list[str], models: list[str]) -> list[list[tuple[str, str]]]:
 
 
 def is_done(stage: str, model: str) -> bool:
-    """Tell whether a stage has written its out; stages write it whole."""
+    """Tell whether a stage has written its out and its cost, which comes last; stages write them whole."""
     folder = Path(OUTS[stage]) / model
-    return bool(list(folder.glob("*.safetensors"))) if stage == "train" else folder.exists()
+    is_timed = stage not in TIMED or cost_path(stage, model).exists()
+    return is_timed and (bool(list(folder.glob("*.safetensors"))) if stage == "train" else folder.exists())
 
 
 def variables() -> dict[str, str]:
@@ -112,6 +115,7 @@ def try_stage(stage: str, model: str, environment: dict[str, str]) -> bool:
         last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
         say(f"{stage} {model}: FAILED after {seconds:.0f} s with exit code {code}: {last[-300:]}")
         shutil.rmtree(Path(OUTS[stage]) / model, ignore_errors=True)
+        cost_path(stage, model).unlink(missing_ok=True)
     else:
         say(f"{stage} {model}: done in {seconds:.0f} s")
     return code == 0
@@ -228,7 +232,9 @@ def unpack(options: argparse.Namespace) -> None:
         if kept := [out for out in outs if list(out.glob("*.safetensors"))]:
             raise UserError(f"{kept[0]} has weights here, which would be lost: move it away first")
         for out in outs:
-            if STORE not in out.parents:
+            if out.is_file():
+                out.unlink()  # never written over: DVC's cache may have a hard link to it
+            elif STORE not in out.parents:
                 shutil.rmtree(out, ignore_errors=True)
         tar.extractall(filter="data")
     for file in sorted(MODELS.glob(f"*/{WEIGHTS}")):
@@ -236,7 +242,7 @@ def unpack(options: argparse.Namespace) -> None:
     folders = {Path(folder) for folder in OUTS.values()}
     seeds = other_seeds(read_yaml(PARAMS))
     targets = [target_of(out, seeds) for out in outs if out.parent in folders]
-    say(f"{len(targets)} outs and the stores of {len(outs) - len(targets)} models are in place")
+    say(f"{len(targets)} outs and the stores of {sum(STORE in out.parents for out in outs)} models are in place")
     if targets:
         print(f"dvc commit --force {' '.join(targets)}")
 
@@ -248,7 +254,7 @@ def target_of(out: Path, seeds: Collection[str]) -> str:
 
 
 def out_of(file: Path) -> Path:
-    """Return the out, or the store of one model, that a packed file belongs to."""
+    """Return the out, the cost, or the store of one model, that a packed file belongs to."""
     return next(folder / file.relative_to(folder).parts[0] for folder in PACKED if folder in file.parents)
 
 

@@ -34,7 +34,7 @@ def carry(project: Project, tmp_path: Path) -> Project:
 
 def forget(project: Project) -> None:
     """Delete at home what the host makes."""
-    for out in ("data/answers", "data/evaluations", "models/blend", "models/only"):
+    for out in ("data/answers", "data/costs", "data/evaluations", "models/blend", "models/only"):
         shutil.rmtree(project.root / out)
 
 
@@ -56,6 +56,7 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
     digests = {"model.safetensors": {"sha256": sha256_file(weights), "bytes": weights.stat().st_size}}
     assert project.json("models/blend/weights.json") == digests
     assert not list((project.root / "models/blend").glob("*.safetensors"))
+    assert project.json("metrics/costs/train/blend.json") == project.json("data/costs/train/blend.json")
 
 
 def test_another_seed_is_trained_and_evaluated_and_dvc_takes_it_over(project: Project, tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_what_a_failing_stage_has_written_is_not_taken_for_its_out(host: Project
     output = call(host, "run", "--stages", "evaluate", "--models", "only", code=1)
     assert "evaluate only: FAILED" in output and "is there" not in output
     assert not (host.root / "data/evaluations/only").exists()
+    assert not (host.root / "data/costs/evaluate/only.json").exists()
 
 
 def test_an_out_that_is_being_written_stays_on_the_host(project: Project, host: Project) -> None:

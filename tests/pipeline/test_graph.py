@@ -64,6 +64,19 @@ def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_deci
     assert not [stage for stage in ran(output) if stage.startswith(("prompts", "train", "mix", "similarity"))]
 
 
+def test_a_time_that_changed_runs_only_what_shows_it(project: Project) -> None:
+    assert project.json("metrics/costs/train/only.json") == {"seconds": 7200.0, "hardware": "H100 x2", "gpus": 2}
+    totals = project.json("metrics/throughput.json")["totals"]["models"]
+    assert totals["only"]["train"] == {"seconds": 7200.0, "gpu_hours": 4.0, "money": None}
+    file = project.root / "data/costs/train/only.json"
+    text = file.read_text().replace("7200", "3600")
+    file.unlink()  # DVC's cache may have a hard link to it
+    file.write_text(text)
+    project.run("dvc", "commit", "--force", "train@only")
+    assert set(project.repro()) == {"digest_run@only", "throughput", "digest_comparison", "report"}
+    assert project.json("metrics/throughput.json")["totals"]["models"]["only"]["train"]["gpu_hours"] == 2.0
+
+
 def test_a_new_temperature_of_one_dgm_runs_its_branch_only(project: Project) -> None:
     before = project.json("metrics/recipes.json")
     project.edit("dgms/rich.yaml", "0.7", "0.9")

@@ -77,7 +77,7 @@ class TestTheRules:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
         rooms = {
-            "core": ("files", "sections", "text", "types"),
+            "core": ("costs", "files", "sections", "text", "types"),
             "records": ("chats", "external_sort", "hashing", "prompts", "responses", "shards"),
             "readers": (
                 *("chats", "drafts", "files", "json_rows", "keys", "parquet_rows", "reasons", "rows", "values"),
