@@ -67,7 +67,7 @@ def describe_cost(ledger: Json, price: float) -> Json:
     seconds = ledger.get("seconds", 0.0)  # imported replies have none
     hours, cost = price_seconds(seconds, ledger, price)
     return counts | {
-        "hours": round(seconds / 3600, 4),
+        "hours": round(seconds / 3600, 6),
         "gpu_hours": None if hours is None else round(hours, 4),
         "money": None if cost is None else round(cost, 2),
         "hardware": join_hardware(ledger),
