@@ -80,6 +80,11 @@ def test_imported_replies_have_no_speed(pipeline: Path) -> None:
     assert "80.0 % 28.4 % to 99.5 % – – –" in text
 
 
+def test_every_step_of_a_model_has_its_time_and_where_known_its_gpu_hours_and_money(pipeline: Path) -> None:
+    spent = "2 h 00 min 4 GPU-hours, 10.00"
+    assert f"tuned – {spent} – – – – {spent} all – {spent}" in visible_text(render_report())
+
+
 def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline: Path) -> None:
     text = visible_text(render_report())
     assert "Nothing to compare: no two DGMs on the same hardware" in text and "plain (no time is known)." in text
@@ -90,10 +95,10 @@ def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline:
     write_json(summary, read_json(summary) | {"cost_and_quality": compared})
     page = render_report()
     text = visible_text(page)
-    assert "Nothing is both cheaper and better than plain; intervals overlap, so this is not certain" in text
+    assert "Nothing is both cheaper and better than plain; by the intervals, this is not certain" in text
     assert "The DGMs themselves, on A x1, the cheapest first" in text
     assert "plain 9.0 s 0.750 0.652 to 0.848 yes" in text
-    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain: intervals overlap" in text
+    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain by the intervals" in text
     assert Path("data/report/charts/cost-quality-1.svg").exists()
 
 

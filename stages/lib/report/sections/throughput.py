@@ -85,7 +85,7 @@ def draw_cost_and_quality(comparison: Json, colours: Mapping[str, str]) -> Chart
 def describe_set(rows: Mapping[str, Json]) -> str:
     """Name the Pareto set in a sentence, and say whether it is certain."""
     names = ", ".join(model for model, row in rows.items() if row["is_in_set"])
-    doubt = "" if all(row["is_certain"] for row in rows.values()) else "; intervals overlap, so this is not certain"
+    doubt = "" if all(row["is_certain"] for row in rows.values()) else "; by the intervals, this is not certain"
     return f"Nothing is both cheaper and better than {names}{doubt}"
 
 
