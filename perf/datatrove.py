@@ -32,8 +32,9 @@ from perf.bench import (
 )
 from perf.workload import SHAPES, Plan, Shape, make_plan, write_prompts
 from stages.lib.console.errors import UserError
+from stages.lib.core.costs import used_gib
 from stages.lib.engines.supervisor import LOGS
-from stages.lib.engines.vllm import Gpus, on_gpu, set_environment
+from stages.lib.engines.vllm import on_gpu, set_environment
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.runtime import Runtime
 
@@ -137,7 +138,7 @@ def put_vllm_on_path() -> None:
 def wait_for_memory(limit: float = 60.0) -> None:
     """Wait until the server's memory is free."""
     deadline = time.monotonic() + limit
-    while on_gpu() and Gpus(1).used_gib() > FREE_GIB and time.monotonic() < deadline:
+    while on_gpu() and used_gib(1) > FREE_GIB and time.monotonic() < deadline:
         time.sleep(1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.core.costs import Cost, count_gpus, name_hardware, timed_cost, write_cost
+from stages.lib.core.costs import Cost, count_gpus, name_hardware, timed_cost, used_gib, write_cost
 from stages.lib.core.files import read_json
 
 
@@ -49,12 +49,14 @@ def test_hardware_is_the_cpu_or_as_many_gpus_as_are_used(monkeypatch: pytest.Mon
 
     def nvidia_smi(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         asked.append(command)
-        return subprocess.CompletedProcess(command, 0, "NVIDIA H100\n" * 8, "")
+        value = "NVIDIA H100" if "--query-gpu=name" in command else "1536"
+        return subprocess.CompletedProcess(command, 0, f"{value}\n" * 3, "")
 
     monkeypatch.setattr(subprocess, "run", nvidia_smi)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     assert name_hardware(2) == "NVIDIA H100 x2"
     assert asked[0][-2:] == ["--id", "4,5,6"]
+    assert (used_gib(2), used_gib(0)) == (3.0, 0.0)
     assert name_hardware(0).startswith(f"{platform.machine()} CPU x")
 
 

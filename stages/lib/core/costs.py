@@ -58,6 +58,12 @@ def name_hardware(num_gpus: int) -> str:
     return f"{names[0]} x{len(names)}" if names else ""
 
 
+def used_gib(num_gpus: int) -> float:
+    """Return the memory in use on the first GPUs that this process may use, all together; 0 for none."""
+    used = query_gpus("memory.used")[:num_gpus] if num_gpus else []  # MiB
+    return round(sum(map(float, used)) / 1024, 2)
+
+
 def query_gpus(field: str) -> list[str]:
     """Return one value of each GPU that this process may use; none where there is no nvidia-smi."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.costs import name_hardware, query_gpus
+from stages.lib.core.costs import name_hardware, used_gib
 from stages.lib.engines.base import (
     Reply,
     Request,
@@ -159,8 +159,7 @@ class VllmEngine:
         metrics = {metric.name: getattr(metric, "value", 0) for metric in self._llm.get_metrics()}
         preemptions = int(metrics.get("vllm:num_preemptions", 0))
         new, self._preemptions = preemptions - self._preemptions, preemptions
-        used = query_gpus("memory.used")[: self._num_gpus] if self._num_gpus else []  # MiB of each
-        vram = round(sum(map(float, used)) / 1024, 2)
+        vram = used_gib(self._num_gpus)
         return Usage(self._hardware, round(metrics.get("vllm:kv_cache_usage_perc", 0.0), 4), vram, new)
 
     def close(self) -> None:
