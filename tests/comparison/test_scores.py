@@ -38,6 +38,11 @@ def test_a_share_of_rows_has_the_exact_interval_and_ends_within_the_scale():
     assert percent.ci95 == pytest.approx([100 * expected.low, 100 * expected.high])
 
 
+def test_a_harness_that_gives_an_error_without_rows_has_the_normal_interval():
+    score = to_score({"value": 41.0, "n": 0, "clusters": 0, "stderr": 1.5, "unit": "percent"})
+    assert score and score.ci95 == pytest.approx([41 - 1.96 * 1.5, 41 + 1.96 * 1.5])
+
+
 def test_the_error_is_that_of_clusters_where_results_count_them():
     # A prompt's two instructions are followed together or not at all: 40 scores say no more than 20 rows.
     metric = {"value": 0.95, "n": 40, "clusters": 20, "stderr": (0.95 * 0.05 / 19) ** 0.5, "unit": "fraction"}

@@ -92,6 +92,15 @@ def test_samples_hold_the_choice_that_the_main_metric_counts_as_the_answer():
     assert [row["score"] for row in by_length] == [1.0, 1.0, 1.0, 0.0]
 
 
+def test_samples_count_the_scores_that_a_row_is_the_mean_of():
+    output = quiz_result()
+    for row, followed in zip(output["samples"]["quiz"], ([1.0, 0.0, 0.0, 1.0], [1.0], [], [0.0]), strict=True):
+        row["acc"] = followed
+    quiz = SimpleNamespace(OUTPUT_TYPE="generate_until")
+    rows = read_samples(output, {"quiz": quiz}, "acc")
+    assert [(row["score"], row["num_scores"]) for row in rows] == [(0.5, 4), (1.0, 1), (None, 0), (0.0, 1)]
+
+
 def test_a_group_without_a_score_of_its_own_is_scored_over_all_its_rows():
     result = quiz_result()
     parts = {"one": result["samples"]["quiz"][:1], "two": result["samples"]["quiz"][1:]}

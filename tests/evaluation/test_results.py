@@ -22,6 +22,8 @@ def test_the_instructions_of_one_prompt_count_as_a_cluster():
     # Mean 1/2; each prompt's residuals add up to 1 and -1; variance (1 + 1) * 2 / 1 = 4; stderr = 2 / 4.
     metric = measure([[1.0, 1.0], [0.0, 0.0]])
     assert (metric["value"], metric["n"], metric["stderr"]) == (0.5, 4, pytest.approx(0.5))
+    assert metric["clusters"] == 2
+    assert measure([[1.0, 1.0], [], [0.0]])["clusters"] == 2  # a row without a score is none
 
 
 @pytest.mark.parametrize("scores", [[], [[]], [[1.0]], [[1.0], [0.0]]])
