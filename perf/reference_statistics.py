@@ -56,7 +56,7 @@ def list_differences(random: np.random.Generator) -> Iterator[tuple[str, str, li
     yield "clustered_means", "statsmodels OLS, cov_type cluster", [_differ_from_ols(random, each) for each in designs]
     cases = list(product((0.01, 0.05, 0.2), (0.3, 1.0)))
     yield (
-        "rows_to_detect",
+        "rows_to_decide, no margin",
         "statsmodels normal_sample_size_one_tail, relative",
         [_differ_from_size(*it) for it in cases],
     )

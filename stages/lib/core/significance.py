@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr
 from scipy.stats import binom, false_discovery_control, norm
 
 from stages.lib.core.types import Floats, Ints
@@ -71,8 +72,8 @@ def rows_to_decide(difference: float, deviation: float, margin: float) -> float:
     def missing_power(log_rows: float) -> float:
         stderr = deviation / np.exp(log_rows / 2)
         inner = max(0.0, margin - z * stderr)  # an estimate nearer to 0 is equivalent
-        equivalent = norm.cdf((inner - apart) / stderr) - norm.cdf((-inner - apart) / stderr)
-        differs = norm.sf(z - apart / stderr) if apart else 0.0
+        equivalent = ndtr((inner - apart) / stderr) - ndtr((-inner - apart) / stderr)
+        differs = ndtr(apart / stderr - z) if apart else 0.0
         return float(POWER - equivalent - differs)
 
     least = 2 * np.log(deviation / (apart + margin)) - 4
