@@ -98,7 +98,7 @@ def add_scores(comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentG
     notices = [
         *describe_changes(changed, find_changed_settings(results)),
         *describe_seeds(evaluations),
-        *(describe_conditions(results) if any(content["conditions"] for content in results.values()) else []),
+        *list_conditions(results),
         *([describe_left_out(num_left_out)] if num_left_out else []),
     ]
     return replace(
@@ -138,6 +138,12 @@ def describe_changes(changed: list[str], settings: list[str]) -> Iterator[str]:
 def describe_left_out(number: int) -> str:
     """Say how many questions are not in the comparison of style."""
     return f"Style: {number} question{'s' if number > 1 else ''} that only one side answered left out."
+
+
+def list_conditions(results: dict[str, Json]) -> list[str]:
+    """Say under which conditions the scores stand, where not every task has all of its rows and its own limits."""
+    conditions = {name: {"conditions": content.get("conditions", [])} for name, content in results.items()}
+    return describe_conditions(conditions) if any(each["conditions"] for each in conditions.values()) else []
 
 
 def describe_seeds(evaluations: Evaluations) -> Iterator[str]:

@@ -79,10 +79,15 @@ class Commit:
         self._files = DVCFileSystem(rev=commit, config={name: known[name] for name in ("core", "remote", "cache")})
 
     def params(self) -> Json:
-        """Return what params.yaml held."""
-        content = self._read(PARAMS)
+        """Return what params.yaml held; raise UserError for a commit without this project."""
+        from dvc.exceptions import DvcException
+
+        try:
+            content = self._read(PARAMS)
+        except DvcException:
+            content = None
         if content is None:
-            raise UserError(f"the commit {self.commit[:7]} has no {PARAMS}")
+            raise UserError(f"the commit {self.commit[:7]} has no {PARAMS} of a DVC project: name another")
         params: Json = YAML(typ="safe").load(content)
         return params
 

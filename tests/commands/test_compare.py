@@ -58,6 +58,7 @@ def test_q_is_corrected_over_the_benchmarks_of_this_pair(checkout: Path) -> None
     scores = compare("one", "two")["scores"]
     assert scores["quiz"]["difference"]["q"] == pytest.approx(2 * scores["quiz"]["difference"]["p"], rel=0.001)
     assert scores["quiz"]["family"] == "benchmarks" and scores["average"]["family"] == "averages"
+    assert scores["quiz"]["margin"] == 0.05
 
 
 def test_what_is_not_decided_says_how_many_rows_would_decide(checkout: Path) -> None:
@@ -111,6 +112,13 @@ def test_the_rows_to_read_are_of_the_benchmarks_in_turn_and_their_choice_is_stab
     assert compare("one", "two")["rows"] == rows
     quiz = [row["id"] for row in rows if row["task"] == "quiz"]
     assert quiz != sorted(quiz)  # by a hash, not the first ones of the file
+
+
+def test_the_rows_to_read_begin_with_the_largest_difference_whoever_leads(checkout: Path) -> None:
+    write_compared(checkout, "one", {"graded": "5559"})
+    write_compared(checkout, "two", {"graded": "5471"})
+    rows = compare("one", "two")["rows"]
+    assert [(row["id"], row["scores"]) for row in rows] == [(3, [0.9, 0.1]), (2, [0.5, 0.7]), (1, [0.5, 0.4])]
 
 
 def test_benchmarks_whose_rows_changed_are_compared_as_independent(checkout: Path) -> None:

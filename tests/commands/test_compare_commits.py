@@ -112,6 +112,11 @@ def test_what_a_commit_does_not_have_is_one_line(project: Project) -> None:
         ("one", "two@first"): f"B=two@first: there is no model 'two' at the commit {first}; the models are one",
         ("one@first", f"one@{first}"): f"A and B are both one@{first}",
     }
+    project.run("git", "checkout", "-q", "--orphan", "empty")
+    project.run("git", "rm", "-rq", "--cached", ".")
+    project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "x", "--allow-empty")
+    project.run("git", "checkout", "-qf", "main")
+    mistakes["one", "one@empty"] = "has no params.yaml of a DVC project: name another"
     for words, message in mistakes.items():
         with pytest.raises(UserError) as error:
             compare(*words)

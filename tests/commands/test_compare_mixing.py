@@ -51,7 +51,9 @@ def test_longer_replies_are_named_and_forbid_the_mix(checkout: Path) -> None:
     write_dgm(checkout, "two", [text + " more" * (3 + n % 3) for n, text in enumerate(REPLIES)])
     numbers = compare()
     words = numbers["mixing"]["words per reply"]
-    assert words["difference"]["value"] == pytest.approx(-3.99, abs=0.01) and words["margin"] < 2
+    assert words["difference"]["value"] == pytest.approx(-3.99, abs=0.01)
+    assert words["margin"] == pytest.approx(0.1 * (words["one"]["value"] + words["other"]["value"]) / 2, abs=0.001)
+    assert numbers["mixing"]["refusals"]["margin"] == 0.05 and numbers["mixing"]["Markdown per reply"]["margin"] == 0.5
     assert verdicts(numbers) | {"words per reply": ""} == dict.fromkeys(verdicts(numbers), "equivalent") | {
         "words per reply": ""
     }

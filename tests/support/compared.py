@@ -43,7 +43,7 @@ def write_compared(
     scores: Sequence[float] = (7, 5),
     **changes: Any,
 ) -> None:
-    """Write the outs of a compared model: `tasks` say of each row whether it is right (`+`) or wrong (`-`)."""
+    """Write the outs of a compared model; `tasks` say of each row if it is right (`+`), wrong (`-`), or its tenths."""
     folders = {name: root / "data" / name / model for name in ("evaluations", "answers", "judgments")}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,7 +77,7 @@ def write_evaluation(folder: Path, model: str, tasks: dict[str, str], data: str 
     (folder / "samples").mkdir()
     entries = {}
     for task, marks in tasks.items():
-        scores = [float(mark == "+") for mark in marks]
+        scores = [int(mark) / 10 if mark.isdigit() else float(mark == "+") for mark in marks]
         rows = [
             {"task": task, "id": n, "turn": None, "prompt": f"{task} {n}?", "response": f"{model} {n}", "score": score}
             for n, score in enumerate(scores)
