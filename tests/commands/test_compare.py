@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,9 @@ from commands.compare.screen import LINE_CHARS
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
 from tests.support.compared import make_checkout, write_choices, write_compared, write_dgm, write_seed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Of 100 rows both are right on 50; one is right on 30 more, two on 5 more, and both are wrong on 15.
 ONE = "+" * 50 + "+" * 30 + "-" * 5 + "-" * 15
@@ -169,6 +172,21 @@ def test_the_page_shows_texts_of_models_as_text_and_loads_nothing(checkout: Path
     assert page.count("&lt;script&gt;") >= 3 and "<script" not in page
     assert not re.search(r"""(?:src|href)=["'](?!#)""", page)
     assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_the_page_asks_for_nothing_and_is_no_wider_than_the_window(
+    chromium: "Browser", checkout: Path, width: int
+) -> None:
+    from tests.support.chromium import visit
+
+    long = "a_task_with_a_long_name_of_fifty_characters_or_more"
+    write_compared(checkout, "one", {"quiz": ONE, long: ONE}, ["word " * 400] * 9, [9] * 9)
+    write_compared(checkout, "two", {"quiz": TWO, long: TWO}, ["x" * 400] * 9, [5] * 9)
+    compare("one", "two")
+    with visit(chromium, Path("out/index.html").resolve(), width=width) as seen:
+        assert seen.run("document.documentElement.scrollWidth") == width
+        assert "By the judge's score: one is better" in seen.text(".answer")
 
 
 def replace_texts(root: Path, model: str, text: str) -> None:
