@@ -14,7 +14,6 @@ from stages.lib.records.shards import write_table
 from tests.support.judgments import judgments
 from tests.support.project import small_params
 
-DIFFERENCES = {"margin": 0.05, "margin_judge": 0.25, "margin_choices": 0.1, "seed": 1, "resamples": 200}
 # Right on 30 of 40 rows, and on 20 of the same.
 RIGHT = {"dgm": 30, "tuned": 20, "rival": 20}
 CHOICES = {"net": 0.5, "net_ci95": [0.2, 0.7], "p": 0.01, "q": 0.02, "questions": 40, "net_deviation": 0.8, "turns": 80}
@@ -38,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_params(models: list[str], mix: dict[str, Any]) -> None:
-    params = {"compare": models, "differences": DIFFERENCES, "mix": mix}
+    params = {"compare": models, "differences": small_params()["differences"], "mix": mix}
     Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
 
 
