@@ -29,7 +29,6 @@ from stages.lib.models.catalogue import CATALOGUE, MODELS, read_entry, read_temp
 from stages.lib.records.pairings import TIE
 from stages.lib.settings.reading import run, tracked_values
 from stages.lib.settings.sections import ENTRIES, LISTS, SECTIONS
-from stages.lib.similarity.wordnet import wordnet_sha256
 from stages.lib.training.axolotl import check_keys, find_python
 from stages.lib.validation.checks import require_reasons
 
@@ -213,6 +212,8 @@ def main() -> None:
     if find_python():  # else `train` checks them, where it runs
         check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
+        from stages.lib.similarity.wordnet import wordnet_sha256  # nltk takes two seconds to import
+
         wordnet_sha256()
     keep_seeds(params)
     remove_leftovers(params)

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.lib.core.types import Floats
-from stages.lib.similarity.meteor import meteor, no_synonyms, split_words
+from stages.lib.similarity.meteor import Synonyms, meteor, no_synonyms, split_words
 from stages.lib.similarity.rouge import count_tokens, rouge, share_read, tokenize
-from stages.lib.similarity.wordnet import synonyms
 
 
 class Measure(NamedTuple):
@@ -55,8 +54,17 @@ def score_replies(replies: Sequence[str], use_synonyms: bool) -> PairScores:
     }
     reasons = np.select([*conditions.values()], [REASONS.index(reason) for reason in conditions])
     of_rouge = np.where(reasons == 0, rouge(tokens), np.nan)
-    values = [*of_rouge, *meteor(words, synonyms if use_synonyms else no_synonyms)]
+    values = [*of_rouge, *meteor(words, choose_synonyms(use_synonyms))]
     return PairScores(np.array(values), reasons.astype(np.int8), np.where(has_words, shares, np.nan))
+
+
+def choose_synonyms(use_wordnet: bool) -> Synonyms:
+    """Return WordNet's synonyms, or none."""
+    if not use_wordnet:
+        return no_synonyms
+    from stages.lib.similarity.wordnet import synonyms  # nltk takes two seconds to import
+
+    return synonyms
 
 
 def is_too_long(text: str) -> bool:
