@@ -179,12 +179,18 @@ EDITS = [  # file, old text, new text: which stages have another digest
 ]
 
 
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    """The digests of the project's stages."""
+    code = Code(ROOT)
+    return {stage: code.digest(f"stages.{stage}") for stage in STAGES}
+
+
 @pytest.mark.parametrize(("path", "old", "new", "stages"), EDITS, ids=[path for path, *_ in EDITS])
 def test_an_edit_of_the_project_changes_exactly_the_stages_that_use_it(
-    tmp_path: Path, path: str, old: str, new: str, stages: set[str]
+    tmp_path: Path, before: dict[str, str], path: str, old: str, new: str, stages: set[str]
 ) -> None:
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    before = {stage: Code(tmp_path).digest(f"stages.{stage}") for stage in STAGES}
     file = tmp_path / "stages" / "lib" / path
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
