@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from stages.lib.console.errors import UserError
-from stages.lib.core import process
 from stages.lib.training import axolotl
 from stages.lib.training.protocol import COMPLETE, OUTPUT, REFUSAL
 from tests.support.training import log_entry, write_log
@@ -21,9 +20,10 @@ def test_a_temporary_experiment_finds_the_environment_of_the_main_checkout(tmp_p
     (tmp_path / ".venv-train/bin").mkdir(parents=True)
     (tmp_path / ".venv-train/bin/python").touch()
     monkeypatch.delenv("REWILD_TRAIN_ENV", raising=False)
-    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/.dvc").mkdir(parents=True)
+    config = f"[core]\n    no_scm = true\n[cache]\n    dir = {tmp_path}/.dvc/cache\n"
+    (tmp_path / "copy/.dvc/config").write_text(config)  # DVC gives the copy the cache of the main checkout
     monkeypatch.chdir(tmp_path / "copy")
-    monkeypatch.setattr(process, "main_checkout", lambda: tmp_path)
     assert axolotl.train_python() == tmp_path / ".venv-train/bin/python"
 
 
