@@ -22,7 +22,7 @@ demo: env ## build the environments, run the pipeline, print the path of the rep
 
 .PHONY: test
 test: env ## run the tests (one of them runs the whole pipeline), two at a time
-	python -m pytest --numprocesses 2
+	python -m pytest --numprocesses 2 --dist worksteal
 
 .PHONY: check
 check: .venv/lock ## run ruff, mypy and import-linter, and check params.yaml and the profiles
