@@ -50,7 +50,7 @@ analyse: .venv/lock ## compare replies that exist already, without the pipeline:
 	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
 .PHONY: compare
-compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or one at two commits: B=rewild@<commit> [OUT=folder] [NUM=200]
+compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or one at two commits: B=rewild@<commit> [OUT=folder] [NUM=2000]
 	@test -n "$(A)" && test -n "$(B)" || { echo "make: name two models: make compare A=<id> B=<id>, or B=<id>@<commit>"; exit 2; }
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 

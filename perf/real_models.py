@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from stages.lib.core.sections import PARAMS
+from stages.lib.core.seeds import write_seeds
 from stages.lib.core.types import Json
 
 PROFILE = Path("profiles/small.yaml")
@@ -26,8 +27,8 @@ RUNS: Json = {
     "gemma-smollm2": {"base": GEMMA, "dgms": {SMOLLM2: 1.0}},
     "gemma-gpt": {"base": GEMMA, "dgms": {"gpt": 1.0}},
     "gemma-blend": {"base": GEMMA, "dgms": {SMOLLM2: 1.0, "gpt": 1.0}},
-    "smollm2-smollm2": {"base": SMOLLM2, "dgms": {SMOLLM2: 1.0}},
-    "smollm2-gpt": {"base": SMOLLM2, "dgms": {"gpt": 1.0}},
+    "smollm2-smollm2": {"base": SMOLLM2, "dgms": {SMOLLM2: 1.0}, "seeds": [42, 43, 44]},
+    "smollm2-gpt": {"base": SMOLLM2, "dgms": {"gpt": 1.0}, "seeds": [42, 43, 44]},
     "gemma-gpt-500": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 500},
     "gemma-gpt-2000": {"base": GEMMA, "dgms": {"gpt": 1.0}, "rows": 2000},
 }
@@ -87,12 +88,14 @@ def main() -> None:
     INPUTS.mkdir(exist_ok=True)
     copy_prompts(options.prompts, INPUTS / "prompts.parquet")
     shutil.copytree(options.benchmarks, INPUTS / "bench", dirs_exist_ok=True)
-    yaml = YAML()
+    yaml = YAML(typ="safe", pure=True)  # without the comments: an empty list takes the line break of its comment along
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
     params = yaml.load(PROFILE.read_text(encoding="utf-8"))
     change(params, CHANGES)
     params["prompts"]["max_prompts"] = options.max_prompts
     with PARAMS.open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
+    write_seeds(params)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,14 @@ from stages.lib.core.types import Floats, Ints
 from stages.lib.judging.preference import SCORES
 from stages.lib.settings.sections import Differences
 
-MARGINS = {"margin": 0.05, "margin_judge": 0.25, "margin_choices": 0.1, "margin_length": 0.1, "margin_markup": 0.5}
+MARGINS = {
+    "margin": 0.05,
+    "margin_judge": 0.25,
+    "margin_choices": 0.1,
+    "margin_replies": 0.05,
+    "margin_length": 0.1,
+    "margin_markup": 0.5,
+}
 SETTINGS = Differences(**MARGINS, resamples=2000, seed=41)
 WITHIN = 0.6  # the correlation of rows of one cluster
 OWN = 0.5  # of what a run does not share with others, the part that its seeds share

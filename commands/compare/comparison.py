@@ -26,7 +26,7 @@ from stages.lib.report.section import describe_conditions
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Differences, Preference, Styling
 
-NUM_PROMPTS = 200  # of which the replies of two DGMs are compared
+NUM_PROMPTS = 2000  # of which the replies of two DGMs are compared
 
 
 @dataclass(frozen=True)

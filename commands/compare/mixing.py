@@ -96,7 +96,7 @@ def compare_replies(
         WORDS: align_values(pair, one.replies.words, other.replies.words),
         MARKUP: align_values(pair, one.replies.markup, other.replies.markup),
     } | {name: align_values(pair, *values, is_share=True) for name, values in shares.items()}
-    margins = dict.fromkeys(rows, settings.margin)
+    margins = dict.fromkeys(rows, settings.margin_replies)
     margins |= {WORDS: settings.margin_length * mean_of(rows[WORDS].scores), MARKUP: settings.margin_markup}
     units: dict[str, Unit] = dict.fromkeys(rows, "share")
     units |= {WORDS: "number", MARKUP: "number"}

@@ -15,7 +15,14 @@ from stages.lib.comparison.scores import ModelScores, Score
 from stages.lib.settings.sections import Differences
 from tests.comparison.test_contrasts import JUDGED, score_rows
 
-MARGINS = {"margin": 0.05, "margin_judge": 0.25, "margin_choices": 0.1, "margin_length": 0.1, "margin_markup": 0.5}
+MARGINS = {
+    "margin": 0.05,
+    "margin_judge": 0.25,
+    "margin_choices": 0.1,
+    "margin_replies": 0.05,
+    "margin_length": 0.1,
+    "margin_markup": 0.5,
+}
 SETTINGS = Differences(**MARGINS, resamples=500, seed=1)
 # Of 200 rows both are right on 150; then one alone on 12 and the other alone on 2.
 ALIKE = {"one": [1.0] * 162 + [0.0] * 38, "other": [1.0] * 150 + [0.0] * 12 + [1.0] * 2 + [0.0] * 36}

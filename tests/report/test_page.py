@@ -23,6 +23,7 @@ from tests.support.report import (
     measure_styles,
     render_report,
     visible_text,
+    write_differences,
     write_model,
     write_preference,
 )
@@ -142,6 +143,7 @@ def test_a_profile_without_runs_has_a_page(pipeline: Path) -> None:
     digests = read_json(Path("metrics/recipes.json"))["dgms"]
     write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {}})
     write_model("rich", "Yes.", quiz=0.4)
+    write_differences("base", "rich")
     text = visible_text(render_report())
     assert "How models answer the same prompts" in text and "training steps" not in text
     assert "Skipped: `mix.runs` in params.yaml lists no run." in text
@@ -161,6 +163,7 @@ def test_the_page_of_an_analysis_says_why_each_missing_section_is_skipped(tmp_pa
     assert "Judge: only replies were analysed. " in text, "and once more in the list of what was skipped"
     why = {
         "benchmarks": "Benchmarks: existing replies were analysed; no model was evaluated. ",
+        "differences": "Differences: existing replies were analysed; no model was evaluated. ",
         "teachers": "Teachers: nothing was fine-tuned, so there is no teacher. ",
         "runs": "Runs: nothing was mixed or trained. ",
         "throughput": "Throughput and cost: the replies existed already; how long they took is not known. ",

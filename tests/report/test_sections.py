@@ -32,7 +32,7 @@ def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path)
     text = visible_text(render_report())
     assert "base has no quiz: OSError: &lt;no disk&gt;." in text
     assert "base has no average: it needs quiz." in text
-    assert "tuned 0.700 0.561 to 0.839 0.900 n = 4 0.304 to 0.696 0.500 n = 4" in text
+    assert "tuned 0.700 0.511 to 0.850 0.900 n = 4 0.374 to 1.000 0.500 n = 4" in text
     assert "base missing missing 0.500 n = 4" in text
     assert "Conditions of these scores: limit 4." in text
     assert "The average is over quiz, math." in text
@@ -140,7 +140,17 @@ def test_a_spider_chart_shows_the_best_fine_tunes_and_needs_three_benchmarks() -
     rows = {"low": row(0.1, 0.1, 0.1, 0.1), "none": row(None, 0.9, None, 0.9), "high": row(0.5, 0.4, 0.6, 0.5)}
     table = {"tasks": ["x", "y", "z"], "rows": rows}
     assert choose_for_spider(table, ["low", "none", "high"], list(rows)) == ["high", "low", "none"]
-    assert count_leads(table, ["high", "low", "none"]) == "high leads beyond the noise on 1 of 3 benchmarks, none on 2"
+    verdicts = {
+        "x": {"low none": {"verdict": "worse"}, "low high": {"verdict": "worse"}, "none high": {"verdict": "better"}},
+        "y": {"low high": {"verdict": "worse"}},
+        "z": {
+            "low none": {"verdict": "worse"},
+            "low high": {"verdict": "worse"},
+            "none high": {"verdict": "not decided"},
+        },
+    }
+    said = count_leads(table, ["high", "low", "none"], {"measures": verdicts})
+    assert said == "none is better than the others on 1 of 3 benchmarks"
     assert choose_for_spider({**table, "tasks": ["x", "y"]}, ["low", "none", "high"], list(rows)) == []
     assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
@@ -230,7 +240,7 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
         write_json(Path(f"metrics/evaluate/{model}.json"), summary)
     text = visible_text(render_report())
     assert "The average is over quiz, math; the average printed is over math." in text
-    assert "Model average average printed quiz math base missing 0.500 0.304 to 0.696 missing 0.500" in text
+    assert "Model average average printed quiz math base missing 0.500 0.198 to 0.802 missing 0.500" in text
     assert "tuned has no average_printed: no value was written." in text
 
 
@@ -240,7 +250,7 @@ def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> 
     assert "tuned 8.05 n = 20 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
     assert "Answers that were cut at answers.max_tokens or at the end of the window: base 1, tuned 1." in text
     assert "The two orders agree on 80.0 % of 20 turns" in text
-    assert "base tuned 0.0 0.0 to 0.0 20.0 80.0 4 of 20" in text
+    assert "base tuned 0.0 0.0 to 16.8 20.0 80.0 4 of 20" in text
     assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
     assert "tuned: 0 of 20" not in text  # no other model is there to flip against
 

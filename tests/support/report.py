@@ -8,22 +8,26 @@ from typing import Any
 import pyarrow as pa
 
 from stages.agreement import build_tables
+from stages.differences import build_tables as build_differences
+from stages.lib.comparison.evaluations import read_evaluations
 from stages.lib.comparison.fine_tunes import FineTune
-from stages.lib.core.files import sha256_folder, write_json
-from stages.lib.core.numbers import round_decimals
+from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.numbers import round_decimals, round_significant
 from stages.lib.generation.totals import name_machines, total_costs
+from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.records.responses import RESPONSE
-from stages.lib.records.shards import write_table
+from stages.lib.records.shards import read_table, write_table
 from stages.lib.records.verdicts import VERDICT
-from stages.lib.settings.sections import Preference, Styling
+from stages.lib.settings.sections import Differences, Preference, Styling
 from stages.lib.style.features import FeatureCounts
 from stages.lib.style.markup import FEATURES
 from stages.preference import measure_preference
 from stages.report import main
 from stages.styling import measure_style
+from tests.support.project import small_params
 from tests.support.results import evaluations
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> [click](javascript:alert(3))
@@ -125,6 +129,15 @@ def write_preference(**scores: float) -> None:
     write_table(folder, words["words_by_winner_of_all"])
 
 
+def write_differences(*models: str) -> None:
+    """Write what `differences` writes of the evaluations and judgments that are there."""
+    evaluated = read_evaluations({model: Path("data/evaluations") / model for model in models}, {})
+    grid = align_judgments({model: read_table(Path("data/judgments") / model) for model in models})
+    settings = Differences(**small_params()["differences"])
+    tables = build_differences(evaluated, grid, read_json(Path("data/preference/tables.json")), settings)
+    write_json(Path("data/differences/tables.json"), round_significant(tables))
+
+
 def build_preference(**scores: float) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Measure 20 judged questions: a model has the same score for all but the first, and a high score says `clear`."""
     rows = {
@@ -188,6 +201,7 @@ def write_finished_pipeline() -> None:
     write_json(Path("data/agreement/tables.json"), build_tables(evaluations(), {}, {}, [], {}))
     write_pairwise()
     write_preference(base=4.0, tuned=8.0)
+    write_differences("base", "tuned")
 
 
 def write_dgms() -> None:
@@ -261,6 +275,7 @@ def render_comparisons(scores: dict[str, dict[str, Any]], runs: list[FineTune]) 
     write_preference(**dict.fromkeys(scores, 5.0))
     for name in scores:
         write_model(name, "Yes.", quiz=0.5)
+    write_differences(*scores)
     write_json(Path("data/styling/tables.json"), measure_styles([], []))
     families = {"base": "r", "rich": "r", "plain": "p"}
     write_json(

@@ -23,9 +23,9 @@ def build(inputs: Inputs) -> Content:
     """Read the verdicts."""
     if inputs.is_analysis:
         return Content(skipped=NOT_ANALYSED)
+    if len(inputs.compare) < 2:
+        return Content(skipped="`compare` in params.yaml lists fewer than two models")
     tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
-    if len(tables.get("models", [])) < 2:
-        return Content(skipped="fewer than two models are compared")
     matrices = [make_matrix(name, tables) for name in (*tables["averages"], "judge", "choices", *tables["benchmarks"])]
     return Content(
         values={"tables": tables, "matrices": [matrix for matrix in matrices if matrix["rows"]], "tests": TESTS},
