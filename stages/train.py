@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
@@ -49,16 +50,18 @@ def load_template(base: Model) -> Template:
     return template
 
 
-def copy_rows(mix: list[Path], files: list[Path], template: Template) -> Counter[str]:
-    """Copy a mix without the rows that cannot be trained as they were generated; return the numbers of rows.
+def copy_rows(mix: list[Path], files: list[Path], template: Template, seed: int) -> Counter[str]:
+    """Copy a mix in the order of a seed, without the rows that cannot be trained as they were generated.
 
-    They are those of the copy, and those left out by reason.
+    Axolotl trains in this order. A mix is shuffled already, so its files change places, and the rows of each file.
+    Return the numbers of rows: those of the copy, and those left out by reason.
     """
     numbers: Counter[str] = Counter()
-    for source, file in zip(mix, files, strict=True):
-        copied, dropped = drop_unusable(read_table(source), template.tokenizer)
+    for place, file in zip(np.random.default_rng(seed).permutation(len(mix)), files, strict=True):
+        copied, dropped = drop_unusable(read_table(mix[place]), template.tokenizer)
+        order = np.random.default_rng([seed, place]).permutation(copied.num_rows)
         file.parent.mkdir(exist_ok=True)
-        pq.write_table(copied, file)
+        pq.write_table(copied.take(order), file)
         numbers.update({"copied": copied.num_rows, **dropped})
     return numbers
 
@@ -124,7 +127,7 @@ def prepare(mix_folder: Path, params: Train, base: Model, work: Path) -> Counter
     config = render_config(params, template, files, num_rows, work.absolute())
     prepare_work(work, config, sha256_folder(mix_folder) + base.commit)
     trained_tokenizer(template).save_pretrained(work / TOKENIZER)
-    rows = copy_rows(mix, files, template)
+    rows = copy_rows(mix, files, template, params.seed)
     write_examples(work, template, params.sequence_length)
     lengths = read_lengths(work, template, params.sequence_length)
     if shortage := find_shortage(lengths, config, params.min_steps, params.num_gpus):

@@ -16,7 +16,7 @@ from tests.support.project import ROOT
 
 
 def test_the_profile_can_be_read_and_lists_the_other_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("profiles", "dgms", "demo/judge"):
+    for name in ("profiles", "dgms", "stages/lib/judging/prompts"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "bench").mkdir()

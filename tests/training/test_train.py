@@ -8,13 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages import train
 from stages.lib.core.files import read_json, sha256_file, write_json
+from stages.lib.models.chat_template import Template
 from stages.lib.training.protocol import COMPLETE, LOG, OUT, OUTPUT, PREPARED
 from stages.lib.training.screen import LIVE
+from tests.support.bases import CHATML
+from tests.support.conversations import MODEL
 from tests.support.project import ROOT, small_params, write_judge, write_model
+from tests.support.tokenizers import byte_level
 from tests.support.training import (
     axolotl_of,
     last_message,
@@ -142,3 +148,21 @@ def test_check_refuses_a_key_that_axolotl_does_not_have(tmp_path):
     checked = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     expected = "check: train.axolotl.learning_rat: Axolotl has no such key; did you mean learning_rate?\n"
     assert (checked.returncode, checked.stderr) == (1, expected)
+
+
+def test_the_seed_decides_the_order_of_the_rows_and_nothing_else(tmp_path):
+    template = Template(byte_level(CHATML, [], []), MODEL)
+    mix = [tmp_path / f"{name}.parquet" for name in "ab"]
+    for number, file in enumerate(mix):
+        chats = [
+            [{"role": "user", "content": f"{number}{row}"}, {"role": "assistant", "content": "y"}] for row in range(9)
+        ]
+        pq.write_table(pa.Table.from_pylist([{"messages": chat} for chat in chats]), file)
+
+    def copied(seed: int) -> list[str]:
+        files = [tmp_path / str(seed) / file.name for file in mix]
+        assert train.copy_rows(mix, files, template, seed)["copied"] == 18
+        return [row["messages"][0]["content"] for file in files for row in pq.read_table(file).to_pylist()]
+
+    assert copied(42) == copied(42) != copied(43)
+    assert sorted(copied(42)) == sorted(copied(43)) != copied(42)

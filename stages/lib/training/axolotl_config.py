@@ -29,7 +29,7 @@ CHECKPOINTS = {
     "saves_per_epoch": 4,  # how much a kill can cost
     "save_total_limit": 2,  # the one before stays until the new one is whole
     "auto_resume_from_checkpoints": True,
-    "curriculum_sampling": True,  # in the order of the prepared data, already shuffled: makes resuming exact
+    "curriculum_sampling": True,  # in the order of the rows, which the seed has decided: makes resuming exact
 }
 CPU = {"bf16": False, "fp16": False, "tf32": False, "attn_implementation": "sdpa", "dataloader_pin_memory": False}
 GPU = {
