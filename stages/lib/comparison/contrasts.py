@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.lib.comparison.score_rows import ScoreRows, weighted_means
+from stages.lib.comparison.scores import TOLERANCE
 from stages.lib.core.intervals import student_interval
 from stages.lib.core.types import Bools, Floats
 
@@ -44,7 +45,7 @@ def _of_unit(rows: ScoreRows, unit: str, seeds: Seeds) -> Floats:
 def seed_variances(rows: ScoreRows, units: Sequence[str], seeds: Seeds) -> tuple[Floats, Floats]:
     """Return the variance of each unit's mean over its seeds, and its degrees of freedom; 0 and 0 for one seed."""
     spreads = [weighted_means(_of_unit(rows, unit, seeds), rows.weights, rows.strata) for unit in units]
-    variances = [np.var(means, ddof=1) / len(means) if len(means) > 1 else 0.0 for means in spreads]
+    variances = [np.var(means, ddof=1) / len(means) if np.ptp(means) > TOLERANCE else 0.0 for means in spreads]
     return np.array(variances), np.array([len(means) - 1.0 for means in spreads])
 
 
@@ -60,7 +61,8 @@ def contrast(rows: ScoreRows, units: Sequence[str], factors: Floats, seeds: Seed
     are_differences = np.isclose(factors.sum(axis=0), 0) & np.isclose(np.abs(factors).sum(axis=0), 2)
     sampled = _sample_errors(rows, values, are_differences)
     variances, df = seed_variances(rows, units, seeds)
-    return _add_seeds(sampled, (factors**2) * variances[:, None], df)
+    has_seeds = (used & (df[:, None] > 0)).any(axis=0)
+    return _add_seeds(sampled, (factors**2) * variances[:, None], df, has_seeds)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _stratum_error(weights: Floats, products: Floats, spans: Floats) -> tuple[Fl
     return middle, squares * correction / (mass + 2 * extra) ** 2
 
 
-def _add_seeds(sampled: _Sampled, seeds: Floats, seed_df: Floats) -> Contrasts:
+def _add_seeds(sampled: _Sampled, seeds: Floats, seed_df: Floats, has_seeds: Bools) -> Contrasts:
     """Add the variances of the seeds, [unit, column], to those of the rows."""
     of_seeds = seeds.sum(axis=0)
     variance = sampled.variances + of_seeds
@@ -127,7 +129,7 @@ def _add_seeds(sampled: _Sampled, seeds: Floats, seed_df: Floats) -> Contrasts:
         squares = sampled.variances**2 / sampled.df
         squares = squares + np.where(seed_df[:, None] > 0, seeds**2 / seed_df[:, None], 0.0).sum(axis=0)
         df = np.where(variance > 0, variance**2 / squares, sampled.df)
-        shares = np.where((seeds > 0).any(axis=0), of_seeds / variance, np.nan)
+        shares = np.where(has_seeds, of_seeds / variance, np.nan)
     stderrs = np.sqrt(variance)
     return Contrasts(
         values=sampled.values,

@@ -10,7 +10,7 @@ from scipy.stats import norm, t
 from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
 from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.score_rows import ScoreRows
-from stages.lib.comparison.scores import combine
+from stages.lib.comparison.scores import TOLERANCE, combine
 from stages.lib.comparison.verdicts import Verdict, decide
 from stages.lib.core.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
 from stages.lib.core.types import Floats, Json
@@ -171,6 +171,7 @@ def describe_spread(evaluations: Evaluations, name: str, models: Sequence[str]) 
     """Describe the scores of one run's models in a measure, and the noise that would be there with one seed alone."""
     known = [evaluations.scores[model].all[name] for model in models]
     values = np.array([score.value for score in known])
+    values = np.where(np.ptp(values) <= TOLERANCE, values[0], values)
     errors = [score.stderr for score in known if score.stderr is not None]
     return {
         "scores": [float(value) for value in values],
