@@ -58,6 +58,7 @@ def test_the_whole_pipeline_runs_with_the_real_engines_and_a_second_run_does_not
     Project(tmp_path).run("git", "clone", "-q", str(ROOT), str(project.root))
     for old, new in SMALLER.items():
         project.edit("params.yaml", old, new)
+    assert "run the same command again" in project.run("dvc", "repro", code=255), "the run with several seeds is gone"
     stages = project.repro()
     assert {"generate@demo-rich", "train@rewild", "answers@rewild", "evaluate@rewild", "report"} <= set(stages)
     judged = project.json("metrics/judge/demo-rich.json")
