@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
-from stages.lib.comparison.differences import Pair, test_differences
+from stages.lib.comparison.differences import Pair, compute_p_values
 from stages.lib.comparison.score_rows import ScoreRows, average_rows, of_rows
 from stages.lib.core.intervals import SHARE
 from stages.lib.core.types import Floats, Ints
@@ -116,7 +116,7 @@ def _repeat_batch(
     if len(factors) != 2:
         return made, np.ones(BATCH), ""
     pairs: list[Pair] = list(zip(runs[::2], runs[1::2], strict=True))
-    p, kinds = test_differences(rows, pairs, made, seeds, SETTINGS)
+    p, kinds = compute_p_values(rows, pairs, made, seeds, SETTINGS)
     return made, p, kinds[0]
 
 

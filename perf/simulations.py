@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from perf.simulated_scores import SETTINGS, Design, repeat, to_rows
-from stages.lib.comparison.differences import compare_rows, correct, judge
+from stages.lib.comparison.differences import add_verdict, compare_rows, correct
 from stages.lib.comparison.scores import average_shares, bounded_score
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.bootstrap import Bootstrap
@@ -263,7 +263,7 @@ def _judge_batch(random: np.random.Generator, design: Design, num: int) -> list[
     cells = list(compare_rows(rows, pairs, {}, SETTINGS).values())
     for cell in cells:
         correct([cell])
-    return [judge(cell, SETTINGS.margin)["verdict"] for cell in cells]
+    return [add_verdict(cell, SETTINGS.margin)["verdict"] for cell in cells]
 
 
 def decide_with_rows(random: np.random.Generator, num: int, agreement: float, apart: float) -> Finding:

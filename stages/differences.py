@@ -7,17 +7,18 @@ Out: data/differences/: tables.json (every difference, its interval, test and ve
 """
 
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from stages.lib.comparison.differences import (
+    add_verdict,
     compare_pairs,
     compare_rows,
     correct,
     describe_scores,
     describe_seeds,
-    judge,
 )
 from stages.lib.comparison.evaluations import Evaluations, read_compared
 from stages.lib.comparison.score_rows import ScoreRows
@@ -49,8 +50,14 @@ def compare_judged(grid: JudgmentGrid, settings: Differences) -> dict[str, Json]
     if not pairs:
         return {}
     cells = compare_rows(to_rows(grid), pairs, {}, settings)
+    cells = {pair: cell for pair, cell in cells.items() if cell["n"]}  # else no turn is common
     correct(list(cells.values()))
-    return {pair: judge(cell, settings.margin_judge) for pair, cell in cells.items()}
+    return {pair: add_verdict(cell, settings.margin_judge) for pair, cell in cells.items()}
+
+
+def is_known(end: float | None) -> bool:
+    """Tell whether an end of an interval is known: tables.json has null for it, fresh numbers have NaN."""
+    return end is not None and isfinite(end)
 
 
 def compare_choices(preference: Json, settings: Differences) -> dict[str, Json]:
@@ -58,7 +65,7 @@ def compare_choices(preference: Json, settings: Differences) -> dict[str, Json]:
     cells = {
         pair: {
             "value": rates["net"],
-            "ci95": rates["net_ci95"] if None not in rates["net_ci95"] else None,
+            "ci95": rates["net_ci95"] if all(map(is_known, rates["net_ci95"])) else None,
             "p": rates["p"],
             "q": rates["q"],
             "test": "permutation",
@@ -70,7 +77,7 @@ def compare_choices(preference: Json, settings: Differences) -> dict[str, Json]:
         for pair, rates in preference["side_by_side"]["pairs"].items()
         if rates["turns"]
     }
-    return {pair: judge(cell, settings.margin_choices) for pair, cell in cells.items()}
+    return {pair: add_verdict(cell, settings.margin_choices) for pair, cell in cells.items()}
 
 
 def build_tables(evaluations: Evaluations, grid: JudgmentGrid, preference: Json, settings: Differences) -> Json:

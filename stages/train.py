@@ -53,7 +53,7 @@ def load_template(base: Model) -> Template:
 def copy_rows(mix: list[Path], files: list[Path], template: Template, seed: int) -> Counter[str]:
     """Copy a mix in the order of a seed, without the rows that cannot be trained as they were generated.
 
-    Axolotl trains in this order. A mix is shuffled already, so its files change places, and the rows of each file.
+    Axolotl trains in this order. A mix is shuffled already, so it is enough to permute its files and the rows of each.
     Return the numbers of rows: those of the copy, and those left out by reason.
     """
     numbers: Counter[str] = Counter()

@@ -128,11 +128,11 @@ def add_mixing(
 
 
 def describe_changes(changed: list[str], settings: list[str]) -> Iterator[str]:
-    """Say what is not the same on both sides, so that a difference may be its work."""
+    """Say what is not the same on both sides, so that it may explain a difference."""
     if changed:
         yield f"The rows of {mixing.join(changed)} are not the same on both sides: they are compared as independent."
     if settings:
-        yield f"The models were not evaluated with the same {mixing.join(settings)}: a difference may be its work."
+        yield f"The models were not evaluated with the same {mixing.join(settings)}, which may explain a difference."
 
 
 def describe_left_out(number: int) -> str:

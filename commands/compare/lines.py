@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from stages.lib.comparison.contrasts import contrast
-from stages.lib.comparison.differences import Pair, compare_rows, correct, judge, key_of
+from stages.lib.comparison.differences import Pair, add_verdict, compare_rows, correct, key_of
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import bounded_score
 from stages.lib.comparison.verdicts import Verdict
@@ -103,7 +103,7 @@ def lines_of(
             lines.append(no_line(name, unit, "no row has a value of both", family))
             continue
         one, other = (mean_cell(rows[name], model, unit) for model in pair)
-        cell = judge(cells[name], margins[name])
+        cell = add_verdict(cells[name], margins[name])
         lines.append(Line(name, unit, one, other, cell, margins[name], family, counted[name]))
     return lines
 

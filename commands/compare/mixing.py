@@ -174,9 +174,10 @@ def answer(lines: list[Line], num_prompts: int) -> str:
     undecided = [line for line in lines if line.verdict == Verdict.NOT_DECIDED]
     if not differ and not undecided:
         return f"Yes: on the same {num_prompts} prompts both are equivalent in every measure."
-    parts = [f"they differ in {join(differ)}"] if differ else []
-    parts += [f"not decided: {join([describe_open(line) for line in undecided])}"] if undecided else []
-    return f"{'No: ' if differ else 'Not shown, '}{'; '.join(parts)}."
+    parts = [f"No: they differ in {join(differ)}"] if differ else []
+    kind = "not decided" if differ else "Not decided"
+    parts += [f"{kind}: {join([describe_open(line) for line in undecided])}"] if undecided else []
+    return f"{'; '.join(parts)}."
 
 
 def describe_open(line: Line) -> str:

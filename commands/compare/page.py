@@ -54,7 +54,7 @@ def draw(lines: Sequence[Line], title: str) -> Chart | None:
     known = [line for line in lines if not line.reason]
     if not known:
         return None
-    note = "A less B, with 95 % interval, in units of the margin: an interval within the green band is equivalent"
+    note = "A minus B with its 95 % interval, in units of the margin; inside the green band means equivalent"
     return Chart(plot_differences(known, title), title=title, note=note)
 
 

@@ -97,7 +97,7 @@ def compare_scores(grid: JudgmentGrid, settings: Differences) -> Line:
     """Compare both models by the judge's scores of their answers."""
     family = "the judge's scores: one test"
     cell = compare_judged(grid, settings).get(" ".join(grid.models))
-    if cell is None or not cell["n"]:
+    if cell is None:
         return no_line(JUDGE, "points", "the answers of one or both have no scores", family)
     means = [mean_scores(grid)[model] for model in grid.models]
     ones, others = ({"value": mean["mean"], "ci95": known_interval(mean["ci95"])} for mean in means)

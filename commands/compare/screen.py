@@ -17,7 +17,7 @@ from stages.lib.core.text import escape_unprintable
 
 LINE_CHARS = 100
 NAME_CHARS = 24
-HEAD = ("", "A", "B", "A - B [95 % interval]", "p", "q", "verdict", "decides")
+HEAD = ("", "A", "B", "A - B [95 % interval]", "p", "q", "verdict", "needed")
 
 
 def describe(comparison: Comparison) -> Iterator[str]:
@@ -65,7 +65,7 @@ def table(lines: Sequence[Line], describe_verdict: Callable[[Line], str]) -> lis
 
 
 def cells(line: Line, verdict: str) -> tuple[str, ...]:
-    """Return the cells of one row; `decides` is how many rows would decide."""
+    """Return the cells of one row; `needed` is how many rows would decide."""
     difference, unit = line.difference, line.unit
     name = escape_unprintable(line.name, len(line.name))
     interval = format_interval(difference["ci95"], unit, signed=True)

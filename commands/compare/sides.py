@@ -6,14 +6,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from commands.compare.sources import Checkout, Commit, Source, find_commit
+from commands.compare.sources import SHORT, STAGES, Checkout, Commit, Source, find_commit
 from stages.lib.console.errors import UserError
 from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
 
 AT = "@"  # between a model and a commit
-SHORT = 7  # characters of a commit's hash that people see
 Kind = Literal["models", "dgms"]  # of metrics/digests: what a compared model made, and what a DGM made
 MAKES: dict[Kind, str] = {"models": "digest_model", "dgms": "gate"}  # the stage that writes the digests
 
@@ -41,7 +40,7 @@ class Side:
         """Return the folder data/<name>/<model>; raise UserError where it cannot be had."""
         digests = self.digests(kind)
         assert digests, "only asked of what was made"
-        return self.source.out(name, self.model, digests[name])
+        return self.source.out(name, self.model, digests[name], STAGES[name])
 
     def evaluations(self) -> dict[str, Path]:
         """Return the folders of the evaluations of all seeds of a run, or of the model, by name: first its own."""
@@ -51,7 +50,7 @@ class Side:
             digests = self.source.metric(DIGESTS / "seeds" / f"{model}.json")
             if digests is None:
                 raise UserError(f"{model}, another seed of {self.name}, was not evaluated: run `dvc repro`")
-            folders[self.label(model)] = self.source.out("evaluations", model, digests["evaluations"])
+            folders[self.label(model)] = self.source.out("evaluations", model, digests["evaluations"], "evaluate_seed")
         return folders
 
     def label(self, model: str) -> str:

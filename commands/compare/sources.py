@@ -14,6 +14,7 @@ from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json
 
+SHORT = 7  # characters of a commit's hash that people see
 STAGES = MADE_BY | {"responses": "generate", "verdicts": "validate"}  # folder of data/: its stage
 
 
@@ -33,8 +34,8 @@ class Source(Protocol):
         """Return what a JSON file of metrics/ holds; None where there is no such file."""
         ...
 
-    def out(self, name: str, model: str, digest: str) -> Path:
-        """Return data/<name>/<model> with this sha256; raise UserError where it cannot be had."""
+    def out(self, name: str, model: str, digest: str, stage: str) -> Path:
+        """Return data/<name>/<model> with this sha256, which a stage makes; raise UserError where it cannot be had."""
         ...
 
     def shared_out(self, name: str) -> Path | None:
@@ -55,9 +56,9 @@ class Checkout:
         """Return what a JSON file of metrics/ holds; None where there is no such file."""
         return read_json(path) if path.exists() else None
 
-    def out(self, name: str, model: str, digest: str) -> Path:
-        """Return data/<name>/<model> with this sha256; raise UserError where it cannot be had."""
-        return require_folder(Path("data") / name / model, digest, f"{STAGES[name]}@{model}")
+    def out(self, name: str, model: str, digest: str, stage: str) -> Path:
+        """Return data/<name>/<model> with this sha256, which a stage makes; raise UserError where it cannot be had."""
+        return require_folder(Path("data") / name / model, digest, f"{stage}@{model}")
 
     def shared_out(self, name: str) -> Path | None:
         """Return data/<name>; None where it is absent."""
@@ -87,7 +88,7 @@ class Commit:
         except DvcException:
             content = None
         if content is None:
-            raise UserError(f"the commit {self.commit[:7]} has no {PARAMS} of a DVC project: name another")
+            raise UserError(f"the commit {self.commit[:SHORT]} has no {PARAMS} of a DVC project: name another")
         params: Json = YAML(typ="safe").load(content)
         return params
 
@@ -96,18 +97,18 @@ class Commit:
         content = self._read(path)
         return None if content is None else json.loads(content)
 
-    def out(self, name: str, model: str, digest: str) -> Path:
-        """Return a copy of data/<name>/<model> with this sha256; raise UserError where it cannot be had."""
+    def out(self, name: str, model: str, digest: str, stage: str) -> Path:
+        """Return a copy of data/<name>/<model>, as `Source.out` does."""
         folder = Path("data") / name / model
         copy = self._copy(folder)
         if copy is None:
             raise UserError(
-                f"{folder} of the commit {self.commit[:7]} is neither in DVC's cache nor in a remote: "
-                f"check the commit out and run `dvc repro {STAGES[name]}@{model}`"
+                f"{folder} of the commit {self.commit[:SHORT]} is neither in DVC's cache nor in a remote: "
+                f"check the commit out and run `dvc repro {stage}@{model}`"
             )
         if sha256_folder(copy) != digest:
             raise UserError(
-                f"{folder} of the commit {self.commit[:7]} does not match the digest in its metrics/: "
+                f"{folder} of the commit {self.commit[:SHORT]} does not match the digest in its metrics/: "
                 "the commit was made before `dvc repro` had ended"
             )
         return copy

@@ -58,7 +58,7 @@ def mean_of(scores: Floats) -> float:
 
 
 def read_costs(sides: tuple[Side, Side]) -> list[Json]:
-    """Return what the conversations of both took, where both are DGMs whose throughput was measured."""
+    """Return what the conversations of each side took, if it is a DGM whose throughput was measured."""
     measured = [
         ((side.source.metric(Path("metrics/throughput.json")) or {}).get("dgms") or {}).get(side.model) or {}
         for side in sides

@@ -80,7 +80,7 @@ def test_few_prompts_do_not_decide_and_the_answer_says_how_many_would(checkout: 
         write_dgm(checkout, model, REPLIES)
     numbers = compare("--num", "10")
     assert numbers["num_prompts"] == 10 and verdicts(numbers)["refusals"] == "not decided"
-    assert numbers["mixable"].startswith("Not shown, not decided: refusals (about ")
+    assert numbers["mixable"].startswith("Not decided: refusals (about ")
 
 
 def test_only_prompts_that_both_have_count(checkout: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_finish_reasons_of_imported_replies_are_not_known_so_that_cuts_are_n
     write_dgm(checkout, "two", REPLIES, finish=["imported"] * 100)
     numbers = compare()
     assert numbers["mixing"]["cut replies"]["reason"] == "no row has a value of both"
-    assert numbers["mixable"] == "Not shown, not decided: cut replies (no row has a value of both)."
+    assert numbers["mixable"] == "Not decided: cut replies (no row has a value of both)."
 
 
 def test_similarity_stands_beside_that_with_the_other_dgms(checkout: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fine-tunes compared with their DGMs, and our numbers with the paper's (Fig. 2, Tab. 2, 4, 6, 7).
+"""Models compared on the same rows, fine-tunes with their DGMs, quality with cost, our numbers with the paper's.
 
 May import: generation, evaluation and below.
 """

@@ -21,7 +21,7 @@ Seeds = Mapping[str, Sequence[str]]  # the models of each run, by seed
 
 @dataclass(frozen=True)
 class Contrasts:
-    """Contrasts as columns; every field is [column]."""
+    """Contrasts as columns; fields are [column] unless a comment says otherwise."""
 
     values: Floats
     stderrs: Floats  # of rows and seeds

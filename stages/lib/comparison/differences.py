@@ -30,7 +30,7 @@ def compare_pairs(evaluations: Evaluations, models: Sequence[str], settings: Dif
     for family in (benchmarks, set(cells) - benchmarks):
         correct([cell for name in cells if name in family for cell in cells[name].values()])
     return {
-        name: {pair: judge(cell, settings.margin * cell["scale"]) for pair, cell in pairs.items()}
+        name: {pair: add_verdict(cell, settings.margin * cell["scale"]) for pair, cell in pairs.items()}
         for name, pairs in cells.items()
     }
 
@@ -42,7 +42,7 @@ def correct(cells: Sequence[Json]) -> None:
         cell["q"] = float(q)
 
 
-def judge(cell: Json, margin: float) -> Json:
+def add_verdict(cell: Json, margin: float) -> Json:
     """Add the verdict of a difference, and of one that is not decided how many rows would decide it.
 
     These are enough in 80 % of cases if the difference is as large as it was measured; the correction for many tests,
@@ -97,7 +97,7 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     for column, (one, other) in enumerate(pairs):
         factors[[units.index(one), units.index(other)], column] = 1, -1
     made = contrast(rows, units, factors, seeds)
-    p, kinds = test_differences(rows, pairs, made, seeds, settings)
+    p, kinds = compute_p_values(rows, pairs, made, seeds, settings)
     row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
     is_known = np.isfinite(made.ends.sum(axis=1))  # not if it, or one of its parts, has one row
     return {
@@ -115,7 +115,7 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     }
 
 
-def test_differences(
+def compute_p_values(
     rows: ScoreRows, pairs: Sequence[Pair], made: Contrasts, seeds: Seeds, settings: Differences
 ) -> tuple[Floats, list[str]]:
     """Return the p of each pair and the name of its test.

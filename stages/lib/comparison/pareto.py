@@ -1,4 +1,4 @@
-"""The Pareto set: of things that cost and are good for something, those that nothing beats in both."""
+"""The Pareto set: of things that cost and are good for something, those that no other beats."""
 
 from collections.abc import Mapping
 from math import inf
@@ -22,7 +22,7 @@ class Membership(NamedTuple):
 
 
 def find_pareto_set(points: Mapping[str, Point]) -> dict[str, Membership]:
-    """Tell of each point whether it is in the Pareto set: none of the others is both cheaper and better."""
+    """Tell of each point whether it is in the Pareto set: none of the others beats it."""
     return {
         name: find_membership(point, [other for key, other in points.items() if key != name])
         for name, point in points.items()
@@ -41,14 +41,15 @@ def find_membership(point: Point, others: list[Point]) -> Membership:
 
 
 def beats(one: Point, other: Point) -> bool:
-    """Tell whether a point is cheaper and better than another."""
-    return one.cost.value < other.cost.value and one.quality.value > other.quality.value
+    """Tell whether a point is at least as cheap and as good as another, and not equal to it in both."""
+    is_no_worse = one.cost.value <= other.cost.value and one.quality.value >= other.quality.value
+    return is_no_worse and (one.cost.value, one.quality.value) != (other.cost.value, other.quality.value)
 
 
 def may_beat(one: Point, other: Point) -> bool:
     """Tell whether it is so for some values in the intervals."""
-    is_cheaper = ends(one.cost)[0] < ends(other.cost)[1]
-    return is_cheaper and ends(one.quality)[1] > ends(other.quality)[0]
+    is_cheap = ends(one.cost)[0] <= ends(other.cost)[1]
+    return is_cheap and ends(one.quality)[1] >= ends(other.quality)[0]
 
 
 def surely_beats(one: Point, other: Point) -> bool:

@@ -67,12 +67,12 @@ def align_samples(samples: Mapping[str, pa.Table], metrics: Mapping[str, Json]) 
 
     `metrics` is each model's main metric of results.json. Models whose rows do not make its value, as those of F1 or
     of a length-controlled rate, have no rows here; None where no model has. Whether the benchmark is the mean of its
-    rows or of its parts' means is what most models say: a value of 0 is both.
+    rows or of its parts' means is what fits the most models: a value of 0 fits both.
     """
     rows = {model: by_key(table) for model, table in samples.items() if metrics.get(model)}
-    if not rows:
-        return None
     keys = sorted({key for scores in rows.values() for key in scores})
+    if not keys:
+        return None
     counts = np.array([next(scores[key][1] for scores in rows.values() if key in scores) for key in keys], float)
     matrix = np.array([[scores.get(key, (np.nan, 0))[0] for scores in rows.values()] for key in keys])
     names = {name: number for number, name in enumerate(sorted({key[0] for key in keys}))}

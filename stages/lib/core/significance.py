@@ -52,7 +52,7 @@ def _draw_signs(num: int, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def adjust_p_values(p: Floats) -> Floats:
-    """Return p after Benjamini and Hochberg (1995): of those that are called different at q <= 0.05, 5 % are not."""
+    """Return p after Benjamini and Hochberg (1995): of those with q <= 0.05, at most 5 % do not differ, on average."""
     q: Floats = false_discovery_control(p) if len(p) else p
     return q
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.formats import format_count, format_range
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import main_metric
@@ -64,6 +65,20 @@ def find_best(cells: Mapping[str, Mapping[str, Any]], sign: int = 1) -> str | No
     ends = {name: sorted(sign * end for end in cell["ci95"]) for name, cell in known.items()}
     best = max(known, key=lambda name: sign * float(known[name]["value"]))
     return best if all(ends[best][0] > ends[name][1] for name in known if name != best) else None
+
+
+def find_winner(models: list[str], pairs: Mapping[str, Json]) -> str | None:
+    """Return the model that is better than every other one, by the verdicts on every two; None where there is none."""
+    verdicts = {tuple(pair.split(" ")): cell["verdict"] for pair, cell in pairs.items()}
+    for model in models:
+        won = [
+            verdicts.get((model, other)) == Verdict.BETTER or verdicts.get((other, model)) == Verdict.WORSE
+            for other in models
+            if other != model
+        ]
+        if won and all(won):
+            return model
+    return None
 
 
 def name_extremes(cells: Mapping[str, Mapping[str, Any]], sentence: str, otherwise: str) -> str:

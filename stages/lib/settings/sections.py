@@ -261,7 +261,7 @@ class Differences(Section):
 
     margin: float = Field(gt=0, lt=1)  # of a share: models whose difference lies within it are equivalent
     margin_judge: float = Field(gt=0)  # of a judge's score, in points
-    margin_choices: float = Field(gt=0, lt=1)  # of the share of choices won, less the share lost
+    margin_choices: float = Field(gt=0, lt=1)  # of choices: share won minus share lost
     margin_replies: float = Field(gt=0, lt=1)  # of shares of replies or conversations: refused, cut, kept
     margin_length: float = Field(gt=0, lt=1)  # of a reply's length in words, as a share of the mean of both models
     margin_markup: float = Field(gt=0)  # of Markdown elements per reply

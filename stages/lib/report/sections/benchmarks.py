@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
-from stages.lib.report.section import Chart, Content, Section, describe_conditions
+from stages.lib.report.section import Chart, Content, Section, describe_conditions, find_winner
 from stages.lib.report.svg import plot_intervals, plot_spider
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
@@ -82,20 +81,6 @@ def make_average(score: Json | None, tasks: list[str], row: Mapping[str, Json]) 
     absent = [task for task in tasks if row[task]["value"] is None]
     reason = f"it needs {' and '.join(absent)}" if absent else "no value was written"
     return {**(score or {"value": None, "ci95": None, "seeds": 1}), "n": None, "reason": "" if score else reason}
-
-
-def find_winner(models: list[str], pairs: Mapping[str, Json]) -> str | None:
-    """Return the model that is better than every other one, by the verdicts on every two; None where there is none."""
-    verdicts = {tuple(pair.split(" ")): cell["verdict"] for pair, cell in pairs.items()}
-    for model in models:
-        won = [
-            verdicts.get((model, other)) == Verdict.BETTER or verdicts.get((other, model)) == Verdict.WORSE
-            for other in models
-            if other != model
-        ]
-        if won and all(won):
-            return model
-    return None
 
 
 def find_missing(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:

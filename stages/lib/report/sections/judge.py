@@ -7,7 +7,7 @@ from stages.lib.core.names import NOBODY_JUDGED
 from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner, name_extremes
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
 
 NUM_WORDS = 10  # of each side, on the chart
@@ -29,7 +29,7 @@ def build(inputs: Inputs) -> Content:
             "counts": counts,
             "preference": preference,
             "models": models,
-            "best": find_best(make_cells(scores, models)),
+            "best": find_preferred(inputs, scores, models),
             "cut": count_cut_answers(inputs),
             "word_pairs": sort_word_pairs(preference),
         },
@@ -41,6 +41,17 @@ def build(inputs: Inputs) -> Content:
         ],
         skipped="" if any(score["mean"] is not None for score in scores.values()) else explain_absence(counts),
     )
+
+
+def find_preferred(inputs: Inputs, scores: Mapping[str, Json], models: list[str]) -> str | None:
+    """Return the model that the judge scores better than every other one, by the verdicts on every two.
+
+    An analysis has no verdicts: there it is the one whose interval lies above all others.
+    """
+    if inputs.is_analysis or not inputs.compare:
+        return find_best(make_cells(scores, models))
+    tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
+    return find_winner(inputs.compare, tables["judge"])
 
 
 def count_cut_answers(inputs: Inputs) -> dict[str, int]:
