@@ -131,7 +131,7 @@ def test_benchmarks_whose_rows_changed_are_compared_as_independent(checkout: Pat
     assert numbers["scores"]["quiz"]["difference"]["test"] == "independent" and numbers["rows"] == []
     assert numbers["notices"] == [
         "The rows of quiz are not the same on both sides: they are compared as independent.",
-        "The models were not evaluated with the same seed: a difference may be its work.",
+        "The models were not evaluated with the same seed, which may explain a difference.",
     ]
 
 

@@ -24,6 +24,7 @@ from tests.support.report import (
     render_report,
     turn_row,
     visible_text,
+    write_differences,
 )
 from tests.support.results import paper_results, results, tune
 
@@ -238,6 +239,7 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
         summary = read_json(Path(f"metrics/evaluate/{model}.json"))
         summary["scores"]["average_printed"] = printed
         write_json(Path(f"metrics/evaluate/{model}.json"), summary)
+    write_differences("base", "tuned")
     text = visible_text(render_report())
     assert "The average is over quiz, math; the average printed is over math." in text
     assert "Model average average printed quiz math base missing 0.500 0.198 to 0.802 missing 0.500" in text
