@@ -33,6 +33,7 @@ from stages.lib.training.axolotl import check_keys, find_python
 from stages.lib.validation.checks import require_reasons
 
 STAGES = Path("stages")
+MOST_SEED = 2**32 - 1  # that numpy takes
 CHECKED = Path("data/checked")
 
 
@@ -121,6 +122,8 @@ def check_runs(params: Json, where: str) -> None:
 
 def check_seeds(name: str, seeds: list[int], params: Json, where: str) -> None:
     """Raise UserError unless the seeds of a run differ, their models have ids of their own, and the run is compared."""
+    if large := [seed for seed in seeds if seed > MOST_SEED]:
+        raise UserError(f"{where}: {large[0]} is too large: a seed is at most {MOST_SEED}")
     if repeated := [seed for number, seed in enumerate(seeds) if seed in seeds[:number]]:
         raise UserError(f"{where}: {repeated[0]} stands there twice: leave one out")
     taken = {*params["dgms"], *params["bases"], *params["mix"]["runs"]}

@@ -73,6 +73,8 @@ def compare_choices(preference: Json, settings: Differences) -> dict[str, Json]:
             "deviation": rates["net_deviation"],
             "scale": CHOICES[1],
             "seed_share": None,
+            "seed_stderr": 0.0,
+            "extra": 0.0,
         }
         for pair, rates in preference["side_by_side"]["pairs"].items()
         if rates["turns"]

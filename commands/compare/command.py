@@ -23,16 +23,27 @@ from stages.lib.core.numbers import round_significant
 
 NUMBERS = "comparison.json"  # a folder with this file is a comparison, and may be overwritten
 PAGE = "index.html"
+MOST_PROMPTS = 1_000_000
 
 
 def check_out(out: Path) -> None:
     """Raise UserError when OUT is in use for something else."""
     if any(out.resolve().is_relative_to(Path(name).resolve()) for name in ("data", "models", "metrics")):
         raise UserError(f"{out} is in a folder of the pipeline: name another folder for OUT")
+    if Path(".git").resolve() in out.resolve().parents or Path(".dvc").resolve() in out.resolve().parents:
+        raise UserError(f"{out} is in a folder of git or DVC: name another folder for OUT")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: name a folder for OUT")
     if out.exists() and any(out.iterdir()) and not (out / NUMBERS).is_file():
         raise UserError(f"{out} is not empty and not a comparison: name another folder for OUT, or an empty one")
+
+
+def make_out(out: Path) -> None:
+    """Make the folder OUT; raise UserError where that is not possible."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be made ({error.strerror}): name another folder for OUT") from None
 
 
 def write_comparison(out: Path, comparison: Comparison) -> None:
@@ -43,8 +54,8 @@ def write_comparison(out: Path, comparison: Comparison) -> None:
 
 def read_number(text: str) -> int:
     """Return a number of prompts; raise UserError where it is none."""
-    if not text.isdecimal() or not int(text):
-        raise UserError(f"NUM={text}: name a number of prompts, 1 or more")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROMPTS:
+        raise UserError(f"NUM={text}: name a number of prompts, 1 to {MOST_PROMPTS:,}")
     return int(text)
 
 
@@ -64,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
         out = options.out or find_folder(sides)
         check_out(out)
         comparison = compare(sides, num_prompts, read_settings())
-    write_comparison(out, comparison)
     for line in describe(comparison):
         print(line)
+    make_out(out)
+    write_comparison(out, comparison)
     print(f"the page: {out / PAGE}")

@@ -98,6 +98,8 @@ def add_scores(comparison: Comparison, sides: tuple[Side, Side], grid: JudgmentG
     notices = [
         *describe_changes(changed, find_changed_settings(results)),
         *describe_seeds(evaluations),
+        *describe_choices(sides),
+        *describe_equal_files(sides),
         *list_conditions(results),
         *([describe_left_out(num_left_out)] if num_left_out else []),
     ]
@@ -133,6 +135,23 @@ def describe_changes(changed: list[str], settings: list[str]) -> Iterator[str]:
         yield f"The rows of {mixing.join(changed)} are not the same on both sides: they are compared as independent."
     if settings:
         yield f"The models were not evaluated with the same {mixing.join(settings)}, which may explain a difference."
+
+
+def describe_choices(sides: tuple[Side, Side]) -> Iterator[str]:
+    """Say why there are no choices of the judge, where these would be."""
+    if sides[0].source is not sides[1].source:
+        yield "The judge's choices are of one state of the project, so between two commits there are none."
+        return
+    pairs = (sides[0].source.params().get("pairwise") or {}).get("pairs", "none")
+    if pairs != "none" and sides[0].source.shared_out("pairwise") is None:
+        yield "The judge's choices are left out, as data/pairwise is not here: `dvc checkout data/pairwise` brings it."
+
+
+def describe_equal_files(sides: tuple[Side, Side]) -> Iterator[str]:
+    """Say which outs are the same files on both sides."""
+    one, other = (side.digests("models") or {} for side in sides)
+    if equal := [name for name in one if one[name] == other.get(name)]:
+        yield f"The same files on both sides: {mixing.join(equal)}."
 
 
 def describe_left_out(number: int) -> str:

@@ -132,6 +132,7 @@ def test_benchmarks_whose_rows_changed_are_compared_as_independent(checkout: Pat
     assert numbers["notices"] == [
         "The rows of quiz are not the same on both sides: they are compared as independent.",
         "The models were not evaluated with the same seed, which may explain a difference.",
+        "The same files on both sides: answers and judgments.",
     ]
 
 
@@ -218,7 +219,7 @@ def replace_texts(root: Path, model: str, text: str) -> None:
         (["", "two"], "A=: name a model, or a model at a commit: <id> or <id>@<commit>"),
         (["one", "one@"], "B=one@: name a model, or a model at a commit"),
         (["one", "one@nosuch"], "B=one@nosuch: git has no commit 'nosuch' here; `git log --oneline` lists them"),
-        (["one", "two", "--num", "0"], "NUM=0: name a number of prompts, 1 or more"),
+        (["one", "two", "--num", "0"], "NUM=0: name a number of prompts, 1 to 1,000,000"),
         (["one", "two", "--out", "data/x"], "data/x is in a folder of the pipeline: name another folder for OUT"),
         (["one", "two", "--out", "."], ". is not empty and not a comparison: name another folder for OUT"),
         (["one", "two", "--out", "params.yaml"], "params.yaml is a file: name a folder for OUT"),
@@ -241,3 +242,17 @@ def test_an_out_that_changed_since_its_digest_is_refused(checkout: Path) -> None
     (checkout / "data/evaluations/two/results.json").write_text("{}")
     with pytest.raises(UserError, match="data/evaluations/two does not match the digest in metrics/"):
         main(["one", "two"])
+
+
+def test_choices_that_are_not_here_are_named_and_a_folder_that_cannot_be_made_is_one_line(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, right in (("one", ONE), ("two", TWO)):
+        write_compared(checkout, model, {"quiz": right})
+    params = (checkout / "params.yaml").read_text().replace("pairs: none", "pairs: all")
+    (checkout / "params.yaml").write_text(params)
+    assert "`dvc checkout data/pairwise` brings it" in " ".join(compare("one", "two")["notices"])
+    (checkout / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/out cannot be made .Not a directory.: name another folder for OUT"):
+        main(["one", "two", "--out", "file/out"])
+    assert "quiz" in capsys.readouterr().out, "the tables are printed before"

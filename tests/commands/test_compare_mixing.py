@@ -117,7 +117,7 @@ def test_two_models_that_are_both_are_compared_in_both(tmp_path: Path, monkeypat
     for model, score in (("one", 9), ("two", 5)):
         write_compared(tmp_path, model, {"quiz": "+-"}, ["Yes."] * 16, [score] * 16)
     numbers = compare()
-    assert numbers["scores"] and numbers["notices"] == []
+    assert numbers["scores"] and numbers["notices"] == ["The same files on both sides: answers."]
     assert numbers["mixing"]["judge's score"]["difference"]["verdict"] == "better"
     assert numbers["mixable"] == "No: they differ in judge's score."
 

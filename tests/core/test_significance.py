@@ -90,5 +90,10 @@ def test_as_many_rows_decide_rightly_in_four_of_five_cases(difference):
     assert (is_right | is_equivalent).mean() == pytest.approx(0.8, abs=1e-3)
 
 
+def test_no_number_of_rows_decides_what_the_seeds_leave_open():
+    assert rows_to_decide(0.01, 0.6, 0.05, seed_stderr=0.03) == float("inf")
+    assert rows_to_decide(0.0, 0.6, 0.05) < rows_to_decide(0.0, 0.6, 0.05, seed_stderr=0.01) < float("inf")
+
+
 def test_differences_that_do_not_vary_need_no_rows():
     assert rows_to_decide(0.01, 0.0, 0.05) == 0

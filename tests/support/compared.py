@@ -30,6 +30,7 @@ def make_checkout(
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     params |= {"compare": list(compare), "dgms": list(dgms), "bases": ["base"]}
     params["mix"]["runs"] = {run: {"base": "base", "dgms": {}, "seeds": each} for run, each in (seeds or {}).items()}
+    params["pairwise"]["pairs"] = "none"
     root.mkdir(parents=True, exist_ok=True)
     with (root / "params.yaml").open("w") as file:
         YAML().dump(params, file)

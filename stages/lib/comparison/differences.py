@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from math import ceil
+from math import ceil, isfinite
 
 import numpy as np
 from scipy.stats import norm, t
@@ -46,13 +46,21 @@ def add_verdict(cell: Json, margin: float) -> Json:
     """Add the verdict of a difference, and of one that is not decided how many rows would decide it.
 
     These are enough in 80 % of cases if the difference is as large as it was measured; the correction for many tests,
-    which may ask for more, is left out. Where rows belong together they are clusters.
+    which may ask for more, is left out. Where rows belong together they are clusters. None where no number of rows
+    would decide, as the training seeds differ too much.
     """
     if cell["ci95"] is None:
         return cell | {"q": None, "verdict": Verdict.NOT_DECIDED, "rows_to_decide": None}
     verdict = decide(cell["value"], cell["ci95"], cell["q"], margin)
-    missing = ceil(rows_to_decide(cell["value"], cell["deviation"], margin)) if verdict == Verdict.NOT_DECIDED else None
+    missing = count_missing(cell, margin) if verdict == Verdict.NOT_DECIDED else None
     return cell | {"verdict": verdict, "rows_to_decide": missing}
+
+
+def count_missing(cell: Json, margin: float) -> int | None:
+    """Return how many rows would decide; None where no number would, as the seeds differ too much."""
+    noise = {"extra": cell["extra"], "seed_stderr": cell["seed_stderr"]}
+    rows = rows_to_decide(cell["value"], cell["deviation"], margin, **noise)
+    return ceil(rows) if isfinite(rows) else None
 
 
 def compare_measure(
@@ -87,6 +95,8 @@ def compare_scores(evaluations: Evaluations, name: str, pair: Pair) -> Json:
         "deviation": (difference.stderr or 0.0) * clusters**0.5,
         "scale": one.scale,
         "seed_share": None,
+        "seed_stderr": 0.0,
+        "extra": 0.0,
     }
 
 
@@ -98,7 +108,9 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
         factors[[units.index(one), units.index(other)], column] = 1, -1
     made = contrast(rows, units, factors, seeds)
     p, kinds = compute_p_values(rows, pairs, made, seeds, settings)
-    row_errors = made.stderrs * np.sqrt(1 - np.nan_to_num(made.seed_shares))
+    shares = np.nan_to_num(made.seed_shares)
+    extra = 2 * (rows.bounds[1] - rows.bounds[0]) ** 2 if rows.is_one_binary else 0.0
+    deviations = row_deviations(made.stderrs * np.sqrt(1 - shares), made.clusters, extra)
     is_known = np.isfinite(made.ends.sum(axis=1))  # not if it, or one of its parts, has one row
     return {
         key_of(pair): {
@@ -107,12 +119,26 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
             "p": float(p[column]) if is_known[column] else None,
             "test": kinds[column],
             "n": int(made.clusters[column]),
-            "deviation": float(row_errors[column] * np.sqrt(made.clusters[column])) if is_known[column] else None,
+            "deviation": float(deviations[column]) if is_known[column] else None,
+            "extra": extra,
             "scale": rows.scale,
             "seed_share": None if np.isnan(made.seed_shares[column]) else float(made.seed_shares[column]),
+            "seed_stderr": float(made.stderrs[column] * np.sqrt(shares[column])) if is_known[column] else None,
         }
         for column, pair in enumerate(pairs)
     }
+
+
+def row_deviations(stderrs: Floats, clusters: Floats, extra: float) -> Floats:
+    """Return the standard deviations of the differences of rows, or of clusters, from their standard errors.
+
+    `extra` are the squares of two further rows that the errors count (Bonett and Price), or 0.
+    """
+    added = 2 if extra else 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = stderrs**2 * (clusters + added) ** 2 - extra
+        deviations: Floats = np.sqrt(np.where(squares > TOLERANCE, squares, 0.0) / clusters)
+    return deviations
 
 
 def compute_p_values(
@@ -124,7 +150,7 @@ def compute_p_values(
     whole clusters; Student's where a run has several seeds, whose noise no flip of a row shows.
     """
     has_seeds = np.array([any(len(seeds.get(model, ())) > 1 for model in pair) for pair in pairs])
-    is_simple = rows.stand_alone and rows.is_binary(rows.strata[0])
+    is_simple = rows.stand_alone and rows.is_one_binary
     p: Floats = np.ones(len(pairs))
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.where(made.values == 0, 0.0, np.abs(made.values) / made.stderrs)

@@ -41,6 +41,11 @@ class ScoreRows:
         return bool(np.isin(scores[np.isfinite(scores)], self.bounds).all())
 
     @property
+    def is_one_binary(self) -> bool:
+        """Whether there is one stratum, of rows that are right or wrong."""
+        return len(set(self.strata)) == 1 and self.is_binary(self.strata[0])
+
+    @property
     def stand_alone(self) -> bool:
         """Whether there is one stratum, of rows that belong to no other row."""
         return len(self.clusters) == len(set(self.clusters)) and len(set(self.strata)) == 1

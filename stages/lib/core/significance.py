@@ -1,6 +1,7 @@
 """Tests of whether a difference of paired rows is more than chance, and the correction for many tests at once."""
 
 from collections.abc import Iterator
+from math import inf, log
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,6 +13,7 @@ from stages.lib.core.types import Floats, Ints
 MOST_NUMBERS = 2**22  # signs that are held at once: 32 MiB
 TOLERANCE = 1e-12  # of a sum, whose last digits depend on the order of its parts
 POWER = 0.8
+MOST_ROWS = log(1e9)  # more rows than this do not decide
 ALPHA = 0.05
 
 
@@ -57,25 +59,33 @@ def adjust_p_values(p: Floats) -> Floats:
     return q
 
 
-def rows_to_decide(difference: float, deviation: float, margin: float) -> float:
+def rows_to_decide(
+    difference: float, deviation: float, margin: float, *, extra: float = 0.0, seed_stderr: float = 0.0
+) -> float:
     """Return with how many rows the 95 % interval of a difference decides rightly in 80 % of cases, by the normal.
 
     It does so when it lies beyond 0 on the side of the difference, or between -margin and margin (two one-sided tests,
     Schuirmann 1987). Where the margin is far less than the difference, the number is that of
     statsmodels.stats.power.normal_sample_size_one_tail with half of the 5 % in each tail. `deviation` is the standard
-    deviation of the differences of rows.
+    deviation of the differences of rows; `extra` the squares of the two rows that Bonett and Price add; `seed_stderr`
+    the standard error that training seeds give the difference, which no row reduces: infinite where it is too large.
     """
-    if not deviation:
+    if not deviation and not extra and not seed_stderr:
         return 0.0
     z, apart = norm.ppf(1 - ALPHA / 2), abs(difference)
 
     def missing_power(log_rows: float) -> float:
-        stderr = deviation / np.exp(log_rows / 2)
-        inner = max(0.0, margin - z * stderr)  # an estimate nearer to 0 is equivalent
-        equivalent = ndtr((inner - apart) / stderr) - ndtr((-inner - apart) / stderr)
-        differs = ndtr(apart / stderr - z) if apart else 0.0
+        rows = np.exp(log_rows)
+        spread = max(np.sqrt(deviation**2 / rows + seed_stderr**2), margin * TOLERANCE)  # of the estimate
+        added = 2 if extra else 0
+        half = z * np.sqrt((deviation**2 * rows + extra) / (rows + added) ** 2 + seed_stderr**2)
+        inner = max(0.0, margin - half)  # an estimate nearer to 0 is equivalent
+        equivalent = ndtr((inner - apart) / spread) - ndtr((-inner - apart) / spread)
+        differs = ndtr((apart - half) / spread) if apart else 0.0
         return float(POWER - equivalent - differs)
 
-    least = 2 * np.log(deviation / (apart + margin)) - 4
-    most = 2 * np.log(2 * z * deviation / margin)  # every interval excludes 0 or lies within the margin
-    return float(np.exp(brentq(missing_power, least, most, xtol=1e-9)))
+    if missing_power(0.0) <= 0:
+        return 1.0
+    if missing_power(MOST_ROWS) > 0:
+        return inf
+    return float(np.exp(brentq(missing_power, 0.0, MOST_ROWS, xtol=1e-9)))
