@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -86,7 +87,9 @@ def test_a_base_model_is_trained_with_its_template_and_loads_with_the_same_logit
     summary = read_json(folder / "summary.json")
     counts = {name: summary[name] for name in ("rows", "replies", "dropped_control_string", "dropped_too_long")}
     assert counts == {"rows": 90, "replies": 120, "dropped_control_string": 2, "dropped_too_long": 1}
-    assert f"⟦{turn(0)[1]['content']}{end}⟧" in (folder / "mask.txt").read_text()
+    mask = (folder / "mask.txt").read_text()
+    asked = re.search(r"What is (\d+) and", mask)
+    assert asked and f"⟦{turn(int(asked[1]))[1]['content']}{end}⟧" in mask
 
     trained = load_model_of(tmp_path)
     own, template = load_tokenizer(trained), Template(tokenizer, HUB)

@@ -88,7 +88,8 @@ def test_rows_that_were_replaced_under_the_same_path_are_trained(tmp_path):
     write_mix(tmp_path, [turn(number) for number in range(500, 600)])
     assert start(tmp_path).wait() == 0
     assert read_json(tmp_path / "models/tiny/summary.json")["rows"] == 100
-    assert "What is 500 and 500?" in (tmp_path / "models/tiny/mask.txt").read_text()
+    asked = re.search(r"What is (\d+) and", (tmp_path / "models/tiny/mask.txt").read_text())
+    assert asked and int(asked[1]) >= 500
     assert (tmp_path / "models/tiny/loss.csv").read_text().splitlines()[1].startswith("1,")
 
 

@@ -35,6 +35,7 @@ def test_the_length_control_is_alpaca_evals_and_the_interval_of_the_win_rate_is_
     assert controlled == {
         "value": 41.0,
         "n": 3,
+        "clusters": 3,
         "stderr": 1.5,
         "ci95": [41 - 1.96 * 1.5, 41 + 1.96 * 1.5],
         "unit": "percent",

@@ -18,6 +18,7 @@ def test_the_interval_is_the_one_computed_by_hand_with_the_turns_of_a_question_a
     assert entry["metrics"]["Average"] == {
         "value": 6.0,
         "n": 4,
+        "clusters": 2,
         "stderr": pytest.approx(1.0),
         "ci95": pytest.approx([6 - 1.96, 6 + 1.96]),
         "unit": "score_1_10",

@@ -60,7 +60,7 @@ def read(clone: Path, result: Json) -> Verdicts:
     if isinstance(controlled := result.get("length_controlled_winrate"), int | float) and isfinite(controlled):
         metrics["length_controlled_winrate"] = {
             **measure([], float(controlled), unit="percent", stderr=result.get("lc_standard_error")),
-            "n": len(scores_of(samples)),
+            **dict.fromkeys(("n", "clusters"), len(scores_of(samples))),
         }
     return Verdicts(samples, metrics, digest(clone / DATA / name for name in (ITEMS, BASELINE, GAMED)))
 
