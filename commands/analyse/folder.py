@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from commands.out_folder import check_free
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import write_json
 
@@ -27,12 +28,7 @@ def check_out(source: Path, out: Path) -> None:
     source_path, out_path = source.resolve(), out.resolve()
     if source_path.is_relative_to(out_path) or out_path.is_relative_to(source_path):
         raise UserError(f"{out} and {source} contain one another: name another folder for OUT")
-    if any(out_path.is_relative_to(Path(name).resolve()) for name in ("data", "models")):
-        raise UserError(f"{out} is in a folder of the pipeline: name another folder for OUT")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: name a folder for OUT")
-    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise UserError(f"{out} is not empty and not an analysis: name another folder for OUT, or an empty one")
+    check_free(out, MARKER, "an analysis", ("data", "models"))
 
 
 def begin(out: Path) -> None:

@@ -17,6 +17,7 @@ from commands.compare.comparison import NUM_PROMPTS, Comparison, compare, find_f
 from commands.compare.page import build_page
 from commands.compare.screen import describe
 from commands.compare.sides import open_sides
+from commands.out_folder import check_free
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import write_json, write_text
 from stages.lib.core.numbers import round_significant
@@ -28,14 +29,9 @@ MOST_PROMPTS = 1_000_000
 
 def check_out(out: Path) -> None:
     """Raise UserError when OUT is in use for something else."""
-    if any(out.resolve().is_relative_to(Path(name).resolve()) for name in ("data", "models", "metrics")):
-        raise UserError(f"{out} is in a folder of the pipeline: name another folder for OUT")
     if Path(".git").resolve() in out.resolve().parents or Path(".dvc").resolve() in out.resolve().parents:
         raise UserError(f"{out} is in a folder of git or DVC: name another folder for OUT")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: name a folder for OUT")
-    if out.exists() and any(out.iterdir()) and not (out / NUMBERS).is_file():
-        raise UserError(f"{out} is not empty and not a comparison: name another folder for OUT, or an empty one")
+    check_free(out, NUMBERS, "a comparison", ("data", "models", "metrics"))
 
 
 def make_out(out: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from commands.compare.chart import COLOURS, EQUIVALENT, ONE, OTHER, plot_differences
+from commands.compare.chart import COLOURS, ONE, OTHER, plot_differences
 from commands.compare.comparison import Comparison
 from commands.compare.lines import Line, Unit, describe_better, describe_equal, format_interval, format_p, format_value
 from stages.lib.comparison.verdicts import Verdict
@@ -27,7 +27,7 @@ def build_page(comparison: Comparison) -> str:
     names = comparison.pair
     content = {
         "names": names,
-        "colours": {"A": ONE, "B": OTHER, "equivalent": EQUIVALENT},
+        "colours": {"A": ONE, "B": OTHER},
         "better": comparison.better,
         "mixable": comparison.mixable,
         "notices": comparison.notices,
@@ -72,7 +72,6 @@ def describe_line(line: Line, verdict: str) -> Json:
         "test": TESTS.get(difference.get("test", ""), ""),
         "n": difference.get("n"),
         "counted": line.counted,
-        "family": line.family,
         "verdict": verdict,
         "colour": COLOURS[line.verdict],
         "is_decided": line.verdict != Verdict.NOT_DECIDED,
@@ -94,7 +93,6 @@ def describe_likeness(likeness: Json) -> Json:
         "equal": format_cell(likeness["equal"], "share"),
         "rouge1": format_cell(likeness["rouge1"], "share"),
         "replies": likeness["replies"],
-        "prompts": likeness["rouge1"]["n"],
         "others": {
             name: (format_value(other["value"], "share"), other["dgms"])
             for name, other in (likeness["others"] or {}).items()
