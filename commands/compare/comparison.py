@@ -18,8 +18,8 @@ from commands.compare.scores import (
     read_scores,
 )
 from commands.compare.sides import Kind, Side, describe_missing, kinds_in_common
-from stages.lib.comparison.differences import Pair
 from stages.lib.comparison.evaluations import Evaluations
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Json, Row
 from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.report.section import describe_conditions

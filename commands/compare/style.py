@@ -5,7 +5,7 @@ from pathlib import Path
 from commands.compare.lines import Line, Unit, align_values, lines_of
 from commands.compare.replies import count_replies
 from commands.compare.sides import Side
-from stages.lib.comparison.differences import Pair
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Json, Row
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Differences, Parser

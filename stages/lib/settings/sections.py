@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
 from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.settings.runtime import Runtime
+from stages.lib.statistics.bootstrap import MAX_QUESTIONS
 
 EngineName = Literal["vllm", "echo"]
 History = Literal["own", "reference"]
