@@ -133,6 +133,11 @@ def format_interval(ci95: Sequence[float] | None, unit: Unit, *, signed: bool = 
     return f"[{', '.join(format_value(end, unit, signed=signed) for end in ci95)}]"
 
 
+def format_with_interval(cell: Json, unit: Unit) -> str:
+    """Format the value of a cell with its interval, where it has one."""
+    return f"{format_value(cell['value'], unit)} {format_interval(cell['ci95'], unit)}".strip()
+
+
 def format_p(p: float | None) -> str:
     """Format a p or q value."""
     return "-" if p is None else "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
