@@ -6,14 +6,11 @@ the schemas of the rows and the comments beside their columns, the stages' impor
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 
-import pyarrow as pa
-
+from commands.columns import columns_lines, keys_lines, to_table
 from stages.check import declared_reads
 from stages.lib.comparison.paper import recompute_averages
 from stages.lib.console.errors import UserError
@@ -22,7 +19,6 @@ from stages.lib.core.code import Code, stage_names
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, Entry, read_entry
 from stages.lib.readers.auxiliary_formats import FORMATS, MESSAGE_KEYS, AuxiliaryFormat
-from stages.lib.similarity.measures import COLUMNS as SCORE_COLUMNS
 from stages.lib.validation.check_input import ALWAYS_KNOWN
 from stages.lib.validation.checks import CHECKS
 
@@ -31,77 +27,7 @@ END = "<!-- end -->"
 CHECK = "check"  # reads everything
 LIB = Path("stages/lib")
 PROJECT = Path("pyproject.toml")
-DESCRIBED = re.compile(r'^\s*\("(\w+)",.*\),? {2}# (.+)$', re.MULTILINE)  # a column and the comment beside it
 MAY_IMPORT = re.compile(r'"""(.+?)\n\nMay import: (.+?)\.\n', re.DOTALL)
-METRIC = "score of the pair; null without one"
-NO_COMMENT = dict.fromkeys(SCORE_COLUMNS, METRIC)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of one kind of out: where they lie, and the schema with the modules that describe its columns."""
-
-    place: str
-    schema: str
-    modules: tuple[str, ...]
-
-
-RECORDS = "stages.lib.records"
-ROWS = (
-    Rows("data/prompts", "PROMPT", (f"{RECORDS}.prompts",)),
-    Rows("data/responses/<dgm>", "RESPONSE", (f"{RECORDS}.responses",)),
-    Rows("data/ledger/<dgm>", "LEDGER", ("stages.generate", "stages.lib.generation.costs")),
-    Rows("data/verdicts/<dgm>", "VERDICT", (f"{RECORDS}.verdicts",)),
-    Rows("data/auxiliary/<set>, data/mixes/<run>", "CHAT", (f"{RECORDS}.chats",)),
-    Rows("data/manifests/<run>/found.parquet", "FINDING", ("stages.lib.mixing.screening",)),
-    Rows("data/benchmarks", "TEXT", ("stages.benchmarks",)),
-    Rows("data/answers/<model>", "ANSWER", (f"{RECORDS}.answers",)),
-    Rows("data/evaluations/<model>/samples", "SAMPLE", ("stages.lib.evaluation.samples",)),
-    Rows("data/judgments/<model>", "JUDGMENT", (f"{RECORDS}.judgments",)),
-    Rows("data/pairwise", "PAIRING", (f"{RECORDS}.pairings",)),
-    Rows("data/similarity", "SCORE", ("stages.similarity",)),
-)
-
-
-def columns_table() -> list[str]:
-    """List the columns of every kind of row, with their types and meanings."""
-    rows = [row for kind in ROWS for row in describe_columns(kind)]
-    return to_table(("rows of", "column", "type", "meaning"), rows)
-
-
-def describe_columns(rows: Rows) -> Iterator[Sequence[str]]:
-    """Yield a table row for each column of a schema; raise UserError for one without a comment."""
-    schema: pa.Schema = getattr(import_module(rows.modules[0]), rows.schema)
-    meanings = NO_COMMENT | read_comments(rows.modules)
-    place = f"`{rows.place}`".replace(", ", "`, `")
-    for name, kind in flatten(schema):
-        meaning = meanings.get(name.rpartition(".")[2])
-        if meaning is None and "." in name:
-            continue  # described where its module defines it
-        if meaning is None:
-            raise UserError(f"{rows.modules[0]}: the column {name!r} of {rows.schema} has no comment beside it")
-        yield place, f"`{name}`", f"`{kind}`", meaning
-        place = ""
-
-
-def read_comments(modules: Iterable[str]) -> dict[str, str]:
-    """Return the comment beside each column that these modules define; where two define one, the first module's."""
-    sources = [Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8") for module in modules]
-    return {name: comment for text in reversed(sources) for name, comment in DESCRIBED.findall(text)}
-
-
-def flatten(schema: pa.Schema) -> Iterator[tuple[str, str]]:
-    """Yield the name and type of each column; of a list of turns also those of its fields."""
-    for field in schema:
-        value = (
-            field.type.value_type if pa.types.is_list(field.type) or pa.types.is_dictionary(field.type) else field.type
-        )
-        kind = (
-            f"list<{'struct' if pa.types.is_struct(value) else value}>" if pa.types.is_list(field.type) else str(value)
-        )
-        yield field.name, kind
-        if pa.types.is_struct(value) and field.name == "turns" and value.num_fields > 2:
-            yield from ((f"turns.{inner.name}", str(inner.type)) for inner in value)
 
 
 def rooms_table() -> list[str]:
@@ -203,17 +129,12 @@ def describe_columns_of(form: AuxiliaryFormat) -> str:
     return ", ".join([*(f"`{column}`" for column in form.columns), *optional])
 
 
-def to_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
-    return [lines[0], f"|{'---|' * len(heads)}", *lines[1:]]
-
-
 PARTS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("CONTRIBUTING.md", "rooms"): rooms_table,
     ("CONTRIBUTING.md", "stages"): stages_list,
     ("dgms/README.md", "models"): models_table,
-    ("docs/data.md", "columns"): columns_table,
+    ("docs/columns.md", "columns"): columns_lines,
+    ("docs/columns.md", "keys"): keys_lines,
     ("docs/mix.md", "formats"): formats_table,
     ("docs/trouble.md", "reasons"): reasons_table,
     ("stages/lib/comparison/README.md", "averages"): averages_table,

@@ -39,14 +39,15 @@ def build_tables(
     """
     compared = [run for run in runs if run.id in evaluations.scores]
     return {
-        "names": evaluations.measures,
-        "benchmarks": evaluations.benchmarks,
-        "agreement": compare_agreement(evaluations, compared),
-        "blends": compare_blends(evaluations, compared),
-        "on_policy": compare_on_policy(evaluations, compared, families),
-        "paper": compare_rows(results, preference),
-        "published": recompute_averages(),
-        "stated": compare_stated_averages(results),
+        "names": evaluations.measures,  # list: the columns that are compared
+        "benchmarks": evaluations.benchmarks,  # list: those of them that are tasks
+        "agreement": compare_agreement(evaluations, compared),  # object: do fine-tunes rank as their DGMs do?
+        "blends": compare_blends(evaluations, compared),  # object: runs of several DGMs against runs of one
+        "on_policy": compare_on_policy(evaluations, compared, families),  # object: a DGM of the base's own family
+        "paper": compare_rows(results, preference),  # list: the paper's cells beside ours
+        "published": recompute_averages(),  # list: the paper's averages, computed from its cells
+        "stated": compare_stated_averages(results),  # list: averages that its text states
+        # list: scores by the number of conversations
         "scaling": [add_printed_scores(family, results) for family in compare_sizes(evaluations, compared)],
     }
 

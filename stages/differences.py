@@ -90,25 +90,25 @@ def build_tables(evaluations: Evaluations, grid: JudgmentGrid, preference: Json,
     benchmarks = [name for name in measures if name in evaluations.benchmarks]
     averages = [name for name in measures if name not in benchmarks]
     return {
-        "models": grid.models,
-        "scores": describe_scores(evaluations, grid.models),
-        "averages": averages,
-        "benchmarks": benchmarks,
-        "measures": measures,
-        "judge": judged,
-        "choices": choices,
-        "families": {
+        "models": grid.models,  # list: the compared models
+        "scores": describe_scores(evaluations, grid.models),  # object: value, interval and seeds by model and column
+        "averages": averages,  # list: the averages that are compared
+        "benchmarks": benchmarks,  # list: the tasks that are compared
+        "measures": measures,  # object: by column and pair, the difference with its test and verdict
+        "judge": judged,  # object: the same of the judge's scores, by pair
+        "choices": choices,  # object: the same of the judge's choices, by pair
+        "families": {  # object: how many tests were corrected together
             "averages": count_tests([measures[name] for name in averages]),
             "benchmarks": count_tests([measures[name] for name in benchmarks]),
             "judge": count_tests([judged]),
             "choices": count_tests([choices]),
         },
-        "margins": {
+        "margins": {  # object: within which models count as equivalent
             "share": settings.margin,
             "judge": settings.margin_judge,
             "choices": settings.margin_choices,
         },
-        "seeds": describe_seeds(evaluations),
+        "seeds": describe_seeds(evaluations),  # object: the scores of each training seed, and their deviation
     }
 
 

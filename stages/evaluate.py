@@ -142,13 +142,14 @@ def evaluate(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> 
     tasks, facts = run_lm_eval(model, settings, arguments, variables, work)
     tasks |= evaluate_by_evalchemy(model, settings, runtime, work)
     return {
-        "schema": 2,
-        "model": model.id,
-        "commit": model.commit,
-        "settings": described_settings(model, settings, arguments, facts),
-        "tasks": tasks,
+        "schema": 2,  # integer: of this file
+        "model": model.id,  # string: its id
+        "commit": model.commit,  # string: of its repository, or the sha256 of its weights
+        "settings": described_settings(model, settings, arguments, facts),  # object: how it was loaded and asked
+        "tasks": tasks,  # object: every task by its name
+        # object: every average by its name
         "averages": {name: average(tasks, columns) for name, columns in average_columns(settings).items()},
-        "conditions": describe_conditions(settings, tasks),
+        "conditions": describe_conditions(settings, tasks),  # list: under which the scores stand, in words
     }
 
 

@@ -71,7 +71,10 @@ def summarize_sources(sources: dict[str, Source]) -> dict[str, Any]:
     left_out = {name: source.candidates.counts() for name, source in sources.items()}
     sets = {name: read_json(source.folder / ROWS_SUMMARY) for name, source in sources.items() if not source.is_dgm}
     licenses = {name: {key: summary[key] for key in ("license", "origin")} for name, summary in sets.items()}
-    return {"left_out": {name: counts for name, counts in left_out.items() if counts}, "licenses": licenses}
+    return {
+        "left_out": {name: counts for name, counts in left_out.items() if counts},  # object: rows by source and reason
+        "licenses": licenses,  # object: license and origin of each auxiliary set
+    }
 
 
 READS = ()

@@ -84,11 +84,11 @@ def measure_preference(
     outcomes = compare_scores(grid, pairs)
     words, summary = build_word_tables(grid, pairs, outcomes, preference)
     tables = {
-        "models": mean_scores(grid),
-        "by_score": compare_pairs(pairs, outcomes, grid, preference),
-        "side_by_side": compare_choices(pairings, grid, preference),
-        "flips": count_all_flips(grid, runs),
-        "words": summary,
+        "models": mean_scores(grid),  # object: the mean score of each model
+        "by_score": compare_pairs(pairs, outcomes, grid, preference),  # object: rates of each pair, by their scores
+        "side_by_side": compare_choices(pairings, grid, preference),  # object: rates of each pair, by the choices
+        "flips": count_all_flips(grid, runs),  # object: rankings that a fine-tune lost against its DGM's rivals
+        "words": summary,  # object: the words that differ, of each pair and of all
     }
     return round_significant(tables), words
 

@@ -37,14 +37,14 @@ def measure_style(
     bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
     response_styles = {dgm: describe_alone(counts, styling) for dgm, counts in responses}
     return {
-        "parser": styling.parser,
-        "answers": {
+        "parser": styling.parser,  # string: what counted the Markdown
+        "answers": {  # object: the style of each compared model
             model: describe_style(values, grid.questions, answers[model].left_out, bootstrap)
             for model, values in grid.values.items()
         },
-        "responses": response_styles,
-        "pairs": compare_pairs(grid),
-        "fine_tunes": compare_fine_tunes(grid, response_styles, runs, bootstrap),
+        "responses": response_styles,  # object: the style of each DGM
+        "pairs": compare_pairs(grid),  # object: how far the styles of two compared models are apart
+        "fine_tunes": compare_fine_tunes(grid, response_styles, runs, bootstrap),  # list: how much each inherits
     }
 
 

@@ -35,7 +35,11 @@ def timed_cost(stage: str, key: str, hardware: str = "") -> Iterator[Cost]:
 
 def write_cost(stage: str, key: str, cost: Cost) -> None:
     """Write the cost of a stage for one model."""
-    content = {"seconds": round(cost.seconds, 1), "hardware": cost.hardware, "gpus": count_gpus(cost.hardware)}
+    content = {
+        "seconds": round(cost.seconds, 1),  # number: wall time of the stage
+        "hardware": cost.hardware,  # string: what it ran on, such as `H100 x4`; empty: not known
+        "gpus": count_gpus(cost.hardware),  # integer: the most that it had at a time; 0 on a CPU
+    }
     write_json(cost_path(stage, key), content)
 
 

@@ -29,18 +29,18 @@ class TaskResult:
     needs a reason.
     """
 
-    status: Status
+    status: Status  # ok, partial, failed or skipped
     reason: str | None = None  # one line that says why the status is not `ok`
-    metrics: dict[str, Json] = field(default_factory=dict)  # by name, as `measure` makes them
+    metrics: dict[str, Json] = field(default_factory=dict)  # every metric by its name
     primary: str  # the name of the main metric
-    harness: str
-    harness_version: str | None
-    task_version: str | float | None = None
-    num_fewshot: str | float | None = None
-    data_sha256: str | None = None
+    harness: str  # lm_eval or evalchemy
+    harness_version: str | None  # its version, or its commit
+    task_version: str | float | None = None  # as the harness numbers it
+    num_fewshot: str | float | None = None  # examples in the prompt
+    data_sha256: str | None = None  # of the rows that were asked
     prompts: dict[str, int] = field(default_factory=dict)  # rendered with the chat template, and changed by it
-    # Of how many rows (`rows`, `of_rows`) and parts of a group (`parts`, `of_parts`) the scores are, and the rows that
-    # were left out by name (`left_out`).
+    # of how many rows (`rows`, `of_rows`) and parts of a group (`parts`, `of_parts`) the scores are, and the rows that
+    # were left out by name (`left_out`)
     coverage: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,8 +80,17 @@ def measure(
     if stderr is None and mean is not None and len(scored) > 1 and isclose(value, mean, abs_tol=1e-9):
         stderr = clustered_stderr(scored, mean)
     ci95 = None if stderr is None else [value - Z95 * stderr, value + Z95 * stderr]
-    sizes = {"n": len(flat) or len(scores), "clusters": len(scored) or len(scores)}
-    return {"value": value, **sizes, "stderr": stderr, "ci95": ci95, "unit": unit}
+    sizes = {
+        "n": len(flat) or len(scores),  # integer: of how many scores it is
+        "clusters": len(scored) or len(scores),  # integer: the rows that they are from
+    }
+    return {
+        "value": value,  # number: the score, in its unit
+        **sizes,
+        "stderr": stderr,  # number or null: its standard error; null where it is not known
+        "ci95": ci95,  # list or null: its 95 % interval, [low, high]
+        "unit": unit,  # string: fraction, percent or score_1_10
+    }
 
 
 def clustered_stderr(scores: list[list[float]], mean: float) -> float:
@@ -117,7 +126,11 @@ def average(tasks: dict[str, Json], columns: Iterable[str]) -> Json:
     missing = [column for column, metric in metrics.items() if not metric]
     shares = [metric["value"] / SCALES[metric["unit"]] for metric in metrics.values() if metric]
     value = fsum(shares) / len(shares) if shares and not missing else None
-    return {"columns": list(metrics), "value": value, "missing": missing}
+    return {
+        "columns": list(metrics),  # list: the tasks that it is over
+        "value": value,  # number or null: from 0 to 1; null where a task has no score
+        "missing": missing,  # list: the tasks without a score
+    }
 
 
 def average_columns(settings: Evaluate) -> dict[str, list[str]]:

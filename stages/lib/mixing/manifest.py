@@ -45,13 +45,15 @@ class Manifest:
         ids = pc.binary_join_element_wise(rows["source"], rows["name"], "/")
         with_language = rows.filter(pc.not_equal(rows["language"], ""))
         return {
-            "rows": rows.num_rows,
-            "tokens": pc.sum(rows["tokens"]).as_py(),
-            "sources": count_by(rows, "source"),
-            "languages": count_by(with_language, "language"),
-            "turns": count_by(rows, "turns"),
+            "rows": rows.num_rows,  # integer: chats of the mix
+            "tokens": pc.sum(rows["tokens"]).as_py(),  # integer: of all chats, as the base model counts them
+            "sources": count_by(rows, "source"),  # object: rows and tokens of each DGM and auxiliary set
+            "languages": count_by(with_language, "language"),  # object: rows and tokens by the prompts' language
+            "turns": count_by(rows, "turns"),  # object: rows and tokens by the number of user messages
+            # object: how many chats have more tokens than each limit
             "longer_than": {str(limit): count_true(pc.greater(rows["tokens"], limit)) for limit in LONGER_THAN},
-            "cut_replies": self._cut_replies,
+            "cut_replies": self._cut_replies,  # integer: replies that were cut to the length of the reference's
+            # string: sha256 of the sorted names of the rows
             "ids": hashlib.sha256("\n".join(sorted(ids.to_pylist())).encode()).hexdigest(),
         }
 

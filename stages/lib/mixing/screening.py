@@ -111,7 +111,10 @@ class Screening:
         rows = {tuple(finding[name] for name in columns) for finding in self._findings}
         duplicates = Counter(source for source, _, reason, _ in rows if reason == "duplicate")
         benchmarks = Counter(of for _, _, reason, of in rows if reason == "contaminated")
-        return {"duplicates": duplicates, "contaminated": benchmarks}
+        return {
+            "duplicates": duplicates,  # object: how many rows repeat another, by source
+            "contaminated": benchmarks,  # object: how many rows hold a text of a benchmark, by benchmark
+        }
 
 
 def join_texts(messages: Iterable[Message]) -> str:

@@ -58,17 +58,17 @@ class ModelOptions(Section):
     """How a model is run and its replies are read: equal in the catalogue and in model.json."""
 
     context_window: int = Field(default=0, ge=0)  # tokens; 0: imported
-    quantization: Literal["none", "fp8"] = "none"
-    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
-    kv_cache_dtype: Literal["auto", "fp8"] = "auto"  # of keys and values in vLLM's cache; auto: as `dtype`
+    quantization: Literal["none", "fp8"] = "none"  # of the weights
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"  # of the weights
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"  # of keys and values in vLLM's cache; auto, or absent: as `dtype`
     tensor_parallel: int = Field(default=1, ge=1)  # GPUs
-    system_prompt: str = ""
-    sampling: ModelSampling = ModelSampling()
+    system_prompt: str = ""  # that every chat begins with; empty: none
+    sampling: ModelSampling = ModelSampling()  # how tokens are drawn, where the catalogue says so
     stop: list[str] = Field(default=[])  # texts that end a reply
     thinking: Literal["keep", "strip"] = "keep"  # the thoughts that a reply begins with
     thinking_tags: dict[str, str] = Field(default={})  # that begin and end them, beside those of public families
     chat_template: str = ""  # in the catalogue a .jinja file of dgms/; in model.json its text; empty: the model's own
-    trust_remote_code: bool = False
+    trust_remote_code: bool = False  # whether code of the repository may run
     columns: dict[ImportColumn, str] = Field(default={})  # of an import: its names for our columns, where they differ
     where: dict[str, str | int | float | bool] = Field(default={})  # of an import: the values of the rows to take
     files: str = ""  # of an import: which files of a folder or hub set, such as `data/train-*.parquet`; empty: all
@@ -144,13 +144,13 @@ class Entry(ModelOptions):
 class Model(ModelOptions):
     """A resolved model: models/<id>/model.json. A DGM and a fine-tune have the same fields."""
 
-    id: str
-    name: str
+    id: str  # as in params.yaml
+    name: str  # as it is shown
     location: str  # a repository, a folder, a server's address, or what `import` names
-    kind: Literal["hub", "local", "import", "server"]
+    kind: Literal["hub", "local", "import", "server"]  # where its replies come from
     commit: str  # of the repository; the sha256 of a folder, file or copy; the `revision` of a server's model
-    parameters_billions: float
-    context_window: int
+    parameters_billions: float  # 0: not known
+    context_window: int  # tokens
     served_name: str = ""  # its name on a server
 
 

@@ -11,7 +11,7 @@ PROMPT = pa.schema([
     ("language", pa.string()),  # as the source names it
     ("toxic", pa.bool_()),  # as the source marks it
     ("system", pa.string()),  # the system message of the chat; empty if it has none
-    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # messages, source replies
+    ("turns", pa.list_(pa.struct([("user", pa.string()), ("reference", pa.string())]))),  # users' messages, replies
 ])
 
 

@@ -9,7 +9,7 @@ TURN = pa.struct([
     ("user", pa.string()),  # the user's message, byte for byte
     ("assistant", pa.string()),  # the reply
     ("raw", pa.string()),  # the reply with its thinking, if that was stripped; else empty
-    ("finish_reason", pa.string()),  # stop, length, imported, one of UNANSWERED, or another word of the engine
+    ("finish_reason", pa.string()),  # stop, length, imported; without a reply context_overflow, failed, no_system_role
     ("prompt_tokens", pa.int64()),  # tokens of the chat that was asked
     ("completion_tokens", pa.int64()),  # tokens of the reply
     ("trimmed_turns", pa.int64()),  # how many of the oldest turns were left out of the chat
@@ -27,7 +27,7 @@ RESPONSE = pa.schema([
     ("conversation_hash", pa.string()),  # the prompt
     ("dgm", pa.string()),  # id of the DGM
     ("turns", pa.list_(TURN)),  # user messages with their replies
-    ("status", pa.string()),  # ok, not_imported or one of UNANSWERED
+    ("status", pa.string()),  # ok, not_imported, or the finish reason of a turn without a reply
     ("reason", pa.string()),  # the engine's message, if the status is failed
     ("history", pa.string()),  # own or reference: which replies later turns saw
     ("seed", pa.int64()),  # generate.seed

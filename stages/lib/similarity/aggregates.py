@@ -73,9 +73,9 @@ def describe_pairs(models: Sequence[str], values: Floats, reasons: NDArray[np.in
     return {
         f"{one} {other}": {
             **{name: moments(values[:, column, pair]) for column, name in enumerate(COLUMNS)},
-            "turns": len(reasons),
-            "unscorable": count_reasons(reasons[:, pair]),
-            "share_read": average_share(shares[:, pair]),
+            "turns": len(reasons),  # integer: that both answered
+            "unscorable": count_reasons(reasons[:, pair]),  # object: turns without a score, by reason
+            "share_read": average_share(shares[:, pair]),  # number or null: mean share of the letters that ROUGE reads
         }
         for pair, (one, other) in enumerate(combinations(models, 2))
     }

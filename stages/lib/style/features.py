@@ -85,10 +85,10 @@ def describe_style(values: Floats, questions: Ints, left_out: dict[str, int], bo
     intervals = bootstrap.mean_interval(columns)
     totals = np.nansum(columns, axis=0)
     return {
-        "answers": num_answers,
-        "questions": len(np.unique(questions[is_answered])),
-        "left_out": left_out,
-        "features": {
+        "answers": num_answers,  # integer: that were counted
+        "questions": len(np.unique(questions[is_answered])),  # integer: that they answer
+        "left_out": left_out,  # object: answers that were not, by reason
+        "features": {  # object: mean and total of each feature, with intervals
             name: {
                 "mean": round_significant(total / num_answers) if num_answers else None,
                 "ci95": to_interval(ends),
