@@ -158,6 +158,8 @@ def test_a_task_that_fails_fails_alone_and_a_second_run_gives_the_same_bytes(pro
     assert "tiny: broken failed" in ran.stderr
     samples = pq.read_table(out / "samples/quiz.parquet").to_pylist()
     assert samples[0]["prompt"] == "user: What is 0?assistant: "
+    assert samples[0]["messages"] == [{"role": "user", "content": "What is 0?"}]
+    assert (samples[0]["target"], samples[0]["answer"]) == ("0", None)
     prompts = [results["tasks"][task]["prompts"] for task in ("quiz", "broken", "sums")]
     rendered = {"rendered": 6, "with_control_string": 0}
     assert prompts == [rendered, {}, {**rendered, "without_system": 6}]

@@ -38,6 +38,19 @@ def test_a_system_message_that_the_template_refuses_or_drops_is_left_out_and_cou
     assert +prompts.counts == {"rendered": 2, "without_system": 1}
 
 
+def test_the_chat_of_a_prompt_is_remembered_until_the_next_task() -> None:
+    prompts = prompts_of(llama())
+    rendered = prompts.render(TASK)
+    assert prompts.chats == {rendered: TASK}
+    prompts.clear()
+    assert (prompts.chats, +prompts.counts) == ({}, {})
+
+
+def test_of_a_chat_whose_system_message_is_refused_the_others_are_remembered() -> None:
+    prompts = prompts_of(gemma())
+    assert prompts.chats.get(prompts.render(TASK)) == TASK[1:]
+
+
 def test_prompts_that_hold_a_control_string_are_counted_for_there_it_is_a_control_token() -> None:
     prompts = prompts_of(llama())
     prompts.render([Message(role="user", content="What is <|eot_id|>? <|eot_id|>!")])

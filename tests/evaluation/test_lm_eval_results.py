@@ -12,12 +12,15 @@ from stages.lib.evaluation.lm_eval_results import (
     completeness,
     failure,
     metric_labels,
+    read_answer,
     read_metrics,
     read_result,
     read_samples,
+    read_target,
     value_of_task,
 )
 from stages.lib.evaluation.results import measure
+from stages.lib.records.chats import Message
 
 
 def quiz_row(number, correct):
@@ -25,6 +28,7 @@ def quiz_row(number, correct):
     return {
         "doc_id": number,
         "doc": {"choices": ["no", "certainly"]},
+        "target": 1,
         "doc_hash": f"d{number}",
         "target_hash": "t",
         "arguments": [(f"Question {number}", "no"), (f"Question {number}", "certainly")],
@@ -82,12 +86,19 @@ def test_the_status_depends_on_how_many_samples_have_a_score(scored, status):
     assert completeness(scored, 9)[0] == status
 
 
+def quiz_task(output_type="multiple_choice", target="label"):
+    config = SimpleNamespace(doc_to_target=target)
+    return SimpleNamespace(OUTPUT_TYPE=output_type, config=config, doc_to_choice=lambda doc: doc["choices"])
+
+
 def test_samples_hold_the_choice_that_the_main_metric_counts_as_the_answer():
-    quiz = SimpleNamespace(OUTPUT_TYPE="multiple_choice", doc_to_choice=lambda doc: doc["choices"])
-    by_likelihood = read_samples(quiz_result(), {"quiz": quiz}, "acc")
-    by_length = read_samples(quiz_result(), {"quiz": quiz}, "acc_norm")
+    quiz, chats = quiz_task(), {"Question 0": [Message(role="user", content="0?")]}
+    by_likelihood = read_samples(quiz_result(), {"quiz": quiz}, "acc", chats)
+    by_length = read_samples(quiz_result(), {"quiz": quiz}, "acc_norm", {})
     row = {"task": "quiz", "id": 0, "prompt": "Question 0", "response": "no", "score": 0.0, "num_scores": 1}
-    assert by_likelihood[0] == row
+    more = {"messages": [{"role": "user", "content": "0?"}], "target": "certainly", "answer": None}
+    assert by_likelihood[0] == row | more
+    assert by_likelihood[1]["messages"] is None
     assert by_length[0]["response"] == "certainly"
     assert [row["score"] for row in by_length] == [1.0, 1.0, 1.0, 0.0]
 
@@ -96,9 +107,34 @@ def test_samples_count_the_scores_that_a_row_is_the_mean_of():
     output = quiz_result()
     for row, followed in zip(output["samples"]["quiz"], ([1.0, 0.0, 0.0, 1.0], [1.0], [], [0.0]), strict=True):
         row["acc"] = followed
-    quiz = SimpleNamespace(OUTPUT_TYPE="generate_until")
-    rows = read_samples(output, {"quiz": quiz}, "acc")
+    rows = read_samples(output, {"quiz": quiz_task("generate_until")}, "acc", {})
     assert [(row["score"], row["num_scores"]) for row in rows] == [(0.5, 4), (1.0, 1), (None, 0), (0.0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("output_type", "task_target", "row_target", "read"),
+    [
+        ("multiple_choice", "label", 0, "no"),
+        ("multiple_choice", "label", [0, 1], "no\ncertainly"),
+        ("multiple_choice", "label", "B", "B"),
+        ("multiple_choice", "label", -100, "-100"),
+        ("generate_until", "answer", 42, "42"),
+        ("generate_until", "answer", ["4", "four"], "4\nfour"),
+        ("generate_until", "answer", None, None),
+        ("generate_until", 0, 0, None),
+    ],
+)
+def test_the_right_answer_is_a_text_and_absent_where_the_task_has_none(output_type, task_target, row_target, read):
+    assert read_target(quiz_task(output_type, task_target), quiz_row(0, 1.0) | {"target": row_target}) == read
+
+
+@pytest.mark.parametrize(
+    ("reply", "found", "answer"),
+    [("The answer is 4.", "4", "4"), ("Hm.", "[invalid]", ""), ("Hm.", "", ""), ("4", "4", None), ("4", ["4"], None)],
+)
+def test_what_a_filter_found_in_a_reply_is_kept_where_it_is_not_the_reply(reply, found, answer):
+    row = quiz_row(0, 1.0) | {"resps": [[reply]], "filtered_resps": [found]}
+    assert read_answer(quiz_task("generate_until"), row) == answer
 
 
 def test_a_group_without_a_score_of_its_own_is_scored_over_all_its_rows():

@@ -132,7 +132,9 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
     template = open_template(model) if settings.apply_chat_template else None
     lm = open_model(model, settings, arguments)
     ends = read_as_generation(lm, model, template)
-    counts = ChatPrompts(template).attach(lm) if template else Counter()
+    prompts = ChatPrompts(template) if template else None
+    if prompts:
+        prompts.attach(lm)
     write_json(work / FACTS, facts_of(template))
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)  # it warns of every explicit setting
     options = {"task_manager": manager, "system_instruction": model.system_prompt or None}
@@ -140,12 +142,14 @@ def run_all_tasks(model: Model, settings: Evaluate, arguments: Json, tasks: list
         log_line(f"{model.id}: {task} ({number} of {len(opened)})")
         write_json(work / CURRENT, task)
         primary = settings.tasks[task]
-        counts.clear()
+        if prompts:
+            prompts.clear()
         try:
             output = run_task(lm, loaded, task, settings, ends, **options)
             result = read_result(output, task, primary, loaded["coverage"])
+            counts, chats = (prompts.counts, prompts.chats) if prompts else ({}, {})
             result = replace(result, prompts=dict(sorted(counts.items())))
-            write_samples(samples_path(work, task), read_samples(output, loaded["tasks"], primary))
+            write_samples(samples_path(work, task), read_samples(output, loaded["tasks"], primary, chats))
         except Exception as error:  # a task that raises fails alone
             result = failure(reason_of(error), primary)
         write_json(result_path(work, task), result.to_json())

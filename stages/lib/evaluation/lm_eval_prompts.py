@@ -10,12 +10,18 @@ from stages.lib.records.chats import Message
 
 
 class ChatPrompts:
-    """Renders the prompts of lm-eval, and counts those that a chat template or the tokenizer changes."""
+    """Renders the prompts of lm-eval, remembers their chats, and counts those that template or tokenizer change."""
 
     def __init__(self, template: Template) -> None:
         self._template = template
         self._controls = re.compile(any_of(control_strings(template.tokenizer)))
         self.counts: Counter[str] = Counter()
+        self.chats: dict[str, list[Message]] = {}  # by what they were rendered to
+
+    def clear(self) -> None:
+        """Forget what was rendered."""
+        self.counts.clear()
+        self.chats.clear()
 
     def attach(self, lm: Any) -> Counter[str]:
         """Let a model of lm-eval (`hf` or `vllm`) render and encode its prompts as generation does; return the counts.
@@ -34,14 +40,16 @@ class ChatPrompts:
         A system message that the template refuses is left out, as lm-eval does.
         """
         options = {"reply": add_generation_prompt, "continue_final_message": not add_generation_prompt}
+        asked = chat_history
         try:
-            rendered = self._template.render(chat_history, **options)
+            rendered = self._template.render(asked, **options)
         except ValueError:
-            others = [message for message in chat_history if message["role"] != "system"]
-            if len(others) == len(chat_history):
+            asked = [message for message in chat_history if message["role"] != "system"]
+            if len(asked) == len(chat_history):
                 raise
-            rendered = self._template.render(others, **options)
+            rendered = self._template.render(asked, **options)
         self._count(chat_history, rendered)
+        self.chats[rendered] = list(asked)
         return rendered
 
     def _count(self, chat_history: list[Message], rendered: str) -> None:

@@ -1,7 +1,7 @@
 """What lm-eval's `simple_evaluate` returned for one task, as a TaskResult and as samples."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from math import fsum
 from numbers import Real
@@ -9,8 +9,10 @@ from typing import Any
 
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import Status, TaskResult, measure
+from stages.lib.records.chats import Message
 
 HARNESS = "lm_eval"
+NOT_FOUND = ("", "[invalid]")  # what lm-eval's filters return of a reply without an answer
 
 
 def failure(reason: str, primary: str) -> TaskResult:
@@ -84,8 +86,8 @@ def value_of_task(values: dict[str, Any], task: str) -> str | float | None:
     return given[0] if len(given) == 1 else ", ".join(map(str, given)) or None
 
 
-def read_samples(output: Json, parts: Json, primary: str) -> list[Json]:
-    """Read rows of SAMPLE; `parts` are lm-eval's tasks by name."""
+def read_samples(output: Json, parts: Json, primary: str, chats: Mapping[str, list[Message]]) -> list[Json]:
+    """Read rows of SAMPLE; `parts` are lm-eval's tasks by name, `chats` those that were asked, by their prompts."""
     metric, _, filter_name = primary.partition(",")
     return [
         {
@@ -95,6 +97,9 @@ def read_samples(output: Json, parts: Json, primary: str) -> list[Json]:
             "response": read_response(parts[name], row, metric),
             "score": fsum(scores) / len(scores) if (scores := as_numbers(row.get(metric))) else None,
             "num_scores": len(scores),
+            "messages": chats.get(str(row["arguments"][0][0])),
+            "target": read_target(parts[name], row),
+            "answer": read_answer(parts[name], row),
         }
         for name, rows in output["samples"].items()
         for row in rows
@@ -111,3 +116,22 @@ def read_response(task: Any, row: Json, metric: str) -> str:
     pairs = zip(row["filtered_resps"], sizes.get(metric, (1 for _ in choices)), strict=False)
     likelihoods = [reply[0] / size for reply, size in pairs]
     return str(choices[likelihoods.index(max(likelihoods))])
+
+
+def read_target(task: Any, row: Json) -> str | None:
+    """Return the right answer to a row, of several each on a line; None where the task names none, as IFEval's."""
+    if isinstance(task.config.doc_to_target, int):
+        return None
+    targets = row["target"] if isinstance(row["target"], list) else [row["target"]]
+    if task.OUTPUT_TYPE == "multiple_choice":
+        choices = task.doc_to_choice(row["doc"])
+        targets = [choices[target] if target in range(len(choices)) else target for target in targets]
+    return "\n".join(str(target) for target in targets if target is not None) or None
+
+
+def read_answer(task: Any, row: Json) -> str | None:
+    """Return what a filter found in a reply, empty where it found nothing; None where the reply itself was scored."""
+    found = row["filtered_resps"][0]
+    if task.OUTPUT_TYPE == "multiple_choice" or not isinstance(found, str) or found == row["resps"][0][0]:
+        return None
+    return "" if found in NOT_FOUND else found

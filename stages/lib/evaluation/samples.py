@@ -1,4 +1,4 @@
-"""Samples: the prompt, response and score of every row of a task."""
+"""Samples: the prompt, the right answer, the response and the score of every row of a task."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.core.types import Json
+from stages.lib.records.chats import CHAT
 
 SAMPLE = pa.schema([
     ("task", pa.string()),  # the task, or the task of a group
@@ -16,6 +17,9 @@ SAMPLE = pa.schema([
     ("score", pa.float64()),  # by the main metric
     ("num_scores", pa.int64()),  # of which it is the mean: the instructions of a prompt, else 1; 0 without a score
     ("judge_text", pa.string()),  # the judge reply; null without a judge
+    ("messages", CHAT.field("messages").type),  # the chat that `prompt` renders; null without a chat template
+    ("target", pa.string()),  # the right answer; null where the task has none
+    ("answer", pa.string()),  # what was found in the reply to be scored; empty: nothing; null: all of it was scored
 ])
 
 
