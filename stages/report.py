@@ -2,8 +2,8 @@
 
 In:  summaries and metrics of the profile's DGMs, runs and compared models, by their ids; the responses, verdicts,
      answers, judgments, evaluations and loss curves that metrics/ names; data/pairwise/
-Out: data/report/: index.html, conversations.html with conversations/ (what it loads), charts/ (the charts as files, for
-     DVC plots), summary.json (the page's numbers)
+Out: data/report/: index.html, conversations.html and samples.html, each with the folder of what it loads, charts/ (the
+     charts as files, for DVC plots), summary.json (the page's numbers)
 """
 
 from pathlib import Path

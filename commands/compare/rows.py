@@ -11,9 +11,10 @@ from stages.lib.comparison.score_rows import Key, by_key, read_samples
 from stages.lib.core.types import Json, Row
 from stages.lib.evaluation.results import SCALES, main_metric
 from stages.lib.records.hashing import keyed_hash
+from stages.lib.report.samples import prompt_of
 
 MOST_ROWS = 10
-TEXTS = ["task", "id", "turn", "prompt", "response"]  # the columns of SAMPLE that are shown
+TEXTS = ["task", "id", "turn", "prompt", "messages", "response"]  # the columns of SAMPLE that are shown
 
 
 class Place(NamedTuple):
@@ -42,7 +43,7 @@ def find_rows(folders: tuple[Path, Path], results: tuple[Json, Json], tasks: Ite
             "part": place.key[0],
             "id": place.key[1],
             "turn": place.key[2],
-            "prompt": one[place.task, place.key]["prompt"],
+            "prompt": prompt_of(one[place.task, place.key]),
             "replies": [texts[place.task, place.key]["response"] or "" for texts in (one, other)],
             "scores": [place.one, place.other],
         }
@@ -74,7 +75,12 @@ def read_texts(folder: Path, places: Iterable[Place]) -> Mapping[tuple[str, Key]
     return {
         (task, (row["task"], row["id"], row["turn"] or 0)): row
         for task, ids in by_task.items()
-        for row in pq.read_table(
-            folder / "samples" / f"{task}.parquet", columns=TEXTS, filters=[("id", "in", ids)]
-        ).to_pylist()
+        for row in read_texts_of(folder / "samples" / f"{task}.parquet", ids)
     }
+
+
+def read_texts_of(file: Path, ids: set[int]) -> list[Row]:
+    """Read the texts of some rows of a file of samples; those of older code have no `messages`."""
+    columns = [name for name in TEXTS if name in pq.read_schema(file).names]
+    rows: list[Row] = pq.read_table(file, columns=columns, filters=[("id", "in", ids)]).to_pylist()
+    return rows

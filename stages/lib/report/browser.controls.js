@@ -30,7 +30,7 @@ function show() {
   const position = Math.max(0, matches.findIndex((place) => data.prompts[place].key === state.at));
   const key = matches.length ? data.prompts[matches[position]].key : "";
   const isUnknown = state.at && !data.prompts.some((prompt) => prompt.key === state.at);
-  const missing = [...state.unknown.map((name) => `model ${name}`), ...(isUnknown ? [`conversation ${state.at}`] : [])];
+  const missing = [...state.unknown.map((name) => `model ${name}`), ...(isUnknown ? [`${state.set.rows ? "row" : "conversation"} ${state.at}`] : [])];
   showMessage(missing.map((name) => `There is no ${name} in this collection.`).join(" "));
   if (key !== state.at) history.replaceState(null, "", address({ at: key }));
   state.at = key;
@@ -77,6 +77,11 @@ function fillModels() {
   byId("swap").disabled = !state.right;
   const hidden = `${count(others, "choice")} between models that are not here ${others === 1 ? "is" : "are"} not shown.`;
   byId("others").textContent = others ? hidden : "";
+  byId("note").textContent = state.set.note;
+  byId("note").hidden = !state.set.note;
+  byId("set-name").textContent = state.set.rows ? "Benchmark" : "Collection";
+  byId("judged-name").textContent = state.set.rows ? "Both compared" : "Judgment";
+  document.body.classList.toggle("as-written", state.set.rows);
   form.hidden = false;
 }
 
@@ -95,8 +100,9 @@ function fillFilters() {
   fillFilter("group", places.map((place) => data.prompts[place].group));
   fillFilter("turns", places.map(turnsAt));
   fillFilter("is", places.flatMap((place) => [...labelsAt(place)]));
-  fillFilter("judged", places.flatMap(judgedAt), (name) => JUDGED[name] ?? name);
-  const orders = Object.entries(ORDERS).filter(([name]) => data.isScored || name !== "score-difference");
+  const judged = state.set.rows ? COMPARED(state.left, state.right) : JUDGED;
+  fillFilter("judged", places.flatMap(judgedAt), (name) => judged[name] ?? name);
+  const orders = Object.entries(state.set.rows ? ROW_ORDERS : ORDERS).filter(([name]) => data.isScored || name !== "score-difference");
   fillSelect(field.sort, orders, state.sort);
   for (const name of ["q", "min", "max"]) if (document.activeElement !== field[name]) field[name].value = state[name];
   byId("group-name").textContent = state.set.group;

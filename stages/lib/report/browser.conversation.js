@@ -9,7 +9,7 @@ function showConversation() {
 
 function nothingFound() {
   const reset = make("button", { type: "button", onclick: resetFilters }, "Show all");
-  return make("p", {}, "No conversation matches. Remove a filter, or: ", reset);
+  return make("p", {}, `No ${state.set.rows ? "row" : "conversation"} matches. Remove a filter, or: `, reset);
 }
 
 function conversation(place) {
@@ -39,7 +39,7 @@ function head(reply, side) {
   const labels = reply?.labels ?? [ABSENT];
   const isImplied = (label) => label === "answered" || (label === "dropped" && labels.length > 1);
   const chips = labels.filter((label) => !isImplied(label)).map((label) =>
-    make("span", { className: label === "kept" ? "label" : "label odd" }, label));
+    make("span", { className: ["kept", "correct"].includes(label) ? "label" : "label odd" }, label));
   return make("div", { className: `${sideClass(side)} head` }, make("b", {}, modelOf(side)), ...chips);
 }
 
@@ -49,10 +49,12 @@ function turn(place, index, user) {
   return make("section", { className: "turn" },
     ...(turnsAt(place) > 1 ? [make("h3", {}, `Turn ${index + 1}`)] : []),
     user ? userText(user) : quiet("The prompt is not known: the replies came without it.", "user quiet"),
+    ...(index === 0 && data.prompts[place].target ? [targetLine(data.prompts[place].target)] : []),
     make("div", { className: "sides" }, ...cards),
     ...(choices.length ? [choiceBox(choices, index + 1)] : []));
 }
 
+const targetLine = (target) => make("p", { className: "target" }, "Right answer: ", make("bdi", {}, target));
 const userText = (text) => make("div", { className: "user", dir: "auto", lang: "", tabIndex: 0 }, text);
 const quiet = (text, className = "quiet") => make("p", { className }, text);
 
@@ -80,8 +82,10 @@ function facts(turn) {
   const line = make("p", { className: "facts" }, count(turn.chars, "character"));
   const isOdd = !["stop", "imported"].includes(turn.end);
   if (turn.end) line.append(" · ", make("span", { className: isOdd ? "odd" : "" }, ENDS[turn.end] ?? turn.end));
+  if (turn.answer) line.append(" · answer found: ", make("b", {}, make("bdi", {}, turn.answer)));
+  else if (turn.answer === "") line.append(" · ", make("span", { className: "odd" }, "no answer found"));
   if (turn.score !== undefined) line.append(" · score ", make("b", {}, round(turn.score)));
-  else if (turn.unscored) line.append(" · ", make("span", { className: "odd" }, `no score: ${turn.unscored}`));
+  else if (turn.unscored) line.append(" · ", make("span", { className: "odd" }, state.set.rows ? turn.unscored : `no score: ${turn.unscored}`));
   return line;
 }
 

@@ -33,7 +33,7 @@ function request(name) {
 function preparePrompts(rows) {
   for (const row of rows) {
     row.group ||= UNKNOWN;
-    row.text = [row.system ?? "", ...row.users].join("\n").toLowerCase();
+    row.text = [row.system ?? "", ...row.users, row.target ?? ""].join("\n").toLowerCase();
   }
   return rows;
 }
@@ -66,9 +66,9 @@ async function load({ set, left, right }) {
   const pair = [...numbers].sort((a, b) => a - b).join("-");
   const has = set.pairs.some((each) => each.join("-") === pair);
   const [prompts, choices, ...sides] = await Promise.all([
-    read(`${set.name}-0`, preparePrompts),
-    has ? read(`${set.name}-${pair}`, prepareChoices) : new Map(),
-    ...numbers.map((each) => read(`${set.name}-${each}`, prepareReplies)),
+    read(`${set.files}-0`, preparePrompts),
+    has ? read(`${set.files}-${pair}`, prepareChoices) : new Map(),
+    ...numbers.map((each) => read(`${set.files}-${each}`, prepareReplies)),
   ]);
   const isScored = sides.some((side) => side.some((reply) => reply.score !== null));
   return { prompts, choices, numbers, sides, isScored };

@@ -32,7 +32,7 @@ function summary(place) {
   const isScored = scores.some((score) => score !== "–");
   return [
     ...(group === UNKNOWN ? [] : [group]),
-    count(turnsAt(place), "turn"),
+    ...(state.set.rows && turnsAt(place) === 1 ? [] : [count(turnsAt(place), "turn")]),
     `${sizes.join(" | ")} chars`,
     ...(isScored ? [`score ${scores.join(" | ")}`] : []),
   ].join(" · ");

@@ -34,11 +34,22 @@ function judgedAt(place) {
   const turns = [...new Set(choices.map((choice) => choice.turn))];
   const won = turns.map((turn) => winner(choices, turn)).filter((each) => each !== null);
   const lead = won.reduce((sum, each) => sum + (each === data.numbers[1]) - (each === data.numbers[0]), 0);
+  if (state.set.rows) return comparedAt(place, left, right);
   return [
     ...(data.isScored ? [scored ? `score-${sign(right - left)}` : "score-none"] : []),
     ...(data.choices.size ? [won.length ? `choice-${sign(lead)}` : "choice-none"] : []),
     ...(turns.some((turn) => isSplit(choices, turn)) ? ["choice-split"] : []),
   ];
+}
+
+/** How two models did on a row of a benchmark, by which the page filters. */
+function comparedAt(place, left, right) {
+  const [one, other] = repliesAt(place).map((reply) => reply?.labels ?? []);
+  const are = (first, second) => one.includes(first) && other.includes(second);
+  if (left === null || right === null || right === undefined) return ["score-none"];
+  if (left === right) return [are("correct", "correct") ? "both-correct" : are("wrong", "wrong") ? "both-wrong" : "score-level"];
+  if (left > right) return ["score-differs", are("correct", "wrong") ? "only-left" : "score-left"];
+  return ["score-differs", are("wrong", "correct") ? "only-right" : "score-right"];
 }
 
 function spread(place, value) {
@@ -63,7 +74,7 @@ function findMatches() {
     "length": (place) => Math.max(...repliesAt(place).map((reply) => reply?.chars ?? 0)),
     "length-difference": (place) => spread(place, "chars"),
     "score-difference": (place) => spread(place, "score"),
-  }[state.sort];
+  }[state.sort || (state.set.rows ? "score-difference" : "")];
   const places = [...data.prompts.keys()].filter(passes);
   if (!rank) return places;
   const ranks = new Map(places.map((place) => [place, rank(place)]));

@@ -21,6 +21,14 @@ const ORDERS = {
   "": "original order", "length": "longest reply first",
   "length-difference": "largest length difference", "score-difference": "largest score difference",
 };
+// Of the rows of a benchmark, that have a score and are correct or wrong
+const COMPARED = (left, right) => ({
+  "score-left": `${left} scored higher`, "score-level": "same score", "score-right": `${right} scored higher`,
+  "score-none": "not both scored", "score-differs": "scores differ",
+  "only-left": `${left} correct, ${right} wrong`, "only-right": `${right} correct, ${left} wrong`,
+  "both-correct": "both correct", "both-wrong": "both wrong",
+});
+const ROW_ORDERS = { "": "largest score difference", original: "original order", length: "longest reply first" };
 const form = document.getElementById("controls");
 const field = form.elements;
 const byId = (id) => document.getElementById(id);

@@ -21,6 +21,7 @@ class Turn:
     score: float | None = None
     judgment: str = ""  # the text of the judge
     unscored: str = ""  # why a judgment has no score
+    answer: str | None = None  # what was scored of the reply to a row of a benchmark; empty: nothing was found in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Conversation:
     keep: bool | None = None  # None: not validated
     reasons: Sequence[str] = ()
     system: str = ""  # the system message of its prompt
+    labels: Sequence[str] = ()  # of a row of a benchmark; else they follow from the rest
+    target: str = ""  # the right answer to a row of a benchmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Collection:
     group: str  # what the groups of its prompts are: language, category
     models: Mapping[str, Iterable[Conversation]]
     choices: Iterable[Choice] = ()
+    is_rows: bool = False  # of a benchmark: replies are shown as they were written
+    note: str = ""  # on what is not here
 
 
 def from_responses(rows: Iterable[Row], verdicts: Iterable[Row] | None = None) -> Iterator[Conversation]:
@@ -130,6 +135,8 @@ def from_pairings(rows: Iterable[Row]) -> Iterator[Choice]:
 
 def list_labels(conversation: Conversation) -> list[str]:
     """Return the labels of a conversation, by which the page filters, the most important first."""
+    if conversation.labels:
+        return list(conversation.labels)
     labels = {True: ["kept"], False: ["dropped"], None: []}[conversation.keep]
     effect = "dropped" if conversation.keep is False else "noted"
     labels += [f"{effect}: {reason.replace('_', ' ')}" for reason in conversation.reasons]

@@ -1,11 +1,11 @@
-"""Writes the report: index.html, conversations.html with the files that it loads, charts/, and the page's numbers."""
+"""Writes the report: index.html, the pages to read with the files that they load, charts/, and the page's numbers."""
 
 import re
 from pathlib import Path
 
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, write_json
 from stages.lib.core.types import Json
-from stages.lib.report.browser import write_browser
+from stages.lib.report.browser import SAMPLES, write_browser
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.page import render
 from stages.lib.report.section import Content, Section
@@ -57,6 +57,7 @@ def write_report(folder: Path, inputs: Inputs) -> None:
         "gaps": [gap for _, content in sections for gap in content.gaps],
         "traces": trace(inputs.files.digests),
         "collections": [collection.name for collection in collections],
+        "sampled": {collection.name: list(collection.models) for collection in inputs.samples},
         "colours": inputs.colours,
         "inputs": inputs,
     }
@@ -65,6 +66,8 @@ def write_report(folder: Path, inputs: Inputs) -> None:
     write_charts(folder / "charts", sections)
     if collections:
         write_browser(folder, collections, f"Rewild {inputs.profile}")
+    if inputs.samples:
+        write_browser(folder, inputs.samples, f"Rewild {inputs.profile}", SAMPLES)
     numbers = {name: value for _, content in sections for name, value in content.numbers.items()}
     write_json(folder / SUMMARY, summary | numbers)
 

@@ -13,6 +13,7 @@ from stages.lib.records.shards import read_rows
 from stages.lib.report.conversations import Collection, from_answers, from_pairings, from_responses
 from stages.lib.report.files import Files
 from stages.lib.report.palette import GREY, assign_colours
+from stages.lib.report.samples import collect_samples
 from stages.lib.settings.sections import Report
 
 
@@ -28,6 +29,7 @@ class Inputs:
     recipes: Json = field(default_factory=lambda: {"dgms": {}, "runs": {}})  # digests by DGM, sources by run
     gate: dict[str, Json] = field(default_factory=dict)  # counts of conversations by DGM
     collections: list[Collection] = field(default_factory=list)  # conversations to read
+    samples: list[Collection] = field(default_factory=list)  # rows of benchmarks to read
     num_examples: int = 0
     is_analysis: bool = False  # of existing replies: no model was run, trained or evaluated
     absent: Mapping[str, str] = field(default_factory=dict)  # folders that an analysis could not fill, and why
@@ -64,6 +66,7 @@ def read_inputs(profile: str, dgms: list[str], compare: list[str], settings: Rep
         recipes=recipes,
         gate=files.read_json_of(dgms, files.metrics / "gate"),
         collections=[collect_responses(folders, settings.num_conversations), collect_answers(compare, files)],
+        samples=collect_evaluated(compare, files),
         num_examples=settings.num_examples,
     )
 
@@ -99,3 +102,10 @@ def collect_answers(compare: list[str], files: Files) -> Collection:
         models[key] = from_answers(read_rows(answers), read_rows(judgments))
     title = "Questions, answered by the compared models"
     return Collection("questions", title, "Category", models, from_pairings(read_rows(files.data / "pairwise")))
+
+
+def collect_evaluated(compare: list[str], files: Files) -> list[Collection]:
+    """Return the rows of each benchmark, with the compared models' replies and scores."""
+    folders = {model: files.find_compared(model, "evaluations") for model in compare}
+    results = {model: files.read_json(folder / "results.json") for model, folder in folders.items()}
+    return collect_samples(folders, results)
