@@ -162,11 +162,11 @@ def test_rows_on_which_two_models_differ_come_first_and_can_be_filtered(page: Vi
     assert keys(page) == ["3"] and "judged=only-left" in page.run("location.hash")
 
 
-def test_a_row_shows_the_right_answer_the_one_that_was_found_and_the_text_as_it_was_written(page: Visit) -> None:
+def test_a_row_shows_the_expected_answer_the_one_that_was_found_and_the_text_as_it_was_written(page: Visit) -> None:
     page.page.click("#list a[data-key='3']")
     expect(page.page.locator("#list a[aria-current]")).to_have_attribute("data-key", "3")
     shown = page.text("#conversation")
-    assert "Right answer: 4" in shown and "answer found: 5" in shown and "<b>5</b>" in shown
+    assert "Expected: 4" in shown and "answer found: 5" in shown and "<b>5</b>" in shown
     page.page.select_option("select[name=is]", "no answer found")
     expect(page.page.locator("#list a")).to_have_count(1)
     assert keys(page) == ["2"]

@@ -19,7 +19,7 @@ function conversation(place) {
   const title = `${number(position + 1)} of ${number(matches.length)}${known} `;
   const turns = Array.from({ length: turnsAt(place) }, (_, index) => turn(place, index, users[index] ?? ""));
   return [
-    make("div", { className: "bar" }, make("h2", {}, title, make("small", {}, key)), steps(position)),
+    make("div", { className: "bar" }, make("h2", {}, title, make("small", {}, state.set.rows ? `row ${key}` : key)), steps(position)),
     make("div", { className: "sides heads" }, ...repliesAt(place).map(head)),
     ...(system ? [make("section", { className: "system" }, make("h3", {}, "System message"), userText(system))] : []),
     ...turns,
@@ -54,7 +54,7 @@ function turn(place, index, user) {
     ...(choices.length ? [choiceBox(choices, index + 1)] : []));
 }
 
-const targetLine = (target) => make("p", { className: "target" }, "Right answer: ", make("bdi", {}, target));
+const targetLine = (target) => make("p", { className: "target" }, "Expected: ", make("bdi", {}, target));
 const userText = (text) => make("div", { className: "user", dir: "auto", lang: "", tabIndex: 0 }, text);
 const quiet = (text, className = "quiet") => make("p", { className }, text);
 
@@ -64,7 +64,7 @@ function card(reply, turn, side) {
     box.append(quiet(reply ? "Not asked: the conversation had ended." : "No reply of this model in the data."));
     return box;
   }
-  if (turn.asked) box.append(quiet("This model was asked something else:"), userText(turn.asked));
+  if (turn.asked) box.append(quiet(state.set.rows ? "This model's own prompt:" : "This model was asked something else:"), userText(turn.asked));
   const text = make("div", { className: "text", dir: "auto", lang: "" });
   if (turn.html) text.innerHTML = turn.html; // made and cleaned by page.py: no handlers, links or images
   else text.append(quiet("(no text)"));
