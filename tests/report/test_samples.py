@@ -172,6 +172,13 @@ def test_a_row_shows_the_expected_answer_the_one_that_was_found_and_the_text_as_
     assert keys(page) == ["2"]
 
 
+def test_another_benchmark_shows_the_same_two_models(page: Visit) -> None:
+    page.page.click("#swap")
+    page.page.select_option("select[name=set]", "quiz")
+    expect(page.page.locator("#count")).to_have_text("1 of 1")
+    assert page.run("location.hash") == "#set=quiz&left=two&right=one&at=1"
+
+
 def test_a_score_of_the_report_leads_to_its_rows(pipeline: Path) -> None:
     for model, score in {"base": 0.0, "tuned": 1.0}.items():
         folder, digests = Path("data/evaluations", model), Path(f"metrics/digests/models/{model}.json")

@@ -138,7 +138,8 @@ function listen() {
 
 function openSet(name) {
   field.q.value = field.min.value = field.max.value = "";
-  history.replaceState(null, "", "#" + new URLSearchParams({ set: name }));
+  const kept = state.set.rows ? { left: state.left, right: state.right } : {}; // benchmarks have the same models
+  history.replaceState(null, "", "#" + new URLSearchParams({ set: name, ...kept }));
   return update();
 }
 
