@@ -17,7 +17,7 @@ help: ## list the commands
 
 .PHONY: demo
 demo: env ## build the environments, run the pipeline, print the path of the report
-	dvc repro
+	@python -m commands.progress
 	@echo "The report: $(CURDIR)/data/report/index.html"
 
 .PHONY: test
