@@ -44,6 +44,10 @@ tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer
 pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"], or tune the engine: TUNE=yes
 	@python -m commands.pilot$(if $(TUNE),.tune) $(DGM)
 
+.PHONY: watch
+watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: data/watch.html; ONCE=yes writes it once
+	@python -m commands.watch $(if $(ONCE),--once)
+
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
 	@test -n "$(RESPONSES)" || { echo "make: name the replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }

@@ -196,7 +196,7 @@ def main(key: str) -> None:
     hardware = name_hardware(model.tensor_parallel if settings.device == "gpu" else 0)
     digests = task_digests(model, settings, Code(CHECKOUT).digest("stages.evaluate"))
     with timed_cost("evaluate", key, hardware), TemporaryDirectory(prefix="rewild-evaluate-") as name:
-        finished = FinishedTasks(Path(name), store_folder() / FOLDER, digests)
+        finished = FinishedTasks(key, Path(name), store_folder() / FOLDER, digests)
         try:
             results = evaluate(model, settings, runtime, finished)
         except KeyboardInterrupt as error:

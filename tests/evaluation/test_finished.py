@@ -57,7 +57,9 @@ def test_other_tasks_and_averages_may_change_in_between() -> None:
 
 
 def test_only_tasks_with_a_score_are_kept_and_they_come_back_with_samples_and_facts() -> None:
-    first, second = (FinishedTasks(Path(work), Path("kept"), {"a": "1", "b": "2", "c": "3"}) for work in ("one", "two"))
+    first, second = (
+        FinishedTasks("m", Path(work), Path("kept"), {"a": "1", "b": "2", "c": "3"}) for work in ("one", "two")
+    )
     for tasks in (first, second):
         tasks.work.mkdir()
     first.keep()

@@ -56,6 +56,7 @@ def versions() -> Iterator[tuple[str, str]]:
 class FinishedTasks:
     """Moves results and samples between the work folder of an evaluation and the folder that keeps them."""
 
+    model: str
     work: Path
     folder: Path
     digests: dict[str, str]  # of the tasks of the evaluation
@@ -81,7 +82,12 @@ class FinishedTasks:
                 shutil.copyfile(samples_path(self.work, task), draft)
                 os.replace(draft, self._samples(task))
                 facts = self.work / FACTS
-                content = {"task": task, "entry": entry, "facts": read_json(facts) if facts.exists() else {}}
+                content = {
+                    "model": self.model,
+                    "task": task,
+                    "entry": entry,
+                    "facts": read_json(facts) if facts.exists() else {},
+                }
                 write_json(path, content)  # last: it says that both are whole
 
     def count(self) -> int:
