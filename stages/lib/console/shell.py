@@ -74,5 +74,5 @@ class LineBar(tqdm):  # type: ignore[type-arg]  # at run time it takes no argume
         of_total = " of {total_fmt}" if self.total else ""
         self.desc = self.desc.removesuffix(": ")  # tqdm's own bar ends it so
         self.bar_format = f"{{desc}}: {{n_fmt}}{of_total}{self.unit}, {{rate_fmt}}, {time}{{postfix}}"
-        self.fp.write(f"{self}\n")
+        self.fp.write(" ".join(str(self).split()) + "\n")  # without the blanks that align the rate
         self.fp.flush()
