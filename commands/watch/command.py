@@ -115,4 +115,4 @@ def main(words: list[str] | None = None) -> None:
             time.sleep(arguments.seconds)
     except KeyboardInterrupt:
         watch.update(None)
-        log_line(f"The page is as of now: {PAGE.absolute()}")
+        log_line(f"The page is written no more: {PAGE.absolute()}")

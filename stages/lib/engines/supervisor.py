@@ -24,6 +24,7 @@ MAX_CONSECUTIVE_FAILURES = 3  # requests, until the engine is given up
 MAX_STARTS = 3  # of an engine that has run before
 POLL_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
+INTERRUPTED_SECONDS = 3.0  # to end with requests under way
 
 
 class SupervisedEngine:
@@ -85,11 +86,10 @@ class SupervisedEngine:
         return usage
 
     def close(self) -> None:
-        """Let the engine end; kill it if it does not, or at once if nobody waits for what it is answering."""
-        if not self._running:
-            with contextlib.suppress(OSError):
-                self._pipe.send(None)
-            self._process.join(timeout=CLOSE_SECONDS)
+        """Let the engine end; kill it if it does not, sooner if it is answering what nobody waits for."""
+        with contextlib.suppress(OSError):
+            self._pipe.send(None)
+        self._process.join(timeout=INTERRUPTED_SECONDS if self._running else CLOSE_SECONDS)
         self._kill()
 
     def _send(self) -> None:
