@@ -17,7 +17,7 @@ help: ## list the commands
 
 .PHONY: demo
 demo: env ## build the environments, run the pipeline, print the path of the report
-	dvc repro
+	@python -m commands.progress
 	@echo "The report: $(CURDIR)/data/report/index.html"
 
 .PHONY: test
@@ -43,6 +43,10 @@ tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer
 .PHONY: pilot
 pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"], or tune the engine: TUNE=yes
 	@python -m commands.pilot$(if $(TUNE),.tune) $(DGM)
+
+.PHONY: watch
+watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: data/watch.html; ONCE=yes writes it once
+	@python -m commands.watch $(if $(ONCE),--once)
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]

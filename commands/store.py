@@ -1,14 +1,16 @@
-"""The store of finished conversations and of judges' replies: list, verify, refill and prune it. Not a stage.
+"""The store of conversations, answers and judges' replies: list, verify, refill and prune it. Not a stage.
 
-python -m commands.store list                   what it holds, by DGM and judge (<judge>.verdicts)
+python -m commands.store list                   what it holds: <dgm>, <model>.answers, <judge>.verdicts
 python -m commands.store verify [DGM ...]       read every segment; exit 1 when one is corrupt
 python -m commands.store add [DGM ...]          put data/responses/<dgm>, such as from `dvc pull`, into it
 python -m commands.store prune [DGM ...]        one segment instead of many, without corrupt ones and repeated rows;
-                                              --unused: and without what data/responses/<dgm> does not hold
+                                              --unused: and without what data/responses/<dgm> does not hold,
+                                              and without the tasks of evaluations that were interrupted
                                               --failed: and without what failed, so that it is generated again
 """
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -18,9 +20,9 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
+from stages.lib.evaluation.finished import FOLDER
 from stages.lib.generation.costs import COST, attribute_no_cost
-from stages.lib.generation.store import SEGMENT, Store, read_segment, store_folder
-from stages.lib.judging.judge import STORE_SUFFIX
+from stages.lib.generation.store import ANSWERS, SEGMENT, VERDICTS, Store, read_segment, store_folder
 from stages.lib.records.responses import RESPONSE, TokenKind, count_tokens
 from stages.lib.records.shards import read_table
 
@@ -111,9 +113,9 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
 
 
 def used_rows(table: pa.Table, store: Store) -> pa.Table:
-    """Drop the rows of a store that data/responses/<dgm> does not hold; of a judge's store none."""
-    if store.dgm.endswith(STORE_SUFFIX):
-        log_line(f"{store.dgm}: a judge's replies are all kept")
+    """Drop the rows of a store that data/responses/<dgm> does not hold; of answers and a judge's replies none."""
+    if store.dgm.endswith((ANSWERS, VERDICTS)):
+        log_line(f"{store.dgm}: answers and a judge's replies are all kept")
         return table
     used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
     return table.filter(pc.is_in(table["identity"], value_set=used))
@@ -134,7 +136,7 @@ def parse_arguments(words: list[str] | None) -> argparse.Namespace:
 def find_stores(arguments: argparse.Namespace) -> list[Store]:
     """Return the stores that the command line names, or all; raise UserError for a name that is not there."""
     folder = RESPONSES if arguments.action == "add" else store_folder()
-    names = arguments.dgm or sorted(path.name for path in folder.glob("*") if path.is_dir())
+    names = arguments.dgm or sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
     if not names:
         log_line(f"{folder} holds no DGM")
     for name in names:
@@ -156,6 +158,9 @@ def main(words: list[str] | None = None) -> None:
             add(store)
         else:
             prune(store, unused=arguments.unused, failed=arguments.failed)
+    if arguments.unused and not arguments.dgm and (tasks := store_folder() / FOLDER).exists():
+        shutil.rmtree(tasks)
+        log_line("the finished tasks of evaluations that were interrupted are removed")
     if corrupt:
         raise UserError(
             f"corrupt segments (hash or schema mismatch): {corrupt}; generation skips them, `prune` removes them"

@@ -1,9 +1,10 @@
 """One compared model on every benchmark of the profile, by lm-eval and Evalchemy (paper, sec. 3.1).
 
-In:  models/<model>/model.json and its weights; the benchmarks of evaluate.tasks_folder, else lm-eval's own
+In:  models/<model>/model.json and its weights; the benchmarks of evaluate.tasks_folder, else lm-eval's own;
+     the tasks that an earlier run has finished, if it did not come to its end
 Out: data/evaluations/<model>/: results.json (one schema, whatever the harness), samples/<task>.parquet (prompt,
      response and score of each row), summary.json (the main metrics and averages)
-     data/costs/evaluate/<model>.json: the time it took
+     data/costs/evaluate/<model>.json: the time it took since its last start
 """
 
 import shutil
@@ -11,14 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import with_kept
 from stages.lib.console.shell import log_line
+from stages.lib.core.code import Code
 from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import new_folder, write_json
+from stages.lib.core.process import CHECKOUT
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.runner import evaluate as run_evalchemy
+from stages.lib.evaluation.finished import FOLDER, FinishedTasks, task_digests
 from stages.lib.evaluation.lm_eval_runner import evaluate as run_lm_eval
 from stages.lib.evaluation.lm_eval_tasks import are_local, data_environment
-from stages.lib.evaluation.protocol import samples_path
+from stages.lib.evaluation.protocol import result_path, samples_path
 from stages.lib.evaluation.results import (
     TaskResult,
     average,
@@ -29,6 +34,7 @@ from stages.lib.evaluation.results import (
     summarize,
 )
 from stages.lib.evaluation.samples import write_samples
+from stages.lib.generation.store import store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
@@ -89,14 +95,33 @@ def environment(model: Model, settings: Evaluate, cache: str) -> dict[str, str]:
     }
 
 
-def evaluate_by_evalchemy(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> dict[str, Json]:
-    """Run Evalchemy's tasks and leave their samples next to lm-eval's; an exception fails these tasks only."""
-    if not settings.evalchemy:
-        return {}
-    folder = work / "evalchemy"
+def evaluate_by_evalchemy(
+    model: Model, settings: Evaluate, runtime: Runtime, finished: FinishedTasks
+) -> dict[str, Json]:
+    """Run Evalchemy's tasks that are not finished, with their samples next to lm-eval's.
+
+    An exception fails these tasks only.
+    """
+    kept, _ = finished.restore()
+    waiting = {task: primary for task, primary in settings.evalchemy.items() if task not in kept}
+    entries = {task: kept[task] for task in settings.evalchemy if task in kept}
+    if waiting:
+        entries |= run_evalchemy_tasks(model, settings.model_copy(update={"evalchemy": waiting}), runtime, finished)
+    return {task: entries[task] for task in settings.evalchemy}
+
+
+def run_evalchemy_tasks(model: Model, settings: Evaluate, runtime: Runtime, finished: FinishedTasks) -> dict[str, Json]:
+    """Run Evalchemy's tasks of the settings; keep each as soon as it is finished."""
+
+    def keep(task: str, entry: Json, samples: list[Json]) -> None:
+        write_samples(samples_path(finished.work, task), samples)
+        write_json(result_path(finished.work, task), entry)
+        finished.keep()
+
+    folder = finished.work / "evalchemy"
     folder.mkdir()
     try:
-        entries, samples = run_evalchemy(model, settings, runtime, folder)
+        entries, _ = run_evalchemy(model, settings, runtime, folder, on_result=keep)
     except Exception as error:
         reason = reason_of(error)
         return {
@@ -105,9 +130,7 @@ def evaluate_by_evalchemy(model: Model, settings: Evaluate, runtime: Runtime, wo
             ).to_json()
             for task, primary in settings.evalchemy.items()
         }
-    for task, rows in samples.items():
-        write_samples(samples_path(work, task), rows)
-    return {task: entries[task] for task in settings.evalchemy}
+    return entries
 
 
 def described_settings(model: Model, settings: Evaluate, arguments: Json, facts: Json) -> Json:
@@ -133,14 +156,16 @@ def log_results(model: str, tasks: dict[str, Json], averages: dict[str, Json], c
         raise UserError(f"no task could be run on {model}; the reasons are above")
 
 
-def evaluate(model: Model, settings: Evaluate, runtime: Runtime, work: Path) -> Json:
-    """Run every task and return results.json; the samples are left in the folder `work`."""
+def evaluate(model: Model, settings: Evaluate, runtime: Runtime, finished: FinishedTasks) -> Json:
+    """Run every task that is not finished and return results.json; the samples of all are left in the work folder."""
     if not settings.apply_chat_template:  # there is no place for a system prompt then
         model = model.model_copy(update={"system_prompt": ""})
     arguments = model_args(model, settings, runtime)
-    variables = environment(model, settings, f"{work}/cache")
-    tasks, facts = run_lm_eval(model, settings, arguments, variables, work)
-    tasks |= evaluate_by_evalchemy(model, settings, runtime, work)
+    variables = environment(model, settings, f"{finished.work}/cache")
+    if number := finished.count():
+        log_line(f"{model.id}: {number} of {len(finished.digests)} tasks are finished from an earlier run")
+    tasks, facts = run_lm_eval(model, settings, arguments, variables, finished)
+    tasks |= evaluate_by_evalchemy(model, settings, runtime, finished)
     return {
         "schema": 2,  # integer: of this file
         "model": model.id,  # string: its id
@@ -170,9 +195,17 @@ def main(key: str) -> None:
     """Evaluate one compared model."""
     settings, runtime, model = load(Evaluate), load(Runtime), load_model(key)
     hardware = name_hardware(model.tensor_parallel if settings.device == "gpu" else 0)
+    digests = task_digests(model, settings, Code(CHECKOUT).digest("stages.evaluate"))
     with timed_cost("evaluate", key, hardware), TemporaryDirectory(prefix="rewild-evaluate-") as name:
-        results = evaluate(model, settings, runtime, Path(name))
+        finished = FinishedTasks(key, Path(name), store_folder() / FOLDER, digests)
+        try:
+            results = evaluate(model, settings, runtime, finished)
+        except KeyboardInterrupt as error:
+            finished.keep()
+            kept = f"{finished.count()} of {len(digests)} tasks of {key} are finished and kept; run it again to go on"
+            raise with_kept(error, kept) from None
         write_evaluation(key, results, Path(name))
+    finished.clear()
     log_results(key, results["tasks"], results["averages"], results["conditions"])
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import with_kept
 from stages.lib.console.shell import log_line
 from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
@@ -26,7 +27,7 @@ from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.settings.reading import load, load_training, run
 from stages.lib.settings.sections import Train
-from stages.lib.training.axolotl import check_keys, prepare_work, run_axolotl, train_python
+from stages.lib.training.axolotl import check_keys, describe_checkpoint, prepare_work, run_axolotl, train_python
 from stages.lib.training.axolotl_config import render_config
 from stages.lib.training.protocol import DATA, EXAMPLES, FACTS, OUTPUT, TOKENIZER
 from stages.lib.training.reference_encodings import choose_examples, drop_unusable, encode_whole
@@ -156,6 +157,8 @@ def train(key: str, training: Training, params: Train) -> None:
     screen = TrainingScreen(key, work)
     try:
         run_axolotl(python, work, params.num_gpus, screen.update, offline=base.kind == "local")
+    except KeyboardInterrupt as error:
+        raise with_kept(error, f"{key}: {describe_checkpoint(work)}") from None
     finally:
         screen.close()
     save(key, base, work, rows)

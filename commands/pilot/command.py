@@ -3,8 +3,8 @@
 python -m commands.pilot [DGM ...]              of all DGMs of params.yaml, or these
 
 It makes the prompts and models that it needs, and writes only to the store, where `generate` finds the conversations
-again: nothing is generated twice. A note beside them (pace.json) keeps the pilot's pace, which the rows cannot
-tell a second pilot. The result goes to the screen.
+again: nothing is generated twice. Two notes beside them keep what the rows cannot tell: the pilot's pace (pace.json)
+and what its replies were like (pilot.json). The result goes to the screen.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from commands.pilot.forecast import SampledPrompt
 from commands.pilot.job import PROMPTS, Job, PromptSize, Settings, load_settings, read_sizes
+from commands.pilot.note import PilotNote, digest_asked, write_note
 from commands.pilot.pace import largest_pace
 from commands.pilot.prediction import predict
 from commands.pilot.review import example_lines, find_warnings, gate_message, review
@@ -57,6 +58,9 @@ def pilot(job: Job, num_conversations: int) -> PilotResult:
     table, stopwatch = generate(prompts, job)
     rows = table.to_pylist()
     quality, counts = review(rows, prompts, job)
+    asked = digest_asked(job.model, job.config, job.settings.validate)
+    dropped = counts.conversations - counts.kept
+    write_note(job.store.folder, PilotNote(asked, counts.conversations, dict(counts.found), dropped))
     sample = [SampledPrompt(job.sizes[row["conversation_hash"]], row["turns"]) for row in rows]
     return PilotResult(
         dgm=job.dgm,

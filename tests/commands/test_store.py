@@ -103,3 +103,15 @@ def test_prune_with_failed_removes_failed_conversations(store: Store, capsys: py
 def test_an_unknown_dgm_is_one_plain_line(store: Store) -> None:
     with pytest.raises(UserError, match="has no 'nosuch'"):
         main(["verify", "nosuch"])
+
+
+def test_unfinished_evaluations_are_no_dgm_and_go_with_what_is_unused(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = store.folder.parent / ".evaluations"
+    tasks.mkdir(parents=True)
+    assert run(capsys, "list").endswith("holds no DGM")
+    run(capsys, "prune")
+    assert tasks.exists()
+    assert run(capsys, "prune", "--unused").endswith("tasks of evaluations that were interrupted are removed")
+    assert not tasks.exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,10 +50,12 @@ from pathlib import Path
 program = subprocess.Popen(["sleep", "600"])
 Path("pids.tmp").write_text(f"{os.getpid()} {program.pid}")
 Path("pids.tmp").rename("pids.txt")
-time.sleep(600)
+def score(row, results):
+    while not Path("awake").exists():
+        time.sleep(0.1)
+    return {"acc_norm": 1.0}
 """,
 }
-INTERRUPTED = "evaluate: interrupted; what was finished is kept, run it again to go on"
 
 
 def task(name):
@@ -166,15 +169,25 @@ def wait_until(condition, seconds=60):
     return condition()
 
 
+INTERRUPTED = {"quiz": "acc_norm", "sleeps": "acc_norm", "sums": "exact_match"}
+
+
+def kept(project):
+    """The tasks that are kept of an evaluation."""
+    return sorted(json.loads(file.read_text())["task"] for file in project.glob("store/.evaluations/*.json"))
+
+
 @pytest.fixture
 def sleeping(project, tmp_path):
     """The stage while one of its tasks sleeps; the ids of its child process and of the program that this started."""
-    write_params(project, tasks={"sleeps": "acc_norm"})
-    (project / "pids.txt").unlink(missing_ok=True)
+    write_params(project, tasks=INTERRUPTED)
+    for name in ("pids.txt", "awake"):
+        (project / name).unlink(missing_ok=True)
+    shutil.rmtree(project / "store", ignore_errors=True)
     command = [sys.executable, "-m", "stages.evaluate", "tiny"]
     variables = environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(command, cwd=project, env=variables, stderr=subprocess.PIPE, text=True) as stage:
-        assert wait_until(lambda: (project / "pids.txt").exists() or stage.poll() is not None)
+        assert wait_until(lambda: kept(project) or stage.poll() is not None)
         pids = [int(pid) for pid in (project / "pids.txt").read_text().split()]
         assert stage.pid not in pids and all(map(alive, pids))
         yield stage, pids
@@ -188,17 +201,35 @@ def test_all_processes_of_a_stage_end_when_it_is_killed(sleeping):
     stage, pids = sleeping
     stage.kill()
     assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
+    assert kept(project) == ["quiz"]
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 @pytest.mark.pipeline
-def test_ctrl_c_ends_all_processes_and_leaves_no_files(sleeping, project, tmp_path):
+def test_after_ctrl_c_nothing_runs_and_another_run_goes_on_to_the_bytes_of_a_run_in_one_go(sleeping, project, tmp_path):
     stage, pids = sleeping
-    before = sorted(project.glob("data/evaluations/*"))
+    out = project / "data/evaluations/tiny"
+    shutil.rmtree(out, ignore_errors=True)
     stage.send_signal(signal.SIGINT)
     _, stderr = stage.communicate(timeout=60)
-    assert (stage.returncode, stderr.splitlines()[-1]) == (1, INTERRUPTED)
+    line = "evaluate: interrupted; 1 of 3 tasks of tiny are finished and kept; run it again to go on"
+    assert (stage.returncode, stderr.splitlines()[-1]) == (130, line)
     assert wait_until(lambda: not any(map(alive, pids)), seconds=20)
-    assert (sorted(project.glob("data/evaluations/*")), list(tmp_path.iterdir())) == (before, [])
+    assert (out.exists(), list(tmp_path.iterdir()), kept(project)) == (False, [], ["quiz"])
+
+    (project / "awake").touch()
+    write_params(project, tasks=INTERRUPTED, averages={"mine": ["quiz"]})  # decides no task's result
+    resumed = python(project, "-m", "stages.evaluate", "tiny")
+    assert "tiny: 1 of 3 tasks are finished from an earlier run" in resumed.stderr.splitlines()
+    assert "tiny: sleeps (1 of 2)" in resumed.stderr and "tiny: quiz (" not in resumed.stderr
+    assert not (project / "store/.evaluations").exists()
+    first = contents(out)
+    in_one_go = python(project, "-m", "stages.evaluate", "tiny")
+    assert "tiny: quiz (1 of 3)" in in_one_go.stderr
+    assert contents(out) == first and json.loads(first["results.json"])["tasks"]["sums"]["status"] == "ok"
 
 
 @pytest.mark.parametrize(

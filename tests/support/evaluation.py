@@ -101,7 +101,7 @@ def skipped() -> Json:
 def environment(**more: str) -> dict[str, str]:
     """The environment of a Python that finds the repository's modules from any folder."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, **more}
+    return {"REWILD_STORE": "store", **os.environ, "PYTHONPATH": path, **more}
 
 
 def python(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -21,6 +21,22 @@ class SlowEcho(EchoEngine):
         return ended
 
 
+class PacedEcho(EchoEngine):
+    """Takes its time to start and to reply, one at a time; a file has a letter for each reply."""
+
+    def __init__(self, config: RequestConfig, _runtime: Runtime) -> None:
+        super().__init__(config)
+        time.sleep(float(os.environ["ECHO_START"]))
+
+    def step(self) -> list[tuple[str, Reply]]:
+        """The oldest one."""
+        time.sleep(0.01)
+        ended, self._ended = self._ended[:1], self._ended[1:]
+        with Path("replies").open("a", encoding="utf-8") as file:
+            file.write("." * len(ended))
+        return ended
+
+
 class LoggingEcho(EchoEngine):
     """Writes the conversation of each request to a file, which a kill -9 does not undo."""
 

@@ -36,7 +36,7 @@ def test_a_user_sees_the_mask_the_place_of_the_curve_and_a_bar(tmp_path, monkeyp
     assert "400 conversations, 46.8 k tokens; trained: 58.6% of them, in 420 replies to their end of turn." in output
     assert "user: Hi\\x1b[2J assistant: ⟦Yes.<|eot_id|>⟧" in output
     assert "dvc plots show data/live/rewild.csv -x step -y loss" in output
-    assert re.search(r"train rewild: +23%.* 3/13 .*loss 2.700, 500 tokens/s", output)
+    assert re.search(r"rewild: 3 of 13 steps, .*loss 2.700, 500 tokens/s\n", output)
     assert not Path("data/live/rewild.csv").exists()
 
 

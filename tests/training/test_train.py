@@ -52,10 +52,11 @@ def test_a_training_that_is_killed_several_times_ends_with_the_same_bytes(tmp_pa
     wait_until(lambda: not Path(f"/proc/{child}").exists(), seconds=20)  # it ends with the stage
 
     stopped = r"train: training stopped at step \d+ of 14; run it again to resume"
-    for step, kill, message in (
-        (5, lambda process: os.kill(axolotl_of(process), signal.SIGKILL), stopped),
-        (8, lambda process: os.kill(axolotl_of(process), signal.SIGINT), stopped),  # Axolotl itself ends with 0
-        (11, lambda process: process.send_signal(signal.SIGINT), "train: interrupted; what .* run it again to go on"),
+    interrupted = r"train: interrupted; tiny: its checkpoint of step \d+ is kept; run it again to go on"
+    for step, kill, code, message in (
+        (5, lambda process: os.kill(axolotl_of(process), signal.SIGKILL), 1, stopped),
+        (8, lambda process: os.kill(axolotl_of(process), signal.SIGINT), 1, stopped),  # Axolotl itself ends with 0
+        (11, lambda process: process.send_signal(signal.SIGINT), 130, interrupted),
     ):
         for name in ("datasets_prep.lock", "datasets_ready.flag"):  # of a process that died while preparing
             prepared.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def test_a_training_that_is_killed_several_times_ends_with_the_same_bytes(tmp_pa
         process = start(root)
         wait_for_step(root, process, step)
         kill(process)
-        assert process.wait() == 1
+        assert process.wait() == code
         assert re.fullmatch(message, last_message(root))
         assert not (root / "models/tiny").exists()
         assert list((root / train.WORK / "tiny" / OUT).glob(f"checkpoint-*/{COMPLETE}"))

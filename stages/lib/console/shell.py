@@ -3,27 +3,32 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import handle_signals, with_kept
 
 T = TypeVar("T")
+LINE_SECONDS = 30.0
 
 
 @contextmanager
-def exit_on_user_error(command: str, after: str = "what was finished is kept, run it again to go on") -> Iterator[None]:
-    """Print a UserError or an interruption in the block as one line and exit with code 1.
+def exit_on_user_error(command: str, after: str = "run it again to go on") -> Iterator[None]:
+    """Print a UserError or an interruption in the block as one line; exit with code 1, or 128 and the signal's number.
 
-    `after` tells the user what an interruption has left behind.
+    `after` tells the user what an interruption has left behind, where the interruption itself does not say it.
     """
     try:
-        yield
+        with handle_signals():
+            yield
     except UserError as error:
         sys.exit(f"{command}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"{command}: interrupted; {after}")
+    except KeyboardInterrupt as error:
+        ended = with_kept(error, getattr(error, "kept", "") or after)
+        log_line(f"{command}: {ended.described}; {ended.kept}")
+        sys.exit(128 + ended.number)
 
 
 def log_line(message: str) -> None:
@@ -31,6 +36,43 @@ def log_line(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
 
 
-def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None) -> "tqdm[T]":
-    """Iterate under a progress bar that shows the rate and the time left."""
-    return tqdm(items, desc=desc, unit=" " + unit, total=total, dynamic_ncols=True, mininterval=1.0)
+def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None, initial: int = 0) -> "tqdm[T]":
+    """Iterate under a progress bar that shows the rate and the time left; in a log, which is no terminal, as lines."""
+    bar: type[tqdm[T]] = tqdm if sys.stderr.isatty() else LineBar
+    options: dict[str, Any] = {"desc": desc, "unit": f" {unit}", "total": total, "initial": initial}
+    return bar(items, **options, dynamic_ncols=True, mininterval=1.0)
+
+
+class LineBar(tqdm):  # type: ignore[type-arg]  # at run time it takes no argument
+    """A progress bar of whole lines: one every LINE_SECONDS, and one at the end."""
+
+    def __init__(self, items: Iterable[Any], **options: Any) -> None:
+        seconds = {"mininterval": LINE_SECONDS, "maxinterval": LINE_SECONDS, "delay": LINE_SECONDS}
+        super().__init__(items, **options | seconds)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Print how far it is, and how long it takes yet."""
+        if self.n != self.total:  # else the last line follows
+            self._print("{remaining} to go")
+
+    def clear(self, nolock: bool = False) -> None:
+        """Leave what is printed."""
+
+    def refresh(self, nolock: bool = False, lock_args: Any = None) -> None:
+        """Print a line, unless tqdm only draws a bar again below a line of ours (`nolock`)."""
+        if not nolock:
+            super().refresh(nolock, lock_args)
+
+    def close(self) -> None:
+        """Print the last line."""
+        if not self.disable and self.n:
+            self._print("in {elapsed}")
+        self.sp = None  # nothing of a bar is left on the screen to wipe out
+        super().close()
+
+    def _print(self, time: str) -> None:
+        of_total = " of {total_fmt}" if self.total else ""
+        self.desc = self.desc.removesuffix(": ")  # tqdm's own bar ends it so
+        self.bar_format = f"{{desc}}: {{n_fmt}}{of_total}{self.unit}, {{rate_fmt}}, {time}{{postfix}}"
+        self.fp.write(" ".join(str(self).split()) + "\n")  # without the blanks that align the rate
+        self.fp.flush()

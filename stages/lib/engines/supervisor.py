@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import check_signals, hold_signals, without_ctrl_c
 from stages.lib.console.shell import log_line
 from stages.lib.engines.base import Reply, Request, Usage, failed_reply
 from stages.lib.engines.worker import StartEngine, serve
@@ -23,6 +24,7 @@ MAX_CONSECUTIVE_FAILURES = 3  # requests, until the engine is given up
 MAX_STARTS = 3  # of an engine that has run before
 POLL_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
+INTERRUPTED_SECONDS = 3.0  # to end with requests under way
 
 
 class SupervisedEngine:
@@ -84,10 +86,10 @@ class SupervisedEngine:
         return usage
 
     def close(self) -> None:
-        """Let the engine end; kill it if it does not."""
+        """Let the engine end; kill it if it does not, sooner if it is answering what nobody waits for."""
         with contextlib.suppress(OSError):
             self._pipe.send(None)
-        self._process.join(timeout=CLOSE_SECONDS)
+        self._process.join(timeout=INTERRUPTED_SECONDS if self._running else CLOSE_SECONDS)
         self._kill()
 
     def _send(self) -> None:
@@ -151,8 +153,13 @@ class SupervisedEngine:
     def _launch(self, max_starts: int = 1) -> None:
         """Start the process and wait until the engine is ready; raise UserError when it does not start."""
         for starts_left in reversed(range(max_starts)):
-            self._spawn()
-            kind, content = self._first_message()
+            try:
+                with hold_signals():  # so that there is a process to end
+                    self._spawn()
+                kind, content = self._first_message()
+            except KeyboardInterrupt:
+                self._kill()
+                raise
             if kind == "ready":
                 self.description = content
                 self._last_heartbeat = time.monotonic()
@@ -173,13 +180,15 @@ class SupervisedEngine:
         context = multiprocessing.get_context("spawn")
         self._pipe, child_pipe = context.Pipe()
         self._process = context.Process(target=serve, args=(child_pipe, self._start, self._runtime, str(self._log)))
-        self._process.start()
+        with without_ctrl_c():
+            self._process.start()
         child_pipe.close()
 
     def _first_message(self) -> tuple[str, Any]:
         """Wait for the first message of the process; after start_seconds of silence it counts as dead."""
         began = time.monotonic()
         while time.monotonic() - began < self._runtime.start_seconds:
+            check_signals()
             kind, content = self._receive()
             if kind != "silence":
                 return kind, content or "it died"

@@ -4,12 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import check_signals, hold_signals, with_kept
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.types import Row
 from stages.lib.engines.base import Engine
@@ -33,8 +34,8 @@ LOOKAHEAD = 2  # times as many conversations as run at once, of which the longes
 class CachedGeneration:
     """A source of conversations: the store, and an engine for what the store lacks.
 
-    What is finished is in the store at every moment, so a run that ends early costs only what was in flight. Whoever
-    generates holds `store.exclusive()` meanwhile.
+    A run that a signal ends stores what is finished first, so it costs only what was in flight; a run that is killed
+    also costs what was finished since the last batch. Whoever generates holds `store.exclusive()` meanwhile.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class CachedGeneration:
     unit: str = "conversations"  # for the lines on the screen
     retry_failed: bool = False  # whether to generate again what failed before
     max_failed_share: float = 1.0
+    num_generated: int = field(default=0, init=False)  # by this run, and stored
 
     def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
         """Generate what is missing, then yield all conversations; see ConversationSource.
@@ -86,8 +88,11 @@ class CachedGeneration:
         log_line(f"{self.model.id}: {num_stored} {self.unit} are in the store, {len(missing)} to generate")
         if missing:
             self._log_estimate(prompts, missing)
-            with self.running_engine() as engine:
-                self.generate(engine, prompts, missing)
+            try:
+                with self.running_engine() as engine:
+                    self.generate(engine, prompts, missing)
+            except KeyboardInterrupt as error:
+                raise with_kept(error, self._describe_stored(num_stored, len(identities))) from None
             locations |= self._find(missing.values())
         if unanswered := sum(name not in locations for name in identities.values()):
             raise UserError(f"{self.model.id}: {unanswered} {self.unit} were not answered; run dvc repro again")
@@ -95,8 +100,10 @@ class CachedGeneration:
 
     def generate(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> None:
         """Run the prompts whose conversation_hash is in `identities`; append each batch that ends to the store."""
-        for batch in batches(self._finished_rows(engine, prompts, identities), engine, self.runtime):
-            self.store.append(batch)
+        with hold_signals():
+            for batch in batches(self._finished_rows(engine, prompts, identities), engine, self.runtime):
+                self.store.append(batch)
+                self.num_generated += len(batch)
 
     def _finished_rows(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> Iterator[Row]:
         """Yield rows of SEGMENT without their costs, as their conversations end; show the progress."""
@@ -112,6 +119,13 @@ class CachedGeneration:
                 bar.set_postfix_str(statistics.add(conversation), refresh=False)
                 yield to_row(conversation, self.model.id, self.config, engine.description)
 
+    def _describe_stored(self, before: int, total: int) -> str:
+        """Say what a run that is ended has stored, and that another goes on; `before` were in the store already."""
+        return (
+            f"{before + self.num_generated} of {total} {self.unit} of {self.model.id} are in the store, "
+            f"{self.num_generated} of them from this run; run it again to go on"
+        )
+
     def _find(self, identities: Collection[str], *, failed: bool = True) -> dict[str, RowLocation]:
         return self.store.find(identities, self.config.max_tokens, self.config.window, failed=failed)
 
@@ -124,17 +138,21 @@ class CachedGeneration:
 
 def only(prompts: Iterable[Row], hashes: Mapping[str, str]) -> Iterator[Row]:
     """Yield the prompts whose conversation_hash is among some."""
-    return (prompt for prompt in prompts if prompt["conversation_hash"] in hashes)
+    for prompt in prompts:
+        check_signals()
+        if prompt["conversation_hash"] in hashes:
+            yield prompt
 
 
 def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[list[Row]]:
     """Gather rows until there are enough or enough time has passed, and add to them what they cost.
 
     The time of a batch that took no tokens, as its prompts never fitted or could not be asked, goes to the next batch.
-    An error of the engine comes after the rows that were finished before it.
+    An error of the engine, or a signal, comes after the rows that were finished before it.
     """
     batch: list[Row] = []
-    began, error = time.monotonic(), None
+    began = time.monotonic()
+    error: UserError | KeyboardInterrupt | None = None
     try:
         for row in rows:
             batch.append(row)
@@ -142,8 +160,8 @@ def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[l
                 now = time.monotonic()
                 yield attribute_cost(batch, now - began, engine.usage())
                 batch, began = [], now if any(map(num_tokens, batch)) else began
-    except UserError as engine_error:
-        error = engine_error
+    except (UserError, KeyboardInterrupt) as early_end:
+        error = early_end
     yield attribute_cost(batch, time.monotonic() - began, engine.usage())
     if error:
         raise error

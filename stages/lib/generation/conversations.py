@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
+from stages.lib.console.interrupts import check_signals
 from stages.lib.engines.base import Engine, Reply, Request
 from stages.lib.engines.request import RequestConfig
 from stages.lib.models.thinking import strip_thoughts
@@ -117,9 +118,11 @@ def run_conversations(
 
     A prompt that leaves no room for a reply in the window ends its conversation as `context_overflow`; one with a
     system message that the model has no role for, as `no_system_role`; one that the engine cannot answer, as `failed`.
+    A signal that is held ends it when all that have ended are yielded.
     """
     waiting, running = iter(conversations), dict[str, Conversation]()
     while True:
+        check_signals()
         while len(running) < max_concurrent and (conversation := next(waiting, None)) is not None:
             running[conversation.key] = conversation
             engine.submit(conversation.key, conversation.next_request(config))

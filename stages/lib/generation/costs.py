@@ -1,10 +1,13 @@
 """What conversations cost: each row of the store carries its share, so the costs of any rows can be added up."""
 
+from collections.abc import Sequence
+from math import fsum
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.core.costs import Cost
 from stages.lib.core.types import Row
 from stages.lib.engines.base import Usage
 
@@ -72,6 +75,12 @@ def summarize(costs: pa.Table) -> dict[str, Any]:
         **{name: pc.sum(costs[name]).as_py() for name in COUNTS},
         "hardware": sorted(filter(None, pc.unique(costs["hardware"]).to_pylist())),
     }
+
+
+def cost_of(rows: Sequence[Row]) -> Cost:
+    """Return what rows with `seconds` and `hardware` took, and on what, when they were generated."""
+    hardware = ", ".join(sorted({row["hardware"] for row in rows} - {""}))
+    return Cost(fsum(row["seconds"] for row in rows), hardware)
 
 
 def gpu_hours(wall: Range, num_gpus: int, hardware: str) -> Range | None:

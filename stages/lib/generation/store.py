@@ -28,6 +28,11 @@ SEGMENT = pa.schema([*RESPONSE, *COST])
 LENGTHS = [f"turns.list.element.{name}" for name in ("finish_reason", "prompt_tokens", "completion_tokens")]
 
 
+# A compared model's answers and a judge's replies are in the store under its id, which has no dot, and these.
+ANSWERS = ".answers"
+VERDICTS = ".verdicts"
+
+
 class RowLocation(NamedTuple):
     """Where a conversation is in the store."""
 
@@ -62,7 +67,7 @@ def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndar
 
 
 class Store:
-    """The finished conversations of one DGM, or of one judge, in segments."""
+    """The finished conversations of one DGM, answers of one compared model, or replies of one judge, in segments."""
 
     def __init__(self, folder: Path, dgm: str) -> None:
         self.dgm = dgm

@@ -1,21 +1,19 @@
 """A model that judges replies. Each of its replies is kept in the store, so that nothing is asked twice."""
 
 from collections.abc import Sequence
-from math import fsum
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.costs import Cost
 from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
-from stages.lib.generation.store import Store, store_folder
+from stages.lib.generation.costs import cost_of
+from stages.lib.generation.store import VERDICTS, Store, store_folder
 from stages.lib.judging.judge_replies import JudgeReply, to_judge_reply
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.hashing import content_hash
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Judge
-
-STORE_SUFFIX = ".verdicts"  # a judge's replies are in the store under its id, which has no dot, and this
 
 
 def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply], Cost]:
@@ -35,14 +33,13 @@ def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> tuple[l
         {"conversation_hash": name, "turns": [{"user": prompt, "reference": ""}]}
         for name, prompt in dict(zip(hashes, prompts, strict=True)).items()
     ]
-    store = Store(store_folder(), judge.model + STORE_SUFFIX)
+    store = Store(store_folder(), judge.model + VERDICTS)
     config = with_reply_format(comparison_config(model, judge), model, judge.engine)
     generation = CachedGeneration(model, config, judge.engine, store, runtime, unit="judge replies", retry_failed=True)
     with store.exclusive():
         finished = generation.table(rows, ["conversation_hash", "turns", "reason", "seconds", "hardware"]).to_pylist()
     replies = {row["conversation_hash"]: to_judge_reply(row["turns"][0], row["reason"]) for row in finished}
-    hardware = ", ".join(sorted({row["hardware"] for row in finished} - {""}))
-    return [replies[name] for name in hashes], Cost(fsum(row["seconds"] for row in finished), hardware)
+    return [replies[name] for name in hashes], cost_of(finished)
 
 
 def judge_rows(rows: Sequence[Row], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply | None], Cost]:

@@ -21,6 +21,7 @@ from stages.lib.core.types import Json
 from stages.lib.settings.sections import ENTRIES, SECTIONS
 
 UNTRACKED = "runtime"
+FINISHED_STAGES = "finished stages are kept, run it again to go on"  # said of a stage that is interrupted
 ENTRY = ".*"
 RUNS = "mix.runs"
 _READS: ContextVar[tuple[str, ...] | None] = ContextVar("READS", default=None)  # None: a command, which reads anything
@@ -33,7 +34,7 @@ def run(main: Callable[..., None]) -> None:
     names = list(inspect.signature(main).parameters)
     if len(sys.argv) - 1 != len(names):
         sys.exit(f"usage: python -m {program} {' '.join(f'<{name}>' for name in names)}".rstrip())
-    with exit_on_user_error(program.rpartition(".")[2]), declared(getattr(module, "READS", ())):
+    with exit_on_user_error(program.rpartition(".")[2], FINISHED_STAGES), declared(getattr(module, "READS", ())):
         main(*sys.argv[1:])
 
 

@@ -1,7 +1,6 @@
 """The scores of all pairs of models, prompt by prompt, on all cores and in bounded memory."""
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 from stages.lib.console.errors import UserError
+from stages.lib.console.interrupts import without_ctrl_c
 from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks
 from stages.lib.similarity.measures import PairScores, score_replies
@@ -78,7 +78,7 @@ def start_workers(num_processes: int) -> Iterator[Callable[..., Iterable[PairSco
     executor = ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"))
 
     def map_in_order(task: Callable[[TurnReplies], PairScores], batch: list[TurnReplies]) -> Iterable[PairScores]:
-        with block_interrupts():
+        with without_ctrl_c():  # a pool of which a process is interrupted is broken, and can hang (Python 3.11)
             return executor.map(task, batch, chunksize=TURNS_PER_TASK)
 
     try:
@@ -87,20 +87,6 @@ def start_workers(num_processes: int) -> Iterator[Callable[..., Iterable[PairSco
         raise UserError("a process that scored replies was killed, perhaps for its memory: run it again") from None
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def block_interrupts() -> Iterator[None]:
-    """Let processes that start in this block ignore Ctrl-C, which reaches all of them: their parent ends them.
-
-    An interrupted process would break the pool, and a broken pool whose tasks are then cancelled can hang (Python
-    3.11). The parent gets the signal after the block.
-    """
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def choose_num_processes(num_pairs: int) -> int:

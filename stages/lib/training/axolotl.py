@@ -54,6 +54,14 @@ def prepare_work(work: Path, config: Json, data: str) -> None:
     fingerprint_path.write_text(fingerprint, encoding="utf-8")
 
 
+def describe_checkpoint(work: Path) -> str:
+    """Say which checkpoint a training that is ended goes on from."""
+    whole = (path.parent.name for path in (work / OUT).glob(f"{checkpoint_name('*')}/{COMPLETE}"))
+    steps = [int(name.rpartition("-")[2]) for name in whole]
+    kept = f"its checkpoint of step {max(steps)} is kept" if steps else "it has no whole checkpoint yet"
+    return f"{kept}; run it again to go on"
+
+
 def find_python() -> Path | None:
     """Return the interpreter of $REWILD_TRAIN_ENV, or of .venv-train of this or the main checkout, or None."""
     environment = find_installation("REWILD_TRAIN_ENV", ".venv-train", "bin/python")

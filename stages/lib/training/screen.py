@@ -2,16 +2,17 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from stages.lib.console.child_output import ChildOutput
 from stages.lib.console.formats import format_count
-from stages.lib.console.shell import log_line
+from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import read_json
 from stages.lib.core.text import escape_unprintable
 from stages.lib.core.types import Json
-from stages.lib.training.protocol import FACTS, MASK, read_log
+from stages.lib.training.protocol import FACTS, MASK, OUTPUT, read_log
 from stages.lib.training.trained_model import steps_of, write_curve
 
 LIVE = Path("data/live")  # DVC plots nothing under .dvc
@@ -25,13 +26,17 @@ class TrainingScreen:
         self.key = key
         self.work = work
         self.curve = LIVE / f"{key}.csv"
+        self._file: BinaryIO | None = None  # Axolotl's output, while it prepares the data
+        self._preparation: ChildOutput | None = None
         self._bar: tqdm[Any] | None = None
         self._first_step = (0.0, 0)  # when the first step was seen, and the tokens until then
 
     def update(self) -> None:
         """Show what is new; cheap when nothing is."""
         if not (self.work / FACTS).exists():
+            self._follow_preparation()
             return
+        self._end_preparation()
         if self._bar is None:
             self._bar = self._open_bar(read_json(self.work / FACTS))
         steps = steps_of(read_log(self.work))
@@ -41,9 +46,26 @@ class TrainingScreen:
 
     def close(self) -> None:
         """Leave the bar as it is, and delete the live curve."""
+        self._end_preparation()
         if self._bar is not None:
             self._bar.close()
         self.curve.unlink(missing_ok=True)
+
+    def _follow_preparation(self) -> None:
+        """Show the bars of Axolotl as it prepares the data."""
+        if self._file is None and (self.work / OUTPUT).exists():
+            self._file = (self.work / OUTPUT).open("rb")
+            self._preparation = ChildOutput(self._file, self.key, shows_lines=False)
+        if self._preparation is not None:
+            self._preparation.update()
+
+    def _end_preparation(self) -> None:
+        """End what `_follow_preparation` shows."""
+        if self._preparation is not None:
+            self._preparation.close()
+        if self._file is not None:
+            self._file.close()
+        self._file = self._preparation = None
 
     def _open_bar(self, facts: Json) -> "tqdm[Any]":
         """Print what is trained and where the curve is, and open the bar at the step that is resumed from."""
@@ -53,13 +75,9 @@ class TrainingScreen:
         steps = steps_of(read_log(self.work))
         if steps:
             write_curve(self.curve, steps)
-        return tqdm(
-            desc=f"train {self.key}",
-            unit=" steps",
-            total=facts["max_steps"],
-            initial=steps[-1]["step"] if steps else 0,
-            dynamic_ncols=True,
-        )
+        none: list[Any] = []
+        initial = steps[-1]["step"] if steps else 0
+        return progress(none, desc=self.key, unit="steps", total=facts["max_steps"], initial=initial)
 
     def _move_bar(self, bar: "tqdm[Any]", step: Json) -> None:
         """Move the bar to a step."""

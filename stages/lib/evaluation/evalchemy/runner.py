@@ -6,6 +6,7 @@ others with it.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,24 +52,31 @@ SHARED_FILES = ("eval/*.py", "eval/chat_benchmarks/*.py", "database")  # of the 
 CPU_BATCH = 8  # rows per step
 # Variables of the user that would change what alpaca_eval does.
 IGNORED_VARIABLES = ("OPENAI_API_KEYS", "OPENAI_ORGANIZATION_IDS", "OPENAI_CLIENT_CONFIG_PATH", "IS_ALPACA_EVAL_2")
+OnResult = Callable[[str, Json, list[Json]], None]  # takes a task's entry of results.json and its samples
 OFFLINE = dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1")
 
 
 def evaluate(
-    model: Model, settings: Evaluate, runtime: Runtime, folder: Path, judge: Model | None = None
+    model: Model,
+    settings: Evaluate,
+    runtime: Runtime,
+    folder: Path,
+    judge: Model | None = None,
+    on_result: OnResult = lambda *_: None,
 ) -> tuple[dict[str, Json], dict[str, list[Json]]]:
     """Run every task; return the entries of results.json, and the samples of the tasks that ran.
 
     `judge` is a model behind a server; without one, $OPENAI_BASE_URL and $OPENAI_API_KEY name the judge. `folder` is
-    for temporary files. A task that cannot be run here is `skipped`, one that ends badly `failed`, with the reason.
-    Raises UserError for a task or main metric that Evalchemy does not have.
+    for temporary files; `on_result` is called as soon as a task has run well. A task that cannot be run here is
+    `skipped`, one that ends badly `failed`, with the reason. Raises UserError for a task or main metric that Evalchemy
+    does not have.
     """
     primaries = settings.evalchemy
     check_tasks(primaries)
     installation = find_evalchemy(model, find_judge(settings.evalchemy_judge, judge))
     if isinstance(installation, str):
         return {task: without_score("skipped", installation, name).to_json() for task, name in primaries.items()}, {}
-    run = EvalchemyRun(model, settings, runtime, installation, folder)
+    run = EvalchemyRun(model, settings, runtime, installation, folder, on_result)
     try:
         check_judge(installation.judge)
         run.prepare_model()
@@ -114,6 +122,7 @@ class EvalchemyRun:
     runtime: Runtime
     installation: Installation
     folder: Path
+    on_result: OnResult = lambda *_: None
 
     @property
     def dtype(self) -> str:
@@ -145,6 +154,8 @@ class EvalchemyRun:
             except Exception as error:  # a task that raises fails alone
                 result = without_score("failed", self.explain(error), primary)
             entries[name] = result.to_json()
+            if name in samples:
+                self.on_result(name, entries[name], samples[name])
         return entries, samples
 
     def run_task(self, task: Task, primary: str) -> tuple[TaskResult, list[Json]]:

@@ -1,0 +1,1 @@
+"""`make watch`: one page of a running pipeline, rewritten while it runs."""
