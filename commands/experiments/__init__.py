@@ -1,0 +1,1 @@
+"""`make experiments`: experiments and commits in one table, what each changed, and whether its numbers differ."""
