@@ -33,7 +33,7 @@ def exclusive(folder: Path, key: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            print(f"another `make` builds {folder / key}; waiting for it to end", flush=True)
+            print(f"another `make` builds {key} in {folder}; waiting for it to end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -83,24 +83,27 @@ def build(environment: Environment, given_python: str, torch_index: str) -> None
     """Let the link of an environment lead to a whole one, which is built unless it is there."""
     if not environment.fault():
         return
-    folder = shared_folder() / environment.key
-    with exclusive(folder.parent, environment.key):
-        if environment.fault(folder):
-            python = find_python(given_python)
-            shutil.rmtree(folder, ignore_errors=True)  # half built
-            check_space(environment, folder.parent)
-            print(
-                f"Building {environment.link} from {environment.lock} (about a minute, {environment.size} GB)",
-                flush=True,
-            )
-            try:
-                install(environment, folder, python, torch_index)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-            if (environment.link / DOWNLOADED).is_dir():
-                shutil.copytree(environment.link / DOWNLOADED, folder / DOWNLOADED, dirs_exist_ok=True)
-        point(environment.link, folder)
+    shared = shared_folder()
+    with exclusive(shared, environment.key):
+        found = environment.find(shared) or build_new(environment, shared, find_python(given_python), torch_index)
+        if (environment.link / DOWNLOADED).is_dir() and not (found / DOWNLOADED).exists():
+            shutil.copytree(environment.link / DOWNLOADED, found / DOWNLOADED)
+        point(environment.link, found)
+
+
+def build_new(environment: Environment, shared: Path, python: Python, torch_index: str) -> Path:
+    """Build an environment in a folder of environments and return its own; nothing half built is left."""
+    folder = environment.place(shared, python.path)
+    shutil.rmtree(folder, ignore_errors=True)  # what a kill has left
+    check_space(environment, shared)
+    cost = f"about a minute, {environment.size} GB"
+    print(f"Building {environment.link} from {environment.lock} ({cost})", flush=True)
+    try:
+        install(environment, folder, python, torch_index)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
 
 
 def main() -> None:

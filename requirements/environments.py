@@ -66,9 +66,20 @@ class Environment:
 
     @property
     def key(self) -> str:
-        """Its name in the folder of environments: equal locks have equal keys."""
+        """What its names in folders of environments begin with: equal locks have equal keys."""
         content = b"\0".join(path.read_bytes() for path in (*self.copies.values(), LOCKS / TORCH))
-        return f"{self.name}-{self.device}-{hashlib.sha256(content).hexdigest()[:12]}"
+        return f"{self.name}-{self.device}-{short_digest(content)}"
+
+    def find(self, folder: Path) -> Path | None:
+        """Return a whole one in a folder of environments, or None."""
+        return next((path for path in sorted(folder.glob(f"{self.key}-*")) if not self.fault(path)), None)
+
+    def place(self, folder: Path, python: str) -> Path:
+        """Return where it is built with a Python in a folder of environments.
+
+        Other machines may see the folder at another path, or lack the Python: what they built is never in the way.
+        """
+        return folder / f"{self.key}-{short_digest(f'{folder} {python}'.encode())}"
 
     def fault(self, folder: Path | None = None) -> str:
         """Say why a folder, by default what the link leads to, is not this environment; empty when it is."""
@@ -86,6 +97,11 @@ class Environment:
         pinned = pinned_torch()
         found = installed_torch(folder)
         return "" if found.partition("+")[0] == pinned else f"has torch {found or '(none)'} instead of {pinned}"
+
+
+def short_digest(content: bytes) -> str:
+    """Return the first digits of a sha256, in hex."""
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def pinned_torch() -> str:

@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
         ("env", "DEVIC=gpu", "DEVIC= is no argument of make here; did you mean DEVICE?"),
         (
             "pin",
-            r"ID=demo-rich\ demo-ritch",
-            "ID=demo-ritch: there is no dgms/demo-ritch.yaml; did you mean demo-rich?",
+            r"ID=demo-rich\ demo-rch",
+            "ID=demo-rch: there is no dgms/demo-rch.yaml; did you mean demo-rich?",
         ),
         ("pilot", "DGM=demo-plan", "DGM=demo-plan: there is no dgms/demo-plan.yaml; did you mean demo-plain?"),
         ("wordnet", "FROM=/nowhere", "FROM: /nowhere is not there"),
@@ -73,7 +73,9 @@ def test_an_argument_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatc
 
 def test_the_line_of_a_command_says_what_it_needs() -> None:
     calls = usages(
-        "a: .venv/lock ## do it: make a ONE=x [TWO=y], or so: THREE=z\nb: ## nothing\nc: a ## as `make a`: make c [D=1]\n"
+        "a: .venv/lock ## do it: make a ONE=x [TWO=y], or so: THREE=z\n"
+        "b: ## nothing\n"
+        "c: a ## as `make a`: make c [D=1]\n"
     )
     assert calls == {"a": "make a ONE=x [TWO=y]", "c": "make c [D=1]"}
     assert needed(calls["a"]) == ["ONE"] and needed(calls["c"]) == []

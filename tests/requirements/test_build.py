@@ -122,7 +122,7 @@ def test_a_failed_build_keeps_the_environment_that_was_there(checkout: Path, mon
 
 
 def test_what_a_killed_build_left_is_built_again(checkout: Path) -> None:
-    folder = shared_folder() / choose(".venv", "").key
+    folder = choose(".venv", "").place(shared_folder(), HERE.path)
     (folder / "bin").mkdir(parents=True)
     assert choose(".venv", "").fault(folder) == "is half built"
     assert make() == folder and len(BUILDS) == 1
@@ -184,9 +184,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_built(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(environments.SIZES, ("main", "cpu"), 1e6)
-    with pytest.raises(
-        Failure, match=r"^\.venv takes about 1000000\.0 GB, and the disk of .* free: free some, or name"
-    ):
+    with pytest.raises(Failure, match=r"^\.venv takes about 1000000\.0 GB, and the disk of .* free: free some"):
         make()
     assert BUILDS == []
 
@@ -198,10 +196,10 @@ def test_two_makes_at_once_build_one_environment(checkout: Path, capfd: pytest.C
         other.start()
         other.join(timeout=0.3)
         assert other.is_alive()
-        fake_install(choose(".venv", ""), shared_folder() / key, HERE, "")
+        fake_install(choose(".venv", ""), shared_folder() / f"{key}-x", HERE, "")
     other.join(timeout=10)
-    assert len(BUILDS) == 1 and Path(".venv").resolve().name == key
-    assert f"another `make` builds {shared_folder() / key}; waiting" in capfd.readouterr().out
+    assert len(BUILDS) == 1 and Path(".venv").resolve().name == f"{key}-x"
+    assert f"another `make` builds {key} in {shared_folder()}; waiting" in capfd.readouterr().out
 
 
 def test_without_a_device_an_environment_stays_what_it_is_for(checkout: Path) -> None:
@@ -214,13 +212,20 @@ def test_without_a_device_an_environment_stays_what_it_is_for(checkout: Path) ->
     assert device_of(Path(".venv")) == "cpu"
 
 
-def test_an_environment_whose_python_was_removed_or_that_was_moved_is_known(checkout: Path, tmp_path: Path) -> None:
+def test_an_environment_whose_python_was_removed_is_built_again_and_not_taken_from_those_who_have_it(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make()
     (folder / "bin/python").unlink()
     (folder / "bin/python").symlink_to(tmp_path / "python3.11")
     assert choose(".venv", "").fault() == f"has lost its Python ({tmp_path}/python3.11)"
-    assert make() == folder and len(BUILDS) == 2
-    (folder / "bin/pip").write_text("#!/old/place/.venv/bin/python\n")
+    (tmp_path / "mine").symlink_to(sys.executable)
+    monkeypatch.setattr(build, "find_python", lambda given: Python(str(tmp_path / "mine"), "3.11", ""))
+    assert make() != folder and len(BUILDS) == 2 and (folder / "lock").exists()
+
+
+def test_an_environment_that_was_moved_is_known(checkout: Path) -> None:
+    (make() / "bin/pip").write_text("#!/old/place/.venv/bin/python\n")
     assert choose(".venv", "").fault() == "was moved: its programs start /old/place/.venv/bin/python"
 
 
