@@ -17,23 +17,24 @@ from commands.doctor.findings import BROKEN, Finding, Group, conclude, layout
 from commands.doctor.machine import look_at_machine
 from commands.doctor.tools import look_at_tools
 
-FACTS_SECONDS = {"project": 60, "remote": 15}
+FACTS_SECONDS = {"project": 60, "remote": 30}
 
 
 def ask(python: str, what: str) -> dict[str, Any]:
-    """Ask the environment's libraries for facts; without an answer return the `problem`."""
+    """Ask the environment's libraries for facts; without a whole answer return what there is, and the `problem`."""
     if not python:
         return {"problem": "not looked at without .venv"}
     command = [python, "-W", "ignore", "-m", "commands.doctor.facts", what]
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=FACTS_SECONDS[what], check=False)
-    except subprocess.TimeoutExpired:
-        return {"problem": f"no answer within {FACTS_SECONDS[what]} s"}
-    if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-        return {"problem": lines[-1][:120]}
-    answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return answer
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            answer, errors = process.communicate(timeout=FACTS_SECONDS[what])
+            problem = [*errors.strip().splitlines(), f"exit code {process.returncode}"][-2:][0][:120]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            answer, errors = process.communicate()
+            problem = f"no answer within {FACTS_SECONDS[what]} s"
+    facts: dict[str, Any] = json.loads((answer.splitlines() or ["{}"])[-1])
+    return facts | {"problem": problem} if process.returncode else facts
 
 
 def examine(*, mend: bool, everything: bool) -> list[Group]:

@@ -112,13 +112,13 @@ def move_aside(path: Path) -> None:
 
 def look_at_remote(remote: dict[str, Any]) -> Finding:
     """Tell whether DVC's default remote answers; `remote` is what `facts` found, or the `problem` that it had."""
+    address = re.sub(r"//[^/@]*@", "//", remote.get("address", ""))
+    known = f"{remote['name']}, {address}: " if address else ""
     if problem := remote.get("problem"):
-        return Finding("DVC's remote", MISSING, problem)
-    if not remote["name"]:
+        return Finding("DVC's remote", MISSING, f"{known}{problem}")
+    if not known:
         return Finding("DVC's remote", MISSING, "none; to share results: dvc remote add -d <name> <address>")
-    address = re.sub(r"//[^/@]*@", "//", remote["address"])
-    found = "answers" if remote["is_there"] else "has nothing yet; dvc push makes it"
-    return Finding("DVC's remote", OK, f"{remote['name']}, {address}, {found}")
+    return Finding("DVC's remote", OK, known + ("answers" if remote["is_there"] else "nothing there yet; dvc push"))
 
 
 def look_at_shared_files() -> list[Finding]:

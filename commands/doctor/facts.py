@@ -58,14 +58,19 @@ def parallel(models: list[str]) -> list[tuple[int, str]]:
 
 
 def read_remote() -> dict[str, Any]:
-    """Return the name and address of DVC's default remote, and what it answers; an empty name: there is none."""
+    """Return the name and address of DVC's default remote, and what it answers; an empty name: there is none.
+
+    Name and address are printed first: the doctor may not wait for the answer.
+    """
     with Repo() as repo:
         name = repo.config["core"].get("remote", "")
         if not name:
             return {"name": ""}
         address = repo.config["remote"].get(name, {}).get("url", "")
+        known = {"name": name, "address": address}
+        print(json.dumps(known), flush=True)
         store = repo.cloud.get_remote_odb(name)
-        return {"name": name, "address": address, "is_there": bool(store.fs.exists(store.path))}
+        return known | {"is_there": bool(store.fs.exists(store.path))}
 
 
 def main() -> None:

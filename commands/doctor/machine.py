@@ -37,8 +37,8 @@ def look_at_machine(facts: dict[str, Any], device: str) -> list[Finding]:
 
 def look_at_python() -> Finding:
     """Find the Python that environments are built with."""
-    found = [python for path in on_path(NAMES) if not (python := probe(path)).problem]
-    python = found[0] if found else find_uv_python()
+    found = [candidate for path in on_path(NAMES) if not (candidate := probe(path)).problem]
+    python = next(iter(found), None) or find_uv_python()
     if python:
         return Finding("Python", OK, f"{python.version}, {short(python.path)}")
     ways = f"to build environments install Python {VERSION}, or uv, which brings it"

@@ -3,7 +3,8 @@
 import errno
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -166,14 +167,16 @@ def test_the_engine_is_not_started_on_a_machine_that_lacks_what_it_needs(
 
 
 def test_evaluation_and_training_ask_as_params_say() -> None:
-    settings = evaluate.Evaluate.model_construct(device="cpu")
+    settings: Any
+    params: Any
+    settings = SimpleNamespace(device="cpu")
     assert evaluate.machine_needs(model(), settings, Runtime()) == Needs("m", memory=32e9)
-    settings = evaluate.Evaluate.model_construct(device="gpu")
+    settings = SimpleNamespace(device="gpu")
     assert evaluate.machine_needs(model(), settings, Runtime()).gpus == 1
-    params = train.Train.model_construct(device="gpu", num_gpus=4)
+    params = SimpleNamespace(device="gpu", num_gpus=4)
     asked = train.machine_needs("run", model(), params)
     assert asked == Needs("run", 4, "train.num_gpus", 0.0, 16e9, disk=32e9 + needs.LEAST_DISK)
-    params = train.Train.model_construct(device="cpu", num_gpus=0)
+    params = SimpleNamespace(device="cpu", num_gpus=0)
     assert train.machine_needs("run", model(), params).memory == 32e9
 
 

@@ -129,8 +129,9 @@ def test_marks_of_a_conflict_are_found() -> None:
 
 def test_a_remote_is_shown_without_the_password_in_its_address() -> None:
     answer = {"name": "lab", "address": "ssh://me:secret@host/data", "is_there": True}
-    assert look_at_remote(answer).text == "lab, ssh://host/data, answers"
-    assert look_at_remote({"problem": "no answer within 15 s"}).state == "missing"
+    assert look_at_remote(answer).text == "lab, ssh://host/data: answers"
+    assert look_at_remote(answer | {"problem": "no answer"}).text == "lab, ssh://host/data: no answer"
+    assert look_at_remote({"name": ""}).state == "missing" == look_at_remote({"problem": "x"}).state
 
 
 def test_a_dvc_that_was_killed_holds_nothing_any_more() -> None:

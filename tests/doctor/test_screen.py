@@ -175,9 +175,9 @@ def test_what_takes_too_long_or_fails_is_said_and_waited_for_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "python"
-    program.write_text("#!/bin/sh\nexec sleep 9\n")
+    program.write_text('#!/bin/sh\necho \'{"name": "lab"}\'; exec sleep 9\n')
     program.chmod(0o755)
-    monkeypatch.setitem(command.FACTS_SECONDS, "remote", 0.2)
-    assert command.ask(str(program), "remote") == {"problem": "no answer within 0.2 s"}
+    monkeypatch.setitem(command.FACTS_SECONDS, "remote", 1)
+    assert command.ask(str(program), "remote") == {"name": "lab", "problem": "no answer within 1 s"}
     program.write_text("#!/bin/sh\necho 'Unable to locate credentials' >&2; exit 1\n")
     assert command.ask(str(program), "remote") == {"problem": "Unable to locate credentials"}

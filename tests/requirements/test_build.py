@@ -254,7 +254,7 @@ def commands(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
         Path("env/math").mkdir(parents=True, exist_ok=True)
         return subprocess.CompletedProcess(command, 0, stdout="")
 
-    monkeypatch.setattr(build.subprocess, "run", note)
+    monkeypatch.setattr(subprocess, "run", note)
     return calls
 
 

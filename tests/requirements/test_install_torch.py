@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from requirements.install_torch import REGISTRY, Place, describe_shortage
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "requirements/install_torch.py"
 LOCKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")}
@@ -220,6 +222,14 @@ def test_where_the_registry_fails_too_one_line_says_what_to_do(environment, clos
         "(UV_FIND_LINKS=<folder>) or an index (make env TORCH_INDEX=<address>)"
     ])  # fmt: skip
     assert environment.installed == []
+
+
+def test_a_disk_too_small_for_the_cuda_libraries_is_named_before_the_download():
+    registry, other = Place(REGISTRY, ()), Place("/wheels", ())
+    assert describe_shortage(registry, 5e9) == "" == describe_shortage(other, 1e9)
+    assert describe_shortage(registry, 2e9) == (
+        "torch takes 4.1 GB with its CUDA libraries, and the disk has 2.0 GB free"
+    )
 
 
 def test_a_password_in_an_address_is_not_shown(environment, serve_index):
