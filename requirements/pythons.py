@@ -110,5 +110,6 @@ def install_by_uv() -> Python | None:
 def refuse(others: list[str]) -> Python:
     """Raise the Failure that there is no Python; `others` says which there are, and why they do not do."""
     seen = f" ({'; '.join(others[:3])})" if others else ""
-    ways = f"install it, or uv, which brings it, or set PYTHON=/path/to/python{VERSION}"
+    how = f"set PYTHON=/path/to/python{VERSION}"
+    ways = f"uv could not install it; install it, or {how}" if shutil.which("uv") else f"install it, or uv, or {how}"
     raise Failure(f"Python {VERSION} is not here{seen}: {ways}")

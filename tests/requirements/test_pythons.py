@@ -67,8 +67,14 @@ def test_uv_installs_one_where_it_has_none_yet(path: Path, tmp_path: Path, capfd
     assert capfd.readouterr().out == "Python 3.11 is not here: uv installs it\n"
 
 
-@pytest.mark.parametrize("uv", ["", "echo 'downloads are forbidden' >&2; exit 2"])
-def test_without_any_one_line_says_the_ways_and_what_is_there(path: Path, uv: str) -> None:
+@pytest.mark.parametrize(
+    ("uv", "ways"),
+    [
+        ("", "install it, or uv, or"),
+        ("echo 'downloads are forbidden' >&2; exit 2", "uv could not install it; install it, or"),
+    ],
+)
+def test_without_any_one_line_says_the_ways_and_what_is_there(path: Path, uv: str, ways: str) -> None:
     program(path, "python3", says("cpython", "3.12.1", "/x"))
     program(path, "python3.11", "echo 'pyenv: version 3.11 is not installed' >&2; exit 127")
     if uv:
@@ -77,7 +83,7 @@ def test_without_any_one_line_says_the_ways_and_what_is_there(path: Path, uv: st
         find_python("")
     assert str(error.value) == (
         f"Python 3.11 is not here ({path}/python3.11 does not start (pyenv: version 3.11 is not installed); "
-        f"{path}/python3 is Python 3.12.1): install it, or uv, which brings it, or set PYTHON=/path/to/python3.11"
+        f"{path}/python3 is Python 3.12.1): {ways} set PYTHON=/path/to/python3.11"
     )
 
 
