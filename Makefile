@@ -1,19 +1,26 @@
 # make demo builds the environments and runs the pipeline; make test runs the tests; make help lists the rest.
 SHELL := /bin/bash
-PYTHON ?= python3.11
-DEVICE ?= cpu
+# Without PYTHON the first Python 3.11 on the path is taken, else uv's; without DEVICE an environment stays as it is, and a
+# new one is for the CPU.
+PYTHON ?=
+DEVICE ?=
 # PyTorch's CPU build is not on the package registry. It is taken from a folder or page of wheels (uv's or pip's
 # find-links, from the environment or pip's configuration), else from this index of PyTorch's own.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-comma := ,
-FIND_LINKS := $(or $(subst $(comma), ,$(UV_FIND_LINKS)),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config list 2>/dev/null \
-  | sed -nE "s/\\\\n/ /g; s/^(global|install)\.find-links='(.*)'/\2/p"))
-UV_VERSION := 0.13.9
+# Any Python from 3.9 builds the environments and starts the doctor: they need its standard library alone.
+ANY_PYTHON = $(or $(shell type -ap python3.11 python3 python | while read -r python; do \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done), \
+  $(if $(shell command -v uv),uv run --quiet --no-project python),$(NO_PYTHON))
+NO_PYTHON = echo "make: neither Python nor uv is here: install Python 3.11, or uv, which brings it" >&2; false
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: doctor
+doctor: ## show what is here, what is missing or broken, and what mends it: make doctor [MEND=yes] [ALL=yes]
+	@$(ANY_PYTHON) -m commands.doctor $(if $(MEND),--mend) $(if $(ALL),--all)
 
 .PHONY: demo
 demo: env ## build the environments, run the pipeline, print the path of the report
@@ -50,17 +57,14 @@ watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: d
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
-	@test -n "$(RESPONSES)" || { echo "make: name the replies: make analyse RESPONSES=<parquet, JSON lines, or a folder of them>"; exit 2; }
 	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
 .PHONY: compare
 compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or one at two commits: B=rewild@<commit> [OUT=folder] [NUM=2000]
-	@test -n "$(A)" && test -n "$(B)" || { echo "make: name two models: make compare A=<id> B=<id>, or B=<id>@<commit>"; exit 2; }
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
-	@test -n "$(DGM)" || { echo "make: name the DGM: make retry DGM=<id>"; exit 2; }
 	@python -m commands.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
@@ -70,7 +74,7 @@ pin: .venv/lock ## write the current commit or sha256 into the catalogue: make p
 
 # .venv/nltk_data is where nltk looks in this environment. The last line says which WordNet it is, or that none is there.
 .PHONY: wordnet
-wordnet: .venv/lock ## install WordNet for METEOR's synonyms, from nltk's server, or Debian's: make wordnet FROM=/usr/share/wordnet
+wordnet: .venv/lock ## install WordNet for METEOR's synonyms, from nltk's server or from Debian's package: make wordnet [FROM=/usr/share/wordnet]
 	@mkdir -p .venv/nltk_data/corpora
 	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
 	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
@@ -85,18 +89,14 @@ accept: .venv/lock ## keep a stage's outs after its code was moved, not changed:
 	dvc commit --force $(STAGE)
 
 .PHONY: env
-env: .venv/lock .venv/math/lock .venv-train/lock ## build both environments (each once, again when its lock changes)
+env: .venv/lock .venv-train/lock ## build both environments (each once, again when its lock's content changes): make env [DEVICE=gpu]
 
-.venv/lock: requirements/main-$(DEVICE).txt requirements/torch-cuda.txt
-	$(call build,.venv)
-
-# What scores MATH needs another antlr4 than DVC's hydra does. It lies beside it, and only what needs it looks there.
-.venv/math/lock: requirements/math.txt .venv/lock
-	@$(call install,.venv) $(addprefix --find-links ,$(FIND_LINKS)) --target .venv/math --requirements $<
-	@cp $< $@
-
-.venv-train/lock: requirements/train-$(DEVICE).txt requirements/torch-cuda.txt
-	$(call build,.venv-train)
+# Each time the content of its lock decides, not the time of a file, whether an environment is built.
+.NOTPARALLEL:
+.venv/lock .venv-train/lock .venv-evalchemy/lock: FORCE
+	@$(ANY_PYTHON) -m requirements.build $(@D) --device "$(DEVICE)" --python "$(PYTHON)" --torch-index "$(TORCH_INDEX)" \
+	  --goals "$(MAKECMDGOALS)"
+FORCE:
 
 # The clone is read at this commit, whatever else it holds. Only one that was made here is ever written to.
 EVALCHEMY_HOME ?= .evalchemy
@@ -111,25 +111,8 @@ evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and fetch a clo
 	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or set EVALCHEMY_HOME=<a clone with it>"; exit 2; }
 	@rm -rf $(ALPACA_EVAL) && mkdir $(ALPACA_EVAL)
 	@git -C "$(EVALCHEMY_HOME)" archive $(EVALCHEMY_COMMIT):eval/chat_benchmarks/alpaca_eval setup.py README.md src | tar -x -C $(ALPACA_EVAL) \
-	  && $(call install,.venv-evalchemy) --no-build-isolation ./$(ALPACA_EVAL) \
+	  && .venv-evalchemy/bin/uv pip install --quiet --python .venv-evalchemy/bin/python --no-deps --no-build-isolation ./$(ALPACA_EVAL) \
 	  || { echo "make: could not install alpaca_eval, which asks for its own version"; exit 2; }
-
-.venv-evalchemy/lock: requirements/evalchemy$(if $(filter gpu,$(DEVICE)),-gpu).txt requirements/torch-cuda.txt
-	$(call build,.venv-evalchemy)
-
-# The locks are complete, so nothing is resolved. Those for the CPU leave torch to install_torch.py, which takes the CPU
-# build where it can. The copy of the lock, made last, says that the environment is whole.
-define build
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there: install Python 3.11, or set PYTHON=/path/to/python3.11"; exit 2; }
-	@echo "Building $(1) from $< (about a minute, 3 GB)"
-	@rm -rf $(1) && $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install -q -q --disable-pip-version-check uv==$(UV_VERSION)
-	@$(if $(filter cpu,$(DEVICE)),$(1)/bin/python requirements/install_torch.py requirements/torch-cuda.txt \
-	  $(addprefix --find-links ,$(FIND_LINKS)) --index "$(TORCH_INDEX)")
-	@$(call install,$(1)) $(addprefix --find-links ,$(FIND_LINKS)) --requirements $< \
-	  || { echo "make: could not install $<"; exit 2; }
-	@cp $< $@
-endef
-install = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --compile-bytecode
 
 .PHONY: lock
 lock: ## resolve the locks again with uv (versions only, no index addresses)

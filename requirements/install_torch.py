@@ -10,12 +10,15 @@ Standard library only: in a new environment there is nothing but uv.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-CUDA_SIZE = "2.5 GB to download, 4.1 GB on disk"  # measured with torch 2.13.0
+CUDA_BYTES = 4.1e9  # on disk, measured with torch 2.13.0
+CUDA_SIZE = f"2.5 GB to download, {CUDA_BYTES / 1e9:.1f} GB on disk"
+REGISTRY = "the package registry"
 REMEDY = "name a folder with the wheel (UV_FIND_LINKS=<folder>) or an index (make env TORCH_INDEX=<address>)"
 
 
@@ -70,10 +73,16 @@ def choose(lock: Path, find_links: list[str], index: str, timeout: int) -> tuple
             return place, f"torch {version}+cpu from {place.name}"
     asked = f" ({', '.join(place.name for place in places)})" if places else ""
     return (
-        Place("the package registry", ("--requirements", str(lock))),
-        f"torch {version} with its CUDA libraries ({CUDA_SIZE}) from the package registry: "
-        f"no CPU build could be reached{asked}",
+        Place(REGISTRY, ("--requirements", str(lock))),
+        f"torch {version} with its CUDA libraries ({CUDA_SIZE}) from {REGISTRY}: no CPU build could be reached{asked}",
     )
+
+
+def describe_shortage(place: Place, free: float) -> str:
+    """Return a line for a disk with too few free bytes for the build with CUDA libraries; empty when it has enough."""
+    if place.name != REGISTRY or free >= CUDA_BYTES:
+        return ""
+    return f"torch takes {CUDA_BYTES / 1e9:.1f} GB with its CUDA libraries, and the disk has {free / 1e9:.1f} GB free"
 
 
 def read_arguments() -> argparse.Namespace:
@@ -91,6 +100,9 @@ def main() -> None:
     arguments = read_arguments()
     place, line = choose(arguments.lock, arguments.find_links, arguments.index, arguments.timeout)
     print(line, flush=True)
+    if shortage := describe_shortage(place, shutil.disk_usage(sys.prefix).free):
+        print(f"make: {shortage}: free some, or {REMEDY}", file=sys.stderr)
+        raise SystemExit(2)
     if not uv_install(place, "--compile-bytecode"):
         print(f"make: could not install torch from {place.name}: run it again, or {REMEDY}", file=sys.stderr)
         raise SystemExit(2)

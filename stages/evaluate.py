@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.interrupts import with_kept
+from stages.lib.console.needs import Needs, check_machine
 from stages.lib.console.shell import log_line
 from stages.lib.core.code import Code
 from stages.lib.core.costs import name_hardware, timed_cost
@@ -36,6 +37,7 @@ from stages.lib.evaluation.results import (
 from stages.lib.evaluation.samples import write_samples
 from stages.lib.generation.store import store_folder
 from stages.lib.models.catalogue import Model, load_model
+from stages.lib.models.weights import gpu_needs, weight_bytes
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Evaluate
@@ -51,6 +53,13 @@ def check_model(model: Model, settings: Evaluate) -> None:
         raise UserError(f"{model.id} has no weights here: leave it out of `compare`")
     if settings.device == "cpu" and model.quantization != "none":
         raise UserError(f"{model.id} is quantized ({model.quantization}), which needs `evaluate.device: gpu`")
+
+
+def machine_needs(model: Model, settings: Evaluate, runtime: Runtime) -> Needs:
+    """Return what the evaluation of a model needs of the machine: `model_args` says how it is loaded."""
+    if settings.device == "cpu":
+        return Needs(model.id, memory=weight_bytes(model, "float32"))
+    return gpu_needs(model, runtime.gpu_memory_utilization)
 
 
 def model_args(model: Model, settings: Evaluate, runtime: Runtime) -> Json:
@@ -161,6 +170,7 @@ def evaluate(model: Model, settings: Evaluate, runtime: Runtime, finished: Finis
     if not settings.apply_chat_template:  # there is no place for a system prompt then
         model = model.model_copy(update={"system_prompt": ""})
     arguments = model_args(model, settings, runtime)
+    check_machine(machine_needs(model, settings, runtime))
     variables = environment(model, settings, f"{finished.work}/cache")
     if number := finished.count():
         log_line(f"{model.id}: {number} of {len(finished.digests)} tasks are finished from an earlier run")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.lib.console.needs import LEAST_DISK, check_disk
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.types import Json, Row
@@ -51,6 +52,10 @@ class PromptFolder:
     def systems(self) -> Iterator[str]:
         """Read the system message of every prompt, empty where it has none."""
         return map(system_of, read_rows(self._folder, ["conversation_hash", "system"]))
+
+    def num_bytes(self) -> int:
+        """Return the size of the prompts' files."""
+        return sum(file.stat().st_size for file in self._folder.glob("*.parquet"))
 
     def hashes(self) -> set[str]:
         """Read the conversation_hash of every prompt, and nothing else of it."""
@@ -145,6 +150,8 @@ READS = ("generate", "runtime")
 def main(dgm: str) -> None:
     """Write the responses of one DGM: imported, from the store, or generated now."""
     prompts = PromptFolder()
+    # The responses repeat the prompts, in the store and in data/.
+    check_disk(dgm, LEAST_DISK + 2 * prompts.num_bytes(), DATA)
     with open_source(load_model(dgm), load(Generate), load(Runtime), prompts) as source:
         write_responses(source, prompts)
 

@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.interrupts import with_kept
+from stages.lib.console.needs import LEAST_DISK, Needs, check_machine
 from stages.lib.console.shell import log_line
 from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.core.seeds import Training
 from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
 from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.models.weights import weight_bytes
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.settings.reading import load, load_training, run
 from stages.lib.settings.sections import Train
@@ -119,6 +121,17 @@ def describe_model(key: str, base: Model, folder: Path) -> Model:
     return base.model_copy(update=own)
 
 
+def machine_needs(key: str, base: Model, params: Train) -> Needs:
+    """Return what a training needs at least: the weights in memory, and twice on disk, in the work folder and models/.
+
+    Gradients and the optimizer's state come on top; how much, Axolotl's keys decide.
+    """
+    disk = LEAST_DISK + 2 * weight_bytes(base)
+    if params.device == "cpu":
+        return Needs(key, memory=weight_bytes(base, "float32"), disk=disk)
+    return Needs(key, gpus=params.num_gpus, asked_by="train.num_gpus", weights=weight_bytes(base), disk=disk)
+
+
 def prepare(mix_folder: Path, params: Train, base: Model, work: Path) -> Counter[str]:
     """Write configuration, tokenizer, rows and examples into the work folder; return the numbers of rows."""
     template = load_template(base)
@@ -150,6 +163,7 @@ READS = ("train", "mix.runs.*")
 def train(key: str, training: Training, params: Train) -> None:
     """Train a model and write it."""
     base = load_model(training.base)
+    check_machine(machine_needs(key, base, params))
     check_keys(params.axolotl)
     python, work = train_python(), WORK / key
     rows = prepare(MIXES / training.run, params, base, work)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from stages.lib.core.intervals import exact_interval
 
 from commands.compare.lines import Line, Unit
 from commands.compare.scores import compare_benchmarks, compare_scores, read_grid, read_scores, unit_of
@@ -21,7 +22,6 @@ from stages.lib.comparison.evaluations import read_evaluations
 from stages.lib.comparison.scores import Score, average_shares, to_cell
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.errors import UserError
-from stages.lib.core.intervals import exact_interval
 from stages.lib.core.types import Json
 from stages.lib.judging.judgment_grid import COLUMNS, align_judgments, read_judged
 from stages.lib.judging.preference import mean_scores

@@ -22,7 +22,7 @@ from commands.pilot.prediction import predict
 from commands.pilot.review import example_lines, find_warnings, gate_message, review
 from commands.pilot.screen import PilotResult, explanation, format_block, format_table
 from commands.pilot.steady_state import Stopwatch, TimedGeneration
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Row
@@ -37,7 +37,7 @@ NUM_CONVERSATIONS = 200
 def make_prompts_and_models(dgms: Sequence[str]) -> None:
     """Run the stages before `generate`; a model that cannot be resolved is reported when its turn comes."""
     if subprocess.run(["dvc", "repro", "--quiet", "check", "prompts"], check=False).returncode:  # noqa: S607
-        raise UserError("the prompts could not be made; the lines above say why")
+        raise MachineError("the prompts could not be made; the lines above say why")
     targets = [f"resolve@{dgm}" for dgm in dgms]
     subprocess.run(["dvc", "repro", "--quiet", "--keep-going", *targets], check=False)  # noqa: S607
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from stages.lib.core.intervals import share_interval
 
 from commands.pilot.job import PROMPTS, Settings, read_prompts_of
 from commands.pilot.note import PilotNote, digest_asked, read_note
-from stages.lib.core.intervals import share_interval
 from stages.lib.engines.request import RequestConfig, dgm_config, identity, with_reply_format
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import Store, matches_limits, read_segment

@@ -102,12 +102,6 @@ def test_ctrl_c_prints_one_line(tmp_path: Path) -> None:
     assert printed.splitlines()[-1].endswith("analyse: interrupted; run it again; it starts from the beginning")
 
 
-def test_make_asks_for_the_replies() -> None:
-    words = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "-o", ".venv/lock", "analyse"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "name the replies: make analyse RESPONSES=" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

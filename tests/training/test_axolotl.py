@@ -12,7 +12,7 @@ from tests.support.training import log_entry, write_log
 
 def test_a_missing_training_environment_is_one_plain_line(tmp_path, monkeypatch):
     monkeypatch.setenv("REWILD_TRAIN_ENV", str(tmp_path))
-    with pytest.raises(UserError, match=r"^the training environment is missing: run `make env`$"):
+    with pytest.raises(UserError, match=r"^the training environment is missing: run `make env`; `make doctor` shows"):
         axolotl.train_python()
 
 

@@ -4,11 +4,19 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+DOCTOR: Final = "`make doctor` shows what is here"
 HIDDEN: Final = "hidden"  # the type of an error whose input may hold a password, and so is not shown
 
 
 class UserError(Exception):
     """An error that the user can fix: printed as one line, without a traceback."""
+
+
+class MachineError(UserError):
+    """An error about the machine or what is installed on it; its line ends with the command that shows both."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; {DOCTOR}"
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:

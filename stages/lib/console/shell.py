@@ -1,22 +1,30 @@
 """What a command prints: one line per error or event, and a progress bar."""
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.interrupts import handle_signals, with_kept
 
 T = TypeVar("T")
 LINE_SECONDS = 30.0
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Tell whether an error says that a disk, or the user's share of it, is full; pyarrow's may say so in words."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT} or os.strerror(errno.ENOSPC) in str(error)
+
+
 @contextmanager
 def exit_on_user_error(command: str, after: str = "run it again to go on") -> Iterator[None]:
-    """Print a UserError or an interruption in the block as one line; exit with code 1, or 128 and the signal's number.
+    """Print a UserError, a full disk or an interruption in the block as one line; exit with 1, or 128 and the signal.
 
     `after` tells the user what an interruption has left behind, where the interruption itself does not say it.
     """
@@ -25,6 +33,10 @@ def exit_on_user_error(command: str, after: str = "run it again to go on") -> It
             yield
     except UserError as error:
         sys.exit(f"{command}: {error}")
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        sys.exit(f"{command}: {MachineError(f'the disk of {error.filename or Path.cwd()} is full: free some space')}")
     except KeyboardInterrupt as error:
         ended = with_kept(error, getattr(error, "kept", "") or after)
         log_line(f"{command}: {ended.described}; {ended.kept}")

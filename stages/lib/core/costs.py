@@ -2,13 +2,13 @@
 
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.lib.console.machine import query_gpus
 from stages.lib.core.files import write_json
 
 COSTS = Path("data/costs")
@@ -58,23 +58,11 @@ def name_hardware(num_gpus: int) -> str:
     """Name the first GPUs that this process may use, as nvidia-smi does, or with 0 the CPU; empty: not known."""
     if not num_gpus:
         return f"{platform.machine()} CPU x{len(os.sched_getaffinity(0))}"
-    names = query_gpus("name")[:num_gpus]
+    names = [name for (name,) in query_gpus("name") or []][:num_gpus]
     return f"{names[0]} x{len(names)}" if names else ""
 
 
 def used_gib(num_gpus: int) -> float:
     """Return the memory in use on the first GPUs that this process may use, all together; 0 for none."""
-    used = query_gpus("memory.used")[:num_gpus] if num_gpus else []  # MiB
-    return round(sum(map(float, used)) / 1024, 2)
-
-
-def query_gpus(field: str) -> list[str]:
-    """Return one value of each GPU that this process may use; none where there is no nvidia-smi."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    only = ["--id", visible] if visible else []
-    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", *only]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in result.stdout.splitlines()]
+    used = (query_gpus("memory.used") or [])[:num_gpus] if num_gpus else []  # MiB
+    return round(sum(float(memory) for (memory,) in used) / 1024, 2)

@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.interrupts import check_signals, hold_signals, without_ctrl_c
 from stages.lib.console.shell import log_line
 from stages.lib.engines.base import Reply, Request, Usage, failed_reply
@@ -168,7 +168,7 @@ class SupervisedEngine:
             if kind == "refused":
                 raise UserError(content)
             if not starts_left:
-                raise UserError(f"{self._name}: the engine did not start ({content}). log: {self._log}")
+                raise MachineError(f"{self._name}: the engine did not start ({content}). log: {self._log}")
             log_line(f"{self._name}: the engine did not start ({content}); trying again")
             self._runtime = with_smaller_cache(self._runtime)
             time.sleep(POLL_SECONDS)

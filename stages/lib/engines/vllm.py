@@ -6,7 +6,7 @@ import importlib.util
 import os
 from typing import Any
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError
 from stages.lib.core.costs import name_hardware, used_gib
 from stages.lib.engines.base import (
     Reply,
@@ -43,7 +43,7 @@ class VllmEngine:
         try:
             import vllm
         except ImportError as error:
-            raise UserError(f"vLLM cannot be imported ({error}): run `make env`") from None
+            raise MachineError(f"vLLM cannot be imported ({error}): run `make env`") from None
         self._choose_ends()
         self._sampling_params = vllm.SamplingParams
         self._final_only = vllm.sampling_params.RequestOutputKind.FINAL_ONLY

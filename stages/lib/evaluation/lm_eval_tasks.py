@@ -8,18 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import DOCTOR, UserError
 from stages.lib.core.files import write_json
 from stages.lib.core.types import Json
 from stages.lib.settings.sections import Evaluate
 
-MATH = Path(sys.prefix) / "math"  # the packages that score MATH, with another antlr4 than DVC's (see the Makefile)
+MATH = Path(sys.prefix) / "math"  # the packages that score MATH, with another antlr4 than DVC's (requirements/build.py)
 LOCAL_DATA = re.compile(r"^dataset_path: *(json|csv|parquet|arrow|text)\s*$", re.MULTILINE)
 TASK_NAME = re.compile(r"^task: *['\"]?([\w.-]+)", re.MULTILINE)
 FORMATS = {".jsonl": "json", ".parquet": "parquet", ".csv": "csv"}  # of local rows, by the names of `datasets`
 SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 PUNKT = re.compile(r"number_sentences|capital_word_frequency")  # IFEval's instructions that need punkt_tab
-NEEDS_MATH = "math-verify and antlr4 4.11, which score MATH, are not installed: run `make env`"
+NEEDS_MATH = f"math-verify and antlr4 4.11, which score MATH, are not installed: run `make env`; {DOCTOR}"
 NEEDS_PUNKT = (
     "nltk's punkt_tab, with which IFEval counts sentences, is not on this machine: run `python -m nltk.downloader "
     "punkt_tab` where there is a network, and copy ~/nltk_data; or leave the rows out that need it: "

@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.interrupts import without_ctrl_c
 from stages.lib.core.types import Json
 from stages.lib.records.shards import chunks
@@ -59,7 +59,7 @@ def score_turns(
 ) -> Iterator[tuple[TurnReplies, PairScores]]:
     """Yield turns with their scores, in the order of `turns`, whatever the number of processes.
 
-    Raises UserError when a process was killed.
+    Raises MachineError when a process was killed.
     """
     with start_workers(num_processes) as map_in_order:
         for batch in chunks(turns, TURNS_IN_MEMORY):
@@ -84,7 +84,7 @@ def start_workers(num_processes: int) -> Iterator[Callable[..., Iterable[PairSco
     try:
         yield map_in_order
     except BrokenProcessPool:
-        raise UserError("a process that scored replies was killed, perhaps for its memory: run it again") from None
+        raise MachineError("a process that scored replies was killed, perhaps for its memory: run it again") from None
     finally:
         executor.shutdown(cancel_futures=True)
 

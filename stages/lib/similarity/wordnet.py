@@ -8,7 +8,7 @@ from typing import Any
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError
 from stages.lib.console.shell import log_line
 from stages.lib.settings.reading import run
 from stages.lib.similarity.stems import CACHE_SIZE
@@ -33,7 +33,7 @@ class WordNet(WordNetCorpusReader):  # type: ignore[misc]
 
 @cache
 def open_wordnet() -> WordNet:
-    """Open the dictionary; raise UserError if there is none.
+    """Open the dictionary; raise MachineError if there is none.
 
     Each process must open its own, since reading moves the position in the file.
     """
@@ -42,7 +42,7 @@ def open_wordnet() -> WordNet:
     try:
         loader.synsets("")
     except LookupError:
-        raise UserError(
+        raise MachineError(
             "similarity.synonyms: WordNet is not there: run `make wordnet`, or set `synonyms: false`"
         ) from None
     return loader
@@ -57,7 +57,7 @@ def synonyms(word: str) -> frozenset[str]:
 
 @cache
 def wordnet_sha256() -> str:
-    """Return the sha256 over FILES, in hex; raise UserError if WordNet is not there."""
+    """Return the sha256 over FILES, in hex; raise MachineError if WordNet is not there."""
     total = hashlib.sha256()
     for name in FILES:
         with open_wordnet().open(name) as file:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MachineError, UserError
 from stages.lib.core.process import CHECKOUT, call, find_installation, last_error_line
 from stages.lib.core.types import Json
 from stages.lib.training.axolotl_config import write_config
@@ -69,10 +69,10 @@ def find_python() -> Path | None:
 
 
 def train_python() -> Path:
-    """Return the interpreter of the training environment; raise UserError when there is none."""
+    """Return the interpreter of the training environment; raise MachineError when there is none."""
     if python := find_python():
         return python
-    raise UserError("the training environment is missing: run `make env`")
+    raise MachineError("the training environment is missing: run `make env`")
 
 
 def check_keys(keys: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stages.lib.console.errors import DOCTOR
 from stages.lib.core.process import find_installation
 from stages.lib.models.api_keys import NO_KEY, key_for
 from stages.lib.models.catalogue import Model
@@ -58,9 +59,9 @@ def find_evalchemy(model: Model, judge: JudgeServer | None) -> Installation | st
     environment = find_installation("REWILD_EVALCHEMY_ENV", ".venv-evalchemy", "bin/python")
     if home is None or environment is None:
         missing = "clone" if home is None else "environment"
-        return f"the {missing} of Evalchemy is missing: run `make evalchemy`"
+        return f"the {missing} of Evalchemy is missing: run `make evalchemy`; {DOCTOR}"
     if git(home, "cat-file", "-e", f"{COMMIT}^{{commit}}").returncode:
-        return f"the clone of Evalchemy has no commit {COMMIT[:12]}: run `make evalchemy`"
+        return f"the clone of Evalchemy has no commit {COMMIT[:12]}: run `make evalchemy`; {DOCTOR}"
     if judge is None:
         return "there is no judge: set OPENAI_API_KEY, or OPENAI_BASE_URL to a server of your own"
     return Installation(home, environment / "bin/python", judge)

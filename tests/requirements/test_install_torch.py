@@ -1,5 +1,4 @@
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -13,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from requirements.install_torch import REGISTRY, Place, describe_shortage
+
+ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "requirements/install_torch.py"
 LOCKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")}
 
@@ -223,49 +224,18 @@ def test_where_the_registry_fails_too_one_line_says_what_to_do(environment, clos
     assert environment.installed == []
 
 
+def test_a_disk_too_small_for_the_cuda_libraries_is_named_before_the_download():
+    registry, other = Place(REGISTRY, ()), Place("/wheels", ())
+    assert describe_shortage(registry, 5e9) == "" == describe_shortage(other, 1e9)
+    assert describe_shortage(registry, 2e9) == (
+        "torch takes 4.1 GB with its CUDA libraries, and the disk has 2.0 GB free"
+    )
+
+
 def test_a_password_in_an_address_is_not_shown(environment, serve_index):
     index = serve_index(("torch", "2.13.0+cpu"))
     _, lines, _ = environment.install(index=index.replace("//", "//me:secret@"))
     assert lines == [f"torch 2.13.0+cpu from {index}"]
-
-
-# What the Makefile gives the program.
-
-
-def places_of(target, **variables):
-    """The options of each call of the program that make would do for a target."""
-    environment = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull, **variables}
-    command = ["make", "--dry-run", "--always-make", f"PYTHON={sys.executable}", target]
-    recipe = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-    calls = re.findall(r"install_torch\.py (.*)", recipe.replace("\\\n", " "))
-    return [call.split() for call in calls]
-
-
-PUBLIC = ["requirements/torch-cuda.txt", "--index", '"https://download.pytorch.org/whl/cpu"']
-
-
-@pytest.mark.parametrize("target", [".venv/lock", ".venv-train/lock", ".venv-evalchemy/lock"])
-def test_each_cpu_environment_asks_pytorchs_public_index_by_default(target):
-    assert places_of(target) == [PUBLIC]
-
-
-def test_a_gpu_environment_takes_torch_from_its_lock():
-    assert places_of(".venv-train/lock", DEVICE="gpu") == []
-
-
-def test_an_index_of_ones_own_takes_the_place_of_pytorchs():
-    assert places_of(".venv-train/lock", TORCH_INDEX="https://wheels.example/cpu") == [
-        ["requirements/torch-cuda.txt", "--index", '"https://wheels.example/cpu"']
-    ]
-
-
-@pytest.mark.parametrize("variables", [{"UV_FIND_LINKS": "/a,/b"}, {"PIP_FIND_LINKS": "/a /b"}, {}])
-def test_find_links_come_from_uvs_variable_pips_variable_or_pips_configuration(tmp_path, variables):
-    config = tmp_path / "pip.conf"
-    config.write_text("[global]\nfind-links =\n    /a\n    /b\n", encoding="utf-8")
-    named = variables or {"PIP_CONFIG_FILE": str(config)}
-    lock, *index = PUBLIC
-    assert places_of(".venv-train/lock", **named) == [[lock, "--find-links", "/a", "--find-links", "/b", *index]]
 
 
 # The locks.
