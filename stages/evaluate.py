@@ -30,9 +30,9 @@ from stages.lib.evaluation.results import (
 )
 from stages.lib.evaluation.samples import write_samples
 from stages.lib.models.catalogue import Model, load_model
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Evaluate
 
 OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step

@@ -11,8 +11,8 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.evaluation.results import average
 from stages.lib.models.catalogue import Model
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Evaluate
 from tests.support.evaluation import FAILED, QUIZ, SETTINGS, SUMS, make_evaluation, python, scored, write_params
 
 TUNED = Model(

@@ -9,7 +9,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from stages.check import check_params
+from stages.lib.checking.params import check_params
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.models.catalogue import CATALOGUE, read_entry, read_template
