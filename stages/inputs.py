@@ -25,7 +25,7 @@ def main() -> None:
     names = {read.partition(".")[2] for read in READS}
     sections = {"evaluate": load(Evaluate), "answers": load(Answers), "judge": load(Judge)}
     params = {name: section.model_dump(include=names) for name, section in sections.items()}
-    check_inputs(Profile(str(PARAMS), params, {}))
+    check_inputs(Profile(str(PARAMS), params, {}, params))
     write_json(Path("data/inputs.json"), {"checked": True})
 
 

@@ -38,7 +38,7 @@ def find_pair_faults(profile: Profile) -> Iterator[Fault]:
             yield profile.fault("pairwise.pairs", problem, number)
         elif frozenset(pair) in met:
             problem = (
-                f"{' and '.join(pair)} stand there twice; each pair is judged in both orders anyway: leave one out"
+                f"{' and '.join(pair)} stand there twice: leave one out, each pair is judged in both orders anyway"
             )
             yield profile.fault("pairwise.pairs", problem, number)
         met.add(frozenset(pair))

@@ -80,7 +80,7 @@ def find_template_faults(template: Path, path: Path) -> Iterator[Fault]:
 def find_listed_faults(profile: Profile) -> Iterator[Fault]:
     """Yield ids of `dgms` and `bases` without a catalogue file, or in both."""
     known = sorted(path.stem for path in CATALOGUE.glob("*.yaml"))
-    dgms = profile.params.get("dgms") or []
+    dgms = profile.names("dgms")
     for name in ("dgms", "bases"):
         for number, model in enumerate(profile.params.get(name) or []):
             if model not in known:

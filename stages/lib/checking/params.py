@@ -66,8 +66,8 @@ def examine(params: Json, file: str, catalogue: Catalogue) -> tuple[Profile, lis
     entries, wrong = catalogue
     faults = list(find_schema_faults(params, file))
     sound = prune(params, faults)
-    ids = Profile(file, sound, {}).ids()
-    profile = Profile(file, sound, {name: entries[name] for name in ids if name in entries})
+    ids = Profile(file, sound, {}, params).ids()
+    profile = Profile(file, sound, {name: entries[name] for name in ids if name in entries}, params)
     return profile, [*faults, *wrong, *run_checks(profile, PARAMS_CHECKS)]
 
 
@@ -96,7 +96,7 @@ def check_sources(path: Path = PARAMS) -> None:
     """Raise UserError for sources that are not there: `check` does not run again when one goes away."""
     params = read_params(path)
     sound = prune(params, find_schema_faults(params, str(path)))
-    raise_faults(sources.find_missing_sources(Profile(str(path), sound, {})))
+    raise_faults(sources.find_missing_sources(Profile(str(path), sound, {}, params)))
 
 
 def run_checks(profile: Profile, checks: Iterable[tuple[Check, Needs]]) -> Iterator[Fault]:

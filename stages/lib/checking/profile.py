@@ -17,6 +17,7 @@ class Profile:
     file: str
     params: Json
     models: Mapping[str, Entry]  # those of dgms and bases that the catalogue has
+    given: Json  # the whole params as they are: for names, which also wrong entries have
 
     def fault(self, name: str, problem: str, *more: str | int) -> Fault:
         """Return a mistake at a key such as `mix.runs`, or, with `more`, below it."""
@@ -26,9 +27,14 @@ class Profile:
         """Tell whether a key such as `mix.runs` is there, and right by itself."""
         return find(self.params, tuple(name.split("."))) is not None
 
+    def names(self, name: str) -> list[str]:
+        """Return the names that a list of ids or a section of entries (`dgms`, `mix.runs`, `hub`) has."""
+        value = find(self.given, tuple(name.split(".")))
+        return [str(each) for each in ([value] if isinstance(value, str) else value or [])]
+
     def ids(self) -> list[str]:
         """Return the ids of dgms and bases."""
-        return [*(self.params.get("dgms") or []), *(self.params.get("bases") or [])]
+        return [*self.names("dgms"), *self.names("bases")]
 
 
 def find(content: Any, key: Key) -> Any:

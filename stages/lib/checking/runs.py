@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 
 from stages.lib.checking.profile import Profile
-from stages.lib.console.faults import Fault, suggest
+from stages.lib.console.faults import Fault, nearest, suggest
 from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
+from stages.lib.models.catalogue import CATALOGUE
 
 
 def find_run_faults(profile: Profile) -> Iterator[Fault]:
@@ -36,13 +37,25 @@ def find_base_faults(profile: Profile, base: str, run: str) -> Iterator[Fault]:
 
 def find_source_faults(profile: Profile, entry: Json, run: str) -> Iterator[Fault]:
     """Yield the sources of a run that the profile does not have."""
-    dgms = profile.params.get("dgms") or []
-    for kind, known in (("dgms", dgms), ("auxiliary", profile.params.get("auxiliary") or {})):
+    dgms = profile.names("dgms")
+    for kind in ("dgms", "auxiliary"):
+        known = profile.names(kind)
         for source in entry.get(kind) or {}:
-            if source not in known:
+            if source not in known and not (kind == "dgms" and is_explained(profile, source, kind)):
                 yield profile.fault(run, f"{source!r} is not in {kind}{suggest(source, known)}", kind, source)
     if (reference := entry.get("reference", "")) and reference not in dgms:
         yield profile.fault(run, f"{reference!r} is not in dgms{suggest(reference, dgms)}", "reference")
+
+
+def is_in_catalogue(model: str) -> bool:
+    """Tell whether the catalogue has a file for a model."""
+    return (CATALOGUE / f"{model}.yaml").exists()
+
+
+def is_explained(profile: Profile, model: str, kind: str) -> bool:
+    """Tell whether a model of the catalogue stands in a list under a wrong name, which has a line of its own."""
+    near = nearest(model, profile.names(kind))
+    return bool(near) and is_in_catalogue(model) and not is_in_catalogue(near)
 
 
 def find_weight_faults(profile: Profile, weights: dict[str, float], run: str) -> Iterator[Fault]:
@@ -60,7 +73,7 @@ def find_seed_faults(profile: Profile, name: str, seeds: list[int]) -> Iterator[
     for number, seed in enumerate(seeds):
         if seed in seeds[:number]:
             yield profile.fault(run, f"{seed} stands there twice: leave one out", "seeds", number)
-    taken = {*profile.ids(), *profile.params["mix"]["runs"]}
+    taken = {*profile.ids(), *profile.names("mix.runs")}
     for number, model in enumerate(seed_models(name, seeds)[1:], 1):
         if model in taken and seeds[number] not in seeds[:number]:
             problem = f"{model!r} is already a run or a model: rename that, or leave out the seed"
@@ -73,7 +86,7 @@ def find_seed_faults(profile: Profile, name: str, seeds: list[int]) -> Iterator[
 
 def find_compared_faults(profile: Profile) -> Iterator[Fault]:
     """Yield what is compared and is no run, and no model with weights."""
-    runs = profile.params["mix"]["runs"]
+    runs = profile.names("mix.runs")
     for number, value in enumerate(profile.params["compare"]):
         if value not in (*profile.ids(), *runs):
             problem = f"{value!r} is not in dgms, bases or mix.runs{suggest(value, [*profile.ids(), *runs])}"

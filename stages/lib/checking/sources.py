@@ -57,7 +57,7 @@ def choose_auxiliary(format_name: str, renamed: dict[str, str], names: list[str]
 
 def find_place_faults(profile: Profile) -> Iterator[Fault]:
     """Yield sources where none can be."""
-    hub = profile.params.get("hub") or {}
+    hub = profile.names("hub")
     for source in list_sources(profile):
         if source.path.parts[:1] == ("..",):
             yield profile.fault(
@@ -66,7 +66,7 @@ def find_place_faults(profile: Profile) -> Iterator[Fault]:
                 f"cannot see it: give an absolute path, or copy it here and `dvc add` it",
             )
         elif name := source.hub_name:
-            if profile.has("hub") and name not in hub:
+            if name not in hub:
                 problem = f"{name!r} is not in hub{suggest(name, hub) or ', which is empty: add it there'}"
                 yield profile.fault(source.key, problem)
         elif source.path.parts[:1] and source.path.parts[0] in MADE:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from stages.lib.console.faults import suggest
 from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
@@ -60,7 +61,7 @@ class Auxiliary(Section):
     @classmethod
     def _check_format(cls, name: str) -> str:
         if name not in FORMATS:
-            raise ValueError(f"should be one of: {', '.join(FORMATS)}")
+            raise ValueError(f"no format {name!r}{suggest(name, FORMATS)}")
         return name
 
     @model_validator(mode="after")
@@ -69,7 +70,7 @@ class Auxiliary(Section):
         known = (*form.columns, *form.optional)
         for name in self.columns:
             if name not in known:
-                raise ValueError(f"`columns` has {name!r}; {self.format} has: {', '.join(known)}")
+                raise ValueError(f"columns: {self.format} has no {name!r}{suggest(name, known)}")
         return self
 
 
