@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages.lib.checking.params import check_params, read_params
 from stages.lib.console.errors import UserError
-from stages.lib.console.faults import MOST
+from stages.lib.console.faults import MOST, suggest
 from stages.lib.console.shell import log_line
 from stages.lib.core.leftovers import remove_results
 from stages.lib.core.sections import PARAMS
@@ -30,8 +30,8 @@ def main(name: str) -> None:
     """
     profile = PROFILES / f"{name}.yaml"
     if not profile.exists():
-        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
-        raise UserError(f"there is no profile {name!r}; there are: {known}")
+        known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+        raise UserError(f"there is no profile {name!r}{suggest(name, known)}")
     params = read_params(profile)
     to_put_right = check_params(params, str(profile))
     if PARAMS.exists() and not is_saved(PARAMS):

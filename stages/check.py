@@ -27,7 +27,6 @@ from stages.lib.core.seeds import SEEDS, list_trainings, write_seeds
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import CATALOGUE, MODELS, Entry, read_template
 from stages.lib.settings.reading import run, tracked_values
-from stages.lib.training.axolotl import check_keys, find_python
 
 STAGES = Path("stages")
 CHECKED = Path("data/checked")
@@ -69,8 +68,6 @@ def main() -> None:
     catalogue = read_catalogue()
     check_all(params, str(PARAMS), catalogue)
     entries, _ = catalogue
-    if find_python():  # else `train` checks them, where it runs
-        check_keys(params["train"].get("axolotl", {}))
     if params["similarity"]["synonyms"]:  # else it would be missed after all has been generated
         from stages.lib.similarity.wordnet import wordnet_sha256  # nltk takes two seconds to import
 

@@ -13,6 +13,18 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.faults import Fault, describe, syntax_faults
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.types import Json
+from stages.lib.training.axolotl import check_keys, find_python
+
+
+def find_axolotl_faults(profile: Profile) -> Iterator[Fault]:
+    """Yield a key that Axolotl does not have; where its environment is not built, `train` says so."""
+    try:
+        if find_python():
+            check_keys(profile.params["train"]["axolotl"])
+    except UserError as error:
+        key, _, problem = str(error).partition(": ")
+        yield Fault(profile.file, tuple(key.split(".")), problem)
+
 
 Check = Callable[[Profile], Iterable[Fault]]
 Needs = tuple[str, ...]  # the keys that a check reads: it is made where these are right by themselves
@@ -30,12 +42,14 @@ PARAMS_CHECKS: tuple[tuple[Check, Needs], ...] = (
     (limits.find_turn_faults, ("prompts.max_turns", "mix.min_turns")),
     (sources.find_place_faults, ()),
 )
+
 INPUT_CHECKS: tuple[tuple[Check, Needs], ...] = (  # of small files
     (tasks.find_task_faults, ("evaluate.tasks", "evaluate.tasks_folder", "evaluate.local_data")),
     (sources.find_question_faults, ("answers.questions",)),
     (sources.find_judge_prompt_faults, ("judge.prompts",)),
 )
 FILE_CHECKS: tuple[tuple[Check, Needs], ...] = (
+    (find_axolotl_faults, ("train.axolotl",)),
     (models.find_local_faults, ()),
     (sources.find_source_faults, ()),
     (sources.find_language_faults, ("prompts.source",)),
@@ -92,11 +106,9 @@ def check_inputs(profile: Profile) -> None:
     raise_faults(run_checks(profile, INPUT_CHECKS))
 
 
-def check_sources(path: Path = PARAMS) -> None:
-    """Raise UserError for sources that are not there: `check` does not run again when one goes away."""
-    params = read_params(path)
-    sound = prune(params, find_schema_faults(params, str(path)))
-    raise_faults(sources.find_missing_sources(Profile(str(path), sound, {}, params)))
+def check_sections(params: Json, file: str) -> None:
+    """Raise UserError with a line for each thing that is wrong in the sections of params by themselves."""
+    raise_faults(find_schema_faults(params, file))
 
 
 def run_checks(profile: Profile, checks: Iterable[tuple[Check, Needs]]) -> Iterator[Fault]:
