@@ -65,7 +65,7 @@ compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
 	@test -n "$(DGM)" || { echo "make: name the DGM: make retry DGM=<id>"; exit 2; }
-	@python -m commands.params
+	@python -m commands.params sections
 	@python -m commands.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
@@ -86,7 +86,7 @@ tables: .venv/lock ## write the generated parts of the documentation
 
 .PHONY: accept
 accept: .venv/lock ## keep a stage's outs after its code was moved, not changed: make accept STAGE=train
-	@python -m commands.params
+	@python -m commands.params sections
 	dvc repro --quiet --single-item check
 	dvc commit --force $(STAGE)
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 
 from stages.lib.checking.models import read_catalogue
 from stages.lib.checking.params import check_all, read_params
+from stages.lib.checking.recorded import md5_of
 from stages.lib.console.errors import UserError
 from tests.support.project import small_params, write_demo, write_model
 
@@ -184,3 +186,27 @@ def test_a_mistake_is_named_with_its_line_and_what_to_do(file: str, old: str, ne
         assert said == fill(line, text, at)
     finally:
         Path(file).write_text(text)
+
+
+def test_a_clone_may_lack_what_stages_have_read_before_and_nothing_else(checkout: Path) -> None:
+    """As DVC does with `--pull --allow-missing`: only its outs are needed."""
+    entry = md5_of(checkout / RICH)
+    deps = [{"path": "demo/prompts.parquet", "md5": "0"}, {"path": RICH, "md5": entry}]
+    (checkout / "dvc.lock").write_text(json.dumps({"stages": {"prompts": {"deps": deps}}}))
+    moved = [checkout / name for name in ("demo/prompts.parquet", "demo/models/rich", "demo/models/plain")]
+    params = read_params()
+    for path in moved:
+        path.rename(f"{path}.moved")
+    try:
+        assert check().startswith("3 mistakes:\n")
+        with pytest.raises(UserError) as error:
+            check_all(params | {"profile": 3}, PARAMS, read_catalogue(), may_lack_recorded=True)
+        assert str(error.value).splitlines() == [
+            "2 mistakes:",
+            "params.yaml:1: profile: should be text, got 3; put it in quotes: '3'",
+            "dgms/plain.yaml:2: path: demo/models/plain is not there; did you mean demo/models/plain.moved?",
+        ]
+    finally:
+        for path in moved:
+            Path(f"{path}.moved").rename(path)
+        (checkout / "dvc.lock").unlink()

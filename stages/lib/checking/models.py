@@ -84,7 +84,9 @@ def find_listed_faults(profile: Profile) -> Iterator[Fault]:
     for name in ("dgms", "bases"):
         for number, model in enumerate(profile.params.get(name) or []):
             if model not in known:
-                problem = f"there is no {CATALOGUE / model}.yaml{suggest(model, known)}"
+                other = CATALOGUE / f"{model}.yml"
+                hint = f", but {other}: rename that" if other.exists() else suggest(model, known)
+                problem = f"there is no {CATALOGUE / model}.yaml{hint}"
                 yield profile.fault(name, problem, number)
             elif name == "bases" and model in dgms:
                 yield profile.fault(name, f"{model!r} is in dgms and in bases; one of them is enough", number)
@@ -98,7 +100,7 @@ def find_local_faults(profile: Profile) -> Iterator[Fault]:
             continue
         key, path = ("path", entry.path) if entry.path else ("import", entry.import_)
         if not Path(path).exists():
-            yield Fault(file, (key,), missing_path(Path(path)))
+            yield Fault(file, (key,), missing_path(Path(path)), missing=path)
             continue
         if not re.fullmatch(SHA256, entry.revision):
             given = f"is {entry.revision!r}, which is no sha256" if entry.revision else "is missing"

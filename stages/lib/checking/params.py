@@ -8,6 +8,7 @@ from ruamel.yaml import YAML, YAMLError
 from stages.lib.checking import limits, models, runs, sources, tasks
 from stages.lib.checking.models import Catalogue, read_catalogue
 from stages.lib.checking.profile import Profile, prune
+from stages.lib.checking.recorded import recorded_paths
 from stages.lib.checking.schema import find_schema_faults
 from stages.lib.console.errors import UserError
 from stages.lib.console.faults import Fault, describe, syntax_faults
@@ -95,10 +96,17 @@ def check_params(params: Json, file: str) -> list[str]:
     return [describe([fault]) for fault in run_checks(profile, FILE_CHECKS)]
 
 
-def check_all(params: Json, file: str, catalogue: Catalogue) -> None:
-    """Raise UserError with a line for each thing that is wrong with whole params and the files that they name."""
+def check_all(params: Json, file: str, catalogue: Catalogue, *, may_lack_recorded: bool = False) -> None:
+    """Raise UserError with a line for each thing that is wrong with whole params and the files that they name.
+
+    With `may_lack_recorded`, not for files that are not there but that stages have read before: see `recorded_paths`.
+    """
     profile, faults = examine(params, file, catalogue)
-    raise_faults([*faults, *run_checks(profile, FILE_CHECKS)])
+    faults += run_checks(profile, FILE_CHECKS)
+    if may_lack_recorded and any(fault.missing for fault in faults):
+        recorded = recorded_paths(profile.models)
+        faults = [fault for fault in faults if not fault.missing or fault.missing not in recorded]
+    raise_faults(faults)
 
 
 def check_inputs(profile: Profile) -> None:

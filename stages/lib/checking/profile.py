@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from stages.lib.checking.paths import missing_path
 from stages.lib.console.faults import Fault
 from stages.lib.console.yaml_lines import Key
 from stages.lib.core.types import Json
@@ -22,6 +24,10 @@ class Profile:
     def fault(self, name: str, problem: str, *more: str | int) -> Fault:
         """Return a mistake at a key such as `mix.runs`, or, with `more`, below it."""
         return Fault(self.file, (*name.split("."), *more), problem)
+
+    def missing(self, name: str, path: Path, *more: str | int) -> Fault:
+        """Return the mistake that the path at a key is not there."""
+        return Fault(self.file, (*name.split("."), *more), missing_path(path), missing=str(path))
 
     def has(self, name: str) -> bool:
         """Tell whether a key such as `mix.runs` is there, and right by itself."""

@@ -48,6 +48,10 @@ def find_unknown_sections(params: Json, file: str) -> Iterator[Fault]:
             near = SECTION_OF.get(str(name)) or nearest(name, KNOWN)
             hint = f"; did you mean {near}?" if near else suggest(name, KNOWN)
             yield Fault(file, (name,), f"no such section{hint}", meant=near)
+    if PROFILE in params and not isinstance(params[PROFILE], str):
+        yield Fault(
+            file, (PROFILE,), f"should be text, got {show(params[PROFILE])}; put it in quotes: '{params[PROFILE]}'"
+        )
     for name in KNOWN:
         if name not in params:
             yield Fault(file, (name,), MISSING)

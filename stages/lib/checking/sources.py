@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.lib.checking.judge_prompts import find_prompt_faults
-from stages.lib.checking.paths import missing_path
 from stages.lib.checking.profile import Profile
 from stages.lib.console.errors import UserError
 from stages.lib.console.faults import Fault, list_names, nearest, suggest
@@ -91,7 +90,7 @@ def find_missing_sources(profile: Profile) -> Iterator[Fault]:
     for source in list_sources(profile):
         is_elsewhere = source.hub_name or source.path.parts[:1] == ("..",) or source.path.parts[0] in MADE
         if not is_elsewhere and not source.path.exists():
-            yield profile.fault(source.key, missing_path(source.path))
+            yield profile.missing(source.key, source.path)
 
 
 def check_columns(file: Path, choose: Columns) -> None:
@@ -115,7 +114,7 @@ def find_question_faults(profile: Profile) -> Iterator[Fault]:
     """Yield why the questions cannot be asked."""
     path = Path(profile.params["answers"]["questions"])
     if not path.exists():
-        yield profile.fault("answers.questions", missing_path(path))
+        yield profile.missing("answers.questions", path)
         return
     try:
         if not read_questions(path):
@@ -128,8 +127,9 @@ def find_judge_prompt_faults(profile: Profile) -> Iterator[Fault]:
     """Yield what is wrong with the judge's prompts."""
     folder = Path(profile.params["judge"]["prompts"])
     if not folder.is_dir():
-        problem = f"{folder} is a file: name the folder" if folder.exists() else missing_path(folder)
-        yield profile.fault("judge.prompts", problem)
+        is_file = folder.exists()
+        problem = f"{folder} is a file: name the folder of the two prompts"
+        yield profile.fault("judge.prompts", problem) if is_file else profile.missing("judge.prompts", folder)
         return
     for file, line, problem in find_prompt_faults(folder):
         yield (
@@ -143,7 +143,7 @@ def find_folder_faults(profile: Profile) -> Iterator[Fault]:
     """Yield a folder of alpaca_eval's files that is not there."""
     folder = profile.params["evaluate"]["alpaca_eval_data"]
     if folder and not Path(folder).is_dir():
-        yield profile.fault("evaluate.alpaca_eval_data", missing_path(Path(folder)))
+        yield profile.missing("evaluate.alpaca_eval_data", Path(folder))
 
 
 def find_language_faults(profile: Profile) -> Iterator[Fault]:

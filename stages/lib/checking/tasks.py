@@ -65,6 +65,11 @@ class TaskFiles:
         """Return the file that defines a task; None if there is none."""
         return self.own.get(task) or self.leaderboard.get(task) or self.installed.get(task)
 
+    def is_mentioned(self, name: str) -> bool:
+        """Tell whether a file of lm-eval's has the name at all: it may be one of a list of tags."""
+        home, word = lm_eval_tasks(), re.compile(rb"(?<![\w.-])%s(?![\w.-])" % re.escape(name.encode()))
+        return any(word.search(file.read_bytes()) for file in home.rglob("*.yaml")) if home else True
+
     def content(self, file: Path) -> Json | None:
         """Return what a task file holds, with what it includes; None if it cannot be read."""
         if file not in self._contents:
@@ -165,7 +170,7 @@ def find_task_faults(profile: Profile) -> Iterator[Fault]:
     """Yield what is wrong with the tasks of lm-eval that the profile evaluates."""
     folder = Path(profile.params["evaluate"]["tasks_folder"])
     if not folder.is_dir():
-        yield profile.fault("evaluate.tasks_folder", missing_path(folder))
+        yield profile.missing("evaluate.tasks_folder", folder)
         return
     for path in sorted(folder.rglob("*.yaml")):
         yield from find_file_faults(path)
@@ -173,7 +178,8 @@ def find_task_faults(profile: Profile) -> Iterator[Fault]:
     for task, primary in profile.params["evaluate"]["tasks"].items():
         file = files.find(task)
         if file is None:
-            yield profile.fault("evaluate.tasks", unknown_task(task, files), task)
+            if not files.is_mentioned(task):
+                yield profile.fault("evaluate.tasks", unknown_task(task, files), task)
             continue
         metric = primary.partition(",")[0]
         if known := files.unknown_metric(task, metric):
@@ -184,7 +190,7 @@ def find_task_faults(profile: Profile) -> Iterator[Fault]:
             yield from find_content_faults(content, file)
     for task in profile.params["evaluate"]["local_data"]:
         if not (folder / task).is_dir():
-            yield profile.fault("evaluate.local_data", missing_path(folder / task), task)
+            yield profile.missing("evaluate.local_data", folder / task, task)
 
 
 def unknown_task(task: str, files: TaskFiles) -> str:
@@ -225,9 +231,8 @@ def find_content_faults(content: Json, file: Path) -> Iterator[Fault]:
 def local_files(content: Json) -> dict[str, list[Path]]:
     """Return the data files on this machine that a task names, by split; none of patterns and addresses."""
     arguments = content.get("dataset_kwargs")
-    given = (
-        arguments.get("data_files") if isinstance(arguments, dict) and content.get("dataset_path") in FORMATS else None
-    )
+    is_plain = isinstance(arguments, dict) and not {"data_dir", "field"} & set(arguments)
+    given = arguments.get("data_files") if is_plain and content.get("dataset_path") in FORMATS else None
     files = {}
     for split, names in given.items() if isinstance(given, dict) else ():
         paths = [names] if isinstance(names, str) else names if isinstance(names, list) else []

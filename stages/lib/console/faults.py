@@ -24,6 +24,7 @@ class Fault:
     problem: str
     line: int = 0  # from 1; 0: that of the key, or of the section that lacks it
     meant: str = ""  # the full name of the key that an unknown one was meant to be
+    missing: str = ""  # the path that is not there
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
