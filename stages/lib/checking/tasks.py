@@ -36,6 +36,7 @@ DEFAULTS = {  # the metrics of a task that names none, by its output_type
 }
 TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice")
 FORMATS = ("json", "parquet", "csv")  # of local rows, as `datasets` calls them
+ELSEWHERE = {"data_dir", "field"}  # arguments with which the rows are not plainly in the files
 DATA_FILES = ("dataset_kwargs", "data_files")
 MOST_ROWS = 50  # whose columns are compared with a template
 
@@ -231,8 +232,9 @@ def find_content_faults(content: Json, file: Path) -> Iterator[Fault]:
 def local_files(content: Json) -> dict[str, list[Path]]:
     """Return the data files on this machine that a task names, by split; none of patterns and addresses."""
     arguments = content.get("dataset_kwargs")
-    is_plain = isinstance(arguments, dict) and not {"data_dir", "field"} & set(arguments)
-    given = arguments.get("data_files") if is_plain and content.get("dataset_path") in FORMATS else None
+    if not isinstance(arguments, dict) or content.get("dataset_path") not in FORMATS or ELSEWHERE & set(arguments):
+        return {}
+    given = arguments.get("data_files")
     files = {}
     for split, names in given.items() if isinstance(given, dict) else ():
         paths = [names] if isinstance(names, str) else names if isinstance(names, list) else []
