@@ -37,7 +37,7 @@ PARAMS_MISTAKES = [
     # YAML
     ("  size: 4\n", "\tsize: 4\n", "params.yaml:{}: a tab stands here: YAML is indented with spaces"),
     ("  size: 4\n", "  size:4\n", "params.yaml:{+1}: cannot be read from here on: the indentation or a colon is wrong, here or a line before"),
-    ("  languages: []\n", "  languages: [English\n", "params.yaml:{}: a [ is not closed: write the ]"),
+    ("  languages: []\n", "  languages: [English\n", "params.yaml:{}: a comma or the closing ] is missing"),
     ("  questions: demo", "  questions: 'demo", "params.yaml:{}: a quote is not closed"),
     # values
     ("  size: 4\n", "  size: 20k\n", "params.yaml:{}: mix.size: should be a whole number, got the text '20k'; write 20000"),
@@ -69,8 +69,10 @@ PARAMS_MISTAKES = [
     # runs
     ("        rich: 1.0\n", "        rich: -1.0\n", "params.yaml:{}: mix.runs.blend.dgms.rich: a weight is 0 or more, got -1"),
     ("        plain: 1.0\n      auxiliary: {}", "        plain: 0.0\n      auxiliary: {}", "params.yaml:{-1}: mix.runs.only.dgms: all weights are 0, so nothing is taken: give one DGM a weight above 0"),
-    ("        knowledge: 3\n", "        knowledge: al\n", "params.yaml:{}: mix.runs.blend.auxiliary.knowledge: should be a whole number or all or keys with values, got the text 'al'; did you mean all?"),
+    ("        knowledge: 3\n", "        knowledge: al\n", "params.yaml:{}: mix.runs.blend.auxiliary.knowledge: should be a number of rows, all, {tokens: …} or {share: …}, got the text 'al'; did you mean all?"),
     ("        knowledge: 3\n", "        knowledge: {tokens: 3, share: 0.1}\n", "params.yaml:{}: mix.runs.blend.auxiliary.knowledge: give either tokens or share; a plain number is rows"),
+    ("        knowledge: 3\n", "        knowledge: 0.1\n", "params.yaml:{}: mix.runs.blend.auxiliary.knowledge: should be a number of rows, all, {tokens: …} or {share: …}, got 0.1; for a share of all rows write {share: 0.1}"),
+    ("      dgms:\n        rich: 1.0\n        plain: 1.0\n", "      dgms: [rich, plain]\n", "params.yaml:{}: mix.runs.blend.dgms: should be keys with values, got a list; write {rich: …, plain: …}"),
     (ONLY, f"{ONLY}      seeds: [1, 2, 1]\n", "params.yaml:{+2}: mix.runs.only.seeds: 1 stands there twice: leave one out"),
     (ONLY, f"{ONLY}      seeds: [1, 2]\n      rows: 0\n", "params.yaml:{+3}: mix.runs.only.rows: should be more than 0, got 0"),
     (ONLY, f"{ONLY}      reference: plane\n", "params.yaml:{+2}: mix.runs.only.reference: 'plane' is not in dgms; did you mean plain?"),
@@ -97,6 +99,7 @@ PARAMS_MISTAKES = [
     ("    format: multiple_choice", "    format: messages", "params.yaml:{-1}: auxiliary.knowledge.source: demo/knowledge.parquet has no column 'messages', which the format 'messages' needs; it has: question, choices, answer. Under another name: `columns: {messages: <its name>}`"),
     ("    format: multiple_choice", "    format: multiple-choice", "params.yaml:{}: auxiliary.knowledge.format: no format 'multiple-choice'; did you mean multiple_choice?"),
     ("  languages: []\n  exclude_toxic: false\n  seed: 7", "  languages: [english]\n  exclude_toxic: false\n  seed: 7", "params.yaml:{}: prompts.languages: no prompt is in 'english'; did you mean English?"),
+    ("  languages: []\n  exclude_toxic: false\n  seed: 7", "  languages: [English, en]\n  exclude_toxic: false\n  seed: 7", "params.yaml:{}: prompts.languages: no prompt is in 'en'; the source has: English"),
     ("  questions: demo/questions.jsonl", "  questions: demos/questions.jsonl", "params.yaml:{}: answers.questions: demos/questions.jsonl is not there; did you mean demo/questions.jsonl?"),
     ("  prompts: demo/judge", "  prompts: demo/judges", "params.yaml:{}: judge.prompts: demo/judges is not there; did you mean demo/judge?"),
     ("  tasks_folder: demo/tasks", "  tasks_folder: demo/task", "params.yaml:{}: evaluate.tasks_folder: demo/task is not there; did you mean demo/tasks?"),

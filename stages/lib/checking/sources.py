@@ -1,5 +1,6 @@
 """What is wrong with the files that params.yaml names: prompts, auxiliary sets, questions, judge prompts, languages."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from stages.lib.readers.columns import auxiliary_columns, prompt_columns
 from stages.lib.readers.files import PARQUET, list_data_files, suffix_of
 from stages.lib.readers.parquet_rows import parquet_errors
 
+CODE = r"[a-z]{2,3}([-_][A-Za-z]+)?"  # of a language, where its name is asked for
 HUB = Path("data/hub")  # where `fetch` puts the sets of `hub`
 MADE = ("data", "models", "metrics")  # folders of outs
 SECTIONS = ("prompts", "mix")  # that select languages
@@ -154,7 +156,7 @@ def find_language_faults(profile: Profile) -> Iterator[Fault]:
         found = [name for name in names if name in known]
         for number, name in enumerate(names):
             near = nearest(name, known)
-            if known and name not in known and (near or not found):
+            if known and name not in known and (near or not found or re.fullmatch(CODE, name)):
                 hint = f"; did you mean {near}?" if near else f"; the source has: {list_names(known)}"
                 yield profile.fault(f"{section}.languages", f"no prompt is in {name!r}{hint}", number)
     given = [set(names) for _, names in asked if names]

@@ -213,11 +213,18 @@ def _most_hint(entry: Any, value: object) -> str:
     return f"for {value:g} % write {value / PERCENT:g}"
 
 
+def _keys_hint(_: Any, value: object) -> str:
+    names = value if isinstance(value, list) else [value]
+    is_plain = bool(names) and all(isinstance(name, str) and len(name) < LONGEST for name in names)
+    return "write {" + ", ".join(f"{name}: …" for name in names) + "}" if is_plain else ""
+
+
 HINTS: dict[str, Callable[[Any, object], str]] = {
     **dict.fromkeys(("int_type", "int_from_float", "float_type"), _number_hint),
     "bool_type": _bool_hint,
     "string_type": _text_hint,
     "list_type": _list_hint,
     "literal_error": _choice_hint,
+    "dict_type": _keys_hint,
     **dict.fromkeys(("less_than", "less_than_equal"), _most_hint),
 }

@@ -13,8 +13,8 @@ HINTS = (  # what ruamel says -> what to do
         r"mapping values are not allowed",
         "a value has a colon (put it in quotes), or the line before has no blank after its colon",
     ),
-    (r"expected ',' or '\]'", "a [ is not closed: write the ]"),
-    (r"expected ',' or '\}'", "a { is not closed: write the }"),
+    (r"expected ',' or '\]'", "a comma or the closing ] is missing"),
+    (r"expected ',' or '\}'", "a comma or the closing } is missing"),
     (r"quoted scalar", "a quote is not closed"),
     (r"expected <block end>|could not find expected ':'", "the indentation or a colon is wrong, here or a line before"),
     (r"character '[@`%]' that cannot start", "put the value in quotes"),
@@ -78,6 +78,6 @@ def _explain(error: YAMLError, text: str) -> tuple[Key, int, str]:
         return (), number + 1, "a tab stands here: YAML is indented with spaces"
     hint = next((hint for pattern, hint in HINTS if re.search(pattern, message)), "")
     start = getattr(error, "context_mark", None)
-    if hint.endswith(("]", "}", "closed")) and start:
+    if hint.endswith(("is missing", "not closed")) and start:
         return (), start.line + 1, hint
     return (), number + 1, f"{UNEXPECTED}: {hint or ' '.join(message.split())}"

@@ -5,9 +5,10 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from stages.lib.console.faults import suggest
+from stages.lib.console.faults import nearest, suggest
+from stages.lib.console.wording import show
 from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
@@ -122,13 +123,27 @@ class Amount(Section):
         return self
 
 
+def _check_amount(value: object) -> object:
+    """Raise ValueError for what is no amount at all: there is one message, not one for each type."""
+    is_rows = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if is_rows or value == "all" or isinstance(value, dict | Amount):
+        return value
+    near = "; did you mean all?" if isinstance(value, str) and nearest(value, ["all"]) else ""
+    share = f"; for a share of all rows write {{share: {value}}}" if isinstance(value, float) and 0 < value < 1 else ""
+    raise ValueError(
+        f"should be a number of rows, all, {{tokens: …}} or {{share: …}}, got {show(value)}{near or share}"
+    )
+
+
 class Run(Section):
     """An entry of `mix.runs`."""
 
     base: str
     dgms: dict[str, float] = Field(default_factory=dict)  # weights; they need not sum to one
     # Rows, or another amount.
-    auxiliary: dict[str, Annotated[int, Field(gt=0)] | Literal["all"] | Amount] = Field(default_factory=dict)
+    auxiliary: dict[str, Annotated[int | Literal["all"] | Amount, BeforeValidator(_check_amount)]] = Field(
+        default_factory=dict
+    )
     rows: int | None = Field(default=None, gt=0)  # DGM conversations; default: mix.size
     reference: str = ""  # a DGM whose reply to the same turn limits the length of a reply, in tokens of the base
     seeds: list[Seed] = Field(default=[])  # a model each; empty: one, of train.seed
