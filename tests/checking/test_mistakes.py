@@ -89,6 +89,9 @@ PARAMS_MISTAKES = [
     ("  pairs: all", "  pairs: [[blend, blend]]", "params.yaml:{}: pairwise.pairs: blend and blend: a pair is two different models of compare"),
     ("  pairs: all", "  pairs: [[blend, only], [only, blend]]", "params.yaml:{}: pairwise.pairs: only and blend stand there twice: leave one out, each pair is judged in both orders anyway"),
     ("  averages: {}", "  averages: {mine: [demo_knowlege]}", "params.yaml:{}: evaluate.averages.mine: no task 'demo_knowlege'; did you mean demo_knowledge?"),
+    ("  averages: {}", "  averages: {mine: [demo_knowledge, demo_knowledge]}", "params.yaml:{}: evaluate.averages.mine: demo_knowledge stands there twice: leave one out"),
+    ("  averages: {}", "  averages: {demo_knowledge: [demo_knowledge]}", "params.yaml:{}: evaluate.averages.demo_knowledge: is the name of a task and cannot be the name of an average: rename it"),
+    ("  local_data: {}", "  local_data: {demo_knowlege: all}", "params.yaml:{}: evaluate.local_data.demo_knowlege: is not in evaluate.tasks; did you mean demo_knowledge?"),
     ("  evalchemy: {}", "  evalchemy: {MTbench: Average}", "params.yaml:{}: evaluate.evalchemy.MTbench: Evalchemy has no such task; did you mean MTBench?"),
     ("  evalchemy: {}", "  evalchemy: {MTBench: Averge}", "params.yaml:{}: evaluate.evalchemy.MTBench: no metric 'Averge'; did you mean Average?"),
     # files

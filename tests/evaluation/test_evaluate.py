@@ -104,12 +104,6 @@ def test_the_hub_is_switched_off_only_when_model_and_tasks_are_local(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"local_data": {"quizz": "all"}}, "'quizz' is not in evaluate.tasks"),
-        ({"evalchemy": {"quiz": "acc"}}, "'quiz' is in evaluate.tasks too: leave one of them out"),
-        ({"averages": {"mine": ["quiz", "MTBench"]}}, "mine names 'MTBench'; known tasks: quiz, sums"),
-        ({"averages": {"mine": ["quiz", "quiz"]}}, "mine names a task twice"),
-        ({"averages": {"quiz": ["sums"]}}, "'quiz' is the name of a task and cannot be the name of an average"),
-        ({"tasks": {"average": "acc"}}, "'average' is the name of a task and cannot be the name of an average"),
         ({"averages": {"mine": []}}, "evaluate.averages.mine"),
         ({"tasks": {"../quiz": "acc"}}, "evaluate.tasks"),
     ],

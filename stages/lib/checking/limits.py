@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from stages.lib.checking.profile import Profile
+from stages.lib.console.errors import UserError
 from stages.lib.console.faults import Fault, nearest, suggest
 from stages.lib.core.names import AVERAGE, NO_JUDGE
 from stages.lib.evaluation.evalchemy.tasks import TASKS
-from stages.lib.validation.checks import FINISH_REASON, REASONS
+from stages.lib.validation.checks import REASONS, require_reasons
 
 FINISH = ("stop", "length", "abort", "content_filter", "tool_calls")  # finish reasons that engines and servers give
 
@@ -88,8 +89,17 @@ def find_reason_faults(profile: Profile) -> Iterator[Fault]:
     named = [("validate.report_only", reason, number) for number, reason in enumerate(report_only)]
     named += [("gate.max_share", reason, reason) for reason in profile.params.get("gate", {}).get("max_share") or {}]
     for name, reason, place in named:
-        if reason not in REASONS and not FINISH_REASON.fullmatch(reason):
+        if not is_reason(reason):
             yield profile.fault(name, f"{reason!r} is not a reason of a check{suggest(reason, REASONS)}", place)
+
+
+def is_reason(name: str) -> bool:
+    """Tell whether a check of replies gives this reason."""
+    try:
+        require_reasons([name], "")
+    except UserError:
+        return False
+    return True
 
 
 def find_finish_faults(profile: Profile) -> Iterator[Fault]:

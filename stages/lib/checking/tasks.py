@@ -190,7 +190,7 @@ def find_task_faults(profile: Profile) -> Iterator[Fault]:
         if task in files.own and content and task not in profile.params["evaluate"]["local_data"]:
             yield from find_content_faults(content, file)
     for task in profile.params["evaluate"]["local_data"]:
-        if not (folder / task).is_dir():
+        if task in profile.params["evaluate"]["tasks"] and not (folder / task).is_dir():
             yield profile.missing("evaluate.local_data", folder / task, task)
 
 
