@@ -9,7 +9,7 @@ that is not there. What begins the pipeline (`prompts`, `resolve`) waits for thi
 
 from pathlib import Path
 
-from stages.lib.checking.params import check_inputs
+from stages.lib.checking.inputs import check_inputs
 from stages.lib.checking.profile import Profile
 from stages.lib.core.files import write_json
 from stages.lib.core.sections import PARAMS

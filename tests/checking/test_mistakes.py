@@ -38,6 +38,8 @@ PARAMS_MISTAKES = [
     ("  size: 4\n", "\tsize: 4\n", "params.yaml:{}: a tab stands here: YAML is indented with spaces"),
     ("  size: 4\n", "  size:4\n", "params.yaml:{+1}: cannot be read from here on: the indentation or a colon is wrong, here or a line before"),
     ("  languages: []\n", "  languages: [English\n", "params.yaml:{}: a comma or the closing ] is missing"),
+    ("  max_prompts: 420", "  max_prompts: 2026-13-01", "params.yaml: a date or time in it is none (month must be in 1..12): correct it, or put it in quotes"),
+    ("  max_prompts: 420", "  max_prompts: !many 420", "params.yaml:{}: cannot be read from here on: could not determine a constructor for the tag '!many'"),
     ("  questions: demo", "  questions: 'demo", "params.yaml:{}: a quote is not closed"),
     # values
     ("  size: 4\n", "  size: 20k\n", "params.yaml:{}: mix.size: should be a whole number, got the text '20k'; write 20000"),

@@ -7,13 +7,12 @@ from pathlib import Path
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from stages.lib.checking.paths import missing_path
 from stages.lib.checking.profile import Profile
 from stages.lib.checking.schema import find_id_fault
 from stages.lib.checking.weights import find_weights_faults
-from stages.lib.console.faults import Fault, suggest, syntax_faults
+from stages.lib.console.faults import Fault, load_yaml, suggest
 from stages.lib.console.wording import to_faults
 from stages.lib.models.catalogue import CATALOGUE, HUB_PREFIX, Entry
 from stages.lib.settings.values import check_repository
@@ -40,13 +39,10 @@ def read_catalogue() -> Catalogue:
 def read_entry_file(path: Path) -> Entry | list[Fault]:
     """Read a file of the catalogue, or return all that is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = YAML(typ="safe", pure=True).load(text)
-        return Entry.model_validate(content)
+        content, faults = load_yaml(str(path), path.read_text(encoding="utf-8"))
+        return faults or Entry.model_validate(content)
     except UnicodeDecodeError:
         return [Fault(str(path), (), "is not UTF-8 text: save it as UTF-8")]
-    except YAMLError as error:
-        return syntax_faults(str(path), text) or [Fault(str(path), (), str(error))]
     except ValidationError as error:
         return to_faults(error, Entry, content, str(path))
 

@@ -1,17 +1,16 @@
 """All that is wrong with a params file, the catalogue and the files that they name."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from ruamel.yaml import YAML, YAMLError
-
-from stages.lib.checking import limits, models, runs, sources, tasks
+from stages.lib.checking import limits, models, runs, sources
+from stages.lib.checking.inputs import INPUT_CHECKS, Checks, raise_faults, run_checks
 from stages.lib.checking.models import Catalogue, read_catalogue
 from stages.lib.checking.profile import Profile, prune
 from stages.lib.checking.recorded import recorded_paths
 from stages.lib.checking.schema import find_schema_faults
 from stages.lib.console.errors import UserError
-from stages.lib.console.faults import Fault, describe, syntax_faults
+from stages.lib.console.faults import Fault, describe, load_yaml
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.types import Json
 from stages.lib.training.axolotl import check_keys, find_python
@@ -27,9 +26,7 @@ def find_axolotl_faults(profile: Profile) -> Iterator[Fault]:
         yield Fault(profile.file, tuple(key.split(".")), problem)
 
 
-Check = Callable[[Profile], Iterable[Fault]]
-Needs = tuple[str, ...]  # the keys that a check reads: it is made where these are right by themselves
-PARAMS_CHECKS: tuple[tuple[Check, Needs], ...] = (
+PARAMS_CHECKS: Checks = (
     (models.find_listed_faults, ()),
     (runs.find_run_faults, ("mix.runs",)),
     (runs.find_compared_faults, ("mix.runs", "compare")),
@@ -44,12 +41,7 @@ PARAMS_CHECKS: tuple[tuple[Check, Needs], ...] = (
     (sources.find_place_faults, ()),
 )
 
-INPUT_CHECKS: tuple[tuple[Check, Needs], ...] = (  # of small files
-    (tasks.find_task_faults, ("evaluate.tasks", "evaluate.tasks_folder", "evaluate.local_data")),
-    (sources.find_question_faults, ("answers.questions",)),
-    (sources.find_judge_prompt_faults, ("judge.prompts",)),
-)
-FILE_CHECKS: tuple[tuple[Check, Needs], ...] = (
+FILE_CHECKS: Checks = (
     (find_axolotl_faults, ("train.axolotl",)),
     (models.find_local_faults, ()),
     (sources.find_source_faults, ()),
@@ -67,10 +59,8 @@ def read_params(path: Path = PARAMS) -> Json:
         raise UserError(f"{path} does not exist; run this from the root of the repository") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text: save it as UTF-8") from None
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise UserError(describe(syntax_faults(str(path), text)) or f"{path}: {error}") from None
+    content, faults = load_yaml(str(path), text)
+    raise_faults(faults)
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold sections, as in profiles/demo.yaml")
     return content
@@ -109,24 +99,6 @@ def check_all(params: Json, file: str, catalogue: Catalogue, *, may_lack_recorde
     raise_faults(faults)
 
 
-def check_inputs(profile: Profile) -> None:
-    """Raise UserError with a line for each thing that is wrong with the small files that params name."""
-    raise_faults(run_checks(profile, INPUT_CHECKS))
-
-
 def check_sections(params: Json, file: str) -> None:
     """Raise UserError with a line for each thing that is wrong in the sections of params by themselves."""
     raise_faults(find_schema_faults(params, file))
-
-
-def run_checks(profile: Profile, checks: Iterable[tuple[Check, Needs]]) -> Iterator[Fault]:
-    """Yield what the checks find whose keys are there."""
-    for check, needs in checks:
-        if all(map(profile.has, needs)):
-            yield from check(profile)
-
-
-def raise_faults(faults: Iterable[Fault]) -> None:
-    """Raise UserError with a line for each mistake, if there is any."""
-    if found := list(faults):
-        raise UserError(describe(found))

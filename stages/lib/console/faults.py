@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from stages.lib.console.yaml_lines import Key, find_lines, find_syntax_faults
+from ruamel.yaml import YAML, YAMLError
+
+from stages.lib.console.yaml_lines import Key, explain_error, find_lines, find_syntax_faults
 
 MOST = 10  # lines of one report
 MOST_NAMES = 12  # that a line lists
@@ -72,6 +75,15 @@ def describe(faults: Iterable[Fault]) -> str:
         return lines[0]
     more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
     return "\n".join([f"{len(lines)} mistakes:", *lines[:MOST], *more])
+
+
+def load_yaml(file: str, text: str) -> tuple[Any, list[Fault]]:
+    """Return what a YAML text holds, and what is wrong with it: then it holds nothing."""
+    try:
+        return YAML(typ="safe", pure=True).load(text), []
+    except (YAMLError, ValueError) as error:  # ValueError: of a date that is none
+        key, line, problem = explain_error(error, text)
+        return None, syntax_faults(file, text) or [Fault(file, key, problem, line)]
 
 
 def syntax_faults(file: str, text: str) -> list[Fault]:

@@ -33,7 +33,7 @@ def find_syntax_faults(text: str) -> list[tuple[Key, int, str]]:
     try:
         root = _compose(text, strict=True)
     except YAMLError as error:
-        return [_explain(error, text)]
+        return [explain_error(error, text)]
     first, faults = dict[Key, int](), []
     for key, line, is_first in _walk(root, ()):
         if is_first:
@@ -68,8 +68,10 @@ def _walk(node: Node | None, key: Key) -> Iterator[tuple[Key, int, bool]]:
             yield from _walk(value, (*key, number))
 
 
-def _explain(error: YAMLError, text: str) -> tuple[Key, int, str]:
+def explain_error(error: Exception, text: str) -> tuple[Key, int, str]:
     """Return the line of an error, and what to do about it."""
+    if not isinstance(error, YAMLError):
+        return (), 0, f"a date or time in it is none ({error}): correct it, or put it in quotes"
     message = " ".join(str(getattr(error, name, None) or "") for name in ("context", "problem")) or str(error)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     lines = text.splitlines() or [""]
