@@ -24,6 +24,7 @@ doctor: ## show what is here, what is missing or broken, and what mends it: make
 
 .PHONY: demo
 demo: env ## build the environments, run the pipeline, print the path of the report
+	@python -m commands.params
 	@python -m commands.progress
 	@echo "The report: $(CURDIR)/data/report/index.html"
 
@@ -39,6 +40,10 @@ check: .venv/lock ## run ruff, mypy and import-linter, and check params.yaml and
 	lint-imports
 	python -m pytest -q tests/settings/test_params.py
 
+.PHONY: params
+params: .venv/lock ## say what is wrong in params.yaml, the catalogue and the files that they name, line by line
+	@python -m commands.params && echo "params.yaml: nothing is wrong"
+
 .PHONY: profile
 profile: .venv/lock ## replace params.yaml with a profile: make profile NAME=paper
 	@python -m commands.profile $(NAME)
@@ -49,6 +54,7 @@ tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer
 
 .PHONY: pilot
 pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"], or tune the engine: TUNE=yes
+	@python -m commands.params
 	@python -m commands.pilot$(if $(TUNE),.tune) $(DGM)
 
 .PHONY: watch
@@ -57,14 +63,17 @@ watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: d
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]
+	@python -m commands.params sections
 	@python -m commands.analyse "$(RESPONSES)" $(if $(OUT),"$(OUT)")
 
 .PHONY: compare
 compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or one at two commits: B=rewild@<commit> [OUT=folder] [NUM=2000]
+	@python -m commands.params sections
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
+	@python -m commands.params sections
 	@python -m commands.store prune --failed $(DGM)
 	dvc repro --force --single-item generate@$(DGM)
 
@@ -85,6 +94,7 @@ tables: .venv/lock ## write the generated parts of the documentation
 
 .PHONY: accept
 accept: .venv/lock ## keep a stage's outs after its code was moved, not changed: make accept STAGE=train
+	@python -m commands.params sections
 	dvc repro --quiet --single-item check
 	dvc commit --force $(STAGE)
 

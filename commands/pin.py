@@ -10,9 +10,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
+from stages.lib.checking.models import read_entry_file
 from stages.lib.console.errors import UserError
+from stages.lib.console.faults import describe, suggest
 from stages.lib.console.shell import exit_on_user_error, log_line
-from stages.lib.models.catalogue import CATALOGUE, Entry, import_digest, read_entry, weights_digest
+from stages.lib.models.catalogue import CATALOGUE, Entry, import_digest, weights_digest
 from stages.lib.models.hub import COMMIT, commit_of
 
 SOURCES = ("repository", "path", "import")
@@ -63,13 +65,17 @@ def keep_column(after: str, longer: int) -> str:
 
 def pin(model: str) -> str:
     """Pin one entry in its file, and return what was done."""
-    entry = read_entry(model)
+    path = CATALOGUE / f"{model}.yaml"
+    if not path.exists():
+        raise UserError(f"there is no {path}{suggest(model, [file.stem for file in sorted(CATALOGUE.glob('*.yaml'))])}")
+    entry = read_entry_file(path)
+    if not isinstance(entry, Entry):
+        raise UserError(describe(entry))
     if entry.on_hub and re.fullmatch(COMMIT, entry.revision):
         return f"is pinned to {entry.revision}"
     revision = revision_of(entry)
     if revision == entry.revision:
         return f"is pinned to {revision}" if revision else "has nothing to pin"
-    path = CATALOGUE / f"{model}.yaml"
     path.write_bytes(replace_revision(path.read_bytes().decode(), revision).encode())
     return f"{entry.revision or 'no revision'} -> {revision}"
 

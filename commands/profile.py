@@ -4,11 +4,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from stages.check import check_params
+from stages.lib.checking.params import check_params, read_params
 from stages.lib.console.errors import UserError
+from stages.lib.console.faults import MOST, suggest
 from stages.lib.console.shell import log_line
 from stages.lib.core.leftovers import remove_results
-from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.sections import PARAMS
 from stages.lib.core.seeds import write_seeds
 from stages.lib.settings.reading import run
 
@@ -29,10 +30,10 @@ def main(name: str) -> None:
     """
     profile = PROFILES / f"{name}.yaml"
     if not profile.exists():
-        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
-        raise UserError(f"there is no profile {name!r}; there are: {known}")
-    params = read_yaml(profile)
-    check_params(params, str(profile))
+        known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+        raise UserError(f"there is no profile {name!r}{suggest(name, known)}")
+    params = read_params(profile)
+    to_put_right = check_params(params, str(profile))
     if PARAMS.exists() and not is_saved(PARAMS):
         raise UserError("params.yaml has edits that are saved nowhere else: commit them, or copy it to profiles/")
     if not PARAMS.exists() or PARAMS.read_bytes() != profile.read_bytes():
@@ -43,6 +44,8 @@ def main(name: str) -> None:
             )
     write_seeds(params)
     log_line(f"params.yaml is now profiles/{name}.yaml; `dvc repro` runs it, `make profile NAME=demo` goes back")
+    if to_put_right:
+        log_line("\n".join(["Before that:", *to_put_right[:MOST]]))
 
 
 if __name__ == "__main__":

@@ -17,12 +17,11 @@ from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Row
-from stages.lib.readers.auxiliary_formats import FORMATS, MESSAGE_KEYS
-from stages.lib.readers.chats import MESSAGE_FIELDS
+from stages.lib.readers.auxiliary_formats import FORMATS
+from stages.lib.readers.columns import auxiliary_columns
 from stages.lib.readers.drafts import draft_of, read_in_order
 from stages.lib.readers.files import list_data_files
 from stages.lib.readers.keys import KeyedRows
-from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.records.chats import CHAT, count_turns
@@ -30,8 +29,6 @@ from stages.lib.records.hashing import content_hash
 from stages.lib.records.shards import write_tables
 from stages.lib.settings.reading import load_entry, run
 from stages.lib.settings.sections import Auxiliary
-
-SCALARS = ("question", "category", "answer")
 
 
 @dataclass
@@ -48,26 +45,11 @@ class RowCounts:
         return dict(sorted((self.left_out + self.unreadable.counts).items()))
 
 
-def choose_columns(present: list[str], auxiliary: Auxiliary, file: Path) -> Columns:
-    """Choose the columns of a file that the set's format reads; raise UserError for one that it lacks."""
-    form = FORMATS[auxiliary.format]
-    needed = [name for name in (*form.columns, *auxiliary.columns) if name not in MESSAGE_KEYS]
-    names = {name: auxiliary.columns.get(name, name) for name in needed}
-    for name, column in names.items():
-        if column not in present:
-            raise UserError(
-                f"{file} has no column {column!r}, which the format {auxiliary.format!r} needs; it has: "
-                f"{', '.join(present)}. Under another name: `columns: {{{name}: <its name>}}`"
-            )
-    optional = [name for name in form.optional if name in present and name not in (*names, *MESSAGE_KEYS)]
-    fields = [*MESSAGE_FIELDS, *(auxiliary.columns[key] for key in MESSAGE_KEYS if key in auxiliary.columns)]
-    return Columns(names | {name: name for name in optional}, fields, SCALARS)
-
-
 def read_source(auxiliary: Auxiliary, unreadable: UnreadableRows) -> Iterator[Row]:
     """Yield the rows of a set under our column names; raise UserError for a file that cannot be read."""
     for file in list_data_files(Path(auxiliary.source), auxiliary.files):
-        yield from read_rows(file, partial(choose_columns, auxiliary=auxiliary, file=file), unreadable)
+        choose = partial(auxiliary_columns, format_name=auxiliary.format, renamed=auxiliary.columns, file=file)
+        yield from read_rows(file, choose, unreadable)
 
 
 def to_chats(rows: Iterable[Row], key: str, auxiliary: Auxiliary, counts: RowCounts) -> Iterator[Row]:

@@ -20,8 +20,9 @@ from stages.lib.evaluation.lm_eval_tasks import are_local, data_environment, fin
 from stages.lib.evaluation.results import reason_of
 from stages.lib.judging.questions import read_questions
 from stages.lib.records.shards import write_table
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.reading import load, run
-from stages.lib.settings.sections import Answers, Evaluate, Mix
+from stages.lib.settings.sections import Answers, Mix
 
 SEED = 0
 QUESTIONS = "questions"  # the benchmark name of answers.questions

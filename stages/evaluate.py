@@ -38,9 +38,9 @@ from stages.lib.evaluation.samples import write_samples
 from stages.lib.generation.store import store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.models.weights import gpu_needs, weight_bytes
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Evaluate
 
 OUT = Path("data/evaluations")
 CPU_BATCH = 32  # rows per step

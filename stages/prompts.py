@@ -19,12 +19,11 @@ from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, hash_prompt, parse_chat, parse_exchange, to_content
-from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS, any_of, first_of
+from stages.lib.readers.chats import Chat, hash_prompt, parse_chat, parse_exchange, to_content
+from stages.lib.readers.columns import PROMPT_SCALARS, prompt_columns
 from stages.lib.readers.drafts import draft_of, read_in_order
 from stages.lib.readers.files import list_data_files
 from stages.lib.readers.keys import KeyedRows
-from stages.lib.readers.parquet_rows import Columns
 from stages.lib.readers.reasons import Reason, UnreadableRows
 from stages.lib.readers.rows import read_rows
 from stages.lib.readers.values import is_missing, to_bool, to_id
@@ -34,29 +33,11 @@ from stages.lib.records.shards import write_tables
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Prompts
 
-SCALARS = ("conversation_hash", "language", "toxic", "source")
-
-
-def choose_columns(present: list[str], file: Path) -> Columns:
-    """Choose the columns of a file that hold prompts; raise UserError when it has neither chats nor questions."""
-    chat, question = first_of(CHATS, present), first_of(QUESTIONS, present)
-    if not chat and not question:
-        raise UserError(
-            f"{file} has no column of chats ({any_of(CHATS)}) or questions ({any_of(QUESTIONS)}); "
-            f"it has: {', '.join(present) or '(none)'}"
-        )
-    texts = {"chat": chat} if chat else {"question": question, "reply": first_of(REPLIES, present)}
-    if question == "instruction" and "input" in present and not chat:
-        texts["input"] = "input"
-    others = {"system": first_of(SYSTEMS, present)} | {name: name for name in SCALARS[1:] if name in present}
-    names = {"conversation_hash": first_of(KEYS, present), **texts, **others}
-    return Columns({ours: theirs for ours, theirs in names.items() if theirs}, MESSAGE_FIELDS, SCALARS)
-
 
 def read_source(source: Path, unreadable: UnreadableRows) -> Iterator[Row]:
     """Yield the rows of all files of a source by our names; raise UserError for a file that cannot be read."""
     for file in list_data_files(source):
-        yield from read_rows(file, partial(choose_columns, file=file), unreadable)
+        yield from read_rows(file, partial(prompt_columns, file=file), unreadable)
 
 
 def to_chat(row: Row) -> Chat | Reason:
@@ -117,7 +98,7 @@ def select_prompts(rows: Iterable[Row], prompts: Prompts, keyed: KeyedRows, left
             continue
         key, turns = prompt["conversation_hash"], prompt["turns"]
         content = "\x1e".join([prompt["system"], *(f"{turn['user']}\x1f{turn['reference']}" for turn in turns)])
-        labels = "\x1f".join(str(prompt[name]) for name in SCALARS[1:])
+        labels = "\x1f".join(str(prompt[name]) for name in PROMPT_SCALARS[1:])
         missing = sum(is_blank(turn["reference"]) for turn in turns)
         keyed.add(key, keyed_hash(prompts.seed, key), content, labels, missing)
         yield prompt

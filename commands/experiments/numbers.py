@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from stages.lib.core.intervals import exact_interval
 
 from commands.compare.lines import Line, Unit
 from commands.compare.scores import compare_benchmarks, compare_scores, read_grid, read_scores, unit_of
@@ -27,6 +26,7 @@ from stages.lib.judging.judgment_grid import COLUMNS, align_judgments, read_judg
 from stages.lib.judging.preference import mean_scores
 from stages.lib.report.headlines import list_names, name_columns
 from stages.lib.settings.sections import Differences
+from stages.lib.statistics.intervals import exact_interval
 
 JUDGE = "judge"
 SAME = "same"  # the outs are the same files

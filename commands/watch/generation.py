@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from stages.lib.core.intervals import share_interval
 
 from commands.pilot.job import PROMPTS, Settings, read_prompts_of
 from commands.pilot.note import PilotNote, digest_asked, read_note
@@ -16,6 +15,7 @@ from stages.lib.engines.request import RequestConfig, dgm_config, identity, with
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import Store, matches_limits, read_segment
 from stages.lib.models.catalogue import MODELS, Model, load_model
+from stages.lib.statistics.intervals import share_interval
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.verdicts import make_verdict
 

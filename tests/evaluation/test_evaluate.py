@@ -11,8 +11,8 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.evaluation.results import average
 from stages.lib.models.catalogue import Model
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Evaluate
 from tests.support.evaluation import FAILED, QUIZ, SETTINGS, SUMS, make_evaluation, python, scored, write_params
 
 TUNED = Model(
@@ -104,12 +104,6 @@ def test_the_hub_is_switched_off_only_when_model_and_tasks_are_local(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"local_data": {"quizz": "all"}}, "'quizz' is not in evaluate.tasks"),
-        ({"evalchemy": {"quiz": "acc"}}, "'quiz' is in evaluate.tasks too: leave one of them out"),
-        ({"averages": {"mine": ["quiz", "MTBench"]}}, "mine names 'MTBench'; known tasks: quiz, sums"),
-        ({"averages": {"mine": ["quiz", "quiz"]}}, "mine names a task twice"),
-        ({"averages": {"quiz": ["sums"]}}, "'quiz' is the name of a task and cannot be the name of an average"),
-        ({"tasks": {"average": "acc"}}, "'average' is the name of a task and cannot be the name of an average"),
         ({"averages": {"mine": []}}, "evaluate.averages.mine"),
         ({"tasks": {"../quiz": "acc"}}, "evaluate.tasks"),
     ],

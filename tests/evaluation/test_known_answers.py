@@ -27,7 +27,7 @@ from lm_eval.api.model import LM
 from stages.lib.evaluation.lm_eval_child import open_tasks, run_task
 from stages.lib.evaluation.lm_eval_results import read_result
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 class Scripted(LM):
     def generate_until(self, requests):

@@ -10,7 +10,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.evaluation.lm_eval_child import prepare_rows
 from stages.lib.evaluation.lm_eval_tasks import NEEDS_PUNKT, check_scorer, leave_out_rows
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support.evaluation import SETTINGS
 
 PLAIN, SENTENCES, CAPITALS = (

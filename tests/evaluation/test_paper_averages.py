@@ -7,7 +7,7 @@ from stages.lib.comparison import paper
 from stages.lib.core.sections import parse, read_yaml
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import TaskResult, Unit, average, average_columns, measure
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support.evaluation import HARNESS, skipped
 from tests.support.project import ROOT
 

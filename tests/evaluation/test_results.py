@@ -6,7 +6,7 @@ import pytest
 
 from stages.lib.core.sections import parse
 from stages.lib.evaluation.results import TaskResult, average, describe_conditions, measure, reason_of, summarize
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support.evaluation import FAILED, HARNESS, SETTINGS, scored, skipped
 
 

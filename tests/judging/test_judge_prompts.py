@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stages import judge, pairwise
-from stages.lib.console.errors import UserError
-from stages.lib.judging.judge_prompts import JudgePrompts, check_prompts
+from stages.lib.checking.judge_prompts import find_prompt_faults
+from stages.lib.judging.judge_prompts import JudgePrompts
 from tests.support.project import ROOT
 
 PROMPTS = ROOT / "stages/lib/judging/prompts"
@@ -39,26 +39,37 @@ def test_both_replies_of_a_pair_are_shown_under_their_letters_to_the_same_user_t
 
 @pytest.mark.parametrize("folder", [PROMPTS, ROOT / "demo" / "judge"])
 def test_the_templates_of_the_project_show_the_last_turn(folder: Path) -> None:
-    check_prompts(folder)
+    assert list(find_prompt_faults(folder)) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "lines"),
     [
-        ("{{ turns[0].user }}", r"single.txt does not show the last turn \(user 2, reply 2\)"),
-        ("{{ questions }}", "single.txt: UndefinedError: 'questions' is undefined"),
-        ("{% for turn in turns %}", "single.txt: TemplateSyntaxError"),
-        (None, "single.txt: TemplateNotFound"),
+        (
+            "{{ turns[0].user }}",
+            [
+                "single.txt:0: does not show the last user turn: the judge would not see it",
+                "single.txt:0: does not show the last reply: the judge would not see it",
+            ],
+        ),
+        (
+            "\n{{ turn }} {{ answer }}",
+            [
+                "single.txt:2: there is no answer to show; there are: turns, reference",
+                "single.txt:2: there is no turn to show; did you mean turns?",
+            ],
+        ),
+        ("{% for turn in turns %}", ["single.txt:1: is no Jinja: Unexpected end of template."]),
+        (None, ["single.txt:0: {} is not there: the folder must hold single.txt and pair.txt"]),
     ],
 )
-def test_a_template_that_cannot_work_is_refused_before_anything_is_asked(
-    text: str | None, message: str, tmp_path: Path
-) -> None:
+def test_a_template_that_cannot_work_is_named_with_its_line(text: str | None, lines: list[str], tmp_path: Path) -> None:
     (tmp_path / "pair.txt").write_text("{{ users[-1] }} {{ first[-1] }} {{ second[-1] }}")
     if text is not None:
         (tmp_path / "single.txt").write_text(text)
-    with pytest.raises(UserError, match=message):
-        check_prompts(tmp_path)
+    found = [f"{file.name}:{line}: {problem}" for file, line, problem in find_prompt_faults(tmp_path)]
+    expected = [line.format(tmp_path / "single.txt") for line in lines]
+    assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
 
 
 def test_a_turn_without_a_reply_is_counted_and_not_judged() -> None:

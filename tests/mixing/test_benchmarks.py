@@ -12,7 +12,7 @@ from stages.benchmarks import TextRow, count_texts, list_texts, read_question_te
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import parse
 from stages.lib.records.shards import read_table
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support.evaluation import SETTINGS
 from tests.support.leaderboard import LOCAL, TASKS, write_files
 from tests.support.project import ROOT, small_params

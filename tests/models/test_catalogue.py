@@ -82,13 +82,13 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(server: Any) -> No
         ({"import": "x.parquet", "columns": {"reply": "r"}}, "columns.reply"),
         ({"import": "data/hub/set"}, "nothing would wait for it: for a hub set give `hub:<owner>/<name>`"),
         ({"path": "p", "stop": [""]}, "a stop string cannot be empty"),
-        ({"path": "p", "thinking": "hide"}, "thinking: input should be 'keep' or 'strip'"),
+        ({"path": "p", "thinking": "hide"}, "thinking: should be keep or strip, got the text 'hide'"),
         ({"path": "p", "thinking_tags": {"<muse>": " "}}, "write {<what begins thoughts>: <what ends them>}"),
         ({"path": "p", "chat_template": "/tmp/x.jinja"}, "give a .jinja file under dgms/"),
         ({"path": "p", "chat_template": "dgms/../x.jinja"}, "give a .jinja file under dgms/"),
-        ({"path": "p", "sampling": {"top_k": -1}}, "sampling.top_k: input should be greater than or equal to 0"),
-        ({"path": "p", "sampling": {"min_p": 1.5}}, "sampling.min_p: input should be less than or equal to 1"),
-        ({"path": "p", "sampling": {"repetition_penalty": 0.0}}, "repetition_penalty: input should be greater than 0"),
+        ({"path": "p", "sampling": {"top_k": -1}}, "sampling.top_k: should be 0 or more, got -1"),
+        ({"path": "p", "sampling": {"min_p": 1.5}}, "sampling.min_p: should be 1 or less, got 1.5"),
+        ({"path": "p", "sampling": {"repetition_penalty": 0.0}}, "repetition_penalty: should be more than 0, got 0.0"),
     ],
 )
 def test_a_wrong_entry_is_refused_in_one_line(keys: dict[str, Any], message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_missing_or_invalid_generation_config_is_named(checkout: Path) -> None
             (checkout / "dgms" / f"{name}.yaml").write_text(text)
         assert "a/none at 0123456" in hub.run(checkout, "stages.resolve", "none", code=1)
         output = hub.run(checkout, "stages.resolve", "odd", code=1)
-        assert "generation_config.json of odd.top_k: input should be a valid integer" in output
+        assert "generation_config.json of odd.top_k: should be a whole number" in output
 
 
 def test_a_hub_models_generation_config_is_read_at_its_commit(checkout: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from perf.real_models import main
-from stages.check import check_params
+from stages.lib.checking.params import check_params
 from stages.lib.core.files import read_json
 from stages.lib.core.sections import read_yaml
 from tests.support.project import ROOT

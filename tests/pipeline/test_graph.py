@@ -232,6 +232,23 @@ def test_a_replaced_prompt_file_is_noticed(project: Project) -> None:
     assert "rich: 12 conversations are in the store, 3 to generate" in output
 
 
+def test_a_small_file_that_params_name_is_checked_again_when_it_changes_and_nothing_else_runs(project: Project) -> None:
+    project.edit("demo/tasks/demo_knowledge.yaml", "{{question}}", "{{qestion}}")
+    output = project.run("dvc", "repro", code=255)
+    line = "demo/tasks/demo_knowledge.yaml:7: doc_to_text: the rows have no 'qestion'; did you mean question?"
+    assert f"inputs: {line}\n" in output and ran(output) == ["inputs"]
+    project.run("git", "checkout", "-q", "demo")
+    project.edit("demo/tasks/demo_knowledge.yaml", "{{question}}", "Q: {{question}}")
+    stages = project.repro()
+    assert stages[0] == "inputs" and not {"check", "prompts", "generate@rich", "train@only"} & set(stages)
+
+
+def test_a_source_that_is_not_there_is_named_with_its_line_before_anything_runs(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "prompts.source=demo/prompt.parquet", code=255)
+    line = "prompts.source: demo/prompt.parquet is not there; did you mean demo/prompts.parquet?"
+    assert f"check: params.yaml:4: {line}\n" in output and ran(output) == ["check"]
+
+
 def test_a_clone_with_a_remote_runs_only_what_changed(project: Project, tmp_path: Path) -> None:
     clone = project.clone_with_remote(tmp_path)
     assert clone.repro("--pull", "--allow-missing") == []

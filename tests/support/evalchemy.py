@@ -18,7 +18,7 @@ from stages.lib.evaluation.evalchemy.mtbench import DATA as MT_BENCH
 from stages.lib.evaluation.evalchemy.results import read_run
 from stages.lib.evaluation.evalchemy.tasks import TASKS
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support import judge as stub
 from tests.support.evaluation import SETTINGS as SECTION
 from tests.support.project import ROOT

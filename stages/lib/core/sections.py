@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-from stages.lib.console.errors import UserError, explain
+from stages.lib.console.errors import UserError
+from stages.lib.console.wording import explain
 
 PARAMS = Path("params.yaml")
 ID = r"^[a-z0-9_-]+$"  # DVC reads a dot in a key as a path

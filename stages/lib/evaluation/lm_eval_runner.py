@@ -24,7 +24,7 @@ from stages.lib.evaluation.finished import FinishedTasks
 from stages.lib.evaluation.lm_eval_results import failure
 from stages.lib.evaluation.protocol import CURRENT, FACTS, JOB, LOG, REFUSAL, result_path
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 CHILD = "stages.lib.evaluation.lm_eval_child"
 PROGRESS_BAR = re.compile(r"\d+%\|")  # in a line of tqdm

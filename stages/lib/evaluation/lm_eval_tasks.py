@@ -11,7 +11,7 @@ from typing import Any
 from stages.lib.console.errors import DOCTOR, UserError
 from stages.lib.core.files import write_json
 from stages.lib.core.types import Json
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 MATH = Path(sys.prefix) / "math"  # the packages that score MATH, with another antlr4 than DVC's (requirements/build.py)
 LOCAL_DATA = re.compile(r"^dataset_path: *(json|csv|parquet|arrow|text)\s*$", re.MULTILINE)

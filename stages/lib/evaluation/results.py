@@ -10,7 +10,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.text import strip_folders
 from stages.lib.core.types import Json
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 Status = Literal["ok", "partial", "failed", "skipped"]
 Unit = Literal["fraction", "percent", "score_1_10"]

@@ -38,12 +38,3 @@ class JudgePrompts:
         except (TemplateError, OSError, UnicodeDecodeError) as error:
             path = self._folder / f"{kind}.txt"
             raise UserError(f"judge.prompts: {path}: {type(error).__name__}: {error}") from None
-
-
-def check_prompts(folder: Path) -> None:
-    """Raise UserError unless a folder has both templates and each shows the last user turn and the last reply."""
-    turns = [Turn(user=f"user {number}", assistant=f"reply {number}") for number in (1, 2)]  # type: ignore[typeddict-item]
-    prompts = JudgePrompts(folder)
-    for kind, prompt in (("single", prompts.single(turns, "")), ("pair", prompts.pair(turns, turns, ""))):
-        if missing := [text for text in ("user 2", "reply 2") if text not in prompt]:
-            raise UserError(f"judge.prompts: {folder / kind}.txt does not show the last turn ({', '.join(missing)})")

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from stages.lib.console.errors import HIDDEN, UserError
+from stages.lib.console.errors import UserError
+from stages.lib.console.wording import HIDDEN
 from stages.lib.core.files import read_json, sha256_file, sha256_folder, write_json
 from stages.lib.core.sections import Section, parse, read_yaml
 from stages.lib.models.hub import COMMIT, COPIES, Copy, find_copy

@@ -5,20 +5,22 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from stages.lib.core.names import AVERAGE
+from stages.lib.console.faults import nearest, suggest
+from stages.lib.console.wording import show
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
 from stages.lib.readers.auxiliary_formats import FORMATS
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.values import Repository, Seed, Share
 from stages.lib.statistics.bootstrap import MAX_QUESTIONS
 
 EngineName = Literal["vllm", "echo"]
 History = Literal["own", "reference"]
 Trim = Literal["never", "oldest"]
 Parser = Literal["commonmark", "paper"]
-TaskName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 FIXED_AXOLOTL_KEYS = (
     *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
     *("tokenizer_config", "trust_remote_code", "plugins"),
@@ -28,9 +30,9 @@ FIXED_AXOLOTL_KEYS = (
 class Hub(Section):
     """An entry of `hub`."""
 
-    repository: str
+    repository: Repository
     config: str = ""
-    revision: str  # a commit, or a branch, whose commit is written into .summary.json
+    revision: str = Field(min_length=1)  # a commit, or a branch, whose commit is written into .summary.json
     split: str = "train"
     columns: list[str] = Field(default=[])  # empty: all
 
@@ -43,7 +45,7 @@ class Prompts(Section):
     max_turns: int = Field(gt=0)
     languages: list[str]
     exclude_toxic: bool
-    seed: int
+    seed: Seed
 
 
 class Auxiliary(Section):
@@ -60,7 +62,7 @@ class Auxiliary(Section):
     @classmethod
     def _check_format(cls, name: str) -> str:
         if name not in FORMATS:
-            raise ValueError(f"should be one of: {', '.join(FORMATS)}")
+            raise ValueError(f"no format {name!r}{suggest(name, FORMATS)}")
         return name
 
     @model_validator(mode="after")
@@ -69,7 +71,7 @@ class Auxiliary(Section):
         known = (*form.columns, *form.optional)
         for name in self.columns:
             if name not in known:
-                raise ValueError(f"`columns` has {name!r}; {self.format} has: {', '.join(known)}")
+                raise ValueError(f"columns: {self.format} has no {name!r}{suggest(name, known)}")
         return self
 
 
@@ -78,7 +80,7 @@ class RequestSettings(Section):
 
     engine: EngineName
     max_tokens: int = Field(gt=0)  # per reply
-    seed: int
+    seed: Seed
     sampling: Sampling
 
 
@@ -105,7 +107,7 @@ class Gate(Section):
     """The section `gate`."""
 
     max_dropped_share: float = Field(ge=0, le=1)
-    max_share: dict[str, float]  # reason: largest share of conversations that have it
+    max_share: dict[str, Share]  # reason: largest share of conversations that have it
 
 
 class Amount(Section):
@@ -121,15 +123,30 @@ class Amount(Section):
         return self
 
 
+def _check_amount(value: object) -> object:
+    """Raise ValueError for what is no amount at all: there is one message, not one for each type."""
+    is_rows = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if is_rows or value == "all" or isinstance(value, dict | Amount):
+        return value
+    near = "; did you mean all?" if isinstance(value, str) and nearest(value, ["all"]) else ""
+    share = f"; for a share of all rows write {{share: {value}}}" if isinstance(value, float) and 0 < value < 1 else ""
+    raise ValueError(
+        f"should be a number of rows, all, {{tokens: …}} or {{share: …}}, got {show(value)}{near or share}"
+    )
+
+
 class Run(Section):
     """An entry of `mix.runs`."""
 
     base: str
     dgms: dict[str, float] = Field(default_factory=dict)  # weights; they need not sum to one
-    auxiliary: dict[str, int | Literal["all"] | Amount] = Field(default_factory=dict)  # rows, or another amount
+    # Rows, or another amount.
+    auxiliary: dict[str, Annotated[int | Literal["all"] | Amount, BeforeValidator(_check_amount)]] = Field(
+        default_factory=dict
+    )
     rows: int | None = Field(default=None, gt=0)  # DGM conversations; default: mix.size
     reference: str = ""  # a DGM whose reply to the same turn limits the length of a reply, in tokens of the base
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[])  # a model each; empty: one, of train.seed
+    seeds: list[Seed] = Field(default=[])  # a model each; empty: one, of train.seed
 
 
 class Mix(Section):
@@ -137,7 +154,7 @@ class Mix(Section):
 
     RENAMED: ClassVar = {"similarity": "duplicate_similarity"}
 
-    seed: int
+    seed: Seed
     size: int = Field(gt=0)  # DGM conversations of every run without `rows`
     scale_auxiliary: bool  # auxiliary rows and tokens are for PAPER_SIZE conversations; scale them with rows
     on_shortage: Literal["error", "cap", "upsample"]
@@ -164,7 +181,7 @@ class Train(Section):
     gradient_accumulation_steps: int = Field(gt=0)
     num_gpus: int = Field(ge=0)
     min_steps: int = Field(ge=1)
-    seed: int = Field(exclude=True)  # of runs without `seeds`; tracked by model, in data/checked/training_seeds.json
+    seed: Seed = Field(exclude=True)  # of runs without `seeds`; tracked by model, in data/checked/training_seeds.json
     # Further Axolotl keys, passed on unchanged; null removes one of ours.
     axolotl: dict[str, Any] = Field(default_factory=dict)
 
@@ -183,57 +200,6 @@ class Answers(RequestSettings):
     questions: str
 
 
-class Evaluate(Section):
-    """The section `evaluate`. A column is the main metric of a task of lm-eval or Evalchemy."""
-
-    RENAMED: ClassVar = {"local": "local_data"}
-
-    device: Literal["cpu", "gpu"]
-    tasks_folder: str
-    tasks: dict[TaskName, str] = Field(min_length=1)  # of lm-eval: its main metric
-    # Tasks whose rows are in tasks_folder: all parts of a group, or some.
-    local_data: dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]]
-    evalchemy: dict[TaskName, str]  # of Evalchemy: its main metric
-    evalchemy_judge: str  # a model of $OPENAI_BASE_URL, by default OpenAI's API
-    alpaca_eval_data: str  # a folder with alpaca_eval's three files; empty: from the hub
-    leave_out: list[Literal["punkt_tab"]]  # rows of IFEval that are scored with it
-    averages: dict[TaskName, Annotated[list[str], Field(min_length=1)]]  # the columns of each
-    limit: int = Field(ge=0)
-    apply_chat_template: bool
-    fewshot_as_multiturn: bool
-    max_tokens: int = Field(ge=0)  # 0: each task's own
-    seed: int = Field(ge=0)
-
-    @field_validator("local_data")
-    @classmethod
-    def _check_local_data(cls, local_data: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if unknown := [task for task in local_data if task not in info.data.get("tasks", local_data)]:
-            raise ValueError(f"{unknown[0]!r} is not in evaluate.tasks")
-        return local_data
-
-    @field_validator("evalchemy")
-    @classmethod
-    def _check_evalchemy(cls, evalchemy: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        if both := [task for task in evalchemy if task in info.data.get("tasks", {})]:
-            raise ValueError(f"{both[0]!r} is in evaluate.tasks too: leave one of them out")
-        return evalchemy
-
-    @field_validator("averages")
-    @classmethod
-    def _check_averages(cls, averages: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
-        if not {"tasks", "evalchemy"} <= set(info.data):
-            return averages
-        known = [*info.data["tasks"], *info.data["evalchemy"]]
-        if both := [name for name in (AVERAGE, *averages) if name in known]:
-            raise ValueError(f"{both[0]!r} is the name of a task and cannot be the name of an average")
-        for name, columns in averages.items():
-            if unknown := [column for column in columns if column not in known]:
-                raise ValueError(f"{name} names {unknown[0]!r}; known tasks: {', '.join(known)}")
-            if len(set(columns)) < len(columns):
-                raise ValueError(f"{name} names a task twice")
-        return averages
-
-
 class Judge(RequestSettings):
     """The section `judge`, which `pairwise` reads too."""
 
@@ -250,7 +216,7 @@ class Pairwise(Section):
 class Preference(Section):
     """The section `preference`."""
 
-    seed: int
+    seed: Seed
     resamples: int = Field(gt=0)  # of the permutation test, by question
     min_judgments: int = Field(gt=0)  # that contain a word before it is tested
     num_words: int = Field(ge=0)  # of each side in the summary
@@ -266,7 +232,7 @@ class Differences(Section):
     margin_length: float = Field(gt=0, lt=1)  # of a reply's length in words, as a share of the mean of both models
     margin_markup: float = Field(gt=0)  # of Markdown elements per reply
     resamples: int = Field(gt=0)  # of the permutation test
-    seed: int
+    seed: Seed
 
 
 class Styling(Section):
@@ -274,7 +240,7 @@ class Styling(Section):
 
     parser: Parser  # paper: markdown2 without extras, as in the released code
     num_responses: int = Field(gt=0, le=MAX_QUESTIONS)  # the first conversations of each DGM
-    seed: int
+    seed: Seed
     resamples: int = Field(gt=0)  # of the bootstrap, by question or conversation
 
 
@@ -285,14 +251,14 @@ class Similarity(Section):
     turns: Literal["first", "all"]  # of a conversation; DGMs answer later turns after their own earlier replies
     synonyms: bool  # count WordNet synonyms in METEOR
     references: int = Field(ge=0)  # other DGMs per DGM, drawn once, as in the paper; 0: skip
-    seed: int  # of the draw of references
+    seed: Seed  # of the draw of references
 
 
 class Throughput(Section):
     """The section `throughput`."""
 
     num_conversations: int = Field(gt=0)
-    seed: int
+    seed: Seed
     price_per_gpu_hour: float = Field(ge=0)  # in any currency; 0: unknown
 
 

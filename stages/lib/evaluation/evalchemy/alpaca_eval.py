@@ -20,7 +20,7 @@ from stages.lib.evaluation.evalchemy.task import (
 )
 from stages.lib.evaluation.results import measure
 from stages.lib.models.hub import hub_data
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 PACKAGE = BENCHMARKS / "alpaca_eval/src/alpaca_eval"
 HUB = "tatsu-lab/alpaca_eval"

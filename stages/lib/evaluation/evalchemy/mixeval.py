@@ -19,7 +19,7 @@ from stages.lib.evaluation.evalchemy.task import (
     read_lines,
     scores_of,
 )
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 VERSION = "2024-06-01"
 RESULTS = BENCHMARKS / "MixEval/results"

@@ -17,7 +17,7 @@ from stages.lib.evaluation.evalchemy.task import (
     only_file,
     read_lines,
 )
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 DATA = BENCHMARKS / "MTBench/fastchat/llm_judge/data/mt_bench"
 QUESTIONS = DATA / "question.jsonl"

@@ -40,8 +40,8 @@ from stages.lib.evaluation.results import TaskResult
 from stages.lib.models.catalogue import Model
 from stages.lib.models.chat_template import Template, load_tokenizer
 from stages.lib.models.hub import hub_model
+from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Evaluate
 
 CHILD = "stages.lib.evaluation.evalchemy.child"
 LOGS = Path(".dvc/tmp/rewild/evalchemy")  # the whole output of Evalchemy, one file per model and task

@@ -12,7 +12,7 @@ from typing import Any
 from stages.lib.core.files import write_text
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import Unit, measure
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 BENCHMARKS = Path("eval/chat_benchmarks")  # in the clone: a folder per task
 
