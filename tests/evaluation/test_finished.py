@@ -10,7 +10,7 @@ from stages.lib.evaluation.finished import FinishedTasks, task_digests
 from stages.lib.evaluation.protocol import FACTS, result_path, samples_path
 from stages.lib.evaluation.samples import write_samples
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 from tests.support.evaluation import FAILED, SETTINGS, scored
 
 MODEL = Model(

