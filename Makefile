@@ -12,6 +12,7 @@ ANY_PYTHON = $(or $(shell type -ap python3.11 python3 python | while read -r pyt
   "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done), \
   $(if $(shell command -v uv),uv run --quiet --no-project python),$(NO_PYTHON))
 NO_PYTHON = echo "make: neither Python nor uv is here: install Python 3.11, or uv, which brings it" >&2; false
+DOCTOR := \`make doctor\` shows what is here
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
@@ -86,7 +87,7 @@ pin: .venv/lock ## write the current commit or sha256 into the catalogue: make p
 wordnet: .venv/lock ## install WordNet for METEOR's synonyms, from nltk's server or from Debian's package: make wordnet [FROM=/usr/share/wordnet]
 	@mkdir -p .venv/nltk_data/corpora
 	@$(if $(FROM),cp -rLT $(FROM) .venv/nltk_data/corpora/wordnet,python -W ignore -m nltk.downloader --exit-on-error --dir .venv/nltk_data wordnet)
-	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet"; exit 2; }
+	@python -m stages.lib.similarity.wordnet || { echo "make: without a network install Debian's wordnet-base: make wordnet FROM=/usr/share/wordnet; $(DOCTOR)"; exit 2; }
 
 .PHONY: tables
 tables: .venv/lock ## write the generated parts of the documentation
@@ -118,11 +119,11 @@ ALPACA_EVAL = .venv-evalchemy/alpaca_eval
 evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and fetch a clone (or use EVALCHEMY_HOME=<yours>): MTBench, AlpacaEval, MixEval
 	@git -C "$(EVALCHEMY_HOME)" cat-file -e "$(EVALCHEMY_COMMIT)^{commit}" 2>/dev/null || { test "$(EVALCHEMY_HOME)" = .evalchemy \
 	  && git init --quiet .evalchemy && git -C .evalchemy fetch --quiet --depth 1 "$(EVALCHEMY_SOURCE)" $(EVALCHEMY_COMMIT); } \
-	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or set EVALCHEMY_HOME=<a clone with it>"; exit 2; }
+	  || { echo "make: $(EVALCHEMY_HOME) has no commit $(EVALCHEMY_COMMIT) of Evalchemy: fetch it there, or set EVALCHEMY_HOME=<a clone with it>; $(DOCTOR)"; exit 2; }
 	@rm -rf $(ALPACA_EVAL) && mkdir $(ALPACA_EVAL)
 	@git -C "$(EVALCHEMY_HOME)" archive $(EVALCHEMY_COMMIT):eval/chat_benchmarks/alpaca_eval setup.py README.md src | tar -x -C $(ALPACA_EVAL) \
 	  && .venv-evalchemy/bin/uv pip install --quiet --python .venv-evalchemy/bin/python --no-deps --no-build-isolation ./$(ALPACA_EVAL) \
-	  || { echo "make: could not install alpaca_eval, which asks for its own version"; exit 2; }
+	  || { echo "make: could not install alpaca_eval, which asks for its own version; $(DOCTOR)"; exit 2; }
 
 .PHONY: lock
 lock: ## resolve the locks again with uv (versions only, no index addresses)

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.lib.generation.store import Store, matches_limits
+from stages.lib.console.errors import MachineError
+from stages.lib.generation.store import Store, matches_limits, store_folder
 from tests.support.conversations import stored_row
 from tests.support.project import ROOT
 
@@ -103,3 +104,23 @@ def test_a_failed_conversation_is_found_only_while_there_is_no_other_or_not_at_a
     assert set(store.find(["a", "b"], 100, 400, failed=False)) == {"b"}
     store.append([stored_row("a", "Hi?")])
     assert store.read([store.find(["a"], 100, 400)["a"]])["status"].to_pylist() == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        ("", "`dvc` is not on the path: run `source .venv/bin/activate`"),
+        ("echo 'ERROR: configuration error' >&2; exit 255", "`dvc cache dir` failed: ERROR: configuration error"),
+    ],
+)
+def test_where_dvc_does_not_say_where_the_store_is_one_line_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, line: str
+) -> None:
+    monkeypatch.delenv("REWILD_STORE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        (tmp_path / "dvc").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "dvc").chmod(0o755)
+    with pytest.raises(MachineError) as error:
+        store_folder()
+    assert str(error.value) == f"{line}; `make doctor` shows what is here"

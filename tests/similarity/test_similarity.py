@@ -224,7 +224,7 @@ def test_without_wordnet_the_error_says_what_to_do(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
     wordnet_sha256.cache_clear()
     open_wordnet.cache_clear()
-    with pytest.raises(UserError, match=r"WordNet is not there: run `make wordnet`, or set `synonyms: false`"):
+    with pytest.raises(UserError, match=r"WordNet is not there, or not whole: run `make wordnet`, or set `synonyms"):
         run_on(tmp_path, {"a": ["x"], "b": ["x"]}, synonyms=True)
 
 

@@ -41,9 +41,9 @@ def open_wordnet() -> WordNet:
     loader: WordNet = LazyCorpusLoader("wordnet", WordNet, False)
     try:
         loader.synsets("")
-    except LookupError:
+    except (LookupError, OSError):  # OSError: a file of it is missing
         raise MachineError(
-            "similarity.synonyms: WordNet is not there: run `make wordnet`, or set `synonyms: false`"
+            "similarity.synonyms: WordNet is not there, or not whole: run `make wordnet`, or set `synonyms: false`"
         ) from None
     return loader
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import DOCTOR, UserError
 from stages.lib.console.shell import progress
 from stages.lib.core.code import Code
 from stages.lib.core.process import call
@@ -44,7 +44,7 @@ def test_without_a_clone_or_environment_every_task_is_skipped_and_the_reason_nam
             without.setenv(variable, str(evalchemy_folder / "nowhere"))
             entries, samples = evaluate(TUNED, both, Runtime(), evalchemy_folder)
         assert [entry["status"] for entry in entries.values()] == ["skipped", "skipped"]
-        assert entries["MixEval"]["reason"] == f"the {what} of Evalchemy is missing: run `make evalchemy`"
+        assert entries["MixEval"]["reason"] == f"the {what} of Evalchemy is missing: run `make evalchemy`; {DOCTOR}"
         assert samples == {}
 
 
