@@ -10,7 +10,7 @@ from tests.support.project import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *ROOT.glob("[a-z]*/README.md")]
-TEXTS.append(ROOT / "stages/lib/comparison/README.md")
+TEXTS += [ROOT / "stages/lib/comparison/README.md", ROOT / "stages/lib/checking/README.md"]
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#([\w-]+))?\)")
 TARGET = re.compile(r"(?:^|`)make ([a-z]+)\b", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:commands|perf|demo)\.\w+)")
