@@ -114,9 +114,10 @@ def prune(store: Store, *, unused: bool, failed: bool) -> None:
 
 def used_rows(table: pa.Table, store: Store) -> pa.Table:
     """Drop the rows of a store that data/responses/<dgm> does not hold; of answers and a judge's replies none."""
-    if store.dgm.endswith((ANSWERS, VERDICTS)):
-        log_line(f"{store.dgm}: answers and a judge's replies are all kept")
-        return table
+    for suffix, what in ((ANSWERS, "answers"), (VERDICTS, "a judge's replies")):
+        if store.dgm.endswith(suffix):
+            log_line(f"{store.dgm}: {what} are all kept")
+            return table
     used = read_table(RESPONSES / store.dgm, ["identity"])["identity"].combine_chunks()
     return table.filter(pc.is_in(table["identity"], value_set=used))
 
