@@ -54,6 +54,7 @@ def write_report(folder: Path, inputs: Inputs) -> None:
     page = {
         **summary,
         "sections": sections,
+        "absent": list_absent(sections),
         "gaps": [gap for _, content in sections for gap in content.gaps],
         "traces": trace(inputs.files.digests),
         "collections": [collection.name for collection in collections],
@@ -70,6 +71,16 @@ def write_report(folder: Path, inputs: Inputs) -> None:
         write_browser(folder, inputs.samples, f"Rewild {inputs.profile}", SAMPLES)
     numbers = {name: value for _, content in sections for name, value in content.numbers.items()}
     write_json(folder / SUMMARY, summary | numbers)
+
+
+def list_absent(sections: Built) -> dict[str, str]:
+    """Return the questions that the page does not answer, with the reason: of whole sections and of their parts."""
+    absent = {}
+    for section, content in sections:
+        if content.skipped:
+            absent[content.question or section.question] = content.skipped
+        absent |= content.absent
+    return absent
 
 
 def write_charts(folder: Path, sections: Built) -> None:

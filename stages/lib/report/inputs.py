@@ -12,7 +12,7 @@ from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.report.conversations import Collection, from_answers, from_pairings, from_responses
 from stages.lib.report.files import Files
-from stages.lib.report.palette import GREY, assign_colours
+from stages.lib.report.palette import GREY, colour_models
 from stages.lib.report.samples import collect_samples
 from stages.lib.settings.sections import Report
 
@@ -42,10 +42,12 @@ class Inputs:
 
     @cached_property
     def colours(self) -> dict[str, str]:
-        """One colour for each DGM, run and auxiliary set; grey for the other compared models."""
-        sources = (source for run in self.runs for source in self.recipes["runs"][run]["sources"])
-        names = dict.fromkeys([*self.dgms, *self.runs, *sources])
-        return dict.fromkeys(self.compare, GREY) | assign_colours(names)
+        """A colour for each DGM, run and auxiliary set (see `colour_models`); grey for the other compared models."""
+        sources = {run: list(self.recipes["runs"][run]["sources"]) for run in self.runs}
+        taught = {run: [name for name in names if name in self.dgms] for run, names in sources.items()}
+        only = {run: names[0] for run, names in taught.items() if len(names) == 1}
+        others = [*self.runs, *(name for names in sources.values() for name in names)]
+        return dict.fromkeys(self.compare, GREY) | colour_models(self.dgms, only, others)
 
 
 def read_inputs(profile: str, dgms: list[str], compare: list[str], settings: Report) -> Inputs:

@@ -1,12 +1,37 @@
 """The colours of models and data sets, the same in every chart of a page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 
+from matplotlib.colors import to_hex, to_rgb
+
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
-GREY = "#8a8f98"  # models that were not fine-tuned here
+GREY = "#8a8f98"  # base models, and models beyond the last colour
+TONES = (-0.38, 0.34, -0.62, 0.58)  # of the fine-tunes on one DGM: how far its colour goes to black or to white
 
 
 def assign_colours(names: Iterable[str]) -> dict[str, str]:
     """Return a colour for each name, in turn: after the last colour comes the first again."""
     return dict(zip(names, cycle(PALETTE), strict=False))
+
+
+def colour_models(dgms: Iterable[str], only_dgms: Mapping[str, str], others: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each model: a DGM has its own, a fine-tune on one DGM a darker or lighter tone of it.
+
+    `only_dgms` names the only DGM of a run by run; `others` (runs on several, auxiliary sets) have the colours that are
+    left. Nobody shares a colour: when all are taken, models are grey, and the labels of the charts tell them apart.
+    """
+    names = list(dict.fromkeys([*dgms, *(other for other in others if other not in only_dgms)]))
+    colours = dict(zip(names, PALETTE, strict=False))
+    num_tones: dict[str, int] = {}
+    for run, dgm in only_dgms.items():
+        number = num_tones[dgm] = num_tones.get(dgm, -1) + 1
+        if dgm in colours and number < len(TONES):
+            colours[run] = change_tone(colours[dgm], TONES[number])
+    return dict.fromkeys([*names, *only_dgms], GREY) | colours
+
+
+def change_tone(colour: str, amount: float) -> str:
+    """Mix a colour with white, or for a negative amount with black: 0 leaves it, 1 is white, -1 black."""
+    goal = 1.0 if amount > 0 else 0.0
+    return str(to_hex([part + (goal - part) * abs(amount) for part in to_rgb(colour)]))

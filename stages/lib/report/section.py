@@ -31,6 +31,8 @@ class Content:
     numbers: dict[str, Any] = field(default_factory=dict)  # for summary.json
     skipped: str = ""  # why there is nothing to show; the section then consists of this sentence
     question: str = ""  # the heading, where it is not the section's own
+    finding: str = ""  # the answer to the question in one sentence, shown first; findings.py has the words
+    absent: dict[str, str] = field(default_factory=dict)  # parts that there is nothing to show of, and why
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.lib.core.types import Json
+from stages.lib.report.findings import count_wins, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_conditions, find_winner
@@ -27,15 +28,26 @@ def build(inputs: Inputs) -> Content:
             "labels": {name: label(name, table) for name in columns_of(table)},
             "conditions": describe_conditions(inputs.evaluations),
         },
-        charts=draw_spider(table, inputs, tables) | draw_scores(table, inputs.colours),
+        charts=draw_scores(table, inputs.colours) | draw_spider(table, inputs, tables),
+        finding=find_best(table, tables) if scores else "",
         gaps=[f"{gap['name']} of {gap['model']}: {gap['reason']}" for gap in table["missing"]],
         numbers={"benchmarks": table},
         skipped=NOT_ANALYSED if inputs.is_analysis else "" if scores else "`compare` in params.yaml lists no model",
     )
 
 
+def find_best(table: Json, tables: Json) -> str:
+    """Say which model has the highest average, and on how many benchmarks it is better than every other one."""
+    cells = {model: row["average"] for model, row in table["rows"].items()}
+    ranked, measures = rank_cells(cells), tables["measures"]
+    wins = count_wins(ranked[0], measures, table["tasks"]) if len(ranked) > 1 else ""
+    return to_sentence(find_leader(cells, measures.get("average", {}), "average"), wins)
+
+
 def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[str, Json], tables: Json) -> Json:
     """Return rows of cells (value, ci95, n, seeds, reason) by model and column, missing cells, and each column's best.
+
+    The model with the highest average is first; models without an average are last.
 
     `scores` are those of metrics/evaluate by model and column, `results` the results.json of each model; `tables` is
     data/differences/tables.json, from which values and intervals are: of a run with several seeds, those of their mean.
@@ -47,6 +59,9 @@ def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[s
     rows = {model: {task: make_cell(known[model], results[model], task) for task in tasks} for model in scores}
     for model, row in rows.items():
         row |= {name: make_average(known[model].get(name), parts, row) for name, parts in averages.items()}
+    averages_of = {model: row["average"] for model, row in rows.items()} if averages else {}
+    ranked = rank_cells(averages_of)
+    rows = {model: rows[model] for model in [*ranked, *(model for model in rows if model not in ranked)]}
     metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
     return {
         "tasks": tasks,

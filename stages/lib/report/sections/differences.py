@@ -6,6 +6,7 @@ from typing import Any
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.formats import format_count
 from stages.lib.core.types import Json
+from stages.lib.report import findings
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Content, Section
 
@@ -30,7 +31,14 @@ def build(inputs: Inputs) -> Content:
     return Content(
         values={"tables": tables, "matrices": [matrix for matrix in matrices if matrix["rows"]], "tests": TESTS},
         numbers={"differences": count_verdicts(tables)},
+        finding=find_verdicts(tables),
     )
+
+
+def find_verdicts(tables: Json) -> str:
+    """Say how many pairs of models differ on average, and by the judge."""
+    measures = {"the average": tables["measures"].get("average", {}), "the judge's score": tables["judge"]}
+    return findings.to_sentence(*(findings.count_verdicts(pairs, name) for name, pairs in measures.items()))
 
 
 def make_matrix(name: str, tables: Json) -> Json:

@@ -6,6 +6,7 @@ from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.names import NOBODY_JUDGED
 from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
+from stages.lib.report.findings import find_extremes, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner, name_extremes
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
@@ -23,7 +24,7 @@ def build(inputs: Inputs) -> Content:
     words = files.read_rows(files.data / "preference" / "words_by_winner_of_all")
     counts = files.read_json_of(inputs.compare, files.metrics / "judge")
     scores = preference.get("models", {})
-    models = inputs.compare or [dgm for dgm in inputs.dgms if dgm in scores]
+    models = sort_by_score(inputs.compare or [dgm for dgm in inputs.dgms if dgm in scores], scores)
     return Content(
         values={
             "counts": counts,
@@ -34,6 +35,7 @@ def build(inputs: Inputs) -> Content:
             "word_pairs": sort_word_pairs(preference),
         },
         charts=draw_scores(scores, models, inputs.colours) | draw_words(words),
+        finding=find_favourite(inputs, scores, models),
         gaps=[
             f"The judge's score of {model}: {count['failed']} judgments are missing"
             for model, count in counts.items()
@@ -41,6 +43,12 @@ def build(inputs: Inputs) -> Content:
         ],
         skipped="" if any(score["mean"] is not None for score in scores.values()) else explain_absence(counts),
     )
+
+
+def sort_by_score(models: list[str], scores: Mapping[str, Json]) -> list[str]:
+    """Sort models by their mean score, the highest first, those without one last."""
+    ranked = rank_cells(make_cells(scores, models))
+    return [*ranked, *(model for model in models if model not in ranked)]
 
 
 def find_preferred(inputs: Inputs, scores: Mapping[str, Json], models: list[str]) -> str | None:
@@ -52,6 +60,15 @@ def find_preferred(inputs: Inputs, scores: Mapping[str, Json], models: list[str]
         return find_best(make_cells(scores, models))
     tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
     return find_winner(inputs.compare, tables["judge"])
+
+
+def find_favourite(inputs: Inputs, scores: Mapping[str, Json], models: list[str]) -> str:
+    """Say whom the judge scores highest: with the verdicts where there are some, else with the lowest beside it."""
+    cells = make_cells(scores, models)
+    if inputs.is_analysis or not inputs.compare:
+        return to_sentence(find_extremes(cells, "has the highest mean score", "has the lowest"))
+    tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
+    return to_sentence(find_leader(cells, tables["judge"], "mean score"))
 
 
 def count_cut_answers(inputs: Inputs) -> dict[str, int]:

@@ -7,6 +7,7 @@ from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Content, Section
+from stages.lib.statistics.intervals import share_interval
 
 
 def build(inputs: Inputs) -> Content:
@@ -18,7 +19,20 @@ def build(inputs: Inputs) -> Content:
         "has_cuts": any(gate["cut"] for gate in inputs.gate.values()),
         "not_checked": group_not_checked(inputs.gate),
     }
-    return Content(values=values)
+    return Content(values=values, finding=describe_losses(inputs.gate))
+
+
+def describe_losses(gates: Mapping[str, Json]) -> str:
+    """Say which share of the conversations validation dropped, with its exact interval, and for which reason most."""
+    total = sum(gate["conversations"] for gate in gates.values())
+    if not total:
+        return ""
+    dropped = total - sum(gate["kept"] for gate in gates.values())
+    ends = [f"{100 * end:.1f}" for end in share_interval(dropped, total) or []]
+    reasons = sum_counts(gate["dropped_by"] for gate in gates.values())
+    most = f"; the most frequent reason is {max(reasons, key=lambda name: reasons[name])}" if reasons else ""
+    share = f"{100 * dropped / total:.1f} % ({' to '.join(ends)} %)"
+    return f"Validation dropped {dropped:,} of {total:,} conversations, {share}{most}."
 
 
 def find_reported_only(gates: Mapping[str, Json]) -> list[str]:

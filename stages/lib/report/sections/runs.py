@@ -36,8 +36,20 @@ def build(inputs: Inputs) -> Content:
         },
         charts=draw_mixes(mixes, inputs.colours) | draw_losses(losses, inputs.colours),
         numbers={"shortages": shortages},
+        finding=describe_sizes(mixes),
         skipped=NOT_ANALYSED if inputs.is_analysis else skipped,
     )
+
+
+def describe_sizes(mixes: Mapping[str, Json]) -> str:
+    """Say how many rows the runs were trained on; empty without a run."""
+    rows = {run: int(mix["rows"]) for run, mix in mixes.items()}
+    if not rows:
+        return ""
+    least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
+    if rows[least] == rows[most]:
+        return f"Every run has {rows[most]:,} rows."
+    return f"{most} has the most rows, {rows[most]:,}; {least} the fewest, {rows[least]:,}."
 
 
 def read_loss(path: Path, files: Files) -> Curve:

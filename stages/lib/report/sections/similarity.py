@@ -9,6 +9,7 @@ from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
+from stages.lib.report.findings import find_extremes, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_heat_map
@@ -34,6 +35,7 @@ def build(inputs: Inputs) -> Content:
             "pairs_file": PAIRS_FILE,
         },
         charts=draw_heat_map(pairs),
+        finding=find_alike(pairs),
         gaps=[NO_SYNONYMS] if summary and not summary["synonyms"] else [],
         skipped="" if pairs else f"it needs two DGMs, and there is {len(inputs.dgms) or 'none'}",
     )
@@ -42,6 +44,12 @@ def build(inputs: Inputs) -> Content:
 def sort_by_rouge1(scores: Mapping[str, Any]) -> Json:
     """Sort the scores of DGMs or pairs of DGMs by their mean ROUGE-1, the highest first."""
     return dict(sorted(scores.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+
+
+def find_alike(pairs: Mapping[str, Any]) -> str:
+    """Say which DGMs answer the most and the least alike."""
+    cells = {pair.replace(" ", " and "): to_cell(scores["rouge1"]) for pair, scores in pairs.items()}
+    return to_sentence(find_extremes(cells, "answer the most alike (ROUGE-1)", "the least"))
 
 
 def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:

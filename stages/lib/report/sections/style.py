@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from stages.lib.core.types import Json
+from stages.lib.report.findings import find_extremes, join_names, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
 from stages.lib.style.markup import FEATURES
 
+INHERITED = 0.5  # of the way from the base's style to the DGM's
 INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # columns of a fine-tune
 
 
@@ -21,6 +23,7 @@ def build(inputs: Inputs) -> Content:
         values={"styling": styling, "families": families, "features": FEATURES, "inheritance": INHERITANCE},
         charts=draw_charts(styling, families, inputs),
         numbers={"families": families},
+        finding=find_style(styling, families, inputs),
         skipped="" if families else "the profile has no DGM",
         question="" if inputs.runs else "In what style does each model write?",
     )
@@ -39,6 +42,33 @@ def group_by_dgm(styling: Json, dgms: list[str], runs: list[str]) -> dict[str, J
             "bases": sorted({pair["base"] for pair in tuned.values()} & set(answers)),
         }
     return families
+
+
+def find_style(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> str:
+    """Say who writes the most Markdown and who the least, and which fine-tunes took over their DGM's style."""
+    known = {model: styling.get("answers", {}).get(model) for model in inputs.compare}
+    styles = {model: style for model, style in known.items() if style} or styling.get("responses", {})
+    markup = {model: style["features"]["markup"] for model, style in styles.items()}
+    cells = {model: cell_of(cell["mean"], cell["ci95"]) for model, cell in markup.items()}
+    extremes = find_extremes(cells, "writes the most Markdown (elements per reply)", "the least")
+    return to_sentence(extremes, describe_inheritance(families))
+
+
+def describe_inheritance(families: Mapping[str, Json]) -> str:
+    """Say which fine-tunes took over the style of their DGM: the interval of their inheritance lies above a half."""
+    pairs = [
+        (run, cell)
+        for family in families.values()
+        for run, pair in family["runs"].items()
+        for cell in [pair["inheritance"]]
+        if cell and cell["value"] is not None and cell["ci95"]
+    ]
+    if not pairs:
+        return ""
+    near = [run for run, cell in pairs if cell["ci95"][0] > INHERITED]
+    noun = "fine-tune is" if len(pairs) == 1 else "fine-tunes are"
+    names = f" ({join_names(near)})" if near else ""
+    return f"{len(near)} of {len(pairs)} {noun} nearer in style to their DGM than to their base{names}"
 
 
 def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> dict[str, Chart]:

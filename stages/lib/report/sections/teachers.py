@@ -4,11 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.lib.core.types import Json
+from stages.lib.report.findings import find_change, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg import plot_scaling
 
+ABSENT = {  # by kind of comparison: its question, and why there may be nothing to compare
+    "agreement": (
+        "Are strengths inherited?",
+        "no two compared DGMs have runs on each alone, of the same base and size",
+    ),
+    "scaling": ("Does more data help?", "no two compared runs differ only in size"),
+    "blends": (
+        "Do blends help?",
+        "no compared run on several DGMs has runs on each of them alone, of the same total",
+    ),
+    "on_policy": (
+        "Does a model learn better from its own family?",
+        "no compared runs of the same base and size differ in whether their DGM is of the base's family",
+    ),
+}
 NOT_ANALYSED = "nothing was fine-tuned, so there is no teacher"
 
 
@@ -22,8 +38,53 @@ def build(inputs: Inputs) -> Content:
     return Content(
         values={"tables": tables, "colours": colours, "conditions": describe_scores(inputs.evaluations)},
         charts=draw_scaling(tables.get("names", []), families, colours),
-        skipped="" if tables else "no model was compared",
+        skipped=explain_absence(tables),
+        finding=find_teacher(tables) if tables else "",
+        absent={title: why for name, (title, why) in ABSENT.items() if tables and not content_of(tables, name)},
     )
+
+
+def explain_absence(tables: Json) -> str:
+    """Say why nothing is compared; empty where something is."""
+    if not tables:
+        return "no model was compared"
+    return "" if any(content_of(tables, name) for name in ABSENT) else "no two compared runs differ in one thing only"
+
+
+def content_of(tables: Json, name: str) -> Any:
+    """Return the comparisons of one kind."""
+    inner = {"agreement": "pairs", "blends": "runs", "on_policy": "groups"}
+    return tables[name][inner[name]] if name in inner else tables[name]
+
+
+def find_teacher(tables: Json) -> str:
+    """Say whether a better DGM makes a better fine-tune, and what more data, a blend and the own family change."""
+    slopes = {family["label"]: family["curves"].get("average", {}).get("per_doubling") for family in tables["scaling"]}
+    blends = {run: difference_of(blend) for run, blend in tables["blends"]["runs"].items()}
+    groups = {group["label"]: difference_of(group) for group in tables["on_policy"]["groups"]}
+    sentence = to_sentence(
+        describe_rate(tables["agreement"]),
+        *(find_change(f"twice the conversations ({label}) change the average by", slopes[label]) for label in slopes),
+        *(find_change(f"the blend {run} differs from the mean of its parts by", blends[run]) for run in blends),
+        *(find_change(f"the base's own family ({label}) from others by", groups[label]) for label in groups),
+    )
+    return sentence[:1].upper() + sentence[1:]
+
+
+def difference_of(comparison: Json) -> Json | None:
+    """Return the difference in the average that a comparison found; None without one."""
+    found: Json | None = comparison["cells"].get("average", {}).get("difference")
+    return found
+
+
+def describe_rate(agreement: Json) -> str:
+    """Say how often the better DGM has the better fine-tune; empty where nothing was compared without a tie."""
+    compared = agreement["agree"] + agreement["disagree"]
+    if not compared:
+        return ""
+    rate = show_cell({"value": agreement["rate"], "ci95": agreement["ci95"]})
+    counts = f"{agreement['agree']} of {compared} comparisons"
+    return f"the better DGM has the better fine-tune in {counts}, a rate of {rate}, where chance is 0.5"
 
 
 def draw_scaling(names: list[str], families: list[Json], colours: Mapping[str, str]) -> dict[str, Chart]:

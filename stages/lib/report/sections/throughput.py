@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from stages.lib.core.files import SUMMARY
 from stages.lib.core.types import Json
+from stages.lib.report.findings import num_decimals, rank_cells, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg_scatter import Offer, plot_offers, plot_scatter
@@ -28,7 +29,21 @@ def build(inputs: Inputs) -> Content:
         },
         charts=draw_speed_by_size(summary, inputs.colours) | quality,
         skipped="" if summary["dgms"] else "the profile has no DGM",
+        finding=find_fastest(summary),
     )
+
+
+def find_fastest(summary: Json) -> str:
+    """Say which DGM takes the least time for 1,000 kept conversations, and which the most."""
+    kept = {dgm: speed.get("seconds_per_1000_kept") for dgm, speed in summary["dgms"].items()}
+    cells = {dgm: cell for dgm, cell in kept.items() if cell and cell["value"] is not None}
+    ranked = rank_cells(cells)[::-1]
+    if not ranked:
+        return ""
+    decimals = num_decimals(list(cells.values()))
+    least, most = (f"{show_cell(cells[dgm], decimals)} s" for dgm in (ranked[0], ranked[-1]))
+    slowest = f"{ranked[-1]} the most, {most}" if len(ranked) > 1 else ""
+    return to_sentence(f"{ranked[0]} takes the least time per 1,000 kept conversations, {least}", slowest)
 
 
 def sort_totals(totals: Json, ids: list[str]) -> dict[str, Json]:
