@@ -1,6 +1,7 @@
 """Which stages are done, run or wait: from dvc.yaml, dvc.lock and DVC's own locks, without DVC, which a run blocks.
 
-A stage counts as done when dvc.lock has it, with what its deps and params are now, and all that it depends on is done.
+A stage counts as done when dvc.lock has it, with what its deps and params are now, its outs are here, and all that it
+depends on is done.
 Only `check`, on which all depend, does not count here: what it writes decides, and that seldom changes. Folders, and
 files above MAX_BYTES, are taken to be what dvc.lock says; `dvc status` reads them too.
 """
@@ -78,7 +79,9 @@ class Pipeline:
         return known[name]
 
     def _is_current(self, entry: Json) -> bool:
-        """Whether the deps and params of a stage are what they were when it ran."""
+        """Whether the outs of a stage are here, and its deps and params what they were when it ran."""
+        if not all(Path(out["path"]).exists() for out in entry.get("outs", [])):
+            return False
         for dep in entry.get("deps", []):
             now = self._outs[dep["path"]][1] if dep["path"] in self._outs else md5_of(Path(dep["path"]))
             if now and now != dep.get("md5"):

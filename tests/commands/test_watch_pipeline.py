@@ -41,6 +41,9 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text(json.dumps({"dgms": ["a", "b"], "size": 4}))
     Path("seeds.json").write_text(json.dumps({"seeds": {"a": 1}}))
     Path("checked").write_text("c")
+    for path in ("data/a", "data/b", "n/a.json", "sum.json"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).touch()
     write("dvc.yaml", GRAPH)
     write("dvc.lock", {"stages": {
         "check": entry({"params.yaml": md5("params.yaml")}, {"checked": md5("checked")}),
@@ -75,6 +78,11 @@ def test_every_stage_of_dvc_yaml_is_there_and_done() -> None:
 def test_another_dep_undoes_a_stage_and_all_that_follow_also_through_a_folder() -> None:
     change_lock("make@a", outs=[{"path": "data/a", "md5": "other.dir"}])
     assert waiting() == ["count@a", "sum"]
+
+
+def test_a_stage_whose_out_is_not_here_waits_as_in_a_clone_without_data() -> None:
+    Path("data/b").unlink()
+    assert waiting() == ["make@b"]
 
 
 def test_another_param_undoes_a_stage() -> None:
