@@ -101,7 +101,7 @@ def test_a_pair_of_models_links_to_their_conversations_side_by_side(pipeline: Pa
         seen.page.locator("#judge a.read").first.click()
         seen.page.locator("#conversation").wait_for()
         chosen = [seen.page.locator(f"select[name={name}]").input_value() for name in ("set", "left", "right")]
-        assert chosen == ["questions", "base", "tuned"]
+        assert chosen == ["questions", "tuned", "base"], "the model with the higher score is first"
 
 
 def test_a_page_contains_no_address_and_no_path_of_the_machine(pipeline: Path) -> None:
@@ -130,9 +130,10 @@ def test_a_profile_without_compared_models_has_a_page(pipeline: Path) -> None:
     for name in ("summary", "pairs"):
         write_json(Path(f"data/similarity/.{name}.json"), {})
     text = visible_text(render_report())
-    assert "Skipped: `compare` in params.yaml lists no model." in text
-    assert "Skipped: it needs two DGMs, and there is 1." in text
-    assert "Skipped: the profile has no DGM." in text, "style"
+    _, _, end = text.partition("What is not on this page?")
+    assert "Which model does best? `compare` in params.yaml lists no model." in end
+    assert "How alike do the DGMs answer? it needs two DGMs, and there is 1." in end
+    assert "Is style inherited? the profile has no DGM." in end
     skipped = read_json(Path("data/report/summary.json"))["skipped"]
     assert {"benchmarks", "judge", "similarity", "style"} <= set(skipped)
 
@@ -146,7 +147,7 @@ def test_a_profile_without_runs_has_a_page(pipeline: Path) -> None:
     write_differences("base", "rich")
     text = visible_text(render_report())
     assert "How models answer the same prompts" in text and "training steps" not in text
-    assert "Skipped: `mix.runs` in params.yaml lists no run." in text
+    assert "What was each run trained on? `mix.runs` in params.yaml lists no run." in text
 
 
 def test_the_page_of_an_analysis_says_why_each_missing_section_is_skipped(tmp_path: Path) -> None:
@@ -159,17 +160,17 @@ def test_the_page_of_an_analysis_says_why_each_missing_section_is_skipped(tmp_pa
     page = (out / "index.html").read_text(encoding="utf-8")
     text = visible_text(page)
     assert "Rewild, analysis of mine" in text
-    assert text.count("Skipped: only replies were analysed.") == len(absent)
-    assert "Judge: only replies were analysed. " in text, "and once more in the list of what was skipped"
+    _, _, end = text.partition("What is not on this page?")
+    assert end.count("only replies were analysed.") == len(absent)
     why = {
-        "benchmarks": "Benchmarks: existing replies were analysed; no model was evaluated. ",
-        "differences": "Differences: existing replies were analysed; no model was evaluated. ",
-        "teachers": "Teachers: nothing was fine-tuned, so there is no teacher. ",
-        "runs": "Runs: nothing was mixed or trained. ",
-        "throughput": "Throughput and cost: the replies existed already; how long they took is not known. ",
+        "benchmarks": "Which model does best? existing replies were analysed; no model was evaluated. ",
+        "differences": "Is the difference real? existing replies were analysed; no model was evaluated. ",
+        "teachers": "What makes a good teacher? nothing was fine-tuned, so there is no teacher. ",
+        "runs": "What was each run trained on? nothing was mixed or trained. ",
+        "throughput": "How fast were the DGMs, and what did they cost? the replies existed already; ",
     }
     for section, line in why.items():
-        assert f"Skipped: {line.partition(': ')[2]}" in text and line in text
+        assert line in end and text.count(line.partition("? ")[0]) == 1, "not as an empty heading too"
         assert f'href="#{section}"' not in page
     assert set(read_json(out / "summary.json")["skipped"]) == {*why, "judge", "similarity", "answers"}
 

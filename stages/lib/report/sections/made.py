@@ -1,4 +1,4 @@
-"""How it was made: where each model is from, on what data, what ran it and on which machine; and what was skipped."""
+"""How it was made: where each model is from, on what data, what ran it and on which machine."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ VERSIONS = ("axolotl", "torch", "transformers")  # in the summary of a training
 
 
 def build(inputs: Inputs) -> Content:
-    """Read what is recorded of every model. What was skipped is known to the page."""
+    """Read what is recorded of every model."""
     files, runs = inputs.files, inputs.runs
     models = read_models(dict.fromkeys([*inputs.dgms, *inputs.compare, *runs]), files)
     trainings = files.read_json_of(runs, files.metrics / "train")
@@ -62,7 +62,7 @@ def list_tools(cost: Json, training: Json, result: Json) -> list[str]:
 SECTION = Section(
     name="made",
     title="How it was made",
-    question="How was it made, and what was skipped?",
+    question="How was it made?",
     sources={"models": "weights", "recipes.json": "responses and mixes"},
     build=build,
 )
