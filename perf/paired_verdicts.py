@@ -17,12 +17,12 @@ from stages.lib.comparison.differences import compare_pairs
 from stages.lib.comparison.evaluations import Evaluations, read_evaluations
 from stages.lib.comparison.score_rows import ScoreRows, average_rows, weighted_means
 from stages.lib.comparison.scores import ModelScores, Score
-from stages.lib.core.intervals import clustered_means
 from stages.lib.core.sections import read_yaml
 from stages.lib.core.types import Json
 from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments
 from stages.lib.judging.preference import SCORES
 from stages.lib.records.shards import read_table
+from stages.lib.statistics.intervals import clustered_means
 
 # Five benchmarks of right and wrong, IFEval's instructions and MTBench's turns: 6,000 rows.
 DESIGNS = {

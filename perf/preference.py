@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stages.lib.judging.judgment_grid import align_judgments, all_pairs
+from stages.lib.core.pairs import all_pairs
+from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.preference import compare_scores, mean_scores, preference_rates
 from stages.lib.judging.significant_words import word_label
 from stages.lib.judging.word_tables import build_word_tables

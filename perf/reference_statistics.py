@@ -13,8 +13,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from perf.simulated_scores import Design, to_rows
 from stages.lib.comparison.contrasts import contrast
-from stages.lib.core.intervals import clustered_means, exact_interval
-from stages.lib.core.significance import (
+from stages.lib.core.types import Floats
+from stages.lib.statistics.intervals import clustered_means, exact_interval
+from stages.lib.statistics.significance import (
     ALPHA,
     POWER,
     adjust_p_values,
@@ -22,7 +23,6 @@ from stages.lib.core.significance import (
     rows_to_decide,
     sign_flip_test,
 )
-from stages.lib.core.types import Floats
 
 COUNTS = [(count, total) for total in (1, 7, 20, 541) for count in (0, 1, total // 2, total)]
 DIFFERENCE = np.array([[1.0], [-1.0]])

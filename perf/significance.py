@@ -18,7 +18,7 @@ from perf.paired_verdicts import print_pairing, print_times
 from perf.reference_statistics import compare_references
 from perf.simulations import Finding, simulate_all
 from stages.lib.console.shell import exit_on_user_error
-from stages.lib.core.intervals import share_interval
+from stages.lib.statistics.intervals import share_interval
 
 REPETITIONS = 1000
 SEED = 17

@@ -6,12 +6,13 @@ import numpy as np
 from scipy.stats import norm
 
 from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
-from stages.lib.comparison.differences import Pair, compute_p_values
+from stages.lib.comparison.differences import compute_p_values
 from stages.lib.comparison.score_rows import ScoreRows, average_rows, of_rows
-from stages.lib.core.intervals import SHARE
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Ints
 from stages.lib.judging.preference import SCORES
 from stages.lib.settings.sections import Differences
+from stages.lib.statistics.intervals import SHARE
 
 MARGINS = {
     "margin": 0.05,

@@ -15,7 +15,6 @@ from stages.lib.comparison.on_policy import compare_on_policy
 from stages.lib.comparison.paper import recompute_averages
 from stages.lib.comparison.paper_comparison import add_printed_scores, compare_rows, compare_stated_averages
 from stages.lib.comparison.scaling import compare_sizes
-from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.core.types import Json
@@ -84,12 +83,13 @@ def main() -> None:
     """Compare all that was evaluated."""
     entries = load(Mix).runs
     runs = read_fine_tunes(entries)
-    folders = {model: require_compared(model, "evaluations") for model in load_value("compare")}
-    results = {model: read_json(folder / "results.json") for model, folder in folders.items()}
+    compare = load_value("compare")
+    evaluations = read_compared(compare, entries)
     models = {model for run in runs for model in (run.base, *run.weights)}
     known = read_json(FAMILIES)
     families = {model: known[model] for model in sorted(models)}
-    tables = build_tables(read_compared(list(folders), entries), results, read_json(PREFERENCE), runs, families)
+    results = {model: evaluations.results[model] for model in compare}
+    tables = build_tables(evaluations, results, read_json(PREFERENCE), runs, families)
     with new_folder(Path("data/agreement")) as folder:
         write_json(folder / "tables.json", round_decimals(tables))
         write_json(folder / SUMMARY, round_decimals(summarize(tables)))

@@ -25,8 +25,9 @@ from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_significant
+from stages.lib.core.pairs import all_pairs
 from stages.lib.core.types import Json
-from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments, all_pairs, read_judged
+from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments, read_judged
 from stages.lib.judging.preference import CHOICES, SCORES
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Differences, Mix

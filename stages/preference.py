@@ -13,16 +13,9 @@ import pyarrow as pa
 from stages.lib.core.artifacts import require_compared
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import round_significant
+from stages.lib.core.pairs import Pair, all_pairs, pair_key
 from stages.lib.core.types import Floats, Json
-from stages.lib.judging.judgment_grid import (
-    COLUMNS,
-    JudgmentGrid,
-    Pair,
-    align_judgments,
-    all_pairs,
-    pair_key,
-    read_judged,
-)
+from stages.lib.judging.judgment_grid import COLUMNS, JudgmentGrid, align_judgments, read_judged
 from stages.lib.judging.length_control import length_controlled_rate
 from stages.lib.judging.pairwise import order_effects, overall_order_effects, read_choices
 from stages.lib.judging.preference import (

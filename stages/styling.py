@@ -11,12 +11,12 @@ from typing import Any
 
 from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require_compared, require_folder
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.files import SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Styling
+from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.comparisons import compare_fine_tunes, compare_pairs
 from stages.lib.style.features import DESCRIBED, FeatureCounts, align_answers, count_answers, describe_style
 

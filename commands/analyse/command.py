@@ -28,7 +28,6 @@ from stages.gate import count_verdicts
 from stages.lib.console.errors import UserError
 from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line, progress
-from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.numbers import sum_counts
 from stages.lib.core.types import Json
@@ -43,6 +42,7 @@ from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Generate, Preference, Report, Similarity, Styling, Validate
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.similarity.wordnet import open_wordnet
+from stages.lib.statistics.bootstrap import MAX_QUESTIONS
 
 MAX_CONVERSATIONS_SHOWN = 5_000  # of each DGM, on the page with conversations
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from commands.analyse.model_rows import ModelRows
-from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.types import Json
 from stages.lib.judging.judge_replies import count_statuses
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_rows, write_table
+from stages.lib.statistics.bootstrap import MAX_QUESTIONS
 
 
 @dataclass(frozen=True, slots=True)

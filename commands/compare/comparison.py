@@ -18,8 +18,8 @@ from commands.compare.scores import (
     read_scores,
 )
 from commands.compare.sides import Kind, Side, describe_missing, kinds_in_common
-from stages.lib.comparison.differences import Pair
 from stages.lib.comparison.evaluations import Evaluations
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Json, Row
 from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.report.section import describe_conditions
@@ -75,7 +75,9 @@ def compare(sides: tuple[Side, Side], num_prompts: int, settings: Settings) -> C
     pair = (sides[0].name, sides[1].name)
     both: list[Kind] = [kind for kind in sides[0].kinds if kind in sides[1].kinds]
     notices = describe_missing([kind for kind in both if kind not in kinds], sides)
-    comparison = Comparison(pair, notices=notices, costs=style.read_costs(sides))
+    costs = style.read_costs(sides)
+    notices += style.describe_hardware(sides) if costs else []
+    comparison = Comparison(pair, notices=notices, costs=costs)
     grid = read_grid(sides) if "models" in kinds else None
     if grid:
         comparison = add_scores(comparison, sides, grid, settings)

@@ -7,13 +7,14 @@ from typing import Literal
 import numpy as np
 
 from stages.lib.comparison.contrasts import contrast
-from stages.lib.comparison.differences import Pair, add_verdict, compare_rows, correct, key_of
+from stages.lib.comparison.differences import add_verdict, compare_rows, correct
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import bounded_score
 from stages.lib.comparison.verdicts import Verdict
-from stages.lib.core.intervals import SHARE
+from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Json
 from stages.lib.settings.sections import Differences
+from stages.lib.statistics.intervals import SHARE
 
 Unit = Literal["share", "points", "number"]
 Key = tuple[str, int]  # a question or conversation, and its turn, from 1
@@ -81,7 +82,7 @@ def mean_cell(rows: ScoreRows, model: str, unit: Unit) -> Json:
 
 def compare_values(rows: Mapping[str, ScoreRows], pair: Pair, settings: Differences) -> dict[str, Json]:
     """Compare two models in several measures, whose tests are one family; cells are without a verdict."""
-    cells = {name: compare_rows(aligned, [pair], {}, settings)[key_of(pair)] for name, aligned in rows.items()}
+    cells = {name: compare_rows(aligned, [pair], {}, settings)[pair_key(pair)] for name, aligned in rows.items()}
     correct(list(cells.values()))
     return cells
 
@@ -130,6 +131,11 @@ def format_interval(ci95: Sequence[float] | None, unit: Unit, *, signed: bool = 
     if ci95 is None:
         return ""
     return f"[{', '.join(format_value(end, unit, signed=signed) for end in ci95)}]"
+
+
+def format_with_interval(cell: Json, unit: Unit) -> str:
+    """Format the value of a cell with its interval, where it has one."""
+    return f"{format_value(cell['value'], unit)} {format_interval(cell['ci95'], unit)}".strip()
 
 
 def format_p(p: float | None) -> str:

@@ -8,7 +8,15 @@ from markupsafe import Markup
 
 from commands.compare.chart import COLOURS, ONE, OTHER, plot_differences
 from commands.compare.comparison import Comparison
-from commands.compare.lines import Line, Unit, describe_better, describe_equal, format_interval, format_p, format_value
+from commands.compare.lines import (
+    Line,
+    Unit,
+    describe_better,
+    describe_equal,
+    format_interval,
+    format_p,
+    format_value,
+)
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.types import Json, Row
 from stages.lib.report.page import as_written, render, render_markdown
@@ -35,7 +43,7 @@ def build_page(comparison: Comparison) -> str:
         "style": [describe_line(line, describe_equal(line)) for line in comparison.style],
         "mixing": [describe_line(line, describe_equal(line)) for line in comparison.mixing],
         "costs": [
-            {"name": cost["name"], "values": [format_value(cost[of], "number") for of in ("one", "other")]}
+            {"name": cost["name"], "values": [format_cell(cost[of], "number") for of in ("one", "other")]}
             for cost in comparison.costs
         ],
         "charts": {

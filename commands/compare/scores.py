@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from commands.compare.lines import Line, Unit, no_line
 from commands.compare.sides import Side
 from stages.differences import compare_choices, compare_judged
-from stages.lib.comparison.differences import Pair, compare_pairs, key_of
+from stages.lib.comparison.differences import compare_pairs
 from stages.lib.comparison.evaluations import Evaluations, read_evaluations
 from stages.lib.comparison.scores import to_cell
 from stages.lib.core.files import read_json
+from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import SCALES
 from stages.lib.judging.judgment_grid import COLUMNS as JUDGMENT_COLUMNS
@@ -66,7 +67,7 @@ def compare_benchmarks(evaluations: Evaluations, pair: Pair, settings: Differenc
     for name in evaluations.measures:
         is_benchmark = name in evaluations.benchmarks
         family = "benchmarks" if is_benchmark else "averages"
-        cell = measures[name].get(key_of(pair))
+        cell = measures[name].get(pair_key(pair))
         if cell is None:
             lines.append(no_line(name, "share", explain_missing(evaluations, pair, name), family))
             continue

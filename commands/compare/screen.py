@@ -11,13 +11,15 @@ from commands.compare.lines import (
     format_interval,
     format_p,
     format_value,
+    format_with_interval,
 )
 from stages.lib.console.formats import align_columns
 from stages.lib.core.text import escape_unprintable
 
 LINE_CHARS = 100
 NAME_CHARS = 24
-HEAD = ("", "A", "B", "A - B [95 % interval]", "p", "q", "verdict", "needed")
+MANY = 4  # names of one margin, which are counted instead
+HEAD = ("", "A", "B", "A - B [95 % interval]", "n", "q", "verdict", "needed")
 
 
 def describe(comparison: Comparison) -> Iterator[str]:
@@ -32,7 +34,8 @@ def describe(comparison: Comparison) -> Iterator[str]:
     if comparison.costs:
         yield ""
         costs = [
-            (cost["name"], *(format_value(cost[of], "number") for of in ("one", "other"))) for cost in comparison.costs
+            (cost["name"], *(format_with_interval(cost[side], "number") for side in ("one", "other")))
+            for cost in comparison.costs
         ]
         yield from align_columns([("", "A", "B"), *costs])
     if comparison.mixing:
@@ -58,10 +61,23 @@ def list_sentences(comparison: Comparison) -> Iterator[str]:
 
 
 def table(lines: Sequence[Line], describe_verdict: Callable[[Line], str]) -> list[str]:
-    """Return lines as a table; a measure without a difference has its reason below."""
-    rows = [HEAD, *(cells(line, describe_verdict(line)) for line in lines if not line.reason)]
+    """Return lines as a table; below it stand why a measure has no difference, and the margins."""
+    compared = [line for line in lines if not line.reason]
+    rows = [HEAD, *(cells(line, describe_verdict(line)) for line in compared)]
     missing = [text for line in lines if line.reason for text in fold(f"{line.name}: {line.reason}")]
-    return [*align_columns(rows), *missing]
+    return [*align_columns(rows), *missing, *(fold(describe_margins(compared)) if compared else [])]
+
+
+def describe_margins(lines: Sequence[Line]) -> str:
+    """Say within which margin each measure counts as equivalent; those with the same margin stand together."""
+    names: dict[str, list[str]] = {}
+    for line in lines:
+        names.setdefault(format_value(line.margin, line.unit), []).append(line.name)
+    parts = (
+        f"±{margin} ({', '.join(each) if len(each) < MANY else f'{len(each)} measures'})"
+        for margin, each in names.items()
+    )
+    return f"equivalent within {'; '.join(parts)}"
 
 
 def cells(line: Line, verdict: str) -> tuple[str, ...]:
@@ -74,7 +90,7 @@ def cells(line: Line, verdict: str) -> tuple[str, ...]:
         format_value(line.one["value"], unit),
         format_value(line.other["value"], unit),
         f"{format_value(difference['value'], unit, signed=True)} {interval}".strip(),
-        format_p(difference["p"]),
+        f"{difference['n']:,}",
         format_p(difference["q"]),
         verdict,
         f"{line.needed:,}" if line.needed else "",

@@ -1,11 +1,12 @@
 """Style, length and cost of two compared models."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from commands.compare.lines import Line, Unit, align_values, lines_of
 from commands.compare.replies import count_replies
 from commands.compare.sides import Side
-from stages.lib.comparison.differences import Pair
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Json, Row
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Differences, Parser
@@ -58,19 +59,34 @@ def mean_of(scores: Floats) -> float:
 
 
 def read_costs(sides: tuple[Side, Side]) -> list[Json]:
-    """Return what the conversations of each side took, if it is a DGM whose throughput was measured."""
-    measured = [
-        ((side.source.metric(Path("metrics/throughput.json")) or {}).get("dgms") or {}).get(side.model) or {}
-        for side in sides
-    ]
-    one, other = ({name: value_of(costs.get(name)) for name in COSTS} for costs in measured)
-    return [
-        {"name": title, "one": one[name], "other": other[name]}
+    """Return what the conversations of each side took, as cells with `value` and `ci95`; without it, where unknown.
+
+    Only DGMs whose throughput was measured have costs. Of a number that is not a mean there is no interval.
+    """
+    one, other = (read_throughput(side) for side in sides)
+    costs: list[Json] = [
+        {"name": title, "one": to_cost(one.get(name)), "other": to_cost(other.get(name))}
         for name, title in COSTS.items()
-        if one[name] is not None or other[name] is not None
     ]
+    return [cost for cost in costs if cost["one"]["value"] is not None or cost["other"]["value"] is not None]
 
 
-def value_of(cost: float | Json | None) -> float | None:
-    """Return a cost without its interval."""
-    return cost["value"] if isinstance(cost, dict) else cost
+def to_cost(cost: float | Json | None) -> Json:
+    """Return a number of metrics/throughput.json as a cell."""
+    return cost if isinstance(cost, dict) else {"value": cost, "ci95": None}
+
+
+def describe_hardware(sides: tuple[Side, Side]) -> Iterator[str]:
+    """Say on which hardware the conversations of each side were generated, where it is known."""
+    names = {side.name: ", ".join(read_throughput(side).get("hardware") or []) for side in sides}
+    known = {name: hardware for name, hardware in names.items() if hardware}
+    if len(set(known.values())) == 1 and len(known) == len(names):
+        yield f"Both were generated on {next(iter(known.values()))}."
+    elif known:
+        yield f"Generated on {'; '.join(f'{hardware} ({name})' for name, hardware in known.items())}."
+
+
+def read_throughput(side: Side) -> Json:
+    """Return the entry of a side in metrics/throughput.json; empty where it is not a DGM that was measured."""
+    metrics: Json = side.source.metric(Path("metrics/throughput.json")) or {}
+    return (metrics.get("dgms") or {}).get(side.model) or {}

@@ -16,10 +16,10 @@ from stages.lib.console.formats import (
     format_range,
     format_shares,
 )
-from stages.lib.core.intervals import share_interval
 from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
 from stages.lib.settings.runtime import Runtime
+from stages.lib.statistics.intervals import share_interval
 
 LINE_CHARS = 112
 MOST_PERCENT = 15  # off by chance, above which the pilot asks for more conversations

@@ -9,7 +9,7 @@ import pytest
 from commands.compare.command import main
 from commands.compare.screen import LINE_CHARS
 from stages.lib.console.errors import UserError
-from stages.lib.core.files import read_json
+from stages.lib.core.files import read_json, write_json
 from tests.support.compared import make_checkout, write_choices, write_compared, write_dgm, write_seed
 
 if TYPE_CHECKING:
@@ -160,6 +160,36 @@ def test_the_screen_fits_a_hundred_columns_and_ends_with_the_page(
     assert max(map(len, lines)) <= LINE_CHARS
     assert lines[-1] == "the page: comparison/one-two/index.html"
     assert Path("comparison/one-two/index.html").exists()
+
+
+def test_the_screen_says_how_many_rows_a_verdict_has_and_within_which_margin_models_are_equivalent(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_compared(checkout, "one", {"quiz": ONE})
+    write_compared(checkout, "two", {"quiz": TWO})
+    main(["one", "two"])
+    lines = capsys.readouterr().out.splitlines()
+    [quiz] = [line.split() for line in lines if line.startswith("quiz")]
+    assert quiz[:7] == ["quiz", "0.800", "0.550", "+0.250", "[+0.137,", "+0.353]", "100"], quiz
+    assert "equivalent within ±0.050 (average, quiz); ±0.25 (judge's score)" in lines
+
+
+def test_costs_have_their_interval_and_the_hardware_is_named(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {"value": 48.43, "ci95": [43.73, 53.13]}
+    dgms = {
+        "one": {"tokens_per_second": 6396.8, "seconds_per_1000_kept": kept, "hardware": ["H200 x1"]},
+        "two": {"tokens_per_second": 640.5, "hardware": ["H100 x8"]},
+    }
+    write_json(checkout / "metrics/throughput.json", {"dgms": dgms})
+    write_compared(checkout, "one", {"quiz": ONE})
+    write_compared(checkout, "two", {"quiz": TWO})
+    main(["one", "two"])
+    screen = capsys.readouterr().out
+    assert re.search(r"seconds per 1,000 kept conversations +48.43 \[43.73, 53.13\] +-", screen)
+    assert "Generated on H200 x1 (one); H100 x8 (two)." in screen
+    assert "[43.73, 53.13]" in Path("comparison/one-two/index.html").read_text()
 
 
 def test_the_page_shows_texts_of_models_as_text_and_loads_nothing(checkout: Path) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.lib.judging.judgment_grid import align_judgments, all_pairs
+from stages.lib.core.pairs import all_pairs
+from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.preference import (
     compare_scores,
     count_flips,

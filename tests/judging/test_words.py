@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from scipy.stats import binomtest
 
-from stages.lib.judging.judgment_grid import align_judgments, all_pairs
+from stages.lib.core.pairs import all_pairs
+from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.negation import extract_terms
 from stages.lib.judging.preference import compare_scores
 from stages.lib.judging.significant_words import word_label

@@ -13,6 +13,9 @@ COMPARED = """- demo-base
 - rewild
 - only-rich
 - only-plain
+- only-original
+- rich-plain
+- rich-half
 """
 PAIRS = """  pairs:
   - - only-plain
@@ -40,6 +43,9 @@ SMALLER = {
     "limit: 0": "limit: 6",
     "    only-rich:": "    # only-rich:",
     "    only-plain:": "    # only-plain:",
+    "    only-original:": "    # only-original:",
+    "    rich-plain:": "    # rich-plain:",
+    "    rich-half:": "    # rich-half:",
 }
 
 SECRET = "-".join(["planted", "secret", "4711"])  # in parts, for this file is in the clone too

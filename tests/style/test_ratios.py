@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.numbers import round_significant
+from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.features import align_answers
 from stages.lib.style.inheritance import compare_inheritance, measure_inheritance
 from stages.lib.style.markup import FEATURES

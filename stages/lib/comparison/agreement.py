@@ -7,8 +7,8 @@ from itertools import combinations
 from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.fine_tunes import FineTune
 from stages.lib.comparison.scores import list_benchmarks, to_cell
-from stages.lib.core.intervals import share_interval
 from stages.lib.core.types import Json
+from stages.lib.statistics.intervals import share_interval
 
 
 class Outcome(StrEnum):

@@ -13,8 +13,8 @@ import numpy as np
 
 from stages.lib.comparison.score_rows import ScoreRows, weighted_means
 from stages.lib.comparison.scores import TOLERANCE
-from stages.lib.core.intervals import student_interval
 from stages.lib.core.types import Bools, Floats
+from stages.lib.statistics.intervals import student_interval
 
 Seeds = Mapping[str, Sequence[str]]  # the models of each run, by seed
 

@@ -1,7 +1,6 @@
 """Every two compared models, benchmark by benchmark: is the difference real?"""
 
 from collections.abc import Sequence
-from itertools import combinations
 from math import ceil, isfinite
 
 import numpy as np
@@ -12,11 +11,10 @@ from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import TOLERANCE, combine
 from stages.lib.comparison.verdicts import Verdict, decide
-from stages.lib.core.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
+from stages.lib.core.pairs import Pair, all_pairs, pair_key
 from stages.lib.core.types import Floats, Json
 from stages.lib.settings.sections import Differences
-
-Pair = tuple[str, str]
+from stages.lib.statistics.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
 
 
 def compare_pairs(evaluations: Evaluations, models: Sequence[str], settings: Differences) -> Json:
@@ -67,16 +65,11 @@ def compare_measure(
     evaluations: Evaluations, name: str, models: Sequence[str], settings: Differences
 ) -> dict[str, Json]:
     """Compare every two models in one average or benchmark, by pair; without q."""
-    pairs = [pair for pair in combinations(models, 2) if all(evaluations.has(model, name) for model in pair)]
+    pairs = [pair for pair in all_pairs(models) if all(evaluations.has(model, name) for model in pair)]
     paired = [pair for pair in pairs if evaluations.are_paired(name, pair)]
     cells = compare_rows(evaluations.rows[name], paired, evaluations.seeds, settings) if paired else {}
-    cells |= {key_of(pair): compare_scores(evaluations, name, pair) for pair in pairs if pair not in set(paired)}
-    return {key_of(pair): cells[key_of(pair)] for pair in pairs}
-
-
-def key_of(pair: Pair) -> str:
-    """Return the name of a pair in tables.json."""
-    return " ".join(pair)
+    cells |= {pair_key(pair): compare_scores(evaluations, name, pair) for pair in pairs if pair not in set(paired)}
+    return {pair_key(pair): cells[pair_key(pair)] for pair in pairs}
 
 
 def compare_scores(evaluations: Evaluations, name: str, pair: Pair) -> Json:
@@ -113,7 +106,7 @@ def compare_rows(rows: ScoreRows, pairs: Sequence[Pair], seeds: Seeds, settings:
     deviations = row_deviations(made.stderrs * np.sqrt(1 - shares), made.clusters, extra)
     is_known = np.isfinite(made.ends.sum(axis=1))  # not if it, or one of its parts, has one row
     return {
-        key_of(pair): {
+        pair_key(pair): {
             "value": float(made.values[column]),
             "ci95": [float(end) for end in made.ends[column]] if is_known[column] else None,
             "p": float(p[column]) if is_known[column] else None,

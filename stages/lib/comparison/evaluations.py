@@ -22,6 +22,7 @@ from stages.lib.comparison.scores import (
 from stages.lib.core.artifacts import require_compared, require_seed
 from stages.lib.core.files import read_json
 from stages.lib.core.seeds import seed_models
+from stages.lib.core.types import Json
 from stages.lib.settings.sections import Run
 
 
@@ -32,6 +33,7 @@ class Evaluations:
     scores: Mapping[str, ModelScores]  # by model; those of all seeds
     rows: Mapping[str, ScoreRows] = field(default_factory=dict)  # by benchmark and average
     seeds: Seeds = field(default_factory=dict)  # the models of each run with several seeds
+    results: Mapping[str, Json] = field(default_factory=dict)  # results.json by model
 
     @property
     def measures(self) -> list[str]:
@@ -98,7 +100,7 @@ def read_evaluations(folders: Mapping[str, Path], seeds: Seeds) -> Evaluations:
     results = {model: read_json(folder / "results.json") for model, folder in folders.items()}
     samples = {model: read_samples(folder, results[model]["tasks"]) for model, folder in folders.items()}
     scores = {model: read_scores(content) for model, content in results.items()}
-    return Evaluations(scores, build_rows(samples, results), seeds)
+    return Evaluations(scores, build_rows(samples, results), seeds, results)
 
 
 def read_compared(compare: Sequence[str], runs: Mapping[str, Run]) -> Evaluations:

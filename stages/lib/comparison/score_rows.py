@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib.core.intervals import SHARE, Bounds
 from stages.lib.core.types import Bools, Floats, Ints, Json
 from stages.lib.evaluation.results import SCALES, main_metric
+from stages.lib.statistics.intervals import SHARE, Bounds
 
 EXACT = 1e-6  # by which the mean of the rows may differ from the harness's value
 COLUMNS = ["task", "id", "turn", "score", "num_scores"]  # of SAMPLE

@@ -9,9 +9,9 @@ from math import fsum, sqrt
 
 import numpy as np
 
-from stages.lib.core.intervals import SHARE, Bounds, score_interval
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import SCALES, Z95, main_metric
+from stages.lib.statistics.intervals import SHARE, Bounds, score_interval
 
 TOLERANCE = 1e-9  # scores that differ by no more are equal: their last digits depend on the order of a sum
 

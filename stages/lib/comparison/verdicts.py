@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from stages.lib.core.significance import ALPHA
+from stages.lib.statistics.significance import ALPHA
 
 
 class Verdict(StrEnum):

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.intervals import share_interval
 from stages.lib.core.types import Floats
+from stages.lib.statistics.intervals import share_interval
 
 KEEP = "keep"  # the column of verdicts
 

@@ -1,8 +1,7 @@
 """The judgments of several models on the same turns, aligned in one grid."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import ROWS_SUMMARY, read_json
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Ints
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_table
 
-Pair = tuple[str, str]  # two models
 COLUMNS = ["question_id", "turn", "score", "text", "chars", "status"]  # the columns of JUDGMENT that are read
 NO_JUDGMENTS = JUDGMENT.empty_table().select(COLUMNS)
 
@@ -97,13 +96,3 @@ def _place_rows(keys: Ints, places: Ints, owners: Ints, models: Sequence[str]) -
 def _spread(values: Floats, rows: Ints) -> Floats:
     """Return the value of each row in `rows`, NaN where that is -1."""
     return np.append(values, np.nan)[rows]
-
-
-def all_pairs(models: Iterable[str]) -> list[Pair]:
-    """Return every pair of models, in their order."""
-    return list(combinations(models, 2))
-
-
-def pair_key(pair: Pair) -> str:
-    """Return the name of a pair in tables.json and summary.json."""
-    return " ".join(pair)

@@ -9,8 +9,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
 from stages.lib.console.errors import UserError
+from stages.lib.core.pairs import Pair, all_pairs
 from stages.lib.core.types import Floats, Json
-from stages.lib.judging.judgment_grid import JudgmentGrid, Pair, all_pairs
+from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.records.pairings import TIE
 
 COLUMNS = ["one", "other", "question_id", "turn", "first", "winner", "status"]  # the columns of PAIRING that are read

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from stages.lib.core.intervals import SHARE, Bounds, clustered_means, score_interval
-from stages.lib.core.significance import adjust_p_values, sign_flip_test
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Ints, Json
-from stages.lib.judging.judgment_grid import JudgmentGrid, Pair
+from stages.lib.judging.judgment_grid import JudgmentGrid
+from stages.lib.statistics.intervals import SHARE, Bounds, clustered_means, score_interval
+from stages.lib.statistics.significance import adjust_p_values, sign_flip_test
 
 SCORES: Bounds = (1.0, 10.0)  # of a judge
 CHOICES: Bounds = (-1.0, 1.0)  # one or the other

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Floats, Json
-from stages.lib.judging.judgment_grid import JudgmentGrid, Pair, pair_key
+from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.judging.significant_words import summarize_words, word_label
 from stages.lib.judging.word_tests import (
     PairedCounts,

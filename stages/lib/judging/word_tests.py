@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from stages.lib.core.significance import adjust_p_values, mcnemar_test
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Ints
-from stages.lib.judging.judgment_grid import JudgmentGrid, Pair
+from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.judging.negation import NEGATED, extract_terms
 from stages.lib.records.hashing import keyed_hash
+from stages.lib.statistics.significance import adjust_p_values, mcnemar_test
 
 
 @dataclass(frozen=True, slots=True)

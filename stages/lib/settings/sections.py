@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stages.lib.console.faults import nearest, suggest
 from stages.lib.console.wording import show
-from stages.lib.core.bootstrap import MAX_QUESTIONS
 from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
 from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.values import Repository, Seed, Share
+from stages.lib.statistics.bootstrap import MAX_QUESTIONS
 
 EngineName = Literal["vllm", "echo"]
 History = Literal["own", "reference"]

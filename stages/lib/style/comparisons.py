@@ -5,8 +5,8 @@ from itertools import permutations
 
 import numpy as np
 
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.types import Floats, Json
+from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.features import StyleGrid
 from stages.lib.style.inheritance import compare_inheritance
 from stages.lib.style.markup import FEATURES

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Ints, Json
 from stages.lib.records.responses import UNANSWERED
 from stages.lib.settings.sections import Parser
+from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.markup import FEATURES, MARKUP, PARSERS
 
 TurnKey = tuple[Any, int]  # a question or conversation, and the number of its turn, from 1

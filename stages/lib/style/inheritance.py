@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stages.lib.core.bootstrap import Bootstrap
 from stages.lib.core.types import Floats, Json
+from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.ratios import add_interval, keep_shared_turns
 
 

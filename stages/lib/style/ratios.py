@@ -5,9 +5,9 @@ from math import isfinite
 
 import numpy as np
 
-from stages.lib.core.bootstrap import LEVEL, Bootstrap
 from stages.lib.core.numbers import round_significant
 from stages.lib.core.types import Floats, Json
+from stages.lib.statistics.bootstrap import LEVEL, Bootstrap
 from stages.lib.style.markup import FEATURES, TABLE_3
 
 NUM_PAPER_FEATURES = len(TABLE_3)  # the first features: the paper's mean is over these

@@ -8,12 +8,12 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
-from stages.lib.core.intervals import score_interval
 from stages.lib.core.types import Floats, Json
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_heat_map
 from stages.lib.similarity.pair_scores import PAIRS_FILE
+from stages.lib.statistics.intervals import score_interval
 
 FEWEST = 3  # DGMs on a heat map: two have but one number
 NO_SYNONYMS = "METEOR counts no synonyms: WordNet is not used (`make wordnet`, then `similarity.synonyms: true`)"

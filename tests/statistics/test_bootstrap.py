@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from stages.lib.core.bootstrap import Bootstrap
+from stages.lib.statistics.bootstrap import Bootstrap
 from tests.support.judgments import SCORES
 
 

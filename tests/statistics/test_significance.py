@@ -9,8 +9,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import normal_sample_size_one_tail
 
-from stages.lib.core import significance
-from stages.lib.core.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
+from stages.lib.statistics import significance
+from stages.lib.statistics.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
 
 
 def test_mcnemars_test_is_the_exact_one_of_statsmodels():

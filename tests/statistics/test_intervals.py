@@ -8,7 +8,13 @@ from scipy.stats import binomtest
 from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
-from stages.lib.core.intervals import clustered_means, exact_interval, score_interval, share_interval, student_interval
+from stages.lib.statistics.intervals import (
+    clustered_means,
+    exact_interval,
+    score_interval,
+    share_interval,
+    student_interval,
+)
 
 
 def test_the_interval_of_a_share_is_scipys_and_statsmodels_exact_one():
