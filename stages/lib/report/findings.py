@@ -97,7 +97,7 @@ def count_wins(model: str, measures: Mapping[str, Mapping[str, Json]], tasks: Se
         return ""
     verdicts = [verdicts_of(model, measures.get(task, {})) for task in tasks]
     wins = sum(bool(found) and set(found.values()) == {Verdict.BETTER} for found in verdicts)
-    return f"it is better than each of the others on {wins or 'none'} of {len(tasks)} benchmarks"
+    return f"{model} is better than each of the others on {wins or 'none'} of {len(tasks)} benchmarks"
 
 
 def count_verdicts(pairs: Mapping[str, Json], measure: str) -> str:
@@ -107,10 +107,8 @@ def count_verdicts(pairs: Mapping[str, Json], measure: str) -> str:
         return ""
     differ = sum(kind in {Verdict.BETTER, Verdict.WORSE} for kind in kinds)
     equal, open_ = kinds.count(Verdict.EQUIVALENT), kinds.count(Verdict.NOT_DECIDED)
-    noun = "pair" if len(kinds) == 1 else "pairs"
-    return (
-        f"Of {len(kinds)} {noun} of models, {differ} differ in {measure}, {equal} are equivalent, {open_} not decided"
-    )
+    counts = f"{differ} of {len(kinds)} {'pair' if len(kinds) == 1 else 'pairs'} of models differ"
+    return f"in {measure} {counts}, {equal} are equivalent, {open_} are not decided"
 
 
 def find_extremes(cells: Mapping[str, Mapping[str, Any]], most: str, least: str) -> str:
@@ -136,5 +134,9 @@ def find_change(name: str, cell: Mapping[str, Any] | None) -> str:
 
 def to_sentence(*parts: str) -> str:
     """Join parts to one sentence, without the empty ones; the first letter stays, as it may be a model's name."""
-    known = [part for part in parts if part]
-    return f"{'; '.join(known)}." if known else ""
+    return f"{'; '.join(known)}." if (known := [part for part in parts if part]) else ""
+
+
+def capitalize(sentence: str) -> str:
+    """Return a sentence that begins with a word, and not with a name, with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]

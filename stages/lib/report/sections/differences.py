@@ -38,7 +38,9 @@ def build(inputs: Inputs) -> Content:
 def find_verdicts(tables: Json) -> str:
     """Say how many pairs of models differ on average, and by the judge."""
     measures = {"the average": tables["measures"].get("average", {}), "the judge's score": tables["judge"]}
-    return findings.to_sentence(*(findings.count_verdicts(pairs, name) for name, pairs in measures.items()))
+    return findings.capitalize(
+        findings.to_sentence(*(findings.count_verdicts(pairs, name) for name, pairs in measures.items()))
+    )
 
 
 def make_matrix(name: str, tables: Json) -> Json:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.lib.core.types import Json
-from stages.lib.report.findings import find_change, show_cell, to_sentence
+from stages.lib.report.findings import capitalize, find_change, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_scores
@@ -68,7 +68,7 @@ def find_teacher(tables: Json) -> str:
         *(find_change(f"the blend {run} differs from the mean of its parts by", blends[run]) for run in blends),
         *(find_change(f"the base's own family ({label}) from others by", groups[label]) for label in groups),
     )
-    return sentence[:1].upper() + sentence[1:]
+    return capitalize(sentence)
 
 
 def difference_of(comparison: Json) -> Json | None:
