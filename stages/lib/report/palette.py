@@ -7,7 +7,11 @@ from matplotlib.colors import to_hex, to_rgb
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 GREY = "#8a8f98"  # base models, and models beyond the last colour
-TONES = (-0.38, 0.34, -0.62, 0.58)  # of the fine-tunes on one DGM: how far its colour goes to black or to white
+TONES = (
+    ("#000000", 0.3),
+    ("#ffffff", 0.42),
+    (GREY, 0.6),
+)  # mixed with a DGM's colour, for its fine-tunes
 
 
 def assign_colours(names: Iterable[str]) -> dict[str, str]:
@@ -16,7 +20,7 @@ def assign_colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def colour_models(dgms: Iterable[str], only_dgms: Mapping[str, str], others: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each model: a DGM has its own, a fine-tune on one DGM a darker or lighter tone of it.
+    """Return a colour for each model: a DGM has its own, a fine-tune on one DGM a darker, lighter or greyer tone of it.
 
     `only_dgms` names the only DGM of a run by run; `others` (runs on several, auxiliary sets) have the colours that are
     left. Nobody shares a colour: when all are taken, models are grey, and the labels of the charts tell them apart.
@@ -27,11 +31,10 @@ def colour_models(dgms: Iterable[str], only_dgms: Mapping[str, str], others: Ite
     for run, dgm in only_dgms.items():
         number = num_tones[dgm] = num_tones.get(dgm, -1) + 1
         if dgm in colours and number < len(TONES):
-            colours[run] = change_tone(colours[dgm], TONES[number])
+            colours[run] = mix_colours(colours[dgm], *TONES[number])
     return dict.fromkeys([*names, *only_dgms], GREY) | colours
 
 
-def change_tone(colour: str, amount: float) -> str:
-    """Mix a colour with white, or for a negative amount with black: 0 leaves it, 1 is white, -1 black."""
-    goal = 1.0 if amount > 0 else 0.0
-    return str(to_hex([part + (goal - part) * abs(amount) for part in to_rgb(colour)]))
+def mix_colours(one: str, other: str, share: float) -> str:
+    """Mix two colours; `share` is that of the other one."""
+    return str(to_hex([(1 - share) * a + share * b for a, b in zip(to_rgb(one), to_rgb(other), strict=True)]))
