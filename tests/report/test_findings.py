@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.report.findings import (
     count_verdicts,
     count_wins,
@@ -12,7 +13,6 @@ from stages.lib.report.findings import (
     find_extremes,
     find_leader,
     join_names,
-    num_decimals,
     show_cell,
     to_sentence,
 )

@@ -1,11 +1,13 @@
 """Numbers as the stages write them: rounded in every depth of JSON, with null for NaN and infinity; sums of counts."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import floor, isfinite, log10
 from typing import Any
 
 DIGITS = 4
+MOST_DECIMALS = 3  # on a page
+COARSE = 3  # first digits below it are followed by a second one
 
 
 def round_decimals(value: Any) -> Any:
@@ -34,3 +36,18 @@ def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for each in counts:
         total.update(each)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def num_decimals(cells: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many decimals the narrowest interval of cells (value, ci95) supports; without intervals, two.
+
+    The last decimal is the first digit of half the interval's width, or the second one after a 1 or 2, which alone
+    would be coarse: 0.81 (0.76 to 0.85), 0.314 (0.302 to 0.326).
+    """
+    halves = [(cell["ci95"][1] - cell["ci95"][0]) / 2 for cell in cells if cell.get("ci95")]
+    known = [half for half in halves if half > 0]
+    if not known:
+        return 2
+    first = -floor(log10(min(known)))
+    is_coarse = min(known) * 10**first < COARSE
+    return min(max(first + is_coarse, 1), MOST_DECIMALS)

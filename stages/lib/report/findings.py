@@ -1,30 +1,13 @@
 """The findings: one sentence that answers a section's question with its numbers, their intervals and the verdict."""
 
 from collections.abc import Mapping, Sequence
-from math import floor, log10
 from typing import Any
 
 from stages.lib.comparison.verdicts import Verdict
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 
-MOST_DECIMALS = 3
-COARSE = 3  # first digits below it are followed by a second one
 MOST_NAMES = 3  # of a list of models; more are counted
-
-
-def num_decimals(cells: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many decimals the narrowest interval of cells (value, ci95) supports; without intervals, two.
-
-    The last decimal is the first digit of half the interval's width, or the second one after a 1 or 2, which alone
-    would be coarse: 0.81 (0.76 to 0.85), 0.314 (0.302 to 0.326).
-    """
-    halves = [(cell["ci95"][1] - cell["ci95"][0]) / 2 for cell in cells if cell.get("ci95")]
-    known = [half for half in halves if half > 0]
-    if not known:
-        return 2
-    first = -floor(log10(min(known)))
-    is_coarse = min(known) * 10**first < COARSE
-    return min(max(first + is_coarse, 1), MOST_DECIMALS)
 
 
 def show_cell(cell: Mapping[str, Any], decimals: int | None = None, sign: str = "") -> str:

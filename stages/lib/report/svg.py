@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Floats
 
 Axes = Any  # matplotlib has no types here
@@ -76,11 +77,6 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
 
 
-def format_value(value: float) -> str:
-    """Return a value with as many decimals as there is room for."""
-    return f"{value:.{3 if abs(value) <= 1 else 2 if abs(value) < 10 else 1}f}"
-
-
 def write_value(axes: Axes, row: int, text: str) -> None:
     """Write the value of a row to the right of the chart."""
     axes.text(1.03, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
@@ -90,8 +86,9 @@ def write_value(axes: Axes, row: int, text: str) -> None:
 def plot_intervals(cells: Mapping[str, dict[str, Any]], colours: Colours, title: str) -> str:
     """Plot a dot on its 95 % interval for each name, from cells of value and ci95; no value is written as missing."""
     figure, axes = new_row_chart(list(cells))
+    decimals = num_decimals(list(cells.values()))
     for row, (name, cell) in enumerate(cells.items()):
-        write_value(axes, row, "missing" if cell["value"] is None else format_value(cell["value"]))
+        write_value(axes, row, "missing" if cell["value"] is None else f"{cell['value']:.{decimals}f}")
         if cell["ci95"]:
             axes.plot(cell["ci95"], [row, row], color=colours[name], linewidth=5, alpha=0.4, solid_capstyle="round")
         if cell["value"] is not None:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from stages.lib.core.files import SUMMARY
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
-from stages.lib.report.findings import num_decimals, rank_cells, show_cell, to_sentence
+from stages.lib.report.findings import rank_cells, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg_scatter import Offer, plot_offers, plot_scatter
