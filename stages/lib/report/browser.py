@@ -6,8 +6,6 @@ only, its own, by its hash, and the scripts which that one adds ('strict-dynamic
 the origin of a local file.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections import Counter
@@ -21,7 +19,7 @@ from markupsafe import Markup
 from stages.lib.core.types import Row
 from stages.lib.records.pairings import TIE
 from stages.lib.report.conversations import Choice, Collection, Conversation, Turn, list_labels
-from stages.lib.report.page import render, render_markdown
+from stages.lib.report.page import hash_script, render, render_markdown
 
 PAGE = "conversations.html"
 DATA = "conversations"  # the folder beside the page with the files that it loads
@@ -73,7 +71,7 @@ def write_browser(folder: Path, collections: Sequence[Collection], title: str) -
         "title": title,
         "sets": Markup(json.dumps(sets, ensure_ascii=False).replace("<", "\\u003c")),  # noqa: S704  (JSON, no tag)
         "script": Markup(script),  # noqa: S704  (our own)
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script_hash": hash_script(script),
         "data": DATA,
     }
     (folder / PAGE).write_text(render(HERE.with_suffix(".html"), page), encoding="utf-8", newline="\n")
