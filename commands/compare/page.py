@@ -1,4 +1,4 @@
-"""The page of a comparison; it works offline and has no scripts."""
+"""The page of a comparison; it works offline."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

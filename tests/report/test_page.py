@@ -1,5 +1,6 @@
 """The page as a whole: complete, safe, traceable, and the same bytes for the same inputs."""
 
+import base64
 import hashlib
 import json
 import re
@@ -49,7 +50,11 @@ def test_a_second_run_gives_the_same_bytes(pipeline: Path) -> None:
 def test_hostile_text_is_inert(pipeline: Path) -> None:
     page = render_report()
     seen = Tags(page)
-    assert not {"script", "img", "iframe", "link", "object", "form"} & set(seen.tags)
+    script = (ROOT / "stages/lib/report/tables/tables.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page, "and the policy lets nothing else run"
+    assert seen.tags.count("script") == 1, "the page's own"
+    assert not {"img", "iframe", "link", "object", "form"} & set(seen.tags)
     assert not [name for name, _ in seen.attributes if name.startswith("on")]
     links = {value for name, value in seen.attributes if name in {"href", "xlink:href", "src"}}
     assert {link.partition("#")[0] for link in links} == {"", "conversations.html"}
@@ -67,7 +72,7 @@ def test_the_page_opens_from_disk_on_a_phone_without_an_error(
     with visit(chromium, Path("data/report/index.html").resolve(), width=380, theme=theme) as seen:
         assert seen.run("document.documentElement.scrollWidth") <= 380
         assert "<script>alert(1)</script>" in seen.text(".reply .text"), "hostile text is text"
-        assert seen.run("document.querySelectorAll('script, .reply img, .reply a, .reply svg').length") == 0
+        assert seen.run("document.querySelectorAll('.reply script, .reply img, .reply a, .reply svg').length") == 0
         paper = seen.run("getComputedStyle(document.body).backgroundColor")
         assert paper == {"light": "rgb(251, 250, 248)", "dark": "rgb(19, 21, 24)"}[theme]
 

@@ -15,7 +15,7 @@ from stages.lib.report.sections.answers import choose_examples
 from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
 from stages.lib.report.sections.judge import choose_words
 from stages.lib.report.sections.runs import find_shortages
-from stages.lib.report.sections.similarity import cluster
+from stages.lib.report.sections.similarity import cluster, map_similarity
 from tests.support.report import (
     answer_row,
     build_preference,
@@ -64,10 +64,10 @@ def test_inheritance_is_shown_with_its_interval_or_the_reason_why_it_is_missing(
 
 def test_every_two_compared_models_are_shown_with_factor_and_mean(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert "Model base tuned base 1.00 ×1.00 n = 3 tuned 1.00 ×1.00 n = 3" in text, "nothing beside itself"
+    assert "factor base tuned base 1.00 mean ×1.00 n = 3 tuned 1.00 mean ×1.00 n = 3" in text, "nothing beside itself"
     tables = measure_styles(["base", "tuned"], ["rich"])
     write_json(Path("data/styling/tables.json"), tables | {"pairs": {"tuned base": tables["pairs"]["tuned base"]}})
-    assert "base nothing in common tuned 1.00 ×1.00 n = 3" in visible_text(render_report())
+    assert "factor base tuned base tuned 1.00 mean ×1.00 n = 3" in visible_text(render_report()), "nothing in common"
 
 
 def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
@@ -216,15 +216,15 @@ def test_similar_dgms_are_neighbours_on_the_heat_map() -> None:
     assert np.isnan(values[place["c"], place["d"]]) and np.isnan(values[0, 0])
 
 
-def test_a_heat_map_needs_three_dgms(pipeline: Path) -> None:
-    assert "ROUGE-1 of every two" not in render_report()
-    pairs = read_json(Path("data/similarity/.pairs.json"))
-    write_json(
-        Path("data/similarity/.pairs.json"), {key: pairs["rich plain"] for key in ("rich plain", "rich x", "plain x")}
-    )
-    page = render_report()
-    assert "ROUGE-1 of every two DGMs" in page and "base64" not in page
-    assert Path("data/report/charts/similarity-rouge1.svg").exists()
+def test_a_heat_map_of_similarity_needs_three_dgms_and_is_darkest_for_the_most_alike() -> None:
+    pairs = {pair: {"rouge1": {"mean": mean}} for pair, mean in {"a b": 0.25, "a c": 0.75, "b c": 0.5}.items()}
+    assert map_similarity({"a b": pairs["a b"]}) is None
+    found = map_similarity(pairs)
+    assert found is not None and found.ends == ("0.25, least alike", "0.75, most alike")
+    shades = {(one, other): found.rows[one][other] for one, other in (pair.split(" ") for pair in pairs)}
+    texts = {pair: (cell.text, cell.classes) for pair, cell in shades.items() if cell}
+    assert texts == {("a", "b"): ("0.25", "h0"), ("a", "c"): ("0.75", "h6"), ("b", "c"): ("0.50", "h3")}
+    assert found.rows["a"]["a"] is None, "nothing beside itself"
 
 
 def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) -> None:
@@ -249,7 +249,8 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
 def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> None:
     text = visible_text(render_report())
     assert "Solomon scored every reply" in text
-    assert "tuned 8.05 n = 20 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
+    assert "tuned 8.05 7.94 to 8.15 20" in text
+    assert "tuned 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
     assert "Answers that were cut at answers.max_tokens or at the end of the window: base 1, tuned 1." in text
     assert "The two orders agree on 80.0 % of 20 turns" in text
     assert "base tuned 0.0 0.0 to 16.8 20.0 80.0 4 of 20" in text

@@ -251,7 +251,7 @@ def render_report() -> str:
 
 def visible_text(page: str) -> str:
     """Return what a reader sees, with single spaces."""
-    body = page[page.index("<body>") :]
+    body = re.sub(r"<script>.*?</script>", "", page[page.index("<body>") :], flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
 
 

@@ -49,5 +49,5 @@ def num_decimals(cells: Sequence[Mapping[str, Any]]) -> int:
     if not known:
         return 2
     first = -floor(log10(min(known)))
-    is_coarse = min(known) * 10**first < COARSE
+    is_coarse = bool(min(known) * 10.0**first < COARSE)
     return min(max(first + is_coarse, 1), MOST_DECIMALS)

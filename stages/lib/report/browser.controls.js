@@ -70,7 +70,7 @@ function fillSelect(select, options, value) {
 function fillModels() {
   const { replies, prompts, models, other_choices: others } = state.set;
   const some = (index) => (replies[index] === prompts ? "" : ` (${number(replies[index])} of ${number(prompts)})`);
-  const options = models.map((model, index) => [model, model + some(index)]);
+  const options = models.map((model, index) => [model, isolated(model) + some(index)]);
   fillSelect(field.set, SETS.map((set) => [set.name, set.title]), state.set.name);
   fillSelect(field.left, options, state.left);
   fillSelect(field.right, [...options, ["", "(none)"]], state.right);
@@ -90,7 +90,7 @@ function fillFilter(name, values, labelOf = String) {
   const counts = new Map();
   for (const value of values) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);
   const sorted = [...counts].sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
-  const options = sorted.map(([value, times]) => [value, `${labelOf(value)} (${number(times)})`]);
+  const options = sorted.map(([value, times]) => [value, `${isolated(labelOf(value))} (${number(times)})`]);
   fillSelect(field[name], [["", "any"], ...options], state[name]);
   field[name].closest("label").hidden = options.length < 2 && !state[name];
 }

@@ -15,11 +15,11 @@ function nothingFound() {
 function conversation(place) {
   const { key, group, system, users } = data.prompts[place];
   const position = matches.indexOf(place);
-  const known = group === UNKNOWN ? "" : ` · ${group}`;
-  const title = `${number(position + 1)} of ${number(matches.length)}${known} `;
+  const known = group === UNKNOWN ? [] : [" · ", isolate(group)];
+  const title = [`${number(position + 1)} of ${number(matches.length)}`, ...known, " "];
   const turns = Array.from({ length: turnsAt(place) }, (_, index) => turn(place, index, users[index] ?? ""));
   return [
-    make("div", { className: "bar" }, make("h2", {}, title, make("small", {}, state.set.rows ? `row ${key}` : key)), steps(position)),
+    make("div", { className: "bar" }, make("h2", {}, ...title, make("small", { dir: "auto" }, state.set.rows ? `row ${key}` : key)), steps(position)),
     make("div", { className: "sides heads" }, ...repliesAt(place).map(head)),
     ...(system ? [make("section", { className: "system" }, make("h3", {}, "System message"), userText(system))] : []),
     ...turns,
@@ -33,6 +33,7 @@ function steps(position) {
 }
 
 const sideClass = (side) => `side ${["left", "right"][side]}`;
+const isolate = (text) => make("bdi", {}, text);
 const modelOf = (side) => [state.left, state.right][side];
 
 function head(reply, side) {
@@ -40,7 +41,7 @@ function head(reply, side) {
   const isImplied = (label) => label === "answered" || (label === "dropped" && labels.length > 1);
   const chips = labels.filter((label) => !isImplied(label)).map((label) =>
     make("span", { className: ["kept", "correct"].includes(label) ? "label" : "label odd" }, label));
-  return make("div", { className: `${sideClass(side)} head` }, make("b", {}, modelOf(side)), ...chips);
+  return make("div", { className: `${sideClass(side)} head` }, make("b", {}, isolate(modelOf(side))), ...chips);
 }
 
 function turn(place, index, user) {
@@ -59,7 +60,7 @@ const userText = (text) => make("div", { className: "user", dir: "auto", lang: "
 const quiet = (text, className = "quiet") => make("p", { className }, text);
 
 function card(reply, turn, side) {
-  const box = make("div", { className: `${sideClass(side)} reply` }, make("p", { className: "who" }, modelOf(side)));
+  const box = make("div", { className: `${sideClass(side)} reply` }, make("p", { className: "who" }, isolate(modelOf(side))));
   if (!turn) {
     box.append(quiet(reply ? "Not asked: the conversation had ended." : "No reply of this model in the data."));
     return box;
@@ -93,8 +94,8 @@ function choiceBox(choices, turn) {
   const name = (model) => (model === null ? "no choice" : model === 0 ? "a tie" : state.set.models[model - 1]);
   const result = isSplit(choices, turn) ? "the two orders disagree" : name(winner(choices, turn));
   const orders = choices.map(({ first, winner, reason, text }) =>
-    judgeText([`${name(first)} shown first: `, make("b", {}, name(winner)), reason ? ` (${reason})` : ""], text, false));
-  const title = make("p", {}, "The judge, shown both, prefers: ", make("b", {}, result));
+    judgeText([isolate(name(first)), " shown first: ", make("b", {}, isolate(name(winner))), reason ? ` (${reason})` : ""], text, false));
+  const title = make("p", {}, "The judge, shown both, prefers: ", make("b", {}, isolate(result)));
   return make("div", { className: "choice" }, title, ...orders);
 }
 

@@ -31,7 +31,7 @@ function summary(place) {
   const scores = replies.map((reply) => (reply?.score == null ? "–" : round(reply.score)));
   const isScored = scores.some((score) => score !== "–");
   return [
-    ...(group === UNKNOWN ? [] : [group]),
+    ...(group === UNKNOWN ? [] : [isolated(group)]),
     ...(state.set.rows && turnsAt(place) === 1 ? [] : [count(turnsAt(place), "turn")]),
     `${sizes.join(" | ")} chars`,
     ...(isScored ? [`score ${scores.join(" | ")}`] : []),

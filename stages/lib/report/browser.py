@@ -6,8 +6,6 @@ strings, each the JSON of one conversation. The page trusts one script only, its
 that one adds ('strict-dynamic'): browsers agree on this, but not on the origin of a local file.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections import Counter
@@ -21,7 +19,7 @@ from markupsafe import Markup, escape
 from stages.lib.core.types import Row
 from stages.lib.records.pairings import TIE
 from stages.lib.report.conversations import Choice, Collection, Conversation, Turn, list_labels
-from stages.lib.report.page import render, render_markdown
+from stages.lib.report.page import hash_script, render, render_markdown
 
 CONVERSATIONS, SAMPLES = "conversations", "samples"  # the pages, and the folders beside them with what they load
 WHAT = {CONVERSATIONS: "conversations", SAMPLES: "benchmarks, row by row"}  # is on a page
@@ -78,7 +76,7 @@ def write_browser(folder: Path, collections: Sequence[Collection], title: str, n
         "read_where": READ_WHERE[name],
         "sets": Markup(json.dumps(sets, ensure_ascii=False).replace("<", "\\u003c")),  # noqa: S704  (JSON, no tag)
         "script": Markup(script),  # noqa: S704  (our own)
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script_hash": hash_script(script),
         "data": name,
     }
     (folder / f"{name}.html").write_text(render(HERE.with_suffix(".html"), page), encoding="utf-8", newline="\n")

@@ -35,6 +35,9 @@ const byId = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 
+/** A text among others that its direction does not disturb, where elements cannot stand. */
+const isolated = (text) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text);
+
 /** An element with properties and children; text stays text. */
 function make(tag, properties, ...children) {
   const node = Object.assign(document.createElement(tag), properties);

@@ -1,5 +1,7 @@
 """Renders a page from a template. Text from models and users stays text: it can add no markup."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ NOTES = {  # on replies, by finish reason
     "context_overflow": "did not fit the context window",
     "no_system_role": "not asked: the model takes no system message",
 }
+TABLES_SCRIPT = Path(__file__).parent / "tables" / "tables.js"
 _IMAGE = re.compile(r'<img src="[^"]*" alt="([^"]*)"[^>]*>')
 
 
@@ -59,9 +62,16 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
 
 
+def hash_script(script: str) -> str:
+    """Return the hash by which the policy of a page names a script that may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
 def render(template: Path, content: dict[str, Any]) -> str:
     """Fill a template; everything but Markup is escaped."""
     loader = FileSystemLoader([template.parent, Path(__file__).parent])  # page.css is beside this file
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": format_number, "duration": format_duration, "svg": Markup}
+    script = TABLES_SCRIPT.read_text(encoding="utf-8")
+    jinja.globals |= {"tables_script": Markup(script), "tables_script_hash": hash_script(script)}  # noqa: S704  (our own)
     return jinja.get_template(template.name).render(content) + "\n"

@@ -245,28 +245,3 @@ def _put_names_on_top(axes: Axes) -> None:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-@style.context(STYLE, after_reset=True)
-def plot_heat_map(names: list[str], values: Floats, title: str) -> str:
-    """Plot a square for every two names, darker for less; NaN, such as on the diagonal, leaves it empty.
-
-    The colours, from blue to yellow, differ in lightness: readable by colour-blind people, and in print. Columns have
-    the numbers of the rows, for which names have no room.
-    """
-    side = 26 * len(names)  # CSS pixels
-    figure = Figure(figsize=((side + 8 * max(map(len, names)) + 110) / 72, (side + 30) / 72), layout="constrained")
-    axes = figure.add_subplot(aspect="equal")
-    axes.grid(visible=False)
-    mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="none", linewidth=0)
-    centres = np.arange(len(names)) + 0.5
-    numbers = [str(number) for number in range(1, len(names) + 1)]
-    axes.set_xticks(centres, numbers)
-    axes.set_yticks(centres, [f"{name}  {number}" for name, number in zip(names, numbers, strict=True)], fontsize=12)
-    _put_names_on_top(axes)
-    scale = figure.colorbar(mesh, ax=axes, shrink=0.6)
-    scale.outline.set_visible(False)
-    scale.ax.tick_params(labelsize=11)
-    if scale.solids:
-        scale.solids.set(rasterized=False, edgecolor="face")  # the page takes no images; no gaps between colours
-    return to_svg(figure, title)

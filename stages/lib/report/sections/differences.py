@@ -9,6 +9,7 @@ from stages.lib.core.types import Json
 from stages.lib.report import findings
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Content, Section
+from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
 OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
@@ -29,7 +30,7 @@ def build(inputs: Inputs) -> Content:
     tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
     matrices = [make_matrix(name, tables) for name in (*tables["averages"], "judge", "choices", *tables["benchmarks"])]
     return Content(
-        values={"tables": tables, "matrices": [matrix for matrix in matrices if matrix["rows"]], "tests": TESTS},
+        values={"tables": tables, "matrices": [matrix for matrix in matrices if matrix["rows"]]},
         numbers={"differences": count_verdicts(tables)},
         finding=find_verdicts(tables),
     )
@@ -53,7 +54,70 @@ def make_matrix(name: str, tables: Json) -> Json:
         for one in models
         if any(one in pair for pair in by_models)
     }
-    return {"name": name, "models": list(rows), "rows": rows, "finding": describe_leader(name, rows)}
+    return {
+        "name": name,
+        "rows": rows,
+        "finding": describe_leader(name, rows),
+        "map": map_differences(rows),
+        "test": describe_tests(rows),
+    }
+
+
+def map_differences(rows: Mapping[str, Mapping[str, Json | None]]) -> HeatMap:
+    """Return the differences of every two models as a heat map, the deepest shade for the largest one."""
+    known = [cell for cells in rows.values() for cell in cells.values() if cell]
+    most = max((abs(cell["value"]) for cell in known), default=0.0)
+    usual = most_common([cell["test"] for cell in known])
+    return HeatMap(
+        corner="row − column",  # noqa: RUF001  (a minus sign)
+        between="−",  # noqa: RUF001  (a minus sign)
+        rows={
+            one: {other: show_difference(cell, most, usual) if cell else None for other, cell in cells.items()}
+            for one, cells in rows.items()
+        },
+        ends=(f"row lower, by {most:.2g}", f"row higher, by {most:.2g}"),
+        is_signed=True,
+    )
+
+
+def describe_tests(rows: Mapping[str, Mapping[str, Json | None]]) -> str:
+    """Name the test of the cells; where they have several, the one that no cell names."""
+    tests = [cell["test"] for cells in rows.values() for cell in cells.values() if cell]
+    words = TESTS.get(most_common(tests), "")
+    return f"{words}, where a cell names no other" if len(set(tests)) > 1 else words
+
+
+def most_common(tests: Sequence[str]) -> str:
+    """Return the test of the most cells, the first of equals; empty without a cell."""
+    return max(sorted(set(tests)), key=tests.count, default="")
+
+
+def show_difference(cell: Json, most: float, usual: str) -> HeatCell:
+    """Return a difference with its verdict, how many rows would decide it, and what its verdict rests on."""
+    is_short = bool(cell["rows_to_decide"] and cell["rows_to_decide"] > cell["n"])
+    needed = [f"{format_count(cell['rows_to_decide'])} needed"] if is_short else []
+    return HeatCell(
+        text=format_signed(cell["value"]),
+        shade=shade_difference(cell["value"], most),
+        verdict=cell["verdict"],
+        lines=[cell["verdict"], *needed],
+        details=describe_difference(cell, usual) if cell["ci95"] else "",
+    )
+
+
+def describe_difference(cell: Json, usual: str) -> str:
+    """Say what a verdict rests on: the interval, q, n, the test unless it is the usual one, the share of the seed."""
+    low, high = map(format_signed, cell["ci95"])
+    parts = [f"{low} to {high}", f"q {cell['q']:.2g}", f"n = {format_count(cell['n'])}"]
+    parts += [] if cell["test"] == usual else [TESTS[cell["test"]]]
+    if cell["seed_share"] is not None:
+        parts.append(f"at most {100 * cell['seed_share']:.0f} % of the variance is the seed's")
+    return "; ".join(parts)
+
+
+def format_signed(value: float) -> str:
+    """Format a difference with its sign, 0 without."""
+    return f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
 def rank(name: str, models: Sequence[str], pairs: Mapping[Any, Json], scores: Json) -> list[str]:

@@ -10,6 +10,7 @@ from stages.lib.report.findings import find_extremes, find_leader, rank_cells, t
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner, name_extremes
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
+from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
 NUM_WORDS = 10  # of each side, on the chart
 MOST_PAIRS = 30  # of models, in the table of words
@@ -30,6 +31,8 @@ def build(inputs: Inputs) -> Content:
             "counts": counts,
             "preference": preference,
             "models": models,
+            "map": map_scores(models, preference.get("by_score", {})),
+            "choices_map": map_choices(models, preference.get("side_by_side", {}).get("pairs", {})),
             "best": find_preferred(inputs, scores, models),
             "cut": count_cut_answers(inputs),
             "word_pairs": sort_word_pairs(preference),
@@ -95,6 +98,34 @@ def sort_word_pairs(preference: Json) -> list[tuple[str, Json]]:
 def make_cells(scores: Mapping[str, Json], models: list[str]) -> dict[str, Json]:
     """Return the mean score of every model that the judge scored, with its interval."""
     return {model: cell_of(scores[model]["mean"], scores[model]["ci95"]) for model in models if model in scores}
+
+
+def map_scores(models: list[str], pairs: Mapping[str, Json]) -> HeatMap:
+    """Return how often each model scores higher than each other one, shaded by how much more often than lower."""
+    return map_rates(models, pairs, "row scores higher, %", "against")
+
+
+def map_choices(models: list[str], pairs: Mapping[str, Json]) -> HeatMap | None:
+    """Return how often the judge prefers each model to each other one, where it chose between more than one pair."""
+    return map_rates(models, pairs, "row preferred, %", "against") if len(pairs) > 1 else None
+
+
+def map_rates(models: list[str], pairs: Mapping[str, Json], corner: str, between: str) -> HeatMap:
+    """Return the shares that the rows' models win against the columns', from pairs (`one other`)."""
+    known = [model for model in models if any(model in pair.split(" ") for pair in pairs)]
+    rows = {one: {other: find_rate(pairs, one, other) for other in known if other != one} for one in known}
+    return HeatMap(corner, between, rows, ("row always loses", "row always wins"), is_signed=True)
+
+
+def find_rate(pairs: Mapping[str, Json], one: str, other: str) -> HeatCell | None:
+    """Return the share of turns that one model wins against another, whichever of them the pair names first."""
+    straight, turned = pairs.get(f"{one} {other}"), pairs.get(f"{other} {one}")
+    pair = straight or turned
+    if not pair or not pair["turns"]:
+        return None
+    won, lost = (pair["rate"], pair["rate_other"]) if straight else (pair["rate_other"], pair["rate"])
+    ties = f"{100 * pair['ties'] / pair['turns']:.1f} tied"
+    return HeatCell(f"{100 * won:.1f}", shade_difference(won - lost, 1), lines=[ties, f"n = {pair['turns']:,}"])
 
 
 def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[str, str]) -> dict[str, Chart]:

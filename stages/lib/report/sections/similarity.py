@@ -9,10 +9,9 @@ from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
-from stages.lib.report.findings import find_extremes, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
-from stages.lib.report.svg import plot_heat_map
+from stages.lib.report.section import Content, Section, cell_of
+from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.statistics.intervals import score_interval
 
@@ -33,8 +32,8 @@ def build(inputs: Inputs) -> Content:
             "dgms": sort_by_rouge1(summary.get("dgms", {})),
             "pairs": pairs,
             "pairs_file": PAIRS_FILE,
+            "map": map_similarity(pairs),
         },
-        charts=draw_heat_map(pairs),
         finding=find_alike(pairs),
         gaps=[NO_SYNONYMS] if summary and not summary["synonyms"] else [],
         skipped="" if pairs else f"it needs two DGMs, and there is {len(inputs.dgms) or 'none'}",
@@ -52,19 +51,20 @@ def find_alike(pairs: Mapping[str, Any]) -> str:
     return to_sentence(find_extremes(cells, "answer the most alike (ROUGE-1)", "the least"))
 
 
-def draw_heat_map(pairs: Mapping[str, Any]) -> dict[str, Chart]:
-    """Draw the ROUGE-1 of every two DGMs, where there are more than two."""
+def map_similarity(pairs: Mapping[str, Any]) -> HeatMap | None:
+    """Return the ROUGE-1 of every two DGMs as a heat map, where there are more than two."""
     names, values = cluster(pairs, "rouge1")
-    if len(names) < FEWEST:
-        return {}
-    cells = {pair.replace(" ", " and "): to_cell(scores["rouge1"]) for pair, scores in pairs.items()}
-    chart = Chart(
-        plot_heat_map(names, values, "ROUGE-1 of every two DGMs"),
-        title=name_extremes(cells, "{0} are the most alike ({1:.2f}), {2} the least ({3:.2f})", "ROUGE-1"),
-        note="ROUGE-1, the more yellow the more alike; DGMs that are alike are next to each other",
-        is_wide=True,
-    )
-    return {"similarity-rouge1": chart}
+    if len(names) < FEWEST or np.isnan(values).all():
+        return None
+    lowest, highest = float(np.nanmin(values)), float(np.nanmax(values))
+
+    def show(row: int, column: int) -> HeatCell | None:
+        value = float(values[row, column])
+        return None if np.isnan(value) else HeatCell(f"{value:.2f}", shade_between(value, lowest, highest))
+
+    places = range(len(names))
+    rows = {names[row]: {names[column]: show(row, column) for column in places} for row in places}
+    return HeatMap("ROUGE-1", "and", rows, (f"{lowest:.2f}, least alike", f"{highest:.2f}, most alike"))
 
 
 def to_cell(score: Mapping[str, Any]) -> Json:

@@ -1,5 +1,6 @@
 """Style: how much Markdown each model writes, and whether a fine-tune writes like the DGM it was trained on."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from stages.lib.report.findings import find_extremes, join_names, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
+from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
 from stages.lib.style.markup import FEATURES
 
 INHERITED = 0.5  # of the way from the base's style to the DGM's
@@ -20,7 +22,13 @@ def build(inputs: Inputs) -> Content:
     styling = inputs.files.read_json(inputs.files.data / "styling" / "tables.json")
     families = group_by_dgm(styling, inputs.dgms, inputs.runs)
     return Content(
-        values={"styling": styling, "families": families, "features": FEATURES, "inheritance": INHERITANCE},
+        values={
+            "styling": styling,
+            "families": families,
+            "features": FEATURES,
+            "inheritance": INHERITANCE,
+            "map": map_factors(styling.get("pairs", {}), inputs.compare or inputs.dgms),
+        },
         charts=draw_charts(styling, families, inputs),
         numbers={"families": families},
         finding=find_style(styling, families, inputs),
@@ -126,6 +134,27 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
         note="markup elements per response, 95 % interval",
     )
     return {"styles-responses": chart}
+
+
+def map_factors(pairs: Mapping[str, Json], models: list[str]) -> HeatMap:
+    """Return the factor by which the style of every two models differs, shaded by its logarithm."""
+    factors = [pair["factor"] for pair in pairs.values() if pair["factor"] is not None]
+    most = max(factors, default=1.0)
+
+    def show(pair: Json) -> HeatCell:
+        mean = "–" if pair["mean"] is None else f"×{pair['mean']:.2f}"  # noqa: RUF001  (a dash, a sign)
+        lines = [f"mean {mean}", f"n = {pair['turns']:,}"]
+        if pair["factor"] is None:
+            return HeatCell("–", lines=lines)  # noqa: RUF001  (a dash)
+        return HeatCell(
+            f"{pair['factor']:.2f}", shade_between(math.log(pair["factor"]), 0, math.log(most)), lines=lines
+        )
+
+    rows = {
+        one: {other: show(pairs[f"{one} {other}"]) if f"{one} {other}" in pairs else None for other in models}
+        for one in models
+    }
+    return HeatMap("factor", "and", rows, ("1.00, alike", f"{most:.2f}, least alike"))
 
 
 def draw_profile(name: str, styles: Mapping[str, Json], title: str, text: str) -> dict[str, Chart]:
