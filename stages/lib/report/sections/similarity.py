@@ -9,6 +9,7 @@ from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.types import Floats, Json
+from stages.lib.report.findings import find_extremes, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Content, Section, cell_of
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
