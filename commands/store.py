@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
+from stages.lib.core.store import store_folder
 from stages.lib.evaluation.finished import FOLDER
 from stages.lib.generation.costs import COST, attribute_no_cost
-from stages.lib.generation.store import ANSWERS, SEGMENT, VERDICTS, Store, read_segment, store_folder
+from stages.lib.generation.store import ANSWERS, SEGMENT, VERDICTS, Store, read_segment
 from stages.lib.records.responses import RESPONSE, TokenKind, count_tokens
 from stages.lib.records.shards import read_table
 

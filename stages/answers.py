@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from stages.lib.core.costs import Cost, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import cost_of
-from stages.lib.generation.store import ANSWERS, Store, store_folder
+from stages.lib.generation.store import ANSWERS, Store
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.answers import ANSWER

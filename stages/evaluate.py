@@ -19,6 +19,7 @@ from stages.lib.core.code import Code
 from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import new_folder, write_json
 from stages.lib.core.process import CHECKOUT
+from stages.lib.core.store import store_folder
 from stages.lib.core.types import Json
 from stages.lib.evaluation.evalchemy.runner import evaluate as run_evalchemy
 from stages.lib.evaluation.finished import FOLDER, FinishedTasks, task_digests
@@ -35,7 +36,6 @@ from stages.lib.evaluation.results import (
     summarize,
 )
 from stages.lib.evaluation.samples import write_samples
-from stages.lib.generation.store import store_folder
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.models.weights import gpu_needs, weight_bytes
 from stages.lib.settings.evaluate import Evaluate

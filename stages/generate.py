@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from stages.lib.console.needs import LEAST_DISK, check_disk
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
+from stages.lib.core.store import store_folder
 from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import COST, summarize
 from stages.lib.generation.imports import ImportedConversations, ImportedReplies, read_replies
 from stages.lib.generation.source import ConversationSource
-from stages.lib.generation.store import Store, store_folder
+from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import NO_SYSTEM_ROLE, RESPONSE, SYSTEM

@@ -25,9 +25,10 @@ from commands.pilot.steady_state import Stopwatch, TimedGeneration
 from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import dgm_config, with_reply_format
-from stages.lib.generation.store import Store, store_folder
+from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 

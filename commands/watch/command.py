@@ -22,8 +22,8 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.files import write_text
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.seeds import list_trainings
+from stages.lib.core.store import store_folder
 from stages.lib.evaluation.finished import FOLDER
-from stages.lib.generation.store import store_folder
 
 PAGE = Path("data/watch.html")
 SECONDS = 5.0

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from stages.lib.console.errors import MachineError
-from stages.lib.generation.store import Store, matches_limits, store_folder
+from stages.lib.core.store import store_folder
+from stages.lib.generation.store import Store, matches_limits
 from tests.support.conversations import stored_row
 from tests.support.project import ROOT
 

@@ -201,7 +201,8 @@ from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate
 from stages.lib.generation.cached import CachedGeneration
-from stages.lib.generation.store import Store, store_folder
+from stages.lib.core.store import store_folder
+from stages.lib.generation.store import Store
 from stages.lib.engines.supervisor import SupervisedEngine
 from tests.support.faulty import LoggingEcho
 

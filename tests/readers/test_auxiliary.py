@@ -221,12 +221,12 @@ def test_a_file_that_cannot_be_read_is_an_error_of_one_line(
 
 def test_a_column_that_the_format_does_not_have_is_an_error_of_the_params() -> None:
     entry = {"source": "x", "format": "question_answer", "license": "MIT", "columns": {"choices": "options"}}
-    with pytest.raises(UserError, match=r"`columns` has 'choices'; question_answer has: question, answer"):
+    with pytest.raises(UserError, match=r"question_answer has no 'choices'; there are: question, answer"):
         parse(Auxiliary, entry, "auxiliary.extra")
 
 
 def test_an_unknown_format_is_an_error_that_lists_the_formats() -> None:
-    with pytest.raises(UserError, match=r"auxiliary.extra.format: .*should be one of: messages, question_answer, "):
+    with pytest.raises(UserError, match=r"auxiliary.extra.format: no format 'chat'; there are: messages, question_answer, "):
         parse(Auxiliary, {"source": "x", "format": "chat", "license": "MIT"}, "auxiliary.extra")
 
 
@@ -275,11 +275,11 @@ def test_a_hub_set_is_unnested_and_its_repository_and_commit_are_recorded(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(checkout / "cache"))
-    write(checkout / "set" / "train.parquet", [{"train": QUESTION}])
-    hub = {"repository": "set", "revision": "main", "columns": ["question", "subject", "choices", "answer"]}
+    write(checkout / "owner/set" / "train.parquet", [{"train": QUESTION}])
+    hub = {"repository": "owner/set", "revision": "main", "columns": ["question", "subject", "choices", "answer"]}
     with Path("params.yaml").open("w") as file:
         YAML().dump({"hub": {"mmlu": hub}}, file)
     fetch.main("mmlu")
     assert make("data/hub/mmlu", "multiple_choice") == [["Which?\nA. this\nB. that", "B. that"]]
-    assert summary()["origin"] == {"repository": "set", "commit": "main"}
+    assert summary()["origin"] == {"repository": "owner/set", "commit": "main"}
     assert summary()["source"] == "data/hub/mmlu"

@@ -4,8 +4,6 @@ A kill loses only what was in flight, and more prompts, other filters or an expe
 """
 
 import hashlib
-import os
-import subprocess
 import time
 import uuid
 from collections import defaultdict
@@ -20,7 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from stages.lib.console.errors import MachineError
 from stages.lib.console.shell import log_line
 from stages.lib.generation.costs import COST
 from stages.lib.records.responses import RESPONSE
@@ -39,23 +36,6 @@ class RowLocation(NamedTuple):
 
     segment: Path
     row: int
-
-
-def store_folder() -> Path:
-    """Return the store's folder: $REWILD_STORE, else `store` beside DVC's cache, which experiments share.
-
-    Raises MachineError where DVC does not say where that is.
-    """
-    if "REWILD_STORE" in os.environ:
-        return Path(os.environ["REWILD_STORE"])
-    try:
-        cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)  # noqa: S607
-    except FileNotFoundError:
-        raise MachineError("`dvc` is not on the path: run `source .venv/bin/activate`") from None
-    except subprocess.CalledProcessError as error:
-        last = [*error.stderr.strip().splitlines(), f"exit code {error.returncode}"][0]
-        raise MachineError(f"`dvc cache dir` failed: {last}") from None
-    return Path(cache.stdout.strip()).parent / "store"
 
 
 def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndarray:

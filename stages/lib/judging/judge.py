@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.costs import Cost
+from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import cost_of
-from stages.lib.generation.store import VERDICTS, Store, store_folder
+from stages.lib.generation.store import VERDICTS, Store
 from stages.lib.judging.judge_replies import JudgeReply, to_judge_reply
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.hashing import content_hash
