@@ -50,7 +50,7 @@ def test_a_second_run_gives_the_same_bytes(pipeline: Path) -> None:
 def test_hostile_text_is_inert(pipeline: Path) -> None:
     page = render_report()
     seen = Tags(page)
-    script = (ROOT / "stages/lib/report/tables/tables.js").read_text(encoding="utf-8")
+    script = (ROOT / "stages/lib/report/page.tables.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in page, "and the policy lets nothing else run"
     assert seen.tags.count("script") == 1, "the page's own"

@@ -22,7 +22,7 @@ PAGE = """{% include "page.head.html" %}
 <meta http-equiv="Content-Security-Policy"
   content="default-src 'none'; style-src 'unsafe-inline'; script-src '{{ tables_script_hash }}'">
 <title>Try: it</title>
-<style>{% include "page.css" %}{% include "index.css" %}{% include "tables/tables.css" %}</style></head>
+<style>{% include "page.css" %}{% include "index.css" %}{% include "page.tables.css" %}</style></head>
 <body><main><section id="made"><h2>Made up</h2>
 <div class="scroll" tabindex="0"><table>
 <thead><tr>{% for name in heads %}<th scope="col">{{ name }}<small>of all</small></th>{% endfor %}</tr></thead>

@@ -1,4 +1,1 @@
-"""Tables of a page: matrices as heat maps, and the script that sorts, filters and copies tables.
-
-The page reads without the script.
-"""
+"""Tables of a page that are more than rows: matrices of models as heat maps."""

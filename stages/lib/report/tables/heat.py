@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SHADES = 6  # of each sign; tables.css has a colour for each
+SHADES = 6  # of each sign; page.tables.css has a colour for each
 MOST_ROOMY = 8  # models with which a cell has room for lines below its number
 MOST_CLOSE = 20  # models with which it has room for a number
 
@@ -20,7 +20,7 @@ class HeatCell:
 
     @property
     def classes(self) -> str:
-        """The classes of its shade and its verdict in tables.css."""
+        """The classes of its shade and its verdict in page.tables.css."""
         return " ".join(filter(None, [shade_class(self.shade), self.verdict.replace(" ", "-")]))
 
 
@@ -70,5 +70,5 @@ def shade_between(value: float, lowest: float, highest: float) -> int:
 
 
 def shade_class(shade: int) -> str:
-    """Return the class of a shade in tables.css."""
+    """Return the class of a shade in page.tables.css."""
     return f"h{shade}" if shade >= 0 else f"n{-shade}"
