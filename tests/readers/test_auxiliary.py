@@ -226,7 +226,8 @@ def test_a_column_that_the_format_does_not_have_is_an_error_of_the_params() -> N
 
 
 def test_an_unknown_format_is_an_error_that_lists_the_formats() -> None:
-    with pytest.raises(UserError, match=r"auxiliary.extra.format: no format 'chat'; there are: messages, question_answer, "):
+    message = "auxiliary.extra.format: no format 'chat'; there are: messages, question_answer, "
+    with pytest.raises(UserError, match=message):
         parse(Auxiliary, {"source": "x", "format": "chat", "license": "MIT"}, "auxiliary.extra")
 
 
