@@ -73,7 +73,7 @@ compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: experiments
-experiments: .venv/lock ## compare experiments and commits in a table: make experiments [KEYS="mix.size train.learning_rate"] [BASE=main] [MODELS="a b"] [MEASURES="average judge"] [NUM=5] [OUT="table.md table.csv picture.svg"]
+experiments: .venv/lock ## experiments and commits in one table: make experiments [KEYS="mix.size"] [BASE=size-100] [OUT="table.md picture.png"]
 	@python -m commands.experiments $(if $(KEYS),--keys $(KEYS)) $(if $(BASE),--base "$(BASE)") $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(MEASURES),--measures $(MEASURES)) $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out $(OUT))
 
