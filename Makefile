@@ -72,6 +72,11 @@ compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or
 	@python -m commands.params sections
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 
+.PHONY: experiments
+experiments: .venv/lock ## experiments and commits in one table: make experiments [KEYS="mix.size"] [BASE=size-100] [OUT="table.md picture.png"]
+	@python -m commands.experiments $(if $(KEYS),--keys $(KEYS)) $(if $(BASE),--base "$(BASE)") $(if $(MODELS),--models $(MODELS)) \
+	  $(if $(MEASURES),--measures $(MEASURES)) $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out $(OUT))
+
 .PHONY: retry
 retry: .venv/lock ## ask a DGM again for what failed: make retry DGM=llama-3-1-8b-instruct
 	@python -m commands.params sections

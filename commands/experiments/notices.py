@@ -85,4 +85,4 @@ def describe_pending(states: Sequence[State], pending: Sequence[Pending]) -> Ite
     for experiment in pending:
         yield f"{experiment.name}: {experiment.state}{f' ({experiment.advice})' if experiment.advice else ''}."
     if not pending and all(state.kind != Kind.EXPERIMENT for state in states):
-        yield f"There is no experiment yet. `{MAKE_ONE}` makes one (docs/run.md)."
+        yield f"There is no experiment yet. `{MAKE_ONE}` makes one (docs/experiments.md)."
