@@ -55,11 +55,16 @@ class ChildOutput:
             log_line(line)
 
     def _move(self, match: re.Match[str]) -> None:
-        """Move the bar of that name and total, and end it with its last step; one of another name follows it."""
+        """Move the bar of that name and total, and end it with its last step; one of another name follows it.
+
+        What is done at once, before its bar was seen unfinished, has none.
+        """
         name, done, total = match["name"].strip(), int(match["done"]), int(match["total"])
-        if self._bar is None and done == total and self._shown == (name, total):  # a last one is drawn twice
+        is_new = self._bar is None or self._shown != (name, total) or done < self._bar.n
+        if is_new and done == total:  # it ended before it was seen, or its last step is drawn twice
+            self._end_bar()
             return
-        if self._bar is None or self._shown != (name, total) or done < self._bar.n:
+        if self._bar is None or is_new:
             self._end_bar()
             self._shown = name, total
             unit = next((unit for start, unit in UNITS.items() if start and name.startswith(start)), UNITS[""])
