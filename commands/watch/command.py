@@ -80,7 +80,7 @@ class Watch:
         return counts
 
 
-def update(watch: Watch, seconds: float, before: str) -> str:
+def update(watch: Watch, seconds: float | None, before: str) -> str:
     """Write the page; where that cannot be done just now, print why, unless it was said before, and return it."""
     try:
         watch.update(seconds)
@@ -114,5 +114,5 @@ def main(words: list[str] | None = None) -> None:
             problem = update(watch, arguments.seconds, problem)
             time.sleep(arguments.seconds)
     except KeyboardInterrupt:
-        watch.update(None)
+        update(watch, None, "")
         log_line(f"The page is written no more: {PAGE.absolute()}")

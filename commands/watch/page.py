@@ -137,7 +137,8 @@ def draw_curves(trainings: Sequence[Training]) -> Chart | None:
     if not begun:
         return None
     lines = {each.key: each.curve for each in begun}
-    note = f"the {len(begun)} of {len(trainings)} that began last" if len(trainings) > len(begun) else ""
+    drawn = sum(bool(each.curve) for each in trainings)
+    note = f"{len(begun)} of {drawn} trainings, those that run first" if drawn > len(begun) else ""
     return Chart(plot_curves(lines, assign_colours(each.key for each in trainings), "Loss"), title="Loss", note=note)
 
 

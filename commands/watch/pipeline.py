@@ -110,7 +110,27 @@ def read_pipeline(root: Path = Path()) -> Pipeline:
     values = read_values(root / "params.yaml")
     for file in graph.get("vars", []):
         values = values | read_values(root / file)
-    return Pipeline(graph, read_values(root / "dvc.lock").get("stages", {}), values, frozenset(written_now(root)))
+    return Pipeline(graph, read_lock(root / "dvc.lock"), values, frozenset(written_now(root)))
+
+
+def read_lock(path: Path) -> Json:
+    """Return the stages of dvc.lock; raise UserError where it is half written, as DVC writes it in place."""
+    lock = read_values(path)
+    stages = lock.get("stages", {}) if isinstance(lock, dict) else None
+    if not isinstance(stages, dict) or not all(map(is_whole, stages.values())):
+        raise UserError(f"{path} is being written")
+    return stages
+
+
+def is_whole(stage: Any) -> bool:
+    """Tell whether a stage of dvc.lock has the form that DVC gives it."""
+    if not isinstance(stage, dict) or not isinstance(stage.get("params", {}), dict):
+        return False
+    files = [stage.get("deps", []), stage.get("outs", [])]
+    return all(isinstance(value, dict) for value in stage.get("params", {}).values()) and all(
+        isinstance(entries, list) and all(isinstance(entry, dict) and entry.get("path") for entry in entries)
+        for entries in files
+    )
 
 
 _READ: dict[Path, tuple[float, Any]] = {}  # what files held when they were last changed

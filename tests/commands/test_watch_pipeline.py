@@ -10,6 +10,7 @@ import pytest
 from dvc.repo import Repo
 
 from commands.watch.pipeline import read_pipeline
+from stages.lib.console.errors import UserError
 from tests.support.project import ROOT
 
 GRAPH = {
@@ -109,3 +110,14 @@ def test_the_pipelines_own_stages_are_those_that_dvc_sees(monkeypatch: pytest.Mo
     monkeypatch.chdir(ROOT)
     with Repo() as repo:
         assert set(read_pipeline().states) == {stage.addressing for stage in repo.index.stages}
+
+
+def test_a_lock_that_dvc_is_writing_just_now_is_one_line_wherever_it_ends() -> None:
+    whole = (ROOT / "dvc.lock").read_text()[:6000]
+    for number, end in enumerate(range(0, len(whole), 7)):
+        Path("dvc.lock").write_text(whole[:end])
+        os.utime("dvc.lock", (number, number))  # else it is not read again
+        try:
+            assert "check" in read_pipeline().states
+        except UserError as error:
+            assert "dvc.lock" in str(error)

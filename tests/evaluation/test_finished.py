@@ -45,6 +45,16 @@ def test_a_task_counts_for_the_same_model_settings_rows_and_code_alone() -> None
         assert not set(before.values()) & set(other.values())
 
 
+def test_what_python_compiles_beside_the_tasks_decides_nothing() -> None:
+    Path("tasks/utils.py").write_text("def score(): ...")
+    before = digests()
+    Path("tasks/__pycache__").mkdir()
+    Path("tasks/__pycache__/utils.cpython-311.pyc").write_bytes(b"compiled")
+    assert digests() == before
+    Path("tasks/utils.py").write_text("def score(): return 1")
+    assert digests() != before
+
+
 def test_other_tasks_and_averages_may_change_in_between() -> None:
     changed = digests(
         tasks={"sums": "exact_match", "quiz": "acc", "more": "acc"},
@@ -73,4 +83,4 @@ def test_only_tasks_with_a_score_are_kept_and_they_come_back_with_samples_and_fa
     assert second.restore() == ({"a": scored(0.5)}, {"chat_template_sha256": "t"})
     assert samples_path(second.work, "a").read_bytes() == samples_path(first.work, "a").read_bytes()
     second.clear()
-    assert (second.restore(), Path("kept").exists()) == (({}, {}), False)
+    assert (second.restore(), list(Path("kept").iterdir())) == (({}, {}), [])

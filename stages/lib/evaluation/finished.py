@@ -41,8 +41,10 @@ def task_digests(model: Model, settings: Evaluate, code: str) -> dict[str, str]:
 
 
 def digest_of(folder: str) -> str:
-    """Return the sha256 of a folder's files; empty where no folder is named or there."""
-    return sha256_folder(Path(folder)) if folder and Path(folder).is_dir() else ""
+    """Return the sha256 of a folder's files, without those that Python compiles; empty where none is named or there."""
+    if not folder or not Path(folder).is_dir():
+        return ""
+    return sha256_folder(Path(folder), skip=tuple(file.name for file in Path(folder).rglob("*.pyc")))
 
 
 def versions() -> Iterator[tuple[str, str]]:
@@ -99,8 +101,6 @@ class FinishedTasks:
         for task, path in self._paths():
             path.unlink(missing_ok=True)
             self._samples(task).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other evaluations, or none
-            self.folder.rmdir()
 
     def _paths(self) -> Iterator[tuple[str, Path]]:
         """Yield each task with the file that holds its entry."""
