@@ -61,6 +61,8 @@ def test_the_highest_number_is_not_called_better_where_nothing_is_decided() -> N
     assert describe_lead("b", verdicts) == "better than 1 of the 3 others, equivalent to d, not decided against a"
     assert describe_lead("a", verdicts) == "better than 1 of the 3 others, worse than d, not decided against b"
     assert describe_lead("z", verdicts) == ""
+    assert describe_lead("a", pairs(a_b="not_decided")) == "not decided against b"
+    assert describe_lead("a", pairs(a_b="equivalent")) == "equivalent to b"
 
 
 def test_one_model_alone_has_nobody_to_be_better_than() -> None:
@@ -82,17 +84,17 @@ def test_wins_count_the_benchmarks_on_which_every_other_model_is_worse() -> None
 def test_pairs_are_counted_by_verdict() -> None:
     verdicts = pairs(a_b="better", a_c="worse", b_c="equivalent", a_d="not_decided")
     assert count_verdicts(verdicts, "the average") == (
-        "in the average 2 of 4 pairs of models differ, 1 are equivalent, 1 are not decided"
+        "in the average 2 of 4 pairs of models differ, 1 is equivalent, 1 is not decided"
     )
     assert count_verdicts({}, "the average") == ""
 
 
 def test_extremes_are_named_and_one_alone_is_no_extreme() -> None:
-    assert find_extremes(SCORES, "writes most", "the least") == (
+    assert find_extremes(SCORES, "writes most", "the least", "writes") == (
         "b writes most, 0.80 (0.75 to 0.85); a the least, 0.50 (0.44 to 0.56)"
     )
-    assert find_extremes({"a": SCORES["a"]}, "writes most", "the least") == "a writes most, 0.50 (0.44 to 0.56)"
-    assert find_extremes({}, "writes most", "the least") == ""
+    assert find_extremes({"a": SCORES["a"]}, "writes most", "the least", "writes") == "a writes 0.50 (0.44 to 0.56)"
+    assert find_extremes({}, "writes most", "the least", "writes") == ""
 
 
 def test_a_change_whose_interval_holds_zero_is_not_decided() -> None:

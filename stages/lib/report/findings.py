@@ -7,6 +7,7 @@ from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 
+OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 MOST_NAMES = 3  # of a list of models; more are counted
 
 
@@ -35,7 +36,6 @@ def rank_cells(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def verdicts_of(model: str, pairs: Mapping[str, Json]) -> dict[str, Verdict]:
     """Return the verdict on a model against each other one, from the cells of pairs (`one other`)."""
-    opposite = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
     found = {}
     for pair, cell in pairs.items():
         one, other = pair.split(" ")
@@ -43,7 +43,7 @@ def verdicts_of(model: str, pairs: Mapping[str, Json]) -> dict[str, Verdict]:
         if one == model:
             found[other] = verdict
         elif other == model:
-            found[one] = opposite.get(verdict, verdict)
+            found[one] = OPPOSITE.get(verdict, verdict)
     return found
 
 
@@ -55,7 +55,8 @@ def describe_lead(model: str, pairs: Mapping[str, Json]) -> str:
     kinds = {verdict: [other for other, found in verdicts.items() if found == verdict] for verdict in Verdict}
     if len(kinds[Verdict.BETTER]) == len(verdicts):
         return "better than each of the others" if len(verdicts) > 1 else f"better than {next(iter(verdicts))}"
-    parts = [f"better than {len(kinds[Verdict.BETTER])} of the {len(verdicts)} others"]
+    better = len(kinds[Verdict.BETTER])
+    parts = [f"better than {better} of the {len(verdicts)} others"] if better else []
     parts += [f"worse than {join_names(kinds[Verdict.WORSE])}"] if kinds[Verdict.WORSE] else []
     parts += [f"equivalent to {join_names(kinds[Verdict.EQUIVALENT])}"] if kinds[Verdict.EQUIVALENT] else []
     undecided = kinds[Verdict.NOT_DECIDED]
@@ -97,19 +98,20 @@ def count_verdicts(pairs: Mapping[str, Json], measure: str) -> str:
     differ = sum(kind in {Verdict.BETTER, Verdict.WORSE} for kind in kinds)
     equal, open_ = kinds.count(Verdict.EQUIVALENT), kinds.count(Verdict.NOT_DECIDED)
     counts = f"{differ} of {len(kinds)} {'pair' if len(kinds) == 1 else 'pairs'} of models differ"
-    return f"in {measure} {counts}, {equal} are equivalent, {open_} are not decided"
+    others = (f"{n} {'is' if n == 1 else 'are'} {kind}" for n, kind in ((equal, "equivalent"), (open_, "not decided")))
+    return f"in {measure} {', '.join([counts, *others])}"
 
 
-def find_extremes(cells: Mapping[str, Mapping[str, Any]], most: str, least: str) -> str:
-    """Say which cell is the highest and which the lowest, each name followed by `most` or `least`."""
+def find_extremes(cells: Mapping[str, Mapping[str, Any]], most: str, least: str, alone: str) -> str:
+    """Say which cell is the highest and which the lowest, each name followed by `most` or `least`, or `alone`."""
     ranked = rank_cells(cells)
     if not ranked:
         return ""
     decimals = num_decimals([cells[name] for name in ranked])
-    first = f"{ranked[0]} {most}, {show_cell(cells[ranked[0]], decimals)}"
+    first = show_cell(cells[ranked[0]], decimals)
     if len(ranked) == 1:
-        return first
-    return f"{first}; {ranked[-1]} {least}, {show_cell(cells[ranked[-1]], decimals)}"
+        return f"{ranked[0]} {alone} {first}"
+    return f"{ranked[0]} {most}, {first}; {ranked[-1]} {least}, {show_cell(cells[ranked[-1]], decimals)}"
 
 
 def find_change(name: str, cell: Mapping[str, Any] | None) -> str:

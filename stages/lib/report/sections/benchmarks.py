@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.report.findings import count_wins, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
@@ -65,6 +66,7 @@ def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[s
     metrics = {task: ", ".join(sorted({row[task]["metric"] or "" for row in rows.values()})) for task in tasks}
     return {
         "tasks": tasks,
+        "decimals": {name: num_decimals([row[name] for row in rows.values()]) for name in (*averages, *tasks)},
         "metrics": metrics | {name: f"of {len(parts)} benchmarks" for name, parts in averages.items()},
         "averages": averages,
         "rows": rows,

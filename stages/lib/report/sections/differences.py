@@ -12,7 +12,6 @@ from stages.lib.report.section import Content, Section
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
-OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 TESTS = {
     "mcnemar": "McNemar's exact test",
     "permutation": "permutation test",
@@ -54,10 +53,11 @@ def make_matrix(name: str, tables: Json) -> Json:
         for one in models
         if any(one in pair for pair in by_models)
     }
+    first = next(iter(rows), "")
     return {
         "name": name,
         "rows": rows,
-        "finding": describe_leader(name, rows),
+        "finding": " is ".join(filter(None, [first, findings.describe_lead(first, pairs)])),
         "map": map_differences(rows),
         "test": describe_tests(rows),
     }
@@ -143,22 +143,8 @@ def find_cell(pairs: Mapping[Any, Json], one: str, other: str) -> Json | None:
 def turn(cell: Json) -> Json:
     """Return a difference seen from the other model."""
     ci95 = [-end for end in reversed(cell["ci95"])] if cell["ci95"] else None
-    verdict = OPPOSITE.get(cell["verdict"], cell["verdict"])
+    verdict = findings.OPPOSITE.get(cell["verdict"], cell["verdict"])
     return {**cell, "value": -cell["value"], "ci95": ci95, "verdict": verdict}
-
-
-def describe_leader(name: str, rows: Mapping[str, Mapping[str, Json | None]]) -> str:
-    """Say of the first model against how many of the others it is better, and against which nothing is decided."""
-    if not rows:
-        return ""
-    leader, cells = next(iter(rows.items()))
-    known = {other: cell["verdict"] for other, cell in cells.items() if cell}
-    kinds = {verdict: [other for other in known if known[other] == verdict] for verdict in Verdict}
-    parts = [f"better than {format_count(len(kinds[Verdict.BETTER]))} of the {len(known)} others"]
-    parts += [f"equivalent to {', '.join(kinds[Verdict.EQUIVALENT])}"] if kinds[Verdict.EQUIVALENT] else []
-    if undecided := kinds[Verdict.NOT_DECIDED]:
-        parts.append(f"not decided against {', '.join(undecided)}")
-    return f"{leader} is {'; '.join(parts)}"
 
 
 def count_verdicts(tables: Json) -> dict[str, dict[str, int]]:

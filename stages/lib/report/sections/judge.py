@@ -69,7 +69,7 @@ def find_favourite(inputs: Inputs, scores: Mapping[str, Json], models: list[str]
     """Say whom the judge scores highest: with the verdicts where there are some, else with the lowest beside it."""
     cells = make_cells(scores, models)
     if inputs.is_analysis or not inputs.compare:
-        return to_sentence(find_extremes(cells, "has the highest mean score", "has the lowest"))
+        return to_sentence(find_extremes(cells, "has the highest mean score", "has the lowest", "has mean score"))
     tables = inputs.files.read_json(inputs.files.data / "differences" / "tables.json")
     return to_sentence(find_leader(cells, tables["judge"], "mean score"))
 

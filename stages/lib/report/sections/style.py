@@ -58,7 +58,9 @@ def find_style(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> s
     styles = {model: style for model, style in known.items() if style} or styling.get("responses", {})
     markup = {model: style["features"]["markup"] for model, style in styles.items()}
     cells = {model: cell_of(cell["mean"], cell["ci95"]) for model, cell in markup.items()}
-    extremes = find_extremes(cells, "writes the most Markdown (elements per reply)", "the least")
+    extremes = find_extremes(
+        cells, "writes the most Markdown (elements per reply)", "the least", "writes Markdown elements per reply:"
+    )
     return to_sentence(extremes, describe_inheritance(families))
 
 

@@ -66,7 +66,10 @@ def find_teacher(tables: Json) -> str:
         describe_rate(tables["agreement"]),
         *(find_change(f"twice the conversations ({label}) change the average by", slopes[label]) for label in slopes),
         *(find_change(f"the blend {run} differs from the mean of its parts by", blends[run]) for run in blends),
-        *(find_change(f"the base's own family ({label}) from others by", groups[label]) for label in groups),
+        *(
+            find_change(f"runs on the base's own family ({label}) lead those on others by", groups[label])
+            for label in groups
+        ),
     )
     return capitalize(sentence)
 

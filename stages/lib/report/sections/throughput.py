@@ -19,6 +19,7 @@ def build(inputs: Inputs) -> Content:
         return Content(skipped=NOT_ANALYSED)
     summary = inputs.files.read_json(inputs.files.data / "throughput" / SUMMARY)
     comparisons = summary["cost_and_quality"]["comparisons"]
+    comparisons = [each | {"rows": sort_by_cost(each["rows"])} for each in comparisons]
     named = {f"cost-quality-{number}": comparison for number, comparison in enumerate(comparisons, start=1)}
     quality = {name: draw_cost_and_quality(comparison, inputs.colours) for name, comparison in named.items()}
     return Content(
@@ -32,6 +33,11 @@ def build(inputs: Inputs) -> Content:
         skipped="" if summary["dgms"] else "the profile has no DGM",
         finding=find_fastest(summary),
     )
+
+
+def sort_by_cost(rows: Mapping[str, Json]) -> dict[str, Json]:
+    """Sort the models of a comparison by their cost, the cheapest first; a JSON file has them by name."""
+    return dict(sorted(rows.items(), key=lambda item: float(item[1]["cost"]["value"])))
 
 
 def find_fastest(summary: Json) -> str:
