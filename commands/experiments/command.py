@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.compare.command import read_number
 from commands.experiments.cache import find_cache
 from commands.experiments.changes import find_keys, list_changed
 from commands.experiments.files import check_file, write_file
@@ -41,6 +40,14 @@ from stages.lib.settings.sections import Differences
 HEAD = "HEAD"
 WIDTH = 100  # columns where there is no terminal
 NUM_COMMITS = 5  # where there are no experiments
+MOST_DIGITS = 4  # of a number of commits
+
+
+def read_num(text: str) -> int:
+    """Return the number of commits that the user asks for; raise UserError for what is not one."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise UserError(f"NUM={text}: name a number of commits, 0 to {10**MOST_DIGITS - 1}")
+    return int(text)
 
 
 def find_base(name: str, experiments: Sequence[State]) -> State | None:
@@ -89,7 +96,7 @@ def choose(asked: Sequence[str], known: Sequence[str], option: str) -> list[str]
 
 def build(options: argparse.Namespace, scratch: Path) -> Table:
     """Build the table that the user asks for."""
-    num = None if options.num is None else read_number(options.num)
+    num = None if options.num is None else read_num(options.num)
     states, base = list_states(options.base, num)
     if not states:
         raise UserError("there are no numbers yet, here or in an experiment: `dvc repro` makes the first")

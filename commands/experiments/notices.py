@@ -6,7 +6,7 @@ from commands.compare.sources import SHORT
 from commands.experiments.numbers import SAME, UNPAIRED
 from commands.experiments.pending import Pending
 from commands.experiments.states import Kind, State, read_workspace
-from commands.experiments.table import Table
+from commands.experiments.table import Row, Table
 from stages.lib.comparison.verdicts import Verdict
 
 MAKE_ONE = "dvc exp run --temp --name size-100 -S mix.size=100"
@@ -69,15 +69,24 @@ def warn(table: Table, states: Sequence[State]) -> Iterator[str]:
     if elsewhere:
         names = ", ".join(f"{state.name} (from {state.baseline[:SHORT]})" for state in elsewhere)
         yield f"Run from another commit than the base, whose code or numbers may differ: {names}."
-    if hidden := [state for state in dict.fromkeys(row.state.name for row in table.rows) if has_more(table, state)]:
+    if not table.keys and any(row.changes for row in table.rows):
+        yield (
+            'Several params differ: KEYS="mix.size train.seed" gives a column to each that you name, '
+            "OUT=experiments.csv to all."
+        )
+    hidden = dict.fromkeys(brief_name(row.state) for row in table.rows if has_more(table, row))
+    if hidden:
         yield f"These changed further params, which OUT=experiments.csv lists: {', '.join(hidden)}."
 
 
-def has_more(table: Table, name: str) -> bool:
-    """Tell whether a state changed params that have no column."""
-    return bool(table.keys) and any(
-        row.state.name == name and not set(row.changes) <= set(table.keys) for row in table.rows
-    )
+def has_more(table: Table, row: Row) -> bool:
+    """Tell whether a row changed params that have no column."""
+    return bool(table.keys) and not set(row.changes) <= set(table.keys)
+
+
+def brief_name(state: State) -> str:
+    """Return the name of a state, of a commit without its subject."""
+    return state.commit[:SHORT] if state.kind == Kind.COMMIT else state.name
 
 
 def describe_pending(states: Sequence[State], pending: Sequence[Pending]) -> Iterator[str]:

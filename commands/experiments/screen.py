@@ -1,13 +1,15 @@
 """The table of experiments on a terminal: as many columns as its width has room for, and no line longer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 from textwrap import wrap
+from typing import Any
 
 from commands.compare.lines import format_value
 from commands.experiments.changes import describe_changes, format_param
 from commands.experiments.numbers import Cell, Difference, Ends
+from commands.experiments.states import Kind
 from commands.experiments.table import Row, Table
 from stages.lib.core.text import escape_unprintable
 
@@ -28,6 +30,13 @@ class Column:
     cells: list[str]
     most: int = 0  # characters of a text; 0: it is never cut
     is_text: bool = False
+    at_end: Sequence[bool] = ()  # whether a cell is cut at its end; else, and without these, in the middle
+
+    def shrink(self, width: int) -> "Column":
+        """Cut the head and the cells to a width."""
+        ends = self.at_end or [False] * len(self.cells)
+        cells = [(cut_end if is_end else cut)(cell, width) for cell, is_end in zip(self.cells, ends, strict=True)]
+        return Column(cut(self.head, width), cells, width, is_text=True)
 
     def lines(self) -> list[str]:
         """Return the head and the cells, all of one width."""
@@ -63,7 +72,7 @@ def fit(table: Table, width: int) -> tuple[list[Column], list[str]]:
     The first number is shown with interval, difference and verdict, further ones too where that fits, else alone. Names
     and params are cut to FEW_CHARS each to make room, for the first number to LEAST_CHARS.
     """
-    texts = [Column("", [f"  {name_of(row)}" for row in table.rows], NAME_CHARS, is_text=True), *param_columns(table)]
+    texts = [name_column(table.rows), *param_columns(table)]
     shown: list[Column] = []
     left_out = []
     for number, measure in enumerate(table.measures):
@@ -87,8 +96,20 @@ def param_columns(table: Table) -> list[Column]:
             Column(key, [format_param(row.params[key]) for row in table.rows], KEY_CHARS, is_text=True)
             for key in table.keys
         ]
-    cells = [describe_changes(row.changes) for row in table.rows]
+    cells = [describe_shortly(row.changes) for row in table.rows]
     return [Column(CHANGED, cells, KEY_CHARS, is_text=True)] if any(cells) else []
+
+
+def describe_shortly(changes: Mapping[str, Any]) -> str:
+    """Return the changes, or how many params they are of where that is long."""
+    text = describe_changes(changes)
+    return text if len(text) <= KEY_CHARS else f"{len(changes)} param{'s' if len(changes) > 1 else ''}"
+
+
+def name_column(rows: Sequence[Row]) -> Column:
+    """Return the column of names; of a commit the start says more than the end."""
+    names = [f"  {name_of(row)}" for row in rows]
+    return Column("", names, NAME_CHARS, is_text=True, at_end=[row.state.kind == Kind.COMMIT for row in rows])
 
 
 def name_of(row: Row) -> str:
@@ -98,14 +119,11 @@ def name_of(row: Row) -> str:
 
 
 def shrink(texts: Sequence[Column], room: int) -> list[Column]:
-    """Cut text columns in the middle until they fit, always the widest one."""
+    """Cut text columns until they fit, always the widest one."""
     widths = [min(column.width, column.most) for column in texts]
     while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST_CHARS:
         widths[widths.index(max(widths))] -= 1
-    return [
-        Column(cut(column.head, width), [cut(cell, width) for cell in column.cells], width, is_text=True)
-        for column, width in zip(texts, widths, strict=True)
-    ]
+    return [column.shrink(width) for column, width in zip(texts, widths, strict=True)]
 
 
 def blocks(rows: Sequence[Row], measure: str) -> list[list[Column]]:
