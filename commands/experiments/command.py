@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.compare.command import read_number
 from commands.experiments.cache import find_cache
 from commands.experiments.changes import find_keys, list_changed
 from commands.experiments.files import check_file, write_file
@@ -41,6 +40,7 @@ from stages.lib.settings.sections import Differences
 HEAD = "HEAD"
 WIDTH = 100  # columns where there is no terminal
 NUM_COMMITS = 5  # where there are no experiments
+MOST_COMMITS = 1000
 
 
 def find_base(name: str, experiments: Sequence[State]) -> State | None:
@@ -103,6 +103,13 @@ def build(options: argparse.Namespace, scratch: Path) -> Table:
     measures = choose(options.measures, list_measures(rows), "MEASURES")
     table = Table(rows, keys, measures, base, [])
     return replace(table, notices=list_notices(table, states, find_pending(states)))
+
+
+def read_number(text: str) -> int:
+    """Return a number of commits; raise UserError where it is none."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_COMMITS:
+        raise UserError(f"NUM={text}: name a number of commits, 1 to {MOST_COMMITS:,}")
+    return int(text)
 
 
 def find_pending(states: Sequence[State]) -> list[Pending]:
