@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from commands.experiments.changes import format_param
 from commands.experiments.numbers import Cell
+from commands.experiments.screen import BASE
 from commands.experiments.table import Row, Table, is_number
 from stages.lib.console.errors import UserError
 from stages.lib.report.palette import assign_colours
-from stages.lib.report.svg import MARKERS, STYLE, Axes, add_legend, to_svg
+from stages.lib.report.svg import MARKERS, PALE, STYLE, Axes, add_legend, to_svg
 
 MOST_PANELS, ACROSS = 6, 3
 PANEL = (300, 230)  # CSS pixels
@@ -24,6 +25,7 @@ PAGE = (  # black on white, or light on dark
     "svg { color: #101214; background: #ffffff } "
     "@media (prefers-color-scheme: dark) { svg { color: #e8eaed; background: #16181c } }"
 )
+RING: dict[str, Any] = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.8}  # the base
 SHIFT, MOST_SHIFT = 0.02, 0.08  # of the axis: between two models, and over all
 
 
@@ -87,6 +89,8 @@ def draw(table: Table) -> Figure:
         draw_axis(axes, places)
         for model, rows in table.groups.items():
             draw_line(axes, rows, [places[format_param(row.params[key])] for row in rows], measure, looks[model])
+    if any(row.is_base for row in table.rows):
+        panels[0].plot([], [], "o", color=PALE, label=BASE, **RING)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     add_legend(figure, panels[0])
@@ -141,8 +145,8 @@ def draw_line(axes: Axes, rows: Sequence[Row], places: Sequence[float], measure:
         cell = row.numbers.cells[measure]
         if cell.ci95:
             axes.plot([x, x], cell.ci95, color=look.colour, linewidth=4, alpha=0.35, solid_capstyle="round")
-        face = {"markerfacecolor": "none", "markeredgewidth": 1.8} if row.is_base else {}
-        axes.plot([x], [cell.value], look.marker, color=look.colour, markersize=7, **face)
+        face = RING if row.is_base else {"markersize": 7}
+        axes.plot([x], [cell.value], look.marker, color=look.colour, **face)
 
 
 def shift(axes: Axes, x: float, share: float) -> float:
