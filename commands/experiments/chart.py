@@ -20,7 +20,7 @@ from stages.lib.report.svg import MARKERS, PALE, STYLE, Axes, add_legend, to_svg
 MOST_PANELS, ACROSS = 6, 3
 PANEL = (300, 230)  # CSS pixels
 DOUBLINGS_FROM = 4  # a ratio of the largest to the least value, both above 0, from which the axis is logarithmic
-TITLE = "Experiments"
+TITLE = "Rewild experiments"
 PAGE = (  # black on white, or light on dark
     "svg { color: #101214; background: #ffffff } "
     "@media (prefers-color-scheme: dark) { svg { color: #e8eaed; background: #16181c } }"

@@ -40,7 +40,6 @@ from stages.lib.settings.sections import Differences
 HEAD = "HEAD"
 WIDTH = 100  # columns where there is no terminal
 NUM_COMMITS = 5  # where there are no experiments
-<<<<<<< HEAD
 MOST_DIGITS = 4  # of a number of commits
 
 
@@ -49,9 +48,6 @@ def read_num(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
         raise UserError(f"NUM={text}: name a number of commits, 0 to {10**MOST_DIGITS - 1}")
     return int(text)
-=======
-MOST_COMMITS = 1000
->>>>>>> experiments
 
 
 def find_base(name: str, experiments: Sequence[State]) -> State | None:
@@ -114,13 +110,6 @@ def build(options: argparse.Namespace, scratch: Path) -> Table:
     measures = choose(options.measures, list_measures(rows), "MEASURES")
     table = Table(rows, keys, measures, base, [])
     return replace(table, notices=list_notices(table, states, find_pending(states)))
-
-
-def read_number(text: str) -> int:
-    """Return a number of commits; raise UserError where it is none."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_COMMITS:
-        raise UserError(f"NUM={text}: name a number of commits, 1 to {MOST_COMMITS:,}")
-    return int(text)
 
 
 def find_pending(states: Sequence[State]) -> list[Pending]:

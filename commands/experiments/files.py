@@ -18,8 +18,9 @@ TAKEN = ("data", "models", "metrics", ".git", ".dvc")
 FIRST = "experiment"  # the head of the first column
 MOST_CHARS = 300  # of the changes in a cell of Markdown
 FORMATS = (".md", ".csv", ".svg", ".png")
-# How a file of each format begins that this command wrote: it may be overwritten.
-SIGNS = {".md": b"| experiment |", ".csv": b"experiment,", ".svg": b"<title>Experiments", ".png": b"Experiments"}
+# What is in the beginning of a picture that this command wrote, and how its tables begin: it may overwrite them.
+PICTURE = b"Rewild experiments"
+TABLES = {".md": f"| {FIRST} |".encode(), ".csv": f"{FIRST},".encode()}
 
 
 def check_file(path: Path) -> None:
@@ -30,10 +31,16 @@ def check_file(path: Path) -> None:
         raise UserError(f"OUT={path}: is in a folder of the pipeline, of git or of DVC: name another")
     if not path.resolve().parent.is_dir():
         raise UserError(f"OUT={path}: there is no folder {path.parent}")
-    if path.is_dir() or (path.exists() and SIGNS[path.suffix] not in path.read_bytes()[:4096]):
+    if path.is_dir() or (path.exists() and not is_ours(path)):
         raise UserError(f"OUT={path}: exists and is no table of experiments: name another file")
     if path.exists() and is_tracked(path):
         raise UserError(f"OUT={path}: is a file that git tracks: name another")
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether this command wrote a file, by how it begins."""
+    start = path.read_bytes()[:4096]
+    return start.startswith(TABLES[path.suffix]) if path.suffix in TABLES else PICTURE in start
 
 
 def is_tracked(path: Path) -> bool:

@@ -66,13 +66,13 @@ class Numbers:
 
 
 def attempt(read: Callable[..., T], *arguments: Any) -> T | None:
-    """Return what a function reads from DVC's cache; None where the cache lacks a part of it.
+    """Return what a function reads from DVC's cache; None where the cache lacks a part of it, or it is torn.
 
-    It is also None for outs that another version of the project wrote in another form.
+    It is also None where another version of the project wrote an out without a key that is read today.
     """
     try:
         return read(*arguments)
-    except (UserError, KeyError, TypeError, ValueError, OSError):
+    except (UserError, KeyError, OSError):
         return None
 
 
@@ -176,8 +176,10 @@ def compare_with_base(
 
 
 def are_same(one: State, other: State, model: str) -> bool:
-    """Tell whether a model's outs are the same files in two states."""
+    """Tell whether the outs of a model, or of all seeds of a run, are the same files in two states."""
     names = [f"data/{name}/{model}" for name in OUTS]
+    prefix = f"data/evaluations/{model}-seed"
+    names += sorted({name for state in (one, other) for name in state.hashes if name.startswith(prefix)})
     return all(one.hashes.get(name) and one.hashes[name] == other.hashes.get(name) for name in names)
 
 
