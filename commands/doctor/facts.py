@@ -23,6 +23,7 @@ def read_project() -> dict[str, Any]:
         facts = {
             "cache": repo.cache.local.path,
             "hardlink_lock": bool(repo.config["core"].get("hardlink_lock", False)),
+            "remote": repo.config["core"].get("remote", ""),
             # As `store_folder` has it, which would start DVC once more.
             "store": os.environ.get("REWILD_STORE") or str(Path(repo.cache.local_cache_dir).parent / "store"),
         }
