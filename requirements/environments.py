@@ -189,6 +189,11 @@ def point(link: Path, folder: Path) -> None:
     shutil.rmtree(private, ignore_errors=True)
 
 
+def build_lock(folder: Path, key: str) -> Path:
+    """Return the file that is locked while an environment of a key is built in a folder."""
+    return folder / f".{key}.lock"
+
+
 def unused(folder: Path) -> Iterator[Path]:
     """Yield the environments of a folder that no worktree of this repository links to."""
     command = ["git", "worktree", "list", "--porcelain"]
