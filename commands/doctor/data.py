@@ -51,14 +51,14 @@ def look_at_models(facts: dict[str, Any]) -> list[Finding]:
     broken: dict[str, list[Path]] = {}
     for folder in faults:
         broken.setdefault(cached_state(cache, outs[folder]), []).append(folder)
-    found = [
-        describe_faults([f for m in folders for f in faults[m]], folders, state, bool(facts.get("remote")))
+    findings = [
+        describe_faults([fault for folder in folders for fault in faults[folder]], folders, state, facts)
         for state, folders in sorted(broken.items())
     ]
-    return found or [Finding("models", OK, count(len(outs), "folder"))]
+    return findings or [Finding("models", OK, count(len(outs), "folder"))]
 
 
-def describe_faults(faults: list[str], folders: list[Path], state: str, has_remote: bool) -> Finding:
+def describe_faults(faults: list[str], folders: list[Path], state: str, facts: dict[str, Any]) -> Finding:
     """Name the first fault of models of which DVC's cache holds all, not all or torn files, and what mends them."""
     text = faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     names = " ".join(map(quote, folders))
@@ -67,7 +67,7 @@ def describe_faults(faults: list[str], folders: list[Path], state: str, has_remo
     text = f"{text}, and in DVC's cache it is {state}"
     if state == TORN:
         return Finding("models", BROKEN, text, f"{MEND} ALL=yes")
-    if has_remote:
+    if facts.get("remote"):
         text = f"{text}; after this look again, and where the remote lacks it `dvc repro` makes it"
         return Finding("models", BROKEN, text, f"dvc fetch {names}")
     return Finding("models", BROKEN, text, "dvc repro")
