@@ -10,13 +10,12 @@ from typing import Any
 from commands.doctor.dvc_files import CACHE, MEND, name_holders
 from commands.doctor.findings import BROKEN, OK, Finding, count, gigabytes, quote, short
 from commands.doctor.hashes import BUDGET, check_files, digest
+from stages.lib.checking.tensors import read_header
 
 STORE = Path(".dvc/store")
 MODELS = Path("models")
 LOCK = Path("dvc.lock")
 WHOLE, LACKING, TORN = "whole", "not whole", "torn"
-HEADER = 8  # bytes of the length that a safetensors file begins with
-LARGEST_HEADER = 100_000_000  # bytes, by the format's definition
 
 
 def look_at_data(facts: dict[str, Any], *, everything: bool) -> list[Finding]:
@@ -110,19 +109,6 @@ def model_faults(folder: Path) -> Iterator[str]:
         yield f"{folder} has no model.json"
     except ValueError:
         yield f"{folder}/model.json is torn"
-    yield from (f"{path} is torn" for path in sorted(folder.glob("*.safetensors")) if is_torn(path))
-
-
-def is_torn(path: Path) -> bool:
-    """Tell whether a safetensors file has another length than its header says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(HEADER), "little")
-        if size < HEADER or length > min(size - HEADER, LARGEST_HEADER):
-            return True
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            return True
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return HEADER + length + max(ends, default=0) != size
+    yield from (
+        f"{path} is torn" for path in sorted(folder.glob("*.safetensors")) if isinstance(read_header(path), str)
+    )
