@@ -61,6 +61,8 @@ def describe_faults(faults: list[str], folders: list[Path], state: str, facts: d
     """Name the first fault of models of which DVC's cache holds all, not all or torn files, and what mends them."""
     text = faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     names = " ".join(map(quote, folders))
+    if "problem" in facts:  # where the cache and the remote are is not known
+        return Finding("models", BROKEN, text)
     if state == WHOLE:
         return Finding("models", BROKEN, text, f"dvc checkout --force {names}")
     text = f"{text}, and in DVC's cache it is {state}"

@@ -198,6 +198,7 @@ def test_a_torn_model_is_checked_out_only_when_the_cache_is_whole() -> None:
     torn = folder / "model.json"
     cached = put(torn.read_bytes())
     torn.write_bytes(b"{")
+    assert look(problem="not looked at without .venv") == ("models/one/model.json is torn", "")
     cached.write_bytes(b"{")
     fault = "models/one/model.json is torn, and in DVC's cache it is"
     assert look() == (f"{fault} torn", "make doctor MEND=yes ALL=yes")
