@@ -21,7 +21,8 @@ help: ## list the commands
 
 .PHONY: doctor
 doctor: ## show what is here, what is missing or broken, and what mends it: make doctor [MEND=yes] [ALL=yes]
-	@$(ANY_PYTHON) -m commands.doctor $(if $(MEND),--mend) $(if $(ALL),--all)
+	@$(ANY_PYTHON) -m requirements.arguments "$(MAKECMDGOALS)"
+	@$(ANY_PYTHON) -m commands.doctor $(if $(filter yes,$(MEND)),--mend) $(if $(filter yes,$(ALL)),--all)
 
 .PHONY: demo
 demo: env ## build the environments, run the pipeline, print the path of the report
@@ -56,11 +57,11 @@ tidy: .venv/lock ## remove the files of metrics/ whose model or run is no longer
 .PHONY: pilot
 pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run: make pilot [DGM="a b"], or tune the engine: TUNE=yes
 	@python -m commands.params
-	@python -m commands.pilot$(if $(TUNE),.tune) $(DGM)
+	@python -m commands.pilot$(if $(filter yes,$(TUNE)),.tune) $(DGM)
 
 .PHONY: watch
 watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: data/watch.html; ONCE=yes writes it once
-	@python -m commands.watch $(if $(ONCE),--once)
+	@python -m commands.watch $(if $(filter yes,$(ONCE)),--once)
 
 .PHONY: analyse
 analyse: .venv/lock ## compare replies that exist already, without the pipeline: make analyse RESPONSES=file.parquet [OUT=folder]

@@ -2,30 +2,37 @@
 
 A line of the Makefile such as `analyse: ... ## compare replies: make analyse RESPONSES=file.parquet [OUT=folder]` says
 what a command needs, and in brackets what it may be given. Every other variable of the Makefile may be given to all.
+
+python3 -m requirements.arguments "doctor"      what `make` calls before a command that builds nothing
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
 from requirements.environments import DEVICES
-from requirements.failure import Failure
+from requirements.failure import Failure, exit_on_failure
 
 MAKEFILE = Path("Makefile")
 VARIABLE = r"[A-Z][A-Z_]*"
 FOREIGN = ("EVALCHEMY_", "HF_", "OPENAI_", "PIP_", "REWILD_", "UV_")  # variables of the environment, given to make
+SWITCHED = ("yes", "no", "")
 FOLDERS = {"NAME": "profiles", "ID": "dgms", "DGM": "dgms"}  # whose YAML files are what can be named
 
 
 def read_given(makeflags: str) -> dict[str, str]:
-    """Return the variables of make's command line, from the MAKEFLAGS that it passes on."""
-    words = shlex.split((" " + makeflags).partition(" -- ")[2])
-    return {name: value.replace("$$", "$") for name, _, value in (word.partition("=") for word in words)}
+    """Return the variables of make's command line, from the MAKEFLAGS that it passes on.
+
+    There make has put a backslash before each blank and backslash of a value, and doubled its dollar signs.
+    """
+    words = re.findall(r"(?:[^ \t\\]|\\.)+", (" " + makeflags).partition(" -- ")[2], re.DOTALL)
+    given = (re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL).partition("=") for word in words)
+    return {name: value.replace("$$", "$") for name, _, value in given}
 
 
 def usages(makefile: str) -> dict[str, str]:
@@ -44,12 +51,19 @@ def needed(usage: str) -> list[str]:
     return re.findall(rf"\b({VARIABLE})=", re.sub(r"\[[^]]*\]", "", usage))
 
 
+def switches(makefile: str) -> dict[str, set[str]]:
+    """Return the variables of each command that are yes or no: those that its line names with yes."""
+    return {name: {*re.findall(rf"\b({VARIABLE})=yes\b", text)} for name, text in descriptions(makefile)}
+
+
 def check_arguments(goals: list[str], makeflags: str, device: str) -> None:
     """Raise Failure for the first argument that is unknown, missing or wrong."""
     makefile = MAKEFILE.read_text(encoding="utf-8")
     calls = usages(makefile)
     wanted = {name: goal for goal in goals for name in needed(calls.get(goal, ""))}
-    given = {name: os.environ[name] for name in wanted if name in os.environ} | read_given(makeflags)
+    turned = switches(makefile)
+    read = {*wanted, *(name for goal in goals for name in turned.get(goal, ()))}
+    given = {name: os.environ[name] for name in read if name in os.environ} | read_given(makeflags)
     check_names(given, variables(makefile))
     if device and device not in DEVICES:
         raise Failure(f"DEVICE={device}: it is {' or '.join(DEVICES)}")
@@ -57,6 +71,8 @@ def check_arguments(goals: list[str], makeflags: str, device: str) -> None:
         if not given.get(name):
             raise Failure(f"{name} is missing: {calls[goal]}")
     for name, value in given.items():
+        if value not in SWITCHED and any(name in names for names in turned.values()):
+            raise Failure(f"{name}={value}: it is yes or no")
         check_value(name, value)
 
 
@@ -91,3 +107,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]}?"
     return f"; there are: {', '.join(words)}" if len(words) <= 10 else ""
+
+
+def main() -> None:
+    """Check what `make` was given for the goals that the command line names."""
+    with exit_on_failure("nothing was run"):
+        makeflags = os.environ.get("MAKEFLAGS", "")
+        check_arguments(sys.argv[1].split(), makeflags, read_given(makeflags).get("DEVICE", ""))
+
+
+if __name__ == "__main__":
+    main()

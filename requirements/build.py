@@ -17,7 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from requirements.arguments import check_arguments
-from requirements.environments import LOCKS, NAMES, TORCH, WHOLE, Environment, check_space, choose, point, shared_folder
+from requirements.environments import (
+    LOCKS,
+    NAMES,
+    TORCH,
+    WHOLE,
+    Environment,
+    build_lock,
+    check_space,
+    choose,
+    point,
+    shared_folder,
+)
 from requirements.failure import DOCTOR, Failure, exit_on_failure
 from requirements.pythons import Python, find_python
 
@@ -29,7 +40,7 @@ DOWNLOADED = "nltk_data"  # WordNet, which `make wordnet` puts into an environme
 def exclusive(folder: Path, key: str) -> Iterator[None]:
     """Be the only one that builds an environment of a folder; print a line while another does."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{key}.lock").open("w") as lock:
+    with build_lock(folder, key).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

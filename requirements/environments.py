@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 from requirements.failure import Failure
 
@@ -179,14 +180,18 @@ def point(link: Path, folder: Path) -> None:
     checkout = Path.cwd().resolve()
     target = folder.resolve()
     inside = checkout in target.parents
-    draft = link.with_name(f"{link.name}.new")
-    draft.unlink(missing_ok=True)
+    private = Path(mkdtemp(prefix=f"{link.name}.", dir=link.parent))
+    draft = private / "new"
     draft.symlink_to(target.relative_to(checkout) if inside else target)
-    old = link.with_name(f"{link.name}.old")
     if link.is_dir() and not link.is_symlink():
-        link.rename(old)
+        link.rename(private / "old")
     os.replace(draft, link)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(private, ignore_errors=True)
+
+
+def build_lock(folder: Path, key: str) -> Path:
+    """Return the file that is locked while an environment of a key is built in a folder."""
+    return folder / f".{key}.lock"
 
 
 def unused(folder: Path) -> Iterator[Path]:

@@ -43,9 +43,12 @@ def examine(*, mend: bool, everything: bool) -> list[Group]:
     with ThreadPoolExecutor() as pool:
         remote = pool.submit(ask, python, "remote")
         facts = pool.submit(ask, python, "project").result()
+        known = "problem" not in facts  # what is not known here, a lock of another machine too, is not moved
         machine = look_at_machine(facts, find_device())
         has_gpu = any(finding.name == "GPU" and finding.state == "ok" for finding in machine)
-        params = [Finding("params.yaml", BROKEN, facts["params"])] if "params" in facts else []
+        faults = [Finding("params.yaml", BROKEN, facts["params"])] if "params" in facts else []
+        if python and not known:
+            faults = [Finding("DVC", BROKEN, f"cannot be asked, so nothing is mended: {facts['problem']}")]
         return [
             ("machine", machine),
             ("environments", look_at_environments(has_gpu=has_gpu)),
@@ -54,9 +57,9 @@ def examine(*, mend: bool, everything: bool) -> list[Group]:
                 "project",
                 [
                     *look_at_shared_files(),
-                    *params,
-                    look_at_locks(facts, mend=mend),
-                    look_at_cache(facts, mend=mend, everything=everything),
+                    *faults,
+                    look_at_locks(facts, mend=mend and known),
+                    look_at_cache(facts, mend=mend and known, everything=everything),
                     look_at_remote(remote.result()),
                     *look_at_data(facts, everything=everything),
                 ],

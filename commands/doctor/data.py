@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from commands.doctor.dvc_files import name_holders
-from commands.doctor.findings import BROKEN, OK, Finding, count, gigabytes, short
-from commands.doctor.hashes import BUDGET, check_files
+from commands.doctor.dvc_files import CACHE, MEND, name_holders
+from commands.doctor.findings import BROKEN, OK, Finding, count, gigabytes, quote, short
+from commands.doctor.hashes import BUDGET, check_files, digest
+from stages.lib.checking.tensors import read_header
 
 STORE = Path(".dvc/store")
 MODELS = Path("models")
-HEADER = 8  # bytes of the length that a safetensors file begins with
-LARGEST_HEADER = 100_000_000  # bytes, by the format's definition
+LOCK = Path("dvc.lock")
+WHOLE, LACKING, TORN = "whole", "not whole", "torn"
 
 
 def look_at_data(facts: dict[str, Any], *, everything: bool) -> list[Finding]:
     """Return the findings on the store and the models."""
-    return [look_at_store(Path(facts.get("store", STORE)), everything=everything), look_at_models()]
+    return [look_at_store(Path(facts.get("store", STORE)), everything=everything), *look_at_models(facts)]
 
 
 def look_at_store(store: Path, *, everything: bool) -> Finding:
@@ -39,14 +40,67 @@ def look_at_store(store: Path, *, everything: bool) -> Finding:
     return Finding("store", OK, f"{text}: none is torn" + (f"; at work: {', '.join(busy)}" if busy else ""))
 
 
-def look_at_models() -> Finding:
-    """Read model.json and the headers of all weights in models/."""
-    folders = sorted(path for path in MODELS.glob("*") if path.is_dir() and not path.name.endswith(".tmp"))
-    faults = [fault for folder in folders for fault in model_faults(folder)]
-    if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return Finding("models", BROKEN, f"{faults[0]}{more}", "dvc checkout --force models")
-    return Finding("models", OK, count(len(folders), "folder") if folders else "none yet; dvc repro makes them")
+def look_at_models(facts: dict[str, Any]) -> list[Finding]:
+    """Read model.json and the headers of all weights of the folders of models/ that DVC keeps."""
+    outs = {folder: listing for folder, listing in locked_models().items() if folder.is_dir()}
+    if not outs:
+        return [Finding("models", OK, "none yet; dvc repro makes them")]
+    faults = {folder: found for folder in sorted(outs) if (found := list(model_faults(folder)))}
+    cache = Path(facts.get("cache", CACHE))
+    broken: dict[str, list[Path]] = {}
+    for folder in faults:
+        broken.setdefault(cached_state(cache, outs[folder]), []).append(folder)
+    findings = [
+        describe_faults([fault for folder in folders for fault in faults[folder]], folders, state, facts)
+        for state, folders in sorted(broken.items())
+    ]
+    return findings or [Finding("models", OK, count(len(outs), "folder"))]
+
+
+def describe_faults(faults: list[str], folders: list[Path], state: str, facts: dict[str, Any]) -> Finding:
+    """Name the first fault of models of which DVC's cache holds all, not all or torn files, and what mends them."""
+    text = faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+    names = " ".join(map(quote, folders))
+    if "problem" in facts:  # where the cache and the remote are is not known
+        return Finding("models", BROKEN, text)
+    if state == WHOLE:
+        return Finding("models", BROKEN, text, f"dvc checkout --force {names}")
+    text = f"{text}, and in DVC's cache it is {state}"
+    if state == TORN:
+        return Finding("models", BROKEN, text, f"{MEND} ALL=yes")
+    if facts.get("remote"):
+        text = f"{text}; after this look again, and where the remote lacks it `dvc repro` makes it"
+        return Finding("models", BROKEN, text, f"dvc fetch {names}")
+    return Finding("models", BROKEN, text, "dvc repro")
+
+
+def locked_models() -> dict[Path, str]:
+    """Return the folders of models/ that dvc.lock names as outs, each with the md5 of its listing.
+
+    Lines are read, as DVC writes them: a parser of YAML takes minutes for hundreds of stages.
+    """
+    section, folder, outs = "", "", dict[Path, str]()
+    for line in LOCK.read_text(encoding="utf-8").splitlines() if LOCK.exists() else []:
+        key, _, value = line.strip().partition(": ")
+        if line.startswith("    ") and line[4].isalpha():
+            section = line.strip()
+        elif key == "- path":
+            folder = value
+        elif key == "md5" and section == "outs:" and folder.startswith(f"{MODELS}/"):
+            outs[Path(folder)] = value
+    return outs
+
+
+def cached_state(cache: Path, listing: str) -> str:
+    """Tell whether all files of a folder are in DVC's cache, by the md5 of the folder's listing there."""
+    try:
+        names = [entry["md5"] for entry in json.loads((cache / listing[:2] / listing[2:]).read_text(encoding="utf-8"))]
+        whole = all(digest(cache / name[:2] / name[2:], "md5") == name for name in names)
+    except FileNotFoundError:
+        return LACKING
+    except ValueError:
+        return TORN
+    return WHOLE if whole else TORN
 
 
 def model_faults(folder: Path) -> Iterator[str]:
@@ -57,19 +111,6 @@ def model_faults(folder: Path) -> Iterator[str]:
         yield f"{folder} has no model.json"
     except ValueError:
         yield f"{folder}/model.json is torn"
-    yield from (f"{path} is torn" for path in sorted(folder.glob("*.safetensors")) if is_torn(path))
-
-
-def is_torn(path: Path) -> bool:
-    """Tell whether a safetensors file has another length than its header says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(HEADER), "little")
-        if size < HEADER or length > min(size - HEADER, LARGEST_HEADER):
-            return True
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            return True
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return HEADER + length + max(ends, default=0) != size
+    yield from (
+        f"{path} is torn" for path in sorted(folder.glob("*.safetensors")) if isinstance(read_header(path), str)
+    )

@@ -7,13 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from commands.doctor.findings import BROKEN, MISSING, OK, Finding, short
+from commands.doctor.findings import BROKEN, MISSING, OK, Finding, quote, short
+from commands.doctor.processes import holders
 from requirements.environments import (
     DEVICES,
     NAMES,
     SHARED,
     WHOLE,
     broken_python,
+    build_lock,
     choose,
     device_of,
     installed_torch,
@@ -70,13 +72,18 @@ def look_at_unused() -> list[Finding]:
     """Name built environments that no worktree uses, and their disk; none where $REWILD_ENVS is shared with others."""
     if SHARED in os.environ:
         return []
-    folders = list(unused(shared_folder()))
+    folders = [folder for folder in unused(shared_folder()) if not is_being_built(folder)]
     if not folders:
         return []
-    names = " ".join(short(folder) for folder in folders)
+    names = " ".join(map(quote, folders))
     half = sum(not (folder / WHOLE).exists() for folder in folders)
     text = f"{len(folders)} that no worktree uses" + (f", {half} of them half built" if half else "")
     return [Finding("unused", MISSING, f"{text}; to free their disk", f"rm -r {names}")]
+
+
+def is_being_built(folder: Path) -> bool:
+    """Tell whether a `make` builds environments of a folder's key at this moment."""
+    return bool(holders(build_lock(folder.parent, folder.name.rpartition("-")[0])))
 
 
 def find_environment_python() -> str:

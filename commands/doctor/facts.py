@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from stages.lib.console.errors import UserError
@@ -23,6 +24,7 @@ def read_project() -> dict[str, Any]:
         facts = {
             "cache": repo.cache.local.path,
             "hardlink_lock": bool(repo.config["core"].get("hardlink_lock", False)),
+            "remote": repo.config["core"].get("remote", ""),
             # As `store_folder` has it, which would start DVC once more.
             "store": os.environ.get("REWILD_STORE") or str(Path(repo.cache.local_cache_dir).parent / "store"),
         }
@@ -36,7 +38,7 @@ def read_params() -> dict[str, Any]:
     """Return what params.yaml asks for: GPUs, each with its key, WordNet, Evalchemy."""
     params = read_yaml(PARAMS)
     train, evaluate = params["train"], params["evaluate"]
-    trained = [(train["num_gpus"], "train.num_gpus")] if train["device"] == "gpu" else []
+    trained = [whole(train["num_gpus"], "train.num_gpus")] if train["device"] == "gpu" else []
     compared = [name for name in params["compare"] if name not in params["mix"]["runs"]]
     evaluated = parallel(compared) if evaluate["device"] == "gpu" else []
     return {
@@ -45,6 +47,13 @@ def read_params() -> dict[str, Any]:
         "synonyms": bool(params["similarity"]["synonyms"]),
         "evalchemy": bool(evaluate["evalchemy"]),
     }
+
+
+def whole(number: object, key: str) -> tuple[int, str]:
+    """Return the whole number of a key, with the key; raise UserError for anything else."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise UserError(f"{key}: {number!r} is no whole number")
+    return number, key
 
 
 def parallel(models: list[str]) -> list[tuple[int, str]]:
@@ -74,8 +83,11 @@ def read_remote() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the facts that the command line asks for."""
-    facts = {"project": read_project, "remote": read_remote}[sys.argv[1]]()
+    """Print the facts that the command line asks for, or in one line why DVC has none."""
+    try:
+        facts = {"project": read_project, "remote": read_remote}[sys.argv[1]]()
+    except DvcException as error:
+        sys.exit(" ".join(str(error).split()))
     print(json.dumps(facts))
 
 

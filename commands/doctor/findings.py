@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,12 @@ def short(path: str | os.PathLike[str]) -> str:
     if here in (absolute, *absolute.parents):
         return str(absolute.relative_to(here))
     return f"~/{absolute.relative_to(home)}" if home in absolute.parents else str(absolute)
+
+
+def quote(path: str | os.PathLike[str]) -> str:
+    """Return a path as people write it in a command, quoted where a shell would split it."""
+    text = short(path)
+    return f"~/{shlex.quote(text[2:])}" if text.startswith("~/") else shlex.quote(text)
 
 
 def gigabytes(num_bytes: float) -> str:

@@ -18,6 +18,7 @@ from commands.doctor.hashes import check_files
 from stages.lib.generation.store import SEGMENT, Store
 
 CACHE = Path(".dvc/cache/files/md5")
+DVC = [sys.executable, "-m", "dvc"]
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +121,43 @@ def test_who_generates_into_the_store_is_named() -> None:
 
 
 def model(name: str) -> Path:
+    """A folder of models/ that dvc.lock names as an out, and that DVC's cache holds."""
     folder = Path("models") / name
     folder.mkdir(parents=True)
     (folder / "model.json").write_text(json.dumps({"id": name}))
     save_file({"a": np.zeros((4, 4)), "b": np.ones(3)}, folder / "model.safetensors", metadata={"format": "pt"})
+    files = {path.name: put(path.read_bytes()) for path in sorted(folder.iterdir())}
+    entries = [{"md5": md5_of_name(path), "relpath": name} for name, path in files.items()]
+    listing = put(json.dumps(entries).encode(), ".dir")
+    if not Path("dvc.lock").exists():
+        Path("dvc.lock").write_text("schema: '2.0'\nstages:\n")
+    with Path("dvc.lock").open("a") as lock:
+        lock.write(LOCKED.format(name=name, md5=f"{md5_of_name(listing)}.dir"))
     return folder
+
+
+LOCKED = """\
+  train@{name}:
+    cmd: python -m stages.train {name}
+    deps:
+    - path: models/base-of-{name}
+      hash: md5
+      md5: 0123.dir
+    params:
+      data/checked/training_seeds.json:
+        outs: 1
+    outs:
+    - path: models/{name}
+      hash: md5
+      md5: {md5}
+      size: 9
+      nfiles: 2
+"""
+
+
+def look(**facts: object) -> tuple[str, str]:
+    (finding,) = look_at_models(facts)
+    return finding.text, finding.mend
 
 
 @pytest.mark.parametrize(
@@ -142,12 +175,45 @@ def model(name: str) -> Path:
 def test_torn_weights_are_found_by_their_header(spoil, fault) -> None:
     weights = model("one") / "model.safetensors"
     model("two")
-    assert look_at_models().text == "2 folders"
+    assert look() == ("2 folders", "")
     weights.write_bytes(spoil(weights.read_bytes()))
-    assert (look_at_models().state, look_at_models().text) == ("broken", fault)
+    assert look() == (fault, "dvc checkout --force models/one")
 
 
 def test_a_folder_without_model_json_or_with_a_torn_one_is_found() -> None:
     (model("one") / "model.json").write_text('{"id": ')
     (model("two") / "model.json").unlink()
-    assert look_at_models().text == "models/one/model.json is torn (and 1 more)"
+    assert look() == ("models/one/model.json is torn (and 1 more)", "dvc checkout --force models/one models/two")
+
+
+def test_a_folder_of_models_that_is_no_out_is_left_alone() -> None:
+    model("one")
+    for name in ("notes", "base-of-one"):
+        Path("models", name).mkdir()
+    assert look() == ("1 folder", "")
+
+
+def test_a_torn_model_is_checked_out_only_when_the_cache_is_whole() -> None:
+    folder = model("one")
+    torn = folder / "model.json"
+    cached = put(torn.read_bytes())
+    torn.write_bytes(b"{")
+    assert look(problem="not looked at without .venv") == ("models/one/model.json is torn", "")
+    cached.write_bytes(b"{")
+    fault = "models/one/model.json is torn, and in DVC's cache it is"
+    assert look() == (f"{fault} torn", "make doctor MEND=yes ALL=yes")
+    look_at_cache({}, mend=True, everything=True)
+    assert look() == (f"{fault} not whole", "dvc repro")
+    text, mend = look(remote="lab")
+    assert text.startswith(f"{fault} not whole; after this look again") and mend == "dvc fetch models/one"
+
+
+def test_the_command_that_mends_a_model_works() -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path(".dvc/config").touch()
+    Path("dvc.yaml").write_text("stages: {train: {foreach: [one], do: {cmd: 'x', outs: ['models/${item}']}}}\n")
+    (model("one") / "model.json").unlink()
+    text, mend = look()
+    assert text == "models/one has no model.json"
+    subprocess.run([*DVC, *mend.split()[1:]], check=True, capture_output=True)
+    assert look() == ("1 folder", "") and Path("models/one/model.json").exists()

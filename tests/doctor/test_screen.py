@@ -1,6 +1,8 @@
 """The doctor's screen: everything aligned, the commands that mend, and an exit code that tells whether all is well."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,10 @@ import pytest
 
 from commands.doctor import command, environments, machine, tools
 from commands.doctor.environments import look_at_environment, look_at_unused
-from commands.doctor.findings import BROKEN, MISSING, OK, Finding, conclude, layout
+from commands.doctor.findings import BROKEN, MISSING, OK, Finding, conclude, layout, quote
 from commands.doctor.machine import look_at_gpus, look_at_memory, look_at_python, look_at_shm, need_gpus
 from commands.doctor.tools import look_at_evalchemy, look_at_wordnet
+from requirements import build
 from stages.lib.console.machine import GIB, Gpu
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +103,23 @@ def test_environments_that_no_worktree_uses_are_named_with_the_command_that_free
     assert found.mend == "rm -r .venvs/main-cpu-2"
 
 
+def test_an_environment_that_is_being_built_is_not_called_unused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REWILD_ENVS", raising=False)
+    with build.exclusive(fresh / ".venvs", "main-cpu-1"):
+        (fresh / ".venvs/main-cpu-1-2").mkdir()
+        assert look_at_unused() == []
+        (fresh / ".venvs/main-cpu-3-2").mkdir()
+        assert look_at_unused()[0].mend == "rm -r .venvs/main-cpu-3-2"
+    assert look_at_unused()[0].mend == "rm -r .venvs/main-cpu-1-2 .venvs/main-cpu-3-2"
+
+
+def test_paths_in_commands_are_quoted(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(fresh.parent))
+    assert quote("it's here") == """'it'"'"'s here'"""
+    assert quote(fresh.parent / "my own") == "~/'my own'"
+    assert quote("/a b") == "'/a b'" and quote("/a") == "/a"
+
+
 def test_a_torch_that_sees_no_gpu_is_broken(fresh: Path) -> None:
     python = fresh / "env/bin/python"
     python.parent.mkdir(parents=True)
@@ -181,3 +201,59 @@ def test_what_takes_too_long_or_fails_is_said_and_waited_for_no_longer(
     assert command.ask(str(program), "remote") == {"name": "lab", "problem": "no answer within 1 s"}
     program.write_text("#!/bin/sh\necho 'Unable to locate credentials' >&2; exit 1\n")
     assert command.ask(str(program), "remote") == {"problem": "Unable to locate credentials"}
+
+
+def answer(fresh: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let a script answer in place of the environment's Python."""
+    program = fresh / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(command, "find_environment_python", lambda: str(program))
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+def test_nothing_is_mended_while_it_is_not_known_how_dvc_locks(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, is_built: bool
+) -> None:
+    if is_built:
+        answer(fresh, monkeypatch, "echo 'config file error: line 7' >&2; exit 1")
+    (fresh / ".dvc/tmp").mkdir(parents=True)
+    torn = fresh / ".dvc/cache/files/md5/ab" / ("0" * 30)
+    torn.parent.mkdir(parents=True)
+    for path in (torn, fresh / ".dvc/tmp/rwlock"):
+        path.touch()
+    found = {finding.name: finding for _, group in command.examine(mend=True, everything=False) for finding in group}
+    assert torn.exists() and (fresh / ".dvc/tmp/rwlock").exists()
+    assert found["DVC's cache"].state == found["DVC's locks"].state == BROKEN
+    if is_built:
+        text = "cannot be asked, so nothing is mended: config file error: line 7"
+        assert (found["DVC"].state, found["DVC"].text) == (BROKEN, text)
+    else:
+        assert found[".venv"].state == BROKEN and "DVC" not in found
+
+
+def project(fresh: Path) -> subprocess.CompletedProcess[str]:
+    shutil.copytree(ROOT / "dgms", fresh / "dgms", dirs_exist_ok=True)
+    program = [sys.executable, "-W", "ignore", "-m", "commands.doctor.facts", "project"]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
+
+
+def test_an_unreadable_configuration_of_dvc_is_one_line(fresh: Path) -> None:
+    (fresh / ".dvc").mkdir()
+    (fresh / ".dvc/config").write_text("[core]\n[[[\n[[[\n")
+    ended = project(fresh)
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("config file error: Parsing failed with several errors. First error at line 2.")
+
+
+def test_a_number_of_gpus_that_is_a_word_is_a_fault_of_params(fresh: Path) -> None:
+    (fresh / ".dvc").mkdir()
+    subprocess.run(["git", "init", "-q"], check=True)
+    params = (fresh / "params.yaml").read_text()
+    section = params.index("\ntrain:")
+    edited = re.sub(r"(\n  device:) cpu", r"\1 gpu", params[section:], count=1)
+    edited = re.sub(r"(\n  num_gpus:) 0", r"\1 two", edited, count=1)
+    (fresh / "params.yaml").write_text(params[:section] + edited)
+    facts = json.loads(project(fresh).stdout)
+    assert facts["params"] == "params.yaml cannot be read: train.num_gpus: 'two' is no whole number"
+    assert "gpus" not in facts and look_at_gpus([H200], *need_gpus(facts, "gpu")).state == OK

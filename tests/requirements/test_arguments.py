@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from requirements.arguments import check_arguments, needed, read_given, usages
+from requirements.arguments import SWITCHED, check_arguments, needed, read_given, usages
 from requirements.failure import Failure
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,12 @@ ROOT = Path(__file__).parents[2]
         ),
         ("pilot", "DGM=demo-plan", "DGM=demo-plan: there is no dgms/demo-plan.yaml; did you mean demo-plain?"),
         ("wordnet", "FROM=/nowhere", "FROM: /nowhere is not there"),
+        ("analyse", r"RESPONSES=Anna's\ replies.parquet", "RESPONSES: Anna's replies.parquet is not there"),
+        ("doctor", "MEDN=yes", "MEDN= is no argument of make here; did you mean MEND?"),
+        ("doctor", "MEND=1", "MEND=1: it is yes or no"),
+        ("doctor", "ALL=true", "ALL=true: it is yes or no"),
+        ("watch", "ONCE=y", "ONCE=y: it is yes or no"),
+        ("pilot", "TUNE=YES", "TUNE=YES: it is yes or no"),
     ],
 )
 def test_an_argument_that_is_missing_or_wrong_gets_one_line(
@@ -55,6 +61,7 @@ def test_an_argument_that_is_missing_or_wrong_gets_one_line(
         ("profile", "-- NAME=paper"),
         ("pilot", r"-- TUNE=yes DGM=demo-rich\ demo-plain"),
         ("pin", ""),
+        ("doctor", "-- MEND=no ALL="),
         ("compare", "-- A=rewild B=rewild@HEAD~3 NUM=500 OUT=x"),
         ("test check", "-- REWILD_ENVS=/x UV_FIND_LINKS=/y"),
         ("evalchemy", "-- EVALCHEMY_HOME=/x EVALCHEMY_SOURCE=/y"),
@@ -69,6 +76,22 @@ def test_an_argument_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("NAME", "paper")
     check_arguments(["profile"], "", "")
+
+
+def test_a_switch_in_the_environment_counts_for_the_command_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("ALL", "1")
+    check_arguments(["demo"], "", "")
+    with pytest.raises(Failure, match=r"^ALL=1: it is yes or no$"):
+        check_arguments(["doctor"], "", "")
+
+
+@pytest.mark.parametrize("value", ["Anna's replies", 'a "b', "a\\b \\", "$$HOME", "a\t#b", "a -- b=c"])
+def test_what_make_passes_on_is_read_as_it_was_given(tmp_path: Path, value: str) -> None:
+    (tmp_path / "Makefile").write_text("all:\n\t@printf '%s' \"$$MAKEFLAGS\"\n")
+    command = [str(shutil.which("make")), "-s", "-C", str(tmp_path), f"A={value}", "B=1"]
+    passed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert read_given(passed) == {"A": value, "B": "1"}
 
 
 def test_the_line_of_a_command_says_what_it_needs() -> None:
@@ -91,6 +114,26 @@ def test_make_itself_checks_before_it_builds() -> None:
     ended = make("compare", "A=rewild")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[0] == "make: B is missing: make compare A=rewild B=only-rich"
+
+
+@pytest.mark.parametrize(
+    ("goal", "switch", "word"),
+    [
+        ("doctor", "MEND", "--mend"),
+        ("doctor", "ALL", "--all"),
+        ("watch", "ONCE", "--once"),
+        ("pilot", "TUNE", "commands.pilot.tune"),
+    ],
+)
+def test_a_switch_is_on_with_yes_alone(goal: str, switch: str, word: str) -> None:
+    shown = {value: make("--dry-run", "--old-file=.venv/lock", goal, f"{switch}={value}").stdout for value in SWITCHED}
+    assert {value: word in recipe for value, recipe in shown.items()} == {"yes": True, "no": False, "": False}
+
+
+def test_the_doctor_looks_at_its_arguments_first() -> None:
+    ended = make("doctor", "MEDN=yes")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[0] == "make: MEDN= is no argument of make here; did you mean MEND?"
 
 
 def test_without_any_python_make_says_both_ways() -> None:

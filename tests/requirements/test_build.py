@@ -239,6 +239,21 @@ def test_the_link_is_never_written_through(checkout: Path, tmp_path: Path) -> No
     assert os.readlink(".venv") == str(tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("was", ["a link", "a folder", "nothing"])
+def test_files_of_the_users_own_beside_the_link_are_kept(checkout: Path, tmp_path: Path, was: str) -> None:
+    for name in (".venv.old", ".venv.new"):
+        Path(name).mkdir()
+        Path(name, "kept").touch()
+    if was == "a link":
+        Path(".venv").symlink_to(tmp_path)
+    if was == "a folder":
+        Path(".venv").mkdir()
+    folder = make()
+    assert Path(".venv").resolve() == folder
+    assert sorted(map(str, Path().glob(".venv*"))) == [".venv", ".venv.new", ".venv.old", ".venvs"]
+    assert Path(".venv.old/kept").exists() and Path(".venv.new/kept").exists()
+
+
 # What an installation runs.
 
 

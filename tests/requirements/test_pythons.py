@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 WITHOUT_LIBRARIES = [
     *sorted((ROOT / "requirements").glob("*.py")),
     *sorted(path for path in (ROOT / "commands/doctor").glob("*.py") if path.name != "facts.py"),
+    ROOT / "stages/lib/checking/tensors.py",
     ROOT / "stages/lib/console/machine.py",
 ]
 BASE = str(Path(sys.base_prefix) / "bin" / "python3.11")
