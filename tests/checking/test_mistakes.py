@@ -81,7 +81,6 @@ PARAMS_MISTAKES = [
     ("      dgms:\n        plain: 1.0\n      auxiliary: {}", "      auxiliary: {}", "params.yaml:{-2}: mix.runs.only: takes no rows: give it dgms or auxiliary"),
     # between sections
     ("  min_turns: 1", "  min_turns: 6", "params.yaml:{}: mix.min_turns: 6 is more than prompts.max_turns, which is 5: no row is left"),
-    ("  max_tokens: 256\n  seed: 11", "  max_tokens: 2048\n  seed: 11", "2 mistakes:\nparams.yaml:{}: generate.max_tokens: 2048 leaves no room for a prompt: the context_window of rich is 2000\nparams.yaml:{}: generate.max_tokens: 2048 leaves no room for a prompt: the context_window of plain is 2000"),
     ("  - refusal\n", "  - refusals\n", "params.yaml:{}: validate.report_only: 'refusals' is not a reason of a check; did you mean refusal?"),
     ("  max_share: {}", "  max_share: {refusl: 0.1}", "params.yaml:{}: gate.max_share.refusl: 'refusl' is not a reason of a check; did you mean refusal?"),
     ("  - stop\n", "  - stopp\n", "params.yaml:{}: validate.finish_reasons: 'stopp': did you mean stop?"),
@@ -131,6 +130,10 @@ FILE_MISTAKES = [
     (TASK, "output_type: generate_until", "output_type: generate", "demo/tasks/demo_knowledge.yaml:{}: output_type: 'generate' is not one that lm-eval has; did you mean generate_until?"),
 ]  # fmt: skip
 
+RIGHT = [  # the file, what is replaced in it and by what
+    (PARAMS, "  max_tokens: 256\n  seed: 11", "  max_tokens: 4096\n  seed: 11"),  # a reply ends where the window does
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -178,6 +181,17 @@ def fill(line: str, text: str, at: int) -> str:
 
 def test_nothing_is_wrong_with_a_project_that_is_right() -> None:
     assert check() == ""
+
+
+@pytest.mark.parametrize(("file", "old", "new"), RIGHT)
+def test_what_can_run_is_not_refused(file: str, old: str, new: str) -> None:
+    text = Path(file).read_text()
+    assert old in text
+    Path(file).write_text(text.replace(old, new, 1))
+    try:
+        assert check() == ""
+    finally:
+        Path(file).write_text(text)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is wrong between sections: the judge and pairs, tasks and averages, reasons, limits that exclude another."""
+"""What is wrong between sections: the judge and pairs, tasks and averages, reasons, numbers of turns."""
 
 from collections.abc import Iterator
 
@@ -110,26 +110,6 @@ def find_finish_faults(profile: Profile) -> Iterator[Fault]:
             yield profile.fault("validate.finish_reasons", f"{reason!r}: did you mean {near}?", number)
     if not profile.params["validate"]["finish_reasons"]:
         yield profile.fault("validate.finish_reasons", "is empty, so every conversation would be dropped; write [stop]")
-
-
-def find_window_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield limits of a reply that leave no room for a prompt in the window of a model that is asked."""
-    asked = {"generate": "dgms", "answers": "compare"}
-    for section, models in asked.items():
-        for model in profile.params.get(models) or []:
-            yield from find_window_fault(profile, section, model)
-    yield from find_window_fault(profile, "judge", profile.params.get("judge", {}).get("model", NO_JUDGE))
-
-
-def find_window_fault(profile: Profile, section: str, model: str) -> Iterator[Fault]:
-    """Yield why the replies that a section asks of a model do not fit its window."""
-    entry = profile.models.get(model)
-    limit = profile.params.get(section, {}).get("max_tokens", 0)
-    if entry and not entry.import_ and limit >= entry.context_window:
-        yield profile.fault(
-            f"{section}.max_tokens",
-            f"{limit} leaves no room for a prompt: the context_window of {model} is {entry.context_window}",
-        )
 
 
 def find_turn_faults(profile: Profile) -> Iterator[Fault]:

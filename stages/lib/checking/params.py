@@ -36,7 +36,6 @@ PARAMS_CHECKS: Checks = (
     (limits.find_average_faults, ("evaluate.tasks", "evaluate.evalchemy", "evaluate.averages")),
     (limits.find_reason_faults, ()),
     (limits.find_finish_faults, ("validate.finish_reasons",)),
-    (limits.find_window_faults, ()),
     (limits.find_turn_faults, ("prompts.max_turns", "mix.min_turns")),
     (sources.find_place_faults, ()),
 )
