@@ -51,7 +51,7 @@ FILE_CHECKS: Checks = (
 
 
 def read_params(path: Path = PARAMS) -> Json:
-    """Read a params file; raise UserError with a line for each duplicate key, or for what is no YAML."""
+    """Read a params file; raise UserError with a line for each duplicate key, or for what is not valid YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
