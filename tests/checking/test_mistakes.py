@@ -3,13 +3,11 @@
 # ruff: noqa: E501
 
 import json
-import operator
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -266,8 +264,11 @@ def places(value: Any, key: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 def test_a_value_of_any_shape_at_any_place_is_a_mistake_or_right_and_no_traceback(shape: object) -> None:
     params, catalogue = read_params(), read_catalogue()
     for *above, last in places(params):
-        edited_params = deepcopy(params)
-        reduce(operator.getitem, above, edited_params)[last] = shape  # type: ignore[index]
+        edited_params: Any = deepcopy(params)
+        owner = edited_params
+        for part in above:
+            owner = owner[part]
+        owner[last] = shape
         _, faults = examine(edited_params, PARAMS, catalogue)
         assert all(fault.problem and "\n" not in fault.problem for fault in faults)
 

@@ -286,7 +286,9 @@ def names_needed(template: str) -> set[str]:
     environment.filters["regex_replace"] = str  # lm-eval adds it; nothing is rendered here
     tree = environment.parse(template)
     used = find_undeclared_variables(tree) - {*DEFAULT_NAMESPACE}
-    guards = [test.node for test in tree.find_all(nodes.Test) if test.name in {"defined", "undefined"}]
+    guards: list[nodes.Expr | None] = [
+        test.node for test in tree.find_all(nodes.Test) if test.name in {"defined", "undefined"}
+    ]
     guards += [call.node for call in tree.find_all(nodes.Filter) if call.name in {"default", "d"}]
     optional = {node.name for node in guards if isinstance(node, nodes.Name)}
     stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
