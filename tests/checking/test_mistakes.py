@@ -4,14 +4,18 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from stages.lib.checking.models import read_catalogue
-from stages.lib.checking.params import check_all, read_params
+from stages.lib.checking.params import check_all, examine, read_params
 from stages.lib.checking.recorded import md5_of
 from stages.lib.console.errors import UserError
 from tests.support.project import small_params, write_demo, write_model
@@ -21,6 +25,7 @@ ONLY = "    only:\n      base: base\n"
 RICH = "dgms/rich.yaml"
 TASK = "demo/tasks/demo_knowledge.yaml"
 SINGLE = "demo/judge/single.txt"
+ROWS = "demo/tasks/demo_knowledge.jsonl"
 QUESTIONS = "demo/questions.jsonl"
 # The file, what is replaced in it and by what; the lines. {} is the number of the first line that is replaced, {+1} of
 # the one after it.
@@ -38,9 +43,11 @@ PARAMS_MISTAKES = [
     ("  size: 4\n", "\tsize: 4\n", "params.yaml:{}: a tab stands here: YAML is indented with spaces"),
     ("  size: 4\n", "  size:4\n", "params.yaml:{+1}: cannot be read from here on: the indentation or a colon is wrong, here or a line before"),
     ("  languages: []\n", "  languages: [English\n", "params.yaml:{}: a comma or the closing ] is missing"),
-    ("  max_prompts: 420", "  max_prompts: 2026-13-01", "params.yaml: a date or time in it is none (month must be in 1..12): correct it, or put it in quotes"),
+    ("  max_prompts: 420", "  max_prompts: 2026-13-01", "params.yaml: holds a date or time that is not valid (month must be in 1..12): correct it, or put it in quotes"),
     ("  max_prompts: 420", "  max_prompts: !many 420", "params.yaml:{}: cannot be read from here on: could not determine a constructor for the tag '!many'"),
     ("  questions: demo", "  questions: 'demo", "params.yaml:{}: a quote is not closed"),
+    # wrong shapes
+    ("hub: {}", "hub: 5", "params.yaml:{}: hub: should be keys with values, got 5; write {{}} for none"),
     # values
     ("  size: 4\n", "  size: 20k\n", "params.yaml:{}: mix.size: should be a whole number, got the text '20k'; write 20000"),
     ("  size: 4\n", "  size: 5e5\n", "params.yaml:{}: mix.size: should be a whole number, got 500000.0; write 500000"),
@@ -81,7 +88,6 @@ PARAMS_MISTAKES = [
     ("      dgms:\n        plain: 1.0\n      auxiliary: {}", "      auxiliary: {}", "params.yaml:{-2}: mix.runs.only: takes no rows: give it dgms or auxiliary"),
     # between sections
     ("  min_turns: 1", "  min_turns: 6", "params.yaml:{}: mix.min_turns: 6 is more than prompts.max_turns, which is 5: no row is left"),
-    ("  max_tokens: 256\n  seed: 11", "  max_tokens: 2048\n  seed: 11", "2 mistakes:\nparams.yaml:{}: generate.max_tokens: 2048 leaves no room for a prompt: the context_window of rich is 2000\nparams.yaml:{}: generate.max_tokens: 2048 leaves no room for a prompt: the context_window of plain is 2000"),
     ("  - refusal\n", "  - refusals\n", "params.yaml:{}: validate.report_only: 'refusals' is not a reason of a check; did you mean refusal?"),
     ("  max_share: {}", "  max_share: {refusl: 0.1}", "params.yaml:{}: gate.max_share.refusl: 'refusl' is not a reason of a check; did you mean refusal?"),
     ("  - stop\n", "  - stopp\n", "params.yaml:{}: validate.finish_reasons: 'stopp': did you mean stop?"),
@@ -90,6 +96,8 @@ PARAMS_MISTAKES = [
     ("  pairs: all", "  pairs: [[blend, rich]]", "params.yaml:{}: pairwise.pairs: 'rich' is not in compare: add it there, or leave the pair out"),
     ("  pairs: all", "  pairs: [[blend, blend]]", "params.yaml:{}: pairwise.pairs: blend and blend: a pair is two different models of compare"),
     ("  pairs: all", "  pairs: [[blend, only], [only, blend]]", "params.yaml:{}: pairwise.pairs: only and blend stand there twice: leave one out, each pair is judged in both orders anyway"),
+    ("compare:\n- base\n- blend\n", "compare:\n- Base\n- blnd\n", "2 mistakes:\nparams.yaml:{+1}: compare: 'Base' is not an id: use lower-case letters, digits, - and _; write base\nparams.yaml:{+2}: compare: 'blnd' is not in dgms, bases or mix.runs; did you mean blend?"),
+    ("dgms:\n- rich\n- plain\n", "dgms:\n- rich\n- rich\n- plain\n- plane\n", "2 mistakes:\nparams.yaml:{+2}: dgms: rich stands there twice: leave one out\nparams.yaml:{+4}: dgms: there is no dgms/plane.yaml; did you mean plain?"),
     ("  averages: {}", "  averages: {mine: [demo_knowlege]}", "params.yaml:{}: evaluate.averages.mine: no task 'demo_knowlege'; did you mean demo_knowledge?"),
     ("  averages: {}", "  averages: {mine: [demo_knowledge, demo_knowledge]}", "params.yaml:{}: evaluate.averages.mine: demo_knowledge stands there twice: leave one out"),
     ("  averages: {}", "  averages: {demo_knowledge: [demo_knowledge]}", "params.yaml:{}: evaluate.averages.demo_knowledge: is the name of a task and cannot be the name of an average: rename it"),
@@ -97,6 +105,7 @@ PARAMS_MISTAKES = [
     ("  evalchemy: {}", "  evalchemy: {MTbench: Average}", "params.yaml:{}: evaluate.evalchemy.MTbench: Evalchemy has no such task; did you mean MTBench?"),
     ("  evalchemy: {}", "  evalchemy: {MTBench: Averge}", "params.yaml:{}: evaluate.evalchemy.MTBench: no metric 'Averge'; did you mean Average?"),
     # files
+    ("  source: demo/prompts.parquet", "  source: ''", "params.yaml:{}: prompts.source: is empty: name a file, a folder or a set of hub"),
     ("  source: demo/prompts.parquet", "  source: demo/prompt.parquet", "params.yaml:{}: prompts.source: demo/prompt.parquet is not there; did you mean demo/prompts.parquet?"),
     ("  source: demo/prompts.parquet", "  source: data/hub/wildchat", "params.yaml:{}: prompts.source: 'wildchat' is not in hub, which is empty: add it there"),
     ("  source: demo/prompts.parquet", "  source: ../prompts.parquet", "params.yaml:{}: prompts.source: '../prompts.parquet' lies outside the repository, where `dvc exp run --temp` and `--queue` cannot see it: give an absolute path, or copy it here and `dvc add` it"),
@@ -120,7 +129,7 @@ FILE_MISTAKES = [
     (RICH, 'path: "demo/models/rich"', "server: {address: 'https://key@api.openai.com/v1', model: gpt}", "dgms/rich.yaml:{}: server: a user, password or key has no place in an address: leave it out"),
     (RICH, 'name: "rich"', 'name: "rich"\nchat_template: dgms/templates/chatml.jinja', "dgms/rich.yaml:{+1}: chat_template: dgms/templates/chatml.jinja is not there: there is no folder dgms/templates"),
     ("dgms/plain.yaml", 'name: "plain"', "name: 'plain", "dgms/plain.yaml:{}: a quote is not closed"),
-    (SINGLE, "assistant }}", "assistant }", "demo/judge/single.txt:{}: is no Jinja: unexpected '}'"),
+    (SINGLE, "assistant }}", "assistant }", "demo/judge/single.txt:{}: is not valid Jinja: unexpected '}'"),
     (SINGLE, "turns[-1].assistant", "turn[-1].assistant", "demo/judge/single.txt:{}: there is no turn to show; did you mean turns?"),
     (SINGLE, "{{ turns[-1].assistant }}", "", "demo/judge/single.txt: does not show the last reply: the judge would not see it"),
     (QUESTIONS, '"question_id": 1', '"question_id": 0', "params.yaml:{questions: }: answers.questions: demo/questions.jsonl:2: there is a question 0 already"),
@@ -128,7 +137,19 @@ FILE_MISTAKES = [
     (TASK, "{{question}}", "{{qestion}}", "demo/tasks/demo_knowledge.yaml:{}: doc_to_text: the rows have no 'qestion'; did you mean question?"),
     (TASK, "test: demo/tasks/demo_knowledge.jsonl", "test: demo/tasks/demo_knowlege.jsonl", "demo/tasks/demo_knowledge.yaml:{}: dataset_kwargs.data_files.test: demo/tasks/demo_knowlege.jsonl is not there; did you mean demo/tasks/demo_knowledge.jsonl?"),
     (TASK, "test_split: test", "test_split: tst", "demo/tasks/demo_knowledge.yaml:{-1}: dataset_kwargs.data_files: has no file for the split 'tst' that is evaluated; did you mean test?"),
+    (TASK, "output_type: generate_until", "output_type: [generate_until]", "demo/tasks/demo_knowledge.yaml:{}: output_type: ['generate_until'] is not one that lm-eval has; did you mean generate_until?"),
+    (TASK, "test_split: test", "test_split: [test]", "demo/tasks/demo_knowledge.yaml:{-1}: dataset_kwargs.data_files: has no file for the split \"['test']\" that is evaluated; did you mean test?"),
     (TASK, "output_type: generate_until", "output_type: generate", "demo/tasks/demo_knowledge.yaml:{}: output_type: 'generate' is not one that lm-eval has; did you mean generate_until?"),
+]  # fmt: skip
+
+RIGHT = [  # the file, what is replaced in it and by what
+    (PARAMS, "  max_tokens: 256\n  seed: 11", "  max_tokens: 4096\n  seed: 11"),  # a reply ends where the window does
+    (TASK, "{{question}}", "{{question | regex_replace('a', 'b')}}"),  # lm-eval's own filter
+    (TASK, "{{question}}", "{{question}}{% if hint is defined %}{{hint}}{% endif %}"),
+    (TASK, "{{question}}", "{{question}}{% if hint is not defined %}none{% else %}{{hint}}{% endif %}"),
+    (TASK, "{{question}}", "{{question}}{{hint | default('')}}{{hint | d('')}}"),
+    (TASK, "{{question}}", "{% if question == 'law' %}{{article}}{% endif %}{{article if question == 'law' else question}}"),
+    (TASK, "{{question}}", "{% if question %}{% set text = question %}{% endif %}{{text}}"),
 ]  # fmt: skip
 
 
@@ -161,6 +182,20 @@ def check() -> str:
     return ""
 
 
+@contextmanager
+def edited(*edits: tuple[str, str, str]) -> Iterator[None]:
+    """A project with some files edited: what is replaced in each for the first time, and by what."""
+    before = {Path(file): Path(file).read_text() for file, _, _ in edits}
+    try:
+        for file, old, new in edits:
+            assert old in Path(file).read_text()
+            Path(file).write_text(Path(file).read_text().replace(old, new, 1))
+        yield
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+
+
 def line_of(text: str, part: str, more: int = 0) -> str:
     return str(text[: text.index(part)].count("\n") + 1 + more)
 
@@ -168,16 +203,42 @@ def line_of(text: str, part: str, more: int = 0) -> str:
 def fill(line: str, text: str, at: int) -> str:
     """A line with the numbers that its braces stand for: of the edit, or of what begins a line of params.yaml."""
     number = text[:at].count("\n") + 1
-    for more in (-2, -1, 1, 2, 3):
+    for more in (-2, -1, 1, 2, 3, 4):
         line = line.replace(f"{{{more:+}}}", str(number + more))
     for part in ("mix:", "train:", "seed: 13", "questions: "):
         if f"{{{part}}}" in line:
             line = line.replace(f"{{{part}}}", line_of(Path(PARAMS).read_text(), part))
-    return line.replace("{}", str(number))
+    return re.sub(r"(?<!{){}", str(number), line).replace("{{}}", "{}")
 
 
 def test_nothing_is_wrong_with_a_project_that_is_right() -> None:
     assert check() == ""
+
+
+@pytest.mark.parametrize(("file", "old", "new"), RIGHT)
+def test_what_can_run_is_not_refused(file: str, old: str, new: str) -> None:
+    with edited((file, old, new)):
+        assert check() == ""
+
+
+def test_the_columns_of_all_rows_are_known_to_a_template() -> None:
+    row, late = '{"question": "Q?", "answer": "A."}\n', '{"question": "Q?", "answer": "A.", "hint": "H."}\n'
+    with edited((TASK, "{{question}}", "{{question}}{{hint}}"), (ROWS, row, row * 60 + late)):
+        assert check() == ""
+    with edited((TASK, "{{question}}", "{{question}}{{hint}}"), (ROWS, row, row + '{"question": "Q?", "hint": \n')):
+        assert check() == ""  # what a row holds that cannot be read is not known
+    with edited((TASK, "{{question}}", "{{question}}{{hint}}"), (ROWS, row, row * 60)):
+        assert check().endswith("doc_to_text: the rows have no 'hint'; there are: answer, question")
+
+
+@pytest.mark.parametrize("reason", ["stopped", "aborted", "stop_str", "tool_use"])
+def test_an_import_has_finish_reasons_of_its_own(reason: str) -> None:
+    listed = (PARAMS, "  - stop\n", f"  - {reason}\n")
+    imported = ("dgms/plain.yaml", 'path: "demo/models/plain"', "import: demo/prompts.parquet")
+    with edited(listed):
+        assert ": validate.finish_reasons: " in check()
+    with edited(listed, imported):
+        assert check() == ""
 
 
 @pytest.mark.parametrize(
@@ -187,13 +248,29 @@ def test_nothing_is_wrong_with_a_project_that_is_right() -> None:
 )
 def test_a_mistake_is_named_with_its_line_and_what_to_do(file: str, old: str, new: str, line: str) -> None:
     text = Path(file).read_text()
-    at = text.index(old)
-    Path(file).write_text(text.replace(old, new, 1))
-    try:
-        said = check()
-        assert said == fill(line, text, at)
-    finally:
-        Path(file).write_text(text)
+    with edited((file, old, new)):
+        assert check() == fill(line, text, text.index(old))
+
+
+def places(value: Any, key: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The key of every value in a params file, down to the items of lists."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in items:
+        yield (*key, name)
+        yield from places(child, (*key, name))
+
+
+@pytest.mark.parametrize("shape", [None, 5, [[None]], {"a": None}], ids=repr)
+def test_a_value_of_any_shape_at_any_place_is_a_mistake_or_right_and_no_traceback(shape: object) -> None:
+    params, catalogue = read_params(), read_catalogue()
+    for *above, last in places(params):
+        edited_params: Any = deepcopy(params)
+        owner = edited_params
+        for part in above:
+            owner = owner[part]
+        owner[last] = shape
+        _, faults = examine(edited_params, PARAMS, catalogue)
+        assert all(fault.problem and "\n" not in fault.problem for fault in faults)
 
 
 def test_a_clone_may_lack_what_stages_have_read_before_and_nothing_else(checkout: Path) -> None:

@@ -63,17 +63,17 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (put("model.safetensors", tensors() + b"0"), "m/model.safetensors: is torn: it has 78 of 77 bytes; copy it again"),
     (
         put("model.safetensors", tensors()[:40]),
-        "m/model.safetensors: is torn or no safetensors file: its header would end after the file's 40 bytes; "
+        "m/model.safetensors: is torn or not a safetensors file: its header would end after the file's 40 bytes; "
         "copy it again",
     ),
     (
         put("model.safetensors", b""),
-        "m/model.safetensors: is torn or no safetensors file: its header would end after the file's 0 bytes; "
+        "m/model.safetensors: is torn or not a safetensors file: its header would end after the file's 0 bytes; "
         "copy it again",
     ),
     (
         put("model.safetensors", struct.pack("<Q", 4) + b"abcd"),
-        "m/model.safetensors: is torn or no safetensors file: its header is no JSON of tensors; copy it again",
+        "m/model.safetensors: is torn or not a safetensors file: its header does not describe tensors; copy it again",
     ),
     (
         put("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"),
@@ -94,7 +94,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (remove("config.json"), "dgms/m.yaml: m has no config.json: copy all files of the model there"),
     (
         put("config.json", b'{"a": '),
-        "m/config.json: is no JSON (Expecting value: line 1 column 7 (char 6)): copy it again",
+        "m/config.json: is not valid JSON (Expecting value: line 1 column 7 (char 6)): copy it again",
     ),
     (
         put("config.json", b'{"max_position_embeddings": 1024}'),

@@ -59,7 +59,7 @@ def test_the_templates_of_the_project_show_the_last_turn(folder: Path) -> None:
                 "single.txt:2: there is no turn to show; did you mean turns?",
             ],
         ),
-        ("{% for turn in turns %}", ["single.txt:1: is no Jinja: Unexpected end of template."]),
+        ("{% for turn in turns %}", ["single.txt:1: is not valid Jinja: Unexpected end of template."]),
         (None, ["single.txt:0: {} is not there: the folder must hold single.txt and pair.txt"]),
     ],
 )

@@ -34,7 +34,7 @@ def find_prompt_faults(folder: Path) -> Iterator[tuple[Path, int, str]]:
 
 
 def find_template_faults(path: Path, known: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the lines in which a template is no Jinja, or names what it is not given."""
+    """Yield the lines in which a template is not valid Jinja, or names what it is not given."""
     try:
         text = path.read_text(encoding="utf-8")
         tree = ImmutableSandboxedEnvironment().parse(text)
@@ -43,7 +43,7 @@ def find_template_faults(path: Path, known: Sequence[str]) -> Iterator[tuple[int
     except (OSError, UnicodeDecodeError) as error:
         yield 0, f"cannot be read ({error})"
     except TemplateSyntaxError as error:
-        yield error.lineno, f"is no Jinja: {error.message}"
+        yield error.lineno, f"is not valid Jinja: {error.message}"
     else:
         given = {*known, *DEFAULT_NAMESPACE}
         for name in sorted(find_undeclared_variables(tree) - given):

@@ -1,4 +1,4 @@
-"""What is wrong between sections: the judge and pairs, tasks and averages, reasons, limits that exclude another."""
+"""What is wrong between sections: the judge and pairs, tasks and averages, reasons, numbers of turns."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def find_judge_faults(profile: Profile) -> Iterator[Fault]:
 
 
 def find_pair_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield pairs that are no two models of `compare`, or stand there twice."""
+    """Yield pairs that are not two models of `compare`, or stand there twice."""
     pairs, compared = profile.params["pairwise"]["pairs"], profile.params["compare"]
     met = set[frozenset[str]]()
     for number, pair in enumerate(pairs if isinstance(pairs, list) else []):
@@ -46,7 +46,7 @@ def find_pair_faults(profile: Profile) -> Iterator[Fault]:
 
 
 def find_task_name_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield tasks of local_data that are no tasks, those of Evalchemy that it has not, and names that two have."""
+    """Yield tasks of local_data that are not tasks, those that Evalchemy does not have, and names that two have."""
     evaluate = profile.params["evaluate"]
     tasks, evalchemy = evaluate["tasks"], evaluate["evalchemy"]
     for task in evaluate["local_data"]:
@@ -61,7 +61,7 @@ def find_task_name_faults(profile: Profile) -> Iterator[Fault]:
 
 
 def find_average_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield averages that have the name of a task, or average what is none."""
+    """Yield averages that have the name of a task, or average what is not a task."""
     evaluate = profile.params["evaluate"]
     known = [*evaluate["tasks"], *evaluate["evalchemy"]]
     for name, columns in evaluate["averages"].items():
@@ -103,33 +103,18 @@ def is_reason(name: str) -> bool:
 
 
 def find_finish_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield finish reasons that are nearly one that engines give: every conversation would be dropped."""
+    """Yield finish reasons that are nearly one that engines give: every conversation would be dropped.
+
+    An import may have finish reasons of its own, so where a DGM is or may be one they are taken for right.
+    """
+    entries = [profile.models.get(model) for model in profile.names("dgms")]
+    known = FINISH if all(entry and not entry.import_ for entry in entries) else ()
     for number, reason in enumerate(profile.params["validate"]["finish_reasons"]):
-        near = nearest(reason, FINISH)
-        if reason not in FINISH and near:
+        near = nearest(reason, known)
+        if near and reason not in known:
             yield profile.fault("validate.finish_reasons", f"{reason!r}: did you mean {near}?", number)
     if not profile.params["validate"]["finish_reasons"]:
         yield profile.fault("validate.finish_reasons", "is empty, so every conversation would be dropped; write [stop]")
-
-
-def find_window_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield limits of a reply that leave no room for a prompt in the window of a model that is asked."""
-    asked = {"generate": "dgms", "answers": "compare"}
-    for section, models in asked.items():
-        for model in profile.params.get(models) or []:
-            yield from find_window_fault(profile, section, model)
-    yield from find_window_fault(profile, "judge", profile.params.get("judge", {}).get("model", NO_JUDGE))
-
-
-def find_window_fault(profile: Profile, section: str, model: str) -> Iterator[Fault]:
-    """Yield why the replies that a section asks of a model do not fit its window."""
-    entry = profile.models.get(model)
-    limit = profile.params.get(section, {}).get("max_tokens", 0)
-    if entry and not entry.import_ and limit >= entry.context_window:
-        yield profile.fault(
-            f"{section}.max_tokens",
-            f"{limit} leaves no room for a prompt: the context_window of {model} is {entry.context_window}",
-        )
 
 
 def find_turn_faults(profile: Profile) -> Iterator[Fault]:

@@ -8,8 +8,7 @@ from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
-from stages.lib.checking.paths import missing_path
-from stages.lib.checking.profile import Profile
+from stages.lib.checking.profile import Profile, missing_path
 from stages.lib.checking.schema import find_id_fault
 from stages.lib.checking.weights import find_weights_faults
 from stages.lib.console.faults import Fault, load_yaml, suggest
@@ -59,7 +58,7 @@ def find_entry_faults(entry: Entry, path: Path) -> Iterator[Fault]:
 
 
 def find_template_faults(template: Path, path: Path) -> Iterator[Fault]:
-    """Yield why the chat template that an entry names cannot be read, or is no Jinja."""
+    """Yield why the chat template that an entry names cannot be read, or is not valid Jinja."""
     key = ("chat_template",)
     try:
         text = template.read_text(encoding="utf-8")
@@ -70,7 +69,7 @@ def find_template_faults(template: Path, path: Path) -> Iterator[Fault]:
         yield Fault(str(path), key, f"{template} cannot be read ({error})")
     except TemplateSyntaxError as error:
         if not re.search(OWN_TAGS, str(error)):
-            yield Fault(str(template), (), f"is no Jinja: {error.message}", line=error.lineno)
+            yield Fault(str(template), (), f"is not valid Jinja: {error.message}", line=error.lineno)
 
 
 def find_listed_faults(profile: Profile) -> Iterator[Fault]:
@@ -78,7 +77,7 @@ def find_listed_faults(profile: Profile) -> Iterator[Fault]:
     known = sorted(path.stem for path in CATALOGUE.glob("*.yaml"))
     dgms = profile.names("dgms")
     for name in ("dgms", "bases"):
-        for number, model in enumerate(profile.params.get(name) or []):
+        for number, model in profile.listed(name):
             if model not in known:
                 other = CATALOGUE / f"{model}.yml"
                 hint = f", but {other}: rename that" if other.exists() else suggest(model, known)
@@ -99,7 +98,7 @@ def find_local_faults(profile: Profile) -> Iterator[Fault]:
             yield Fault(file, (key,), missing_path(Path(path)), missing=path)
             continue
         if not re.fullmatch(SHA256, entry.revision):
-            given = f"is {entry.revision!r}, which is no sha256" if entry.revision else "is missing"
+            given = f"is {entry.revision!r}, which is not a sha256" if entry.revision else "is missing"
             yield Fault(file, ("revision",), f"the revision {given}: `make pin ID={model}` writes it")
         if entry.path:
             yield from find_weights_faults(entry, file)

@@ -36,7 +36,6 @@ PARAMS_CHECKS: Checks = (
     (limits.find_average_faults, ("evaluate.tasks", "evaluate.evalchemy", "evaluate.averages")),
     (limits.find_reason_faults, ()),
     (limits.find_finish_faults, ("validate.finish_reasons",)),
-    (limits.find_window_faults, ()),
     (limits.find_turn_faults, ("prompts.max_turns", "mix.min_turns")),
     (sources.find_place_faults, ()),
 )
@@ -52,7 +51,7 @@ FILE_CHECKS: Checks = (
 
 
 def read_params(path: Path = PARAMS) -> Json:
-    """Read a params file; raise UserError with a line for each duplicate key, or for what is no YAML."""
+    """Read a params file; raise UserError with a line for each duplicate key, or for what is not valid YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

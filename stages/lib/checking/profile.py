@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.lib.checking.paths import missing_path
-from stages.lib.console.faults import Fault
+from stages.lib.console.faults import Fault, nearest
 from stages.lib.console.yaml_lines import Key
 from stages.lib.core.types import Json
 from stages.lib.models.catalogue import Entry
@@ -36,7 +35,12 @@ class Profile:
     def names(self, name: str) -> list[str]:
         """Return the names that a list of ids or a section of entries (`dgms`, `mix.runs`, `hub`) has."""
         value = find(self.given, tuple(name.split(".")))
-        return [str(each) for each in ([value] if isinstance(value, str) else value or [])]
+        names = value if isinstance(value, list | dict) else [value] if isinstance(value, str) else []
+        return [str(name) for name in names]
+
+    def listed(self, name: str) -> list[tuple[int, str]]:
+        """Return the ids of a list (`dgms`, `bases`, `compare`) that are right, each with its number in the file."""
+        return [(self.given[name].index(value), value) for value in self.params.get(name) or []]
 
     def ids(self) -> list[str]:
         """Return the ids of dgms and bases."""
@@ -53,6 +57,20 @@ def find(content: Any, key: Key) -> Any:
         else:
             return None
     return content
+
+
+def missing_path(path: Path) -> str:
+    """Say that a path is not there, where it ends to be, and which one was likely meant."""
+    parent = path.parent
+    if not parent.is_dir():
+        there = next(folder for folder in (*parent.parents, Path(path.anchor or ".")) if folder.is_dir())
+        first = path.relative_to(there).parts[0]
+        near = nearest(first, [each.name for each in there.iterdir()])
+        rest = path.relative_to(there / first)
+        hint = there / near / rest if near and (there / near / rest).exists() else ""
+        return f"{path} is not there" + (f"; did you mean {hint}?" if hint else f": there is no folder {there / first}")
+    near = nearest(path.name, [each.name for each in parent.iterdir() if not each.name.startswith(".")])
+    return f"{path} is not there" + (f"; did you mean {parent / near}?" if near else "")
 
 
 def prune(params: Json, faults: Iterable[Fault]) -> Json:

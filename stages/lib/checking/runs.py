@@ -85,9 +85,9 @@ def find_seed_faults(profile: Profile, name: str, seeds: list[int]) -> Iterator[
 
 
 def find_compared_faults(profile: Profile) -> Iterator[Fault]:
-    """Yield what is compared and is no run, and no model with weights."""
+    """Yield what is compared and is neither a run nor a model with weights."""
     runs = profile.names("mix.runs")
-    for number, value in enumerate(profile.params["compare"]):
+    for number, value in profile.listed("compare"):
         if value not in (*profile.ids(), *runs):
             problem = f"{value!r} is not in dgms, bases or mix.runs{suggest(value, [*profile.ids(), *runs])}"
             yield profile.fault("compare", problem, number)

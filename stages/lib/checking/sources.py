@@ -60,7 +60,9 @@ def find_place_faults(profile: Profile) -> Iterator[Fault]:
     """Yield sources where none can be."""
     hub = profile.names("hub")
     for source in list_sources(profile):
-        if source.path.parts[:1] == ("..",):
+        if not source.path.parts:
+            yield profile.fault(source.key, "is empty: name a file, a folder or a set of hub")
+        elif source.path.parts[0] == "..":
             yield profile.fault(
                 source.key,
                 f"{str(source.path)!r} lies outside the repository, where `dvc exp run --temp` and `--queue` "
@@ -70,7 +72,7 @@ def find_place_faults(profile: Profile) -> Iterator[Fault]:
             if name not in hub:
                 problem = f"{name!r} is not in hub{suggest(name, hub) or ', which is empty: add it there'}"
                 yield profile.fault(source.key, problem)
-        elif source.path.parts[:1] and source.path.parts[0] in MADE:
+        elif source.path.parts[0] in MADE:
             problem = f"{source.path} is made by a stage, and nothing would wait for it: name another path"
             yield profile.fault(source.key, problem)
 
@@ -79,7 +81,7 @@ def find_source_faults(profile: Profile) -> Iterator[Fault]:
     """Yield why the rows of sources could not be read; those of `hub` are not there yet."""
     yield from find_missing_sources(profile)
     for source in list_sources(profile):
-        if source.path.exists() and not source.hub_name:
+        if source.path.parts and source.path.exists() and not source.hub_name:
             try:
                 for file in list_data_files(source.path, source.files):
                     check_columns(file, source.choose)
@@ -90,7 +92,7 @@ def find_source_faults(profile: Profile) -> Iterator[Fault]:
 def find_missing_sources(profile: Profile) -> Iterator[Fault]:
     """Yield the sources that are not there."""
     for source in list_sources(profile):
-        is_elsewhere = source.hub_name or source.path.parts[:1] == ("..",) or source.path.parts[0] in MADE
+        is_elsewhere = source.hub_name or source.path.parts[:1] in {(), *((name,) for name in ("..", *MADE))}
         if not is_elsewhere and not source.path.exists():
             yield profile.missing(source.key, source.path)
 

@@ -5,21 +5,20 @@ without it (a metric that a Python function returns) is taken for right.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from stages.lib.checking.paths import missing_path
-from stages.lib.checking.profile import Profile
+from stages.lib.checking.profile import Profile, missing_path
 from stages.lib.console.faults import Fault, list_names, nearest, suggest, syntax_faults
 from stages.lib.core.types import Json
 from stages.lib.readers.json_rows import read_json_rows
@@ -27,7 +26,6 @@ from stages.lib.readers.reasons import UnreadableRows
 
 NAMED = re.compile(rb"^[ \t-]*(?:task|group|tag)s?:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 FIRST = "leaderboard"  # lm-eval's folder that is looked into before all others
-FUNCTION = "!function"
 DEFAULTS = {  # the metrics of a task that names none, by its output_type
     "multiple_choice": ("acc", "acc_norm"),
     "generate_until": ("exact_match",),
@@ -38,7 +36,6 @@ TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice")
 FORMATS = ("json", "parquet", "csv")  # of local rows, as `datasets` calls them
 ELSEWHERE = {"data_dir", "field"}  # arguments with which the rows are not plainly in the files
 DATA_FILES = ("dataset_kwargs", "data_files")
-MOST_ROWS = 50  # whose columns are compared with a template
 
 
 class TaskFiles:
@@ -128,7 +125,7 @@ def index_tasks(folder: Path) -> dict[str, Path]:
 
 
 def read_lenient(file: Path) -> Json | None:
-    """Read a YAML mapping whose tags (`!function`) nobody need know; None if it is none."""
+    """Read a YAML mapping whose tags (`!function`) nobody need know; None if it is not one."""
     try:
         content = to_plain(YAML(pure=True).compose(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, YAMLError):
@@ -152,8 +149,8 @@ def metric_names(metrics: object) -> set[str] | None:
     """Return the names in a metric_list; None where one is a function."""
     if not isinstance(metrics, list):
         return None
-    names = [metric.get("metric") if isinstance(metric, dict) else None for metric in metrics]
-    return {str(name) for name in names} if all(name and not name.startswith("!") for name in names) else None
+    names = [str(metric.get("metric") or "") if isinstance(metric, dict) else "" for metric in metrics]
+    return {*names} if all(name and not name.startswith("!") for name in names) else None
 
 
 def leaf_metrics(content: Json) -> set[str] | None:
@@ -164,7 +161,7 @@ def leaf_metrics(content: Json) -> set[str] | None:
         return metric_names(content["metric_list"])
     if "process_results" in content:
         return None
-    return {*DEFAULTS.get(content.get("output_type", "generate_until"), ())} or None
+    return {*DEFAULTS.get(str(content.get("output_type", "generate_until")), ())} or None
 
 
 def find_task_faults(profile: Profile) -> Iterator[Fault]:
@@ -211,10 +208,11 @@ def find_file_faults(file: Path) -> Iterator[Fault]:
 
 def find_content_faults(content: Json, file: Path) -> Iterator[Fault]:
     """Yield what is wrong in the file of a task of one's own: its data files, splits and templates."""
-    if (kind := content.get("output_type")) and kind not in DEFAULTS:
+    if (kind := content.get("output_type")) and str(kind) not in DEFAULTS:
         yield Fault(str(file), ("output_type",), f"{kind!r} is not one that lm-eval has{suggest(kind, DEFAULTS)}")
     split = content.get("test_split") or content.get("validation_split")
     files = local_files(content)
+    split = str(split) if split else ""
     if files and split and split not in files:
         problem = f"has no file for the split {split!r} that is evaluated{suggest(split, files)}"
         yield Fault(str(file), DATA_FILES, problem)
@@ -223,10 +221,10 @@ def find_content_faults(content: Json, file: Path) -> Iterator[Fault]:
             if problem := data_problem(path):
                 yield Fault(str(file), (*DATA_FILES, name), problem)
     readable = [path for path in files.get(split, []) if not data_problem(path)] if split else []
-    # A Python function may make other columns of them.
-    columns = set() if "process_docs" in content else {name for path in readable for name in read_columns(path)}
+    if "process_docs" in content:
+        readable = []  # a Python function may make other columns of them
     for name in TEMPLATES:
-        yield from find_template_faults(content.get(name), columns, file, name)
+        yield from find_template_faults(content.get(name), readable, file, name)
 
 
 def local_files(content: Json) -> dict[str, list[Path]]:
@@ -249,22 +247,53 @@ def data_problem(path: Path) -> str:
     return "" if path.stat().st_size else f"{path} is empty"
 
 
-def read_columns(path: Path) -> set[str]:
-    """Return the columns of the first rows of JSON lines; none of another format."""
-    if path.suffix not in {".json", ".jsonl"}:
-        return set()
-    rows = (row for _, row in read_json_rows(path, UnreadableRows()))
-    return {name for _, row in zip(range(MOST_ROWS), rows, strict=False) for name in row}
+def missing_columns(names: set[str], paths: Sequence[Path]) -> tuple[set[str], set[str]]:
+    """Return the names that no row has as a column, and all columns; nothing where these cannot be told.
+
+    Rows are read until all names are found. Only those of JSON are: of another format nothing is told.
+    """
+    missing, columns, unreadable = {*names}, set[str](), UnreadableRows()
+    for path in paths:
+        if path.suffix not in {".json", ".jsonl"}:
+            return set(), set()
+        for _, row in read_json_rows(path, unreadable):
+            columns |= {*row}
+            if not (missing := missing - columns):
+                return set(), set()
+    return (missing, columns) if columns and not unreadable.counts else (set(), set())
 
 
-def find_template_faults(template: object, columns: set[str], file: Path, name: str) -> Iterator[Fault]:
-    """Yield why a template of a task cannot be rendered for its rows; `columns` is empty where they are not known."""
+def find_template_faults(template: object, rows: Sequence[Path], file: Path, name: str) -> Iterator[Fault]:
+    """Yield why a template of a task cannot be rendered for the rows of its files; `rows` is empty where they vary."""
     if not isinstance(template, str) or template.startswith("!"):
         return
     try:
-        used = find_undeclared_variables(ImmutableSandboxedEnvironment().parse(template))
+        used = names_needed(template)
     except TemplateSyntaxError as error:
-        yield Fault(str(file), (name,), f"is no Jinja: {error.message}")
+        yield Fault(str(file), (name,), f"is not valid Jinja: {error.message}")
         return
-    for variable in sorted(used - columns - {*DEFAULT_NAMESPACE}) if columns else ():
+    missing, columns = missing_columns(used, rows)
+    for variable in sorted(missing):
         yield Fault(str(file), (name,), f"the rows have no {variable!r}{suggest(variable, sorted(columns))}")
+
+
+def names_needed(template: str) -> set[str]:
+    """Return the names that a template needs whatever they hold; raise TemplateSyntaxError where it is not valid.
+
+    Not those that only one branch needs, that the template sets, or that it may do without: `is defined`, `default`.
+    """
+    environment = ImmutableSandboxedEnvironment()
+    environment.filters["regex_replace"] = str  # lm-eval adds it; nothing is rendered here
+    tree = environment.parse(template)
+    used = find_undeclared_variables(tree) - {*DEFAULT_NAMESPACE}
+    guards: list[nodes.Expr | None] = [
+        test.node for test in tree.find_all(nodes.Test) if test.name in {"defined", "undefined"}
+    ]
+    guards += [call.node for call in tree.find_all(nodes.Filter) if call.name in {"default", "d"}]
+    optional = {node.name for node in guards if isinstance(node, nodes.Name)}
+    stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
+    for branch in tree.find_all(nodes.If):
+        branch.body, branch.elif_, branch.else_ = [], [], []
+    for choice in tree.find_all(nodes.CondExpr):
+        choice.expr1, choice.expr2 = choice.test, None
+    return used & find_undeclared_variables(tree) - optional - stored

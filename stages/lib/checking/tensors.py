@@ -28,12 +28,12 @@ def read_header(path: Path) -> dict[str, Any] | str:
     if start.startswith(LFS):
         return LFS_PROBLEM
     if size < LENGTH.size or not length or len(text) < length:
-        return f"is torn or no safetensors file: its header would end after the file's {size:,} bytes; {COPY_AGAIN}"
+        return f"is torn or not a safetensors file: its header would end after the file's {size:,} bytes; {COPY_AGAIN}"
     try:
         header = json.loads(text)
         end = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return f"is torn or no safetensors file: its header is no JSON of tensors; {COPY_AGAIN}"
+        return f"is torn or not a safetensors file: its header does not describe tensors; {COPY_AGAIN}"
     expected = LENGTH.size + length + end
     if size != expected:
         return f"is torn: it has {size:,} of {expected:,} bytes; {COPY_AGAIN}"

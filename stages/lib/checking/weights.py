@@ -80,7 +80,7 @@ def json_problem(path: Path) -> str:
     try:
         json.loads(content)
     except ValueError as error:
-        return f"is no JSON ({error}): {COPY_AGAIN}"
+        return f"is not valid JSON ({error}): {COPY_AGAIN}"
     return ""
 
 

@@ -81,7 +81,7 @@ def load_yaml(file: str, text: str) -> tuple[Any, list[Fault]]:
     """Return what a YAML text holds, and what is wrong with it: then it holds nothing."""
     try:
         return YAML(typ="safe", pure=True).load(text), []
-    except (YAMLError, ValueError) as error:  # ValueError: of a date that is none
+    except (YAMLError, ValueError) as error:  # ValueError: of a date that is not valid
         key, line, problem = explain_error(error, text)
         return None, syntax_faults(file, text) or [Fault(file, key, problem, line)]
 

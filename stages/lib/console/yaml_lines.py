@@ -1,4 +1,4 @@
-"""In which line of a YAML file a key stands, and what is wrong with a text that is no YAML."""
+"""In which line of a YAML file a key stands, and what is wrong with a text that is not valid YAML."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ HINTS = (  # what ruamel says -> what to do
 
 
 def find_lines(text: str) -> dict[Key, int]:
-    """Return the line, from 1, of every key and list item of a YAML text; nothing of a text that is none."""
+    """Return the line, from 1, of every key and list item of a YAML text; nothing of a text that is not valid."""
     return {key: line for key, line, is_first in _walk(_compose(text), ()) if is_first}
 
 
@@ -71,7 +71,7 @@ def _walk(node: Node | None, key: Key) -> Iterator[tuple[Key, int, bool]]:
 def explain_error(error: Exception, text: str) -> tuple[Key, int, str]:
     """Return the line of an error, and what to do about it."""
     if not isinstance(error, YAMLError):
-        return (), 0, f"a date or time in it is none ({error}): correct it, or put it in quotes"
+        return (), 0, f"holds a date or time that is not valid ({error}): correct it, or put it in quotes"
     message = " ".join(str(getattr(error, name, None) or "") for name in ("context", "problem")) or str(error)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     lines = text.splitlines() or [""]
