@@ -17,6 +17,8 @@ from stages.lib.report.findings import (
     to_sentence,
 )
 from stages.lib.report.palette import GREY, PALETTE, colour_models
+from stages.lib.report.sections.runs import describe_sizes
+from stages.lib.report.sections.teachers import describe_changes
 
 
 def cell(value: float | None, *ci95: float) -> dict[str, Any]:
@@ -87,6 +89,8 @@ def test_pairs_are_counted_by_verdict() -> None:
         "in the average 2 of 4 pairs of models differ, 1 is equivalent, 1 is not decided"
     )
     assert count_verdicts({}, "the average") == ""
+    many = {f"a m{number}": {"verdict": "better"} for number in range(1200)}
+    assert count_verdicts(many, "the average") == "in the average 1,200 of 1,200 pairs of models differ"
 
 
 def test_extremes_are_named_and_one_alone_is_no_extreme() -> None:
@@ -95,6 +99,36 @@ def test_extremes_are_named_and_one_alone_is_no_extreme() -> None:
     )
     assert find_extremes({"a": SCORES["a"]}, "writes most", "the least", "writes") == "a writes 0.50 (0.44 to 0.56)"
     assert find_extremes({}, "writes most", "the least", "writes") == ""
+
+
+def test_an_extreme_names_those_whose_intervals_overlap_its_own() -> None:
+    cells = {"a": cell(0.81, 0.7, 0.9), "b": cell(0.74, 0.6, 0.8), "c": cell(0.3, 0.2, 0.4), "d": cell(0.2)}
+    assert find_extremes(cells, "writes most", "the least", "writes") == (
+        "a writes most, 0.81 (0.70 to 0.90), within the noise of b; d the least, 0.20"
+    )
+    wide = cells | {"c": cell(0.7, 0.1, 0.95)}
+    assert find_extremes(wide, "writes most", "the least", "writes").startswith(
+        "a writes most, 0.81 (0.70 to 0.90), within the noise of 2 others;"
+    )
+
+
+def test_of_many_changes_the_finding_counts_how_often_the_average_is_higher_or_lower() -> None:
+    changes = {"a": cell(0.1, 0.05, 0.15), "b": cell(-0.1, -0.15, -0.05), "c": cell(0.1, 0.05, 0.15), "d": cell(None)}
+    assert describe_changes("blend {}:", "with a blend", {"a": changes["a"], "d": changes["d"]}) == (
+        "blend a: +0.10 (+0.05 to +0.15)"
+    )
+    assert describe_changes("blend {}:", "with a blend", {**changes, "e": cell(0.1, -0.1, 0.3), "f": cell(0.2)}) == (
+        "with a blend the average is higher in 2 of 5 comparisons, lower in 1, not decided in 2"
+    )
+    assert describe_changes("blend {}:", "with a blend", {}) == ""
+
+
+def test_runs_of_equal_size_share_the_most_or_the_fewest_rows() -> None:
+    assert describe_sizes({"a": {"rows": 2000}, "b": {"rows": 2000}}) == "Every run has 2,000 rows."
+    assert describe_sizes({"a": {"rows": 2000}, "b": {"rows": 1000}, "c": {"rows": 2000}}) == (
+        "a and c have the most rows, 2,000; b the fewest, 1,000."
+    )
+    assert describe_sizes({}) == ""
 
 
 def test_a_change_whose_interval_holds_zero_is_not_decided() -> None:

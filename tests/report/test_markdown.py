@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from stages.lib.report.page import render_markdown
+from stages.lib.report.page import keep_names, render_markdown
 from tests.support.report import HOSTILE, Tags
 
 
@@ -55,3 +55,9 @@ def test_a_table_of_60000_columns_is_shown_as_it_was_written_at_once() -> None:
     html = render_markdown(wide)
     assert time.perf_counter() - start < 5
     assert html.startswith("<pre>|a|") and "<b>" not in html and render_markdown("") == ""
+
+
+def test_a_hyphenated_name_in_a_sentence_is_kept_whole_and_stays_text() -> None:
+    assert keep_names("only-rich is <b>best</b>, 0.8 - 0.9.") == (
+        '<bdi class="whole">only-rich</bdi> is &lt;b&gt;best&lt;/b&gt;, 0.8 - 0.9.'
+    )

@@ -14,10 +14,10 @@ MOST_NAMES = 3  # of a list of models; more are counted
 def show_cell(cell: Mapping[str, Any], decimals: int | None = None, sign: str = "") -> str:
     """Format a cell (value, ci95) with its interval in brackets, where it has one; `sign` is `+` to show every sign."""
     digits = num_decimals([cell]) if decimals is None else decimals
-    value = f"{cell['value']:{sign}.{digits}f}"
+    value = f"{cell['value']:{sign},.{digits}f}"
     if not cell.get("ci95"):
         return value
-    return f"{value} ({' to '.join(f'{end:{sign}.{digits}f}' for end in cell['ci95'])})"
+    return f"{value} ({' to '.join(f'{end:{sign},.{digits}f}' for end in cell['ci95'])})"
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -97,21 +97,38 @@ def count_verdicts(pairs: Mapping[str, Json], measure: str) -> str:
         return ""
     differ = sum(kind in {Verdict.BETTER, Verdict.WORSE} for kind in kinds)
     equal, open_ = kinds.count(Verdict.EQUIVALENT), kinds.count(Verdict.NOT_DECIDED)
-    counts = f"{differ} of {len(kinds)} {'pair' if len(kinds) == 1 else 'pairs'} of models differ"
-    others = (f"{n} {'is' if n == 1 else 'are'} {kind}" for n, kind in ((equal, "equivalent"), (open_, "not decided")))
+    counts = f"{differ:,} of {len(kinds):,} {'pair' if len(kinds) == 1 else 'pairs'} of models differ"
+    others = [
+        f"{number:,} {'is' if number == 1 else 'are'} {kind}"
+        for number, kind in ((equal, "equivalent"), (open_, "not decided"))
+        if number
+    ]
     return f"in {measure} {', '.join([counts, *others])}"
 
 
 def find_extremes(cells: Mapping[str, Mapping[str, Any]], most: str, least: str, alone: str) -> str:
-    """Say which cell is the highest and which the lowest, each name followed by `most` or `least`, or `alone`."""
+    """Say which cell is the highest and which the lowest, each name followed by `most` or `least`, or `alone`.
+
+    Where intervals of others overlap its own it is within their noise: no test has compared them.
+    """
     ranked = rank_cells(cells)
     if not ranked:
         return ""
     decimals = num_decimals([cells[name] for name in ranked])
-    first = show_cell(cells[ranked[0]], decimals)
     if len(ranked) == 1:
-        return f"{ranked[0]} {alone} {first}"
-    return f"{ranked[0]} {most}, {first}; {ranked[-1]} {least}, {show_cell(cells[ranked[-1]], decimals)}"
+        return f"{ranked[0]} {alone} {show_cell(cells[ranked[0]], decimals)}"
+    parts = []
+    for name, verb in ((ranked[0], most), (ranked[-1], least)):
+        near = [other for other in ranked if other != name and overlap(cells[name], cells[other])]
+        doubt = f", within the noise of {near[0] if len(near) == 1 else f'{len(near)} others'}" if near else ""
+        parts.append(f"{name} {verb}, {show_cell(cells[name], decimals)}{doubt}")
+    return "; ".join(parts)
+
+
+def overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether the intervals of two cells (value, ci95) overlap; not where one of them is unknown."""
+    ends, others = one.get("ci95"), other.get("ci95")
+    return bool(ends and others and ends[0] <= others[1] and others[0] <= ends[1])
 
 
 def find_change(name: str, cell: Mapping[str, Any] | None) -> str:

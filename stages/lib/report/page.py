@@ -62,6 +62,14 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
 
 
+def keep_names(text: str) -> Markup:
+    """Return a sentence as HTML in which a line ends inside a hyphenated name only where the name fills the line."""
+    words = (
+        Markup('<bdi class="whole">{}</bdi>').format(word) if "-" in word[1:-1] else word for word in text.split(" ")
+    )
+    return Markup(" ").join(words)
+
+
 def hash_script(script: str) -> str:
     """Return the hash by which the policy of a page names a script that may run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -74,4 +82,5 @@ def render(template: Path, content: dict[str, Any]) -> str:
     jinja.filters |= {"number": format_number, "duration": format_duration, "svg": Markup}
     script = TABLES_SCRIPT.read_text(encoding="utf-8")
     jinja.globals |= {"tables_script": Markup(script), "tables_script_hash": hash_script(script)}  # noqa: S704  (our own)
+    jinja.filters["names"] = keep_names
     return jinja.get_template(template.name).render(content) + "\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages.lib.core.types import Json
 from stages.lib.report.files import Files
+from stages.lib.report.findings import join_names
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section
 from stages.lib.report.svg import plot_curves, plot_stacked_bars
@@ -42,14 +43,17 @@ def build(inputs: Inputs) -> Content:
 
 
 def describe_sizes(mixes: Mapping[str, Json]) -> str:
-    """Say how many rows the runs were trained on; empty without a run."""
-    rows = {run: int(mix["rows"]) for run, mix in mixes.items()}
-    if not rows:
+    """Say which runs were trained on the most rows and which on the fewest; empty without a run."""
+    runs: dict[int, list[str]] = {}
+    for run, mix in mixes.items():
+        runs.setdefault(int(mix["rows"]), []).append(run)
+    if not runs:
         return ""
-    least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
-    if rows[least] == rows[most]:
-        return f"Every run has {rows[most]:,} rows."
-    return f"{most} has the most rows, {rows[most]:,}; {least} the fewest, {rows[least]:,}."
+    least, most = min(runs), max(runs)
+    if least == most:
+        return f"Every run has {most:,} rows."
+    verb = "has" if len(runs[most]) == 1 else "have"
+    return f"{join_names(runs[most])} {verb} the most rows, {most:,}; {join_names(runs[least])} the fewest, {least:,}."
 
 
 def read_loss(path: Path, files: Files) -> Curve:

@@ -25,6 +25,7 @@ ABSENT = {  # by kind of comparison: its question, and why there may be nothing 
         "no compared runs of the same base and size differ in whether their DGM is of the base's family",
     ),
 }
+MOST_CHANGES = 3  # of one kind that the finding names
 NOT_ANALYSED = "nothing was fine-tuned, so there is no teacher"
 
 
@@ -64,14 +65,27 @@ def find_teacher(tables: Json) -> str:
     groups = {group["label"]: difference_of(group) for group in tables["on_policy"]["groups"]}
     sentence = to_sentence(
         describe_rate(tables["agreement"]),
-        *(find_change(f"twice the conversations ({label}) change the average by", slopes[label]) for label in slopes),
-        *(find_change(f"the blend {run} differs from the mean of its parts by", blends[run]) for run in blends),
-        *(
-            find_change(f"runs on the base's own family ({label}) lead those on others by", groups[label])
-            for label in groups
+        describe_changes("twice the conversations ({}) change the average by", "with twice the conversations", slopes),
+        describe_changes("the blend {} differs from the mean of its parts by", "with a blend", blends),
+        describe_changes(
+            "runs on the base's own family ({}) lead those on others by", "with the base's own family", groups
         ),
     )
     return capitalize(sentence)
+
+
+def describe_changes(each: str, together: str, changes: Mapping[str, Json | None]) -> str:
+    """Say of a few changes how much each does to the average; of many, how often it is higher, lower or not decided.
+
+    `each` has a place for the name of a change; `together` begins the sentence on many.
+    """
+    known = {name: cell for name, cell in changes.items() if cell and cell["value"] is not None}
+    if len(known) <= MOST_CHANGES:
+        return "; ".join(find_change(each.format(name), cell) for name, cell in known.items())
+    ends = [cell["ci95"] for cell in known.values() if cell["ci95"]]
+    more, less = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
+    counts = f"higher in {more} of {len(known)} comparisons, lower in {less}, not decided in {len(known) - more - less}"
+    return f"{together} the average is {counts}"
 
 
 def difference_of(comparison: Json) -> Json | None:
