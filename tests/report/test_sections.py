@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from stages.lib.comparison.cost_quality import compare_cost_and_quality, price_kept
 from stages.lib.comparison.scores import Score
@@ -12,7 +13,7 @@ from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import round_decimals
 from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best, name_extremes
 from stages.lib.report.sections.answers import choose_examples
-from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
+from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell, share_axes
 from stages.lib.report.sections.judge import choose_words
 from stages.lib.report.sections.runs import find_shortages
 from stages.lib.report.sections.similarity import cluster, map_similarity
@@ -33,8 +34,8 @@ def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path)
     text = visible_text(render_report())
     assert "base has no quiz: OSError: &lt;no disk&gt;." in text
     assert "base has no average: it needs quiz." in text
-    assert "tuned 0.700 0.511 to 0.850 0.900 n = 4 0.374 to 1.000 0.500 n = 4" in text
-    assert "base missing missing 0.500 n = 4" in text
+    assert "tuned 0.70 0.51 to 0.85 0.9 n = 4 0.4 to 1.0 0.5 n = 4" in text
+    assert "base missing missing 0.5 n = 4" in text
     assert "Conditions of these scores: limit 4." in text
     assert "The average is over quiz, math." in text
 
@@ -156,6 +157,20 @@ def test_a_spider_chart_shows_the_best_fine_tunes_and_needs_three_benchmarks() -
     assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
 
+def test_benchmarks_with_the_same_unit_share_an_axis_unless_that_hides_the_differences_in_one() -> None:
+    def column(*values: float | None) -> dict[str, Any]:
+        return {str(number): cell_of(value, None) for number, value in enumerate(values)}
+
+    columns = {"average": column(0.2, 0.6), "quiz": column(0.5, 0.7, None), "chat": column(5.0, 7.0)}
+    axes = share_axes(columns, {"chat": "score_1_10"})
+    assert axes["average"] == axes["quiz"] == pytest.approx((0.18, 0.72)) and axes["chat"] == pytest.approx((
+        4.92,
+        7.08,
+    ))
+    assert share_axes({"quiz": column(0.1, 0.9), "math": column(0.4, 0.5)}, {}) == {}
+    assert list(share_axes({"quiz": column(0.1, 0.9), "none": column(None), "equal": column(0.3, 0.3)}, {})) == ["quiz"]
+
+
 def test_examples_are_spread_over_the_questions_and_unusual_replies_have_notes() -> None:
     full = [answer_row(number, turn_row(f"Q{number}", "yes"), turn_row("more", "", "length")) for number in range(4)]
     short = [answer_row(number, turn_row(f"Q{number}", "cut", "length")) for number in range(4)]
@@ -242,7 +257,7 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
     write_differences("base", "tuned")
     text = visible_text(render_report())
     assert "The average is over quiz, math; the average printed is over math." in text
-    assert "base missing 0.500 0.198 to 0.802 missing 0.500" in text
+    assert "base missing 0.5 0.2 to 0.8 missing 0.5" in text
     assert "tuned has no average_printed: no value was written." in text
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from stages.lib.core.types import Json
 from stages.lib.report.findings import capitalize, find_change, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg import plot_scaling
 
@@ -34,7 +33,7 @@ def build(inputs: Inputs) -> Content:
         return Content(skipped=NOT_ANALYSED)
     tables = inputs.files.read_json(inputs.files.data / "agreement" / "tables.json")
     families = tables.get("scaling", [])
-    colours = assign_colours([family["label"] for family in families])
+    colours = {family["label"]: inputs.colours[find_largest(family["runs"])] for family in families}
     return Content(
         values={"tables": tables, "colours": colours, "conditions": describe_scores(inputs.evaluations)},
         charts=draw_scaling(tables.get("names", []), families, colours),
@@ -100,6 +99,11 @@ def draw_scaling(names: list[str], families: list[Json], colours: Mapping[str, s
         for name, curves in lines.items()
         if any(point["value"] is not None for curve in curves.values() for point in curve)
     }
+
+
+def find_largest(runs: Mapping[str, int]) -> str:
+    """Return the run with the most rows, whose colour its family has."""
+    return max(runs, key=lambda run: (runs[run], run))
 
 
 def list_points(family: Mapping[str, Any], curve: Mapping[str, Any]) -> list[Json]:
