@@ -133,3 +133,7 @@ def test_of_many_models_those_beyond_the_last_colour_are_grey() -> None:
     colours = colour_models([f"m{number}" for number in range(54)], {}, [])
     assert len(colours) == 54
     assert list(colours.values()).count(GREY) == 54 - len(PALETTE)
+
+
+def test_wide_intervals_leave_no_decimal() -> None:
+    assert show_cell(cell(159.8, 144.8, 175.0)) == "160 (145 to 175)"

@@ -47,7 +47,7 @@ def test_a_score_that_was_not_written_has_a_reason() -> None:
 def test_an_undefined_ratio_is_a_dash(pipeline: Path) -> None:
     write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned", "rich"], ["rich"], h4=0))
     cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", render_report())
-    assert ("0", "–") in cells and ("2", "×1.00") in cells
+    assert ("0.00", "–") in cells and ("2.00", "×1.00") in cells
 
 
 def test_inheritance_is_shown_with_its_interval_or_the_reason_why_it_is_missing(pipeline: Path) -> None:
@@ -99,15 +99,15 @@ def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline:
     text = visible_text(page)
     assert "Nothing is both cheaper and better than plain; by the intervals, this is not certain" in text
     assert "The DGMs themselves, on A x1, the cheapest first" in text
-    assert "plain 9.0 s 0.750 0.652 to 0.848 yes" in text
-    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain by the intervals" in text
+    assert "plain 9.0 s 0.75 0.65 to 0.85 yes" in text
+    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.70 0.60 to 0.80 no, not certain by the intervals" in text
     assert Path("data/report/charts/cost-quality-1.svg").exists()
 
 
 def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
-    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 0.250 2 rich 0.650" in text
+    assert "rich and plain 0.7 ± 0.2 0.7 ± 0.2 none none 2" in text
+    assert "plain 0.7 ± 0.2 0.7 ± 0.2 none 0.2 2 rich 0.7" in text
     assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
     assert "ROUGE reads digits and the letters a to z: 90.0 % of all letters and digits" in text
     assert "2 pairs with a blank reply; by ROUGE also 1 pair with a reply that has none" in text
@@ -198,11 +198,11 @@ def test_comparisons_of_fine_tunes_are_shown_with_intervals_and_what_was_left_ou
         "DGMs and fine-tunes agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)"
         in text
     )
-    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.300, -0.100" in text
-    assert "base : rich least 100, less 200, on-rich 400 +0.150" in text, "a doubling adds .15"
-    assert "blend − mean +0.020 -0.052 to +0.092" in text  # 1.96 times .03 times the root of 1.5
-    assert "best part 0.500 on-rich" in text
-    assert "own − other +0.100 +0.017 to +0.183" in text  # on 400 conversations: on-rich less on-plain
+    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.30, -0.10" in text
+    assert "base : rich least 100, less 200, on-rich 400 +0.15 +0.11 to +0.19" in text, "a doubling adds .15"
+    assert "blend − mean +0.02 -0.05 to +0.09" in text  # 1.96 times .03 times the root of 1.5
+    assert "best part 0.50 on-rich" in text
+    assert "own − other +0.10 +0.02 to +0.18" in text  # on 400 conversations: on-rich less on-plain
     assert "Left out: least (no compared run of its base and size is on a DGM of another family), less (no" in text
     assert {"scaling-math.svg", "scaling-average.svg"} <= {path.name for path in Path("data/report/charts").iterdir()}
     assert "Comparison with the paper" not in text
@@ -265,10 +265,10 @@ def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> 
     text = visible_text(render_report())
     assert "Solomon scored every reply" in text
     assert "tuned 8.05 7.94 to 8.15 20" in text
-    assert "tuned 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
+    assert "tuned 100 0 tied n = 20" in text  # 100 % of the turns against base, none tied
     assert "Answers that were cut at answers.max_tokens or at the end of the window: base 1, tuned 1." in text
-    assert "The two orders agree on 80.0 % of 20 turns" in text
-    assert "base tuned 0.0 0.0 to 16.8 20.0 80.0 4 of 20" in text
+    assert "The two orders agree on 80 % of 20 turns" in text
+    assert "base tuned 0 0 to 17 20 80 4 of 20" in text
     assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
     assert "tuned: 0 of 20" not in text  # no other model is there to flip against
 

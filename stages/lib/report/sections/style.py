@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
-from stages.lib.report.findings import find_extremes, join_names, to_sentence
+from stages.lib.report.findings import find_extremes, join_names, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
@@ -20,13 +21,14 @@ INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # column
 def build(inputs: Inputs) -> Content:
     """Read the styles of answers and responses."""
     styling = inputs.files.read_json(inputs.files.data / "styling" / "tables.json")
-    families = group_by_dgm(styling, inputs.dgms, inputs.runs)
+    families = sort_by_markup(group_by_dgm(styling, inputs.dgms, inputs.runs))
     return Content(
         values={
             "styling": styling,
             "families": families,
             "features": FEATURES,
             "inheritance": INHERITANCE,
+            "decimals": count_decimals(families),
             "map": map_factors(styling.get("pairs", {}), inputs.compare or inputs.dgms),
         },
         charts=draw_charts(styling, families, inputs),
@@ -50,6 +52,35 @@ def group_by_dgm(styling: Json, dgms: list[str], runs: list[str]) -> dict[str, J
             "bases": sorted({pair["base"] for pair in tuned.values()} & set(answers)),
         }
     return families
+
+
+def sort_by_markup(families: Mapping[str, Json]) -> dict[str, Json]:
+    """Sort DGMs by the Markdown that they write, the most first, and so the fine-tunes on each of them."""
+    return {
+        dgm: family | {"runs": {run: family["runs"][run] for run in rank_styles(styles_of(family["runs"]))}}
+        for dgm in rank_styles(styles_of(families))
+        for family in [families[dgm]]
+    }
+
+
+def styles_of(models: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the style of each model."""
+    return {model: each["style"] for model, each in models.items()}
+
+
+def rank_styles(styles: Mapping[str, Json]) -> list[str]:
+    """Return models by the Markdown that they write, the most first, those of which it is not known last."""
+    ranked = rank_cells({model: {"value": style["features"]["markup"]["mean"]} for model, style in styles.items()})
+    return [*ranked, *(model for model in styles if model not in ranked)]
+
+
+def count_decimals(families: Mapping[str, Json]) -> dict[str, int]:
+    """Return how many decimals the intervals of each feature and of each measure of inheritance support."""
+    runs = [run for family in families.values() for run in family["runs"].values()]
+    styles = [each["style"]["features"] for each in [*families.values(), *runs]]
+    columns = {name: [cell_of(None, style[name]["ci95"]) for style in styles] for name in FEATURES}
+    columns |= {name: [cell_of(None, run[name]["ci95"]) for run in runs if run.get(name)] for name in INHERITANCE}
+    return {name: num_decimals(cells) for name, cells in columns.items()}
 
 
 def find_style(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> str:
@@ -85,6 +116,7 @@ def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> 
     """Draw each DGM with the fine-tunes on it, the markup by DGM, and the profile of every feature."""
     answers = {model: styling["answers"][model] for model in inputs.compare if model in styling.get("answers", {})}
     responses = {dgm: styling["responses"][dgm] for dgm in inputs.dgms if dgm in styling.get("responses", {})}
+    answers, responses = ({name: each[name] for name in rank_styles(each)} for each in (answers, responses))
     return (
         draw_families(families, answers, inputs.colours)
         | draw_responses(responses, inputs.colours)

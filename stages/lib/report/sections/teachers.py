@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.report.findings import capitalize, find_change, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
@@ -35,12 +36,31 @@ def build(inputs: Inputs) -> Content:
     families = tables.get("scaling", [])
     colours = {family["label"]: inputs.colours[find_largest(family["runs"])] for family in families}
     return Content(
-        values={"tables": tables, "colours": colours, "conditions": describe_scores(inputs.evaluations)},
+        values={
+            "tables": tables,
+            "colours": colours,
+            "decimals": count_decimals(tables),
+            "conditions": describe_scores(inputs.evaluations),
+        },
         charts=draw_scaling(tables.get("names", []), families, colours),
         skipped=explain_absence(tables),
         finding=find_teacher(tables) if tables else "",
         absent={title: why for name, (title, why) in ABSENT.items() if tables and not content_of(tables, name)},
     )
+
+
+def count_decimals(tables: Json) -> dict[str, int]:
+    """Return, by benchmark and average, how many decimals the intervals of the differences in it support."""
+    if not tables:
+        return {}
+    columns: dict[str, list[Json]] = {name: [] for name in (*tables["names"], *tables["benchmarks"])}
+    for name, cells in columns.items():
+        cells += [family["curves"].get(name, {}).get("per_doubling") or {} for family in tables["scaling"]]
+        compared = [*tables["blends"]["runs"].values(), *tables["on_policy"]["groups"]]
+        cells += [each["cells"].get(name, {}).get("difference") or {} for each in compared]
+        pairs = [pair["cells"].get(name, {}) for pair in tables["agreement"]["pairs"]]
+        cells += [pair.get(side) or {} for pair in pairs for side in ("dgms", "runs")]
+    return {name: num_decimals(cells) for name, cells in columns.items()}
 
 
 def explain_absence(tables: Json) -> str:
