@@ -134,12 +134,12 @@ def plot_intervals(
 
 
 @style.context(STYLE, after_reset=True)
-def plot_bars(rows: list[tuple[str, float, str]], colours: Colours, most: float, title: str) -> str:
+def plot_bars(rows: list[tuple[str, float, str]], colours: Colours, most: float, decimals: int, title: str) -> str:
     """Plot a bar for each (label, value, name that decides its colour), on an axis that ends at `most`."""
     figure, axes = new_row_chart([label for label, _, _ in rows])
     for row, (_, value, name) in enumerate(rows):
         axes.barh(row, value, height=0.62, color=colours[name])
-        write_value(axes, row, f"{value:.2f}")
+        write_value(axes, row, f"{value:.{decimals}f}")
     axes.set_xlim(0, most * 1.02 or 1)
     return to_svg(figure, title)
 

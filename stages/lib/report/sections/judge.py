@@ -9,7 +9,7 @@ from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.findings import find_extremes, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
@@ -150,8 +150,8 @@ def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[
         return {}
     chart = Chart(
         plot_intervals(cells, colours, "the judge's score by model"),
-        title=name_extremes(cells, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "Mean score"),
-        note="mean score given by the judge, 95 % interval",
+        title="The judge's mean score",
+        note="1 to 10, 95 % interval",
     )
     return {"judge-score": chart}
 

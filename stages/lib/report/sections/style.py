@@ -9,7 +9,7 @@ from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.report.findings import find_extremes, join_names, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
 from stages.lib.style.markup import FEATURES
@@ -29,7 +29,7 @@ def build(inputs: Inputs) -> Content:
             "features": FEATURES,
             "inheritance": INHERITANCE,
             "decimals": count_decimals(families),
-            "map": map_factors(styling.get("pairs", {}), inputs.compare or inputs.dgms),
+            "map": map_factors(styling.get("pairs", {}), rank_compared(styling, inputs)),
         },
         charts=draw_charts(styling, families, inputs),
         numbers={"families": families},
@@ -72,6 +72,12 @@ def rank_styles(styles: Mapping[str, Json]) -> list[str]:
     """Return models by the Markdown that they write, the most first, those of which it is not known last."""
     ranked = rank_cells({model: {"value": style["features"]["markup"]["mean"]} for model, style in styles.items()})
     return [*ranked, *(model for model in styles if model not in ranked)]
+
+
+def rank_compared(styling: Json, inputs: Inputs) -> list[str]:
+    """Rank the compared models, else the DGMs, by the Markdown that they write, the most first."""
+    styles = styling.get("answers" if inputs.compare else "responses", {})
+    return rank_styles({model: styles[model] for model in inputs.compare or inputs.dgms if model in styles})
 
 
 def count_decimals(families: Mapping[str, Json]) -> dict[str, int]:
@@ -131,9 +137,11 @@ def draw_families(
     """Draw the markup of each DGM, the fine-tunes on it and their bases, all on the same axis."""
     rows = {dgm: list_bars(dgm, family, answers) for dgm, family in families.items() if family["runs"]}
     most = max((value for bars_of_dgm in rows.values() for _, value, _ in bars_of_dgm), default=0)
+    styles = [*answers.values(), *(family["style"] for family in families.values())]
+    decimals = num_decimals([cell_of(None, style["features"]["markup"]["ci95"]) for style in styles])
     return {
         f"styles-family {dgm}": Chart(
-            plot_bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
+            plot_bars(bars_of_dgm, colours, most, decimals, f"markup per answer: {dgm} and the fine-tunes on it"),
             title=f"{dgm} and the fine-tunes on it",
             note=describe_bars(dgm, families[dgm]),
         )
@@ -164,8 +172,8 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
     cells = {dgm: cell_of(cell["mean"], cell["ci95"]) for dgm, cell in markup.items()}
     chart = Chart(
         plot_intervals(cells, colours, "markup per response by DGM"),
-        title=name_extremes(cells, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),
-        note="markup elements per response, 95 % interval",
+        title="Markdown in the responses to the prompts",
+        note="elements per response, 95 % interval",
     )
     return {"styles-responses": chart}
 
