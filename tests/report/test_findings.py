@@ -154,7 +154,20 @@ def test_no_two_models_share_a_colour_and_a_fine_tune_has_a_tone_of_its_dgm() ->
     assert colours["only-rich"] == "#954200", "30 % darker than #d55e00"
 
 
+def test_where_there_are_more_models_than_colours_the_important_ones_have_them() -> None:
+    dgms = [f"m{number}" for number in range(54)]
+    colours = colour_models(dgms, {"on-m50": "m50"}, [], important=["m53", "on-m50", "base"])
+    assert [colours[name] for name in ("m53", "m50", "base", "m0")] == list(PALETTE[:4])
+    assert colours["m49"] == GREY and colours["on-m50"] not in {GREY, *PALETTE}
+    few = colour_models(["m0", "m1"], {}, [], important=["m1", "base"])
+    assert [few["m0"], few["m1"]] == list(PALETTE[:2]) and "base" not in few
+
+
 def test_of_many_models_those_beyond_the_last_colour_are_grey() -> None:
     colours = colour_models([f"m{number}" for number in range(54)], {}, [])
     assert len(colours) == 54
     assert list(colours.values()).count(GREY) == 54 - len(PALETTE)
+
+
+def test_wide_intervals_leave_no_decimal() -> None:
+    assert show_cell(cell(159.8, 144.8, 175.0)) == "160 (145 to 175)"

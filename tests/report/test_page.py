@@ -14,6 +14,7 @@ from stages.lib.core.files import read_json, write_json
 from stages.lib.report.files import Files
 from stages.lib.report.index import SECTIONS, write_report
 from stages.lib.report.inputs import Inputs
+from stages.lib.report.page import format_fixed
 from stages.report import main
 from tests.support.chromium import visit
 from tests.support.project import ROOT
@@ -196,3 +197,8 @@ def test_answers_that_do_not_match_their_digest_in_metrics_are_rejected(pipeline
     write_json(digest, wrong)
     with pytest.raises(Exception, match="data/answers/tuned does not match the digest in metrics/"):
         main()
+
+
+def test_a_number_has_the_decimals_of_its_column_and_zero_has_no_sign() -> None:
+    assert [format_fixed(value, 2) for value in (0.8125, 1234.5, None)] == ["0.81", "1,234.50", "–"]
+    assert [format_fixed(value, 1, "+") for value in (0.26, -0.26, 0.04, -0.04)] == ["+0.3", "-0.3", "0.0", "0.0"]

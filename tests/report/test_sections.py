@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from stages.lib.comparison.cost_quality import compare_cost_and_quality, price_kept
 from stages.lib.comparison.scores import Score
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.numbers import round_decimals
-from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best, name_extremes
+from stages.lib.report.section import cell_of, describe_conditions, describe_sizes, find_best
 from stages.lib.report.sections.answers import choose_examples
-from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell
+from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads, make_cell, share_axes
 from stages.lib.report.sections.judge import choose_words
 from stages.lib.report.sections.runs import find_shortages
 from stages.lib.report.sections.similarity import cluster, map_similarity
@@ -33,8 +34,8 @@ def test_a_failed_task_and_its_average_are_missing_with_a_reason(pipeline: Path)
     text = visible_text(render_report())
     assert "base has no quiz: OSError: &lt;no disk&gt;." in text
     assert "base has no average: it needs quiz." in text
-    assert "tuned 0.700 0.511 to 0.850 0.900 n = 4 0.374 to 1.000 0.500 n = 4" in text
-    assert "base missing missing 0.500 n = 4" in text
+    assert "tuned 0.70 0.51 to 0.85 0.9 n = 4 0.4 to 1.0 0.5 n = 4" in text
+    assert "base missing missing 0.5 n = 4" in text
     assert "Conditions of these scores: limit 4." in text
     assert "The average is over quiz, math." in text
 
@@ -46,7 +47,7 @@ def test_a_score_that_was_not_written_has_a_reason() -> None:
 def test_an_undefined_ratio_is_a_dash(pipeline: Path) -> None:
     write_json(Path("data/styling/tables.json"), measure_styles(["base", "tuned", "rich"], ["rich"], h4=0))
     cells = re.findall(r"<td>([^<]*)<small>([^<]*)</small></td>", render_report())
-    assert ("0", "–") in cells and ("2", "×1.00") in cells
+    assert ("0.00", "–") in cells and ("2.00", "×1.00") in cells
 
 
 def test_inheritance_is_shown_with_its_interval_or_the_reason_why_it_is_missing(pipeline: Path) -> None:
@@ -98,15 +99,15 @@ def test_cost_and_quality_are_shown_with_the_pareto_set_and_its_doubts(pipeline:
     text = visible_text(page)
     assert "Nothing is both cheaper and better than plain; by the intervals, this is not certain" in text
     assert "The DGMs themselves, on A x1, the cheapest first" in text
-    assert "plain 9.0 s 0.750 0.652 to 0.848 yes" in text
-    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.700 0.602 to 0.798 no, not certain by the intervals" in text
+    assert "plain 9.0 s 0.75 0.65 to 0.85 yes" in text
+    assert "rich 1 min 30 s 1 min 26 s to 1 min 34 s 0.70 0.60 to 0.80 no, not certain by the intervals" in text
     assert Path("data/report/charts/cost-quality-1.svg").exists()
 
 
 def test_similarity_shows_every_two_dgms_and_counts_unscored_pairs(pipeline: Path) -> None:
     text = visible_text(render_report())
-    assert "rich and plain 0.650 ± 0.250 0.650 ± 0.250 none none 2" in text
-    assert "plain 0.650 ± 0.177 0.650 ± 0.177 none 0.250 2 rich 0.650" in text
+    assert "rich and plain 0.7 ± 0.2 0.7 ± 0.2 none none 2" in text
+    assert "plain 0.7 ± 0.2 0.7 ± 0.2 none 0.2 2 rich 0.7" in text
     assert "between the replies of every two DGMs to the same 5 prompts" in text and "without WordNet" in text
     assert "ROUGE reads digits and the letters a to z: 90.0 % of all letters and digits" in text
     assert "2 pairs with a blank reply; by ROUGE also 1 pair with a reply that has none" in text
@@ -156,6 +157,20 @@ def test_a_spider_chart_shows_the_best_fine_tunes_and_needs_three_benchmarks() -
     assert choose_for_spider(table, [], ["low"]) == ["low"], "no fine-tune: the compared models"
 
 
+def test_benchmarks_with_the_same_unit_share_an_axis_unless_that_hides_the_differences_in_one() -> None:
+    def column(*values: float | None) -> dict[str, Any]:
+        return {str(number): cell_of(value, None) for number, value in enumerate(values)}
+
+    columns = {"average": column(0.2, 0.6), "quiz": column(0.5, 0.7, None), "chat": column(5.0, 7.0)}
+    axes = share_axes(columns, {"chat": "score_1_10"})
+    assert axes["average"] == axes["quiz"] == pytest.approx((0.18, 0.72)) and axes["chat"] == pytest.approx((
+        4.92,
+        7.08,
+    ))
+    assert share_axes({"quiz": column(0.1, 0.9), "math": column(0.4, 0.5)}, {}) == {}
+    assert list(share_axes({"quiz": column(0.1, 0.9), "none": column(None), "equal": column(0.3, 0.3)}, {})) == ["quiz"]
+
+
 def test_examples_are_spread_over_the_questions_and_unusual_replies_have_notes() -> None:
     full = [answer_row(number, turn_row(f"Q{number}", "yes"), turn_row("more", "", "length")) for number in range(4)]
     short = [answer_row(number, turn_row(f"Q{number}", "cut", "length")) for number in range(4)]
@@ -183,11 +198,11 @@ def test_comparisons_of_fine_tunes_are_shown_with_intervals_and_what_was_left_ou
         "DGMs and fine-tunes agree in 1 of 1 comparisons: a rate of 1.00 (95 % interval 0.03 to 1.00; chance is 0.50)"
         in text
     )
-    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.300, -0.100" in text
-    assert "base : rich least 100, less 200, on-rich 400 +0.150" in text, "a doubling adds .15"
-    assert "blend − mean +0.020 -0.052 to +0.092" in text  # 1.96 times .03 times the root of 1.5
-    assert "best part 0.500 on-rich" in text
-    assert "own − other +0.100 +0.017 to +0.183" in text  # on 400 conversations: on-rich less on-plain
+    assert "plain − rich on-plain − on-rich, 400 rows 1 of 1 agree, clearly -0.30, -0.10" in text
+    assert "base : rich least 100, less 200, on-rich 400 +0.15 +0.11 to +0.19" in text, "a doubling adds .15"
+    assert "blend − mean +0.02 -0.05 to +0.09" in text  # 1.96 times .03 times the root of 1.5
+    assert "best part 0.50 on-rich" in text
+    assert "own − other +0.10 +0.02 to +0.18" in text  # on 400 conversations: on-rich less on-plain
     assert "Left out: least (no compared run of its base and size is on a DGM of another family), less (no" in text
     assert {"scaling-math.svg", "scaling-average.svg"} <= {path.name for path in Path("data/report/charts").iterdir()}
     assert "Comparison with the paper" not in text
@@ -242,7 +257,7 @@ def test_every_average_has_a_column_and_names_its_missing_tasks(pipeline: Path) 
     write_differences("base", "tuned")
     text = visible_text(render_report())
     assert "The average is over quiz, math; the average printed is over math." in text
-    assert "base missing 0.500 0.198 to 0.802 missing 0.500" in text
+    assert "base missing 0.5 0.2 to 0.8 missing 0.5" in text
     assert "tuned has no average_printed: no value was written." in text
 
 
@@ -250,10 +265,10 @@ def test_the_judge_section_shows_rates_ties_orders_and_words(pipeline: Path) -> 
     text = visible_text(render_report())
     assert "Solomon scored every reply" in text
     assert "tuned 8.05 7.94 to 8.15 20" in text
-    assert "tuned 100.0 0.0 tied n = 20" in text  # 100 % of the turns against base, none tied
+    assert "tuned 100 0 tied n = 20" in text  # 100 % of the turns against base, none tied
     assert "Answers that were cut at answers.max_tokens or at the end of the window: base 1, tuned 1." in text
-    assert "The two orders agree on 80.0 % of 20 turns" in text
-    assert "base tuned 0.0 0.0 to 16.8 20.0 80.0 4 of 20" in text
+    assert "The two orders agree on 80 % of 20 turns" in text
+    assert "base tuned 0 0 to 17 20 80 4 of 20" in text
     assert "all pairs clear" in text and "b, dim" in text  # a judge's words are text
     assert "tuned: 0 of 20" not in text  # no other model is there to flip against
 
@@ -275,18 +290,15 @@ def test_without_any_score_the_judge_section_is_skipped(pipeline: Path) -> None:
 class TestTheBest:
     def test_is_the_highest_whose_interval_lies_above_all_others(self) -> None:
         cells = {"a": cell_of(0.5, [0.45, 0.55]), "b": cell_of(0.7, [0.6, 0.8]), "c": cell_of(None, None)}
-        assert find_best(cells) == "b" and find_best(cells, -1) == "a"
-        assert name_extremes(cells, "{0} {1:.1f}, {2} {3:.1f}", "Scores") == "b 0.7, a 0.5"
+        assert find_best(cells) == "b"
 
     def test_is_nobody_where_intervals_overlap_though_it_be_that_of_the_third(self) -> None:
         cells = {"a": cell_of(0.7, [0.65, 0.75]), "b": cell_of(0.6, [0.58, 0.62]), "c": cell_of(0.5, [0.2, 0.8])}
         assert find_best(cells) is None
-        assert name_extremes(cells, "{0}", "Scores") == "Scores; the highest or the lowest is within the noise"
 
     def test_is_nobody_without_an_interval_or_without_another_model(self) -> None:
         assert find_best({"a": cell_of(0.7, [0.6, 0.8]), "b": cell_of(0.1, [None, 0.2])}) is None
         assert find_best({"a": cell_of(0.7, [0.6, 0.8])}) is None
-        assert name_extremes({"a": cell_of(0.7, None)}, "{0}", "Scores") == "Scores"
 
 
 def test_models_whose_scores_stand_for_different_rows_have_a_line_each() -> None:

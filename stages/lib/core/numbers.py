@@ -50,4 +50,4 @@ def num_decimals(cells: Sequence[Mapping[str, Any]]) -> int:
         return 2
     first = -floor(log10(min(known)))
     is_coarse = bool(min(known) * 10.0**first < COARSE)
-    return min(max(first + is_coarse, 1), MOST_DECIMALS)
+    return min(max(first + is_coarse, 0), MOST_DECIMALS)

@@ -75,6 +75,7 @@ function fillModels() {
   fillSelect(field.left, options, state.left);
   fillSelect(field.right, [...options, ["", "(none)"]], state.right);
   byId("swap").disabled = !state.right;
+  for (const side of ["left", "right"]) showColour(side);
   const hidden = `${count(others, "choice")} between models that are not here ${others === 1 ? "is" : "are"} not shown.`;
   byId("others").textContent = others ? hidden : "";
   byId("note").textContent = state.set.note;
@@ -83,6 +84,13 @@ function fillModels() {
   byId("judged-name").textContent = state.set.rows ? "Both compared" : "Judgment";
   document.body.classList.toggle("as-written", state.set.rows);
   form.hidden = false;
+}
+
+/** Give a side the colour that its model has on all pages. */
+function showColour(side) {
+  const colour = state.set.colours[state.set.models.indexOf(state[side])];
+  if (colour) document.documentElement.style.setProperty(`--${side}`, colour);
+  else document.documentElement.style.removeProperty(`--${side}`);
 }
 
 /** Offer the values that occur, with their counts; hide a filter with fewer than two. */

@@ -9,7 +9,7 @@ that one adds ('strict-dynamic'): browsers agree on this, but not on the origin 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -63,13 +63,24 @@ class _Prompts:
             yield {"key": name, "group": prompt.group, **{k: v for k, v in more.items() if v}, "users": prompt.users}
 
 
-def write_browser(folder: Path, collections: Sequence[Collection], title: str, name: str = CONVERSATIONS) -> None:
+def write_browser(
+    folder: Path,
+    collections: Sequence[Collection],
+    title: str,
+    name: str = CONVERSATIONS,
+    colours: Mapping[str, str] | None = None,
+) -> None:
     """Write a page, such as conversations.html, and the folder of its name into a folder that has neither.
 
+    Each side of the page has the colour of its model; without `colours`, the left and the right one have their own.
     Equal collections give equal bytes. Memory holds the prompts, the choices, and one conversation.
     """
     (folder / name).mkdir()
-    sets = [_write_collection(folder / name, collection, number) for number, collection in enumerate(collections)]
+    sets = [
+        _write_collection(folder / name, collection, number)
+        | {"colours": [colours[model] for model in collection.models] if colours else []}
+        for number, collection in enumerate(collections)
+    ]
     script = read_script()
     page = {
         "title": f"{title}: {WHAT[name]}",

@@ -66,9 +66,9 @@ def write_report(folder: Path, inputs: Inputs) -> None:
     (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     write_charts(folder / "charts", sections)
     if collections:
-        write_browser(folder, collections, f"Rewild {inputs.profile}")
+        write_browser(folder, collections, f"Rewild {inputs.profile}", colours=inputs.colours)
     if inputs.samples:
-        write_browser(folder, inputs.samples, f"Rewild {inputs.profile}", SAMPLES)
+        write_browser(folder, inputs.samples, f"Rewild {inputs.profile}", SAMPLES, inputs.colours)
     numbers = {name: value for _, content in sections for name, value in content.numbers.items()}
     write_json(folder / SUMMARY, summary | numbers)
 

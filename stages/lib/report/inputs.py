@@ -12,9 +12,12 @@ from stages.lib.core.types import Json
 from stages.lib.records.shards import read_rows
 from stages.lib.report.conversations import Collection, from_answers, from_pairings, from_responses
 from stages.lib.report.files import Files
+from stages.lib.report.findings import rank_cells
 from stages.lib.report.palette import GREY, colour_models
 from stages.lib.report.samples import collect_samples
 from stages.lib.settings.sections import Report
+
+MOST_FINE_TUNES = 4  # that have a colour before the base models have one
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,33 @@ class Inputs:
 
     @cached_property
     def colours(self) -> dict[str, str]:
-        """A colour for each DGM, run and auxiliary set (see `colour_models`); grey for the other compared models."""
+        """A colour for each DGM, run and auxiliary set (see `colour_models`); grey for the other compared models.
+
+        Where there are too many for that: for the best models, the DGMs of the best fine-tunes and the base models.
+        """
         sources = {run: list(self.recipes["runs"][run]["sources"]) for run in self.runs}
         taught = {run: [name for name in names if name in self.dgms] for run, names in sources.items()}
         only = {run: names[0] for run, names in taught.items() if len(names) == 1}
         others = [*self.runs, *(name for names in sources.values() for name in names)]
-        return dict.fromkeys(self.compare, GREY) | colour_models(self.dgms, only, others)
+        return dict.fromkeys(self.compare, GREY) | colour_models(self.dgms, only, others, self.important)
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """The models that have the page's first number, the highest first: the average, else the judge's mean score."""
+        if self.compare and not self.is_analysis:
+            scores = self.files.read_json(self.files.data / "differences" / "tables.json")["scores"]
+            return rank_cells({model: scores[model]["average"] for model in scores if "average" in scores[model]})
+        if "preference" in self.absent:
+            return []
+        judged = self.files.read_json(self.files.data / "preference" / "tables.json").get("models", {})
+        return rank_cells({model: {"value": score["mean"]} for model, score in judged.items()})
+
+    @property
+    def important(self) -> list[str]:
+        """The models that have a colour first where there are more models than colours."""
+        tuned = [model for model in self.ranked if model in self.runs]
+        bases = [model for model in self.compare if model not in {*self.dgms, *self.runs}]
+        return [*self.ranked[:1], *tuned[:MOST_FINE_TUNES], *bases, *self.ranked]
 
 
 def read_inputs(profile: str, dgms: list[str], compare: list[str], settings: Report) -> Inputs:

@@ -11,6 +11,7 @@ from comrak import render_markdown as to_html
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.style.markup import ESCAPE_HTML, EXTENSIONS, has_wide_table
 
 TAGS = set("p br hr em strong code pre blockquote ol ul li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split())
@@ -55,6 +56,14 @@ def format_number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def format_fixed(value: float | None, decimals: int, sign: str = "") -> str:
+    """Format a number with so many decimals, and with `+` for `sign` any but zero with its sign; a dash for None."""
+    if value is None:
+        return "–"  # noqa: RUF001  (a dash)
+    rounded = round(value, decimals) + 0.0  # never -0.0
+    return f"{rounded:{sign if rounded else ''},.{decimals}f}"
+
+
 def format_duration(seconds: float) -> str:
     """Format seconds as hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
@@ -80,6 +89,7 @@ def render(template: Path, content: dict[str, Any]) -> str:
     loader = FileSystemLoader([template.parent, Path(__file__).parent])  # page.css is beside this file
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": format_number, "duration": format_duration, "svg": Markup}
+    jinja.filters |= {"fixed": format_fixed, "decimals": num_decimals}
     script = TABLES_SCRIPT.read_text(encoding="utf-8")
     jinja.globals |= {"tables_script": Markup(script), "tables_script_hash": hash_script(script)}  # noqa: S704  (our own)
     jinja.filters["names"] = keep_names

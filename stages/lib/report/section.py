@@ -56,17 +56,16 @@ def cell_of(value: float | None, ci95: Sequence[float | None] | None) -> Json:
     return {"value": value, "ci95": list(ci95) if ci95 and None not in ci95 else None}
 
 
-def find_best(cells: Mapping[str, Mapping[str, Any]], sign: int = 1) -> str | None:
-    """Name the cell (value, ci95) with the highest value, or with -1 the lowest, where that is more than noise.
+def find_best(cells: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Name the cell (value, ci95) with the highest value, where that is more than noise.
 
     It is where its 95 % interval overlaps that of no other; None where one does, is not known, or there is no other.
     """
     known = {name: cell for name, cell in cells.items() if cell["value"] is not None}
     if len(known) < 2 or not all(cell["ci95"] for cell in known.values()):
         return None
-    ends = {name: sorted(sign * end for end in cell["ci95"]) for name, cell in known.items()}
-    best = max(known, key=lambda name: sign * float(known[name]["value"]))
-    return best if all(ends[best][0] > ends[name][1] for name in known if name != best) else None
+    best = max(known, key=lambda name: float(known[name]["value"]))
+    return best if all(known[best]["ci95"][0] > known[name]["ci95"][1] for name in known if name != best) else None
 
 
 def find_winner(models: list[str], pairs: Mapping[str, Json]) -> str | None:
@@ -81,18 +80,6 @@ def find_winner(models: list[str], pairs: Mapping[str, Json]) -> str | None:
         if won and all(won):
             return model
     return None
-
-
-def name_extremes(cells: Mapping[str, Mapping[str, Any]], sentence: str, otherwise: str) -> str:
-    """Name the highest and the lowest of cells (value, ci95) in a sentence: its four places are name, value twice.
-
-    Where that would be noise (see `find_best`), return `otherwise`, and say so if there are several.
-    """
-    first, last = find_best(cells), find_best(cells, -1)
-    if first is not None and last is not None:
-        return sentence.format(first, cells[first]["value"], last, cells[last]["value"])
-    has_several = sum(cell["value"] is not None for cell in cells.values()) > 1
-    return f"{otherwise}; the highest or the lowest is within the noise" if has_several else otherwise
 
 
 def describe_conditions(evaluations: Mapping[str, Json]) -> list[str]:

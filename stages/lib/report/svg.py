@@ -18,6 +18,8 @@ Colours = Mapping[str, str]  # by name
 
 WIDTH = 360  # CSS pixels
 ROW = 27
+NAME_HEIGHT = 19  # of a name beside a line, with what a chart has above and below its axes
+MOST_NAMED, LONGEST_NAME = 10, 24  # lines with a name at their end, and characters of it
 MARKERS = "os^DvP*"
 DASHES = ("-", "--", "-.", ":")  # the next one when the colours begin again
 BLACK = "#101214"
@@ -77,14 +79,47 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
 
 
+def name_lines(figure: Figure, axes: Axes, ends: Mapping[str, float], colours: Colours) -> None:
+    """Name lines to the right of the chart, where they end; too many or too long names stand in a legend."""
+    if len(ends) > MOST_NAMED or max(map(len, ends), default=0) > LONGEST_NAME:
+        add_legend(figure, axes)
+        return
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    names = sorted(ends, key=ends.__getitem__)
+    gap = (high - low) * NAME_HEIGHT / (72 * figure.get_figheight())
+    places = spread([max(ends[name], low) for name in names], gap)
+    beside = axes.get_yaxis_transform()
+    for name, place in zip(names, (place + max(0.0, low - places[0]) for place in places), strict=True):
+        stub: dict[str, Any] = {"color": colours[name], "linewidth": 1.6, "clip_on": False, "transform": beside}
+        axes.plot([1.01, 1.07], [ends[name], place], **stub)
+        axes.text(1.09, place, name, transform=beside, va="center", fontsize=11)
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Move rising values apart until neighbours differ by a gap, as little as possible, around where they were."""
+    groups: list[list[float]] = []  # [mean of the first place, number] of values that touch one another
+    for value in values:
+        groups.append([value, 1])
+        while len(groups) > 1 and groups[-2][0] + groups[-2][1] * gap > groups[-1][0]:
+            (first, count), (second, more) = groups.pop(-2), groups.pop()
+            groups.append([(first * count + (second - count * gap) * more) / (count + more), count + more])
+    return [first + gap * number for first, count in groups for number in range(int(count))]
+
+
 def write_value(axes: Axes, row: int, text: str) -> None:
     """Write the value of a row to the right of the chart."""
     axes.text(1.03, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
 
 
 @style.context(STYLE, after_reset=True)
-def plot_intervals(cells: Mapping[str, dict[str, Any]], colours: Colours, title: str) -> str:
-    """Plot a dot on its 95 % interval for each name, from cells of value and ci95; no value is written as missing."""
+def plot_intervals(
+    cells: Mapping[str, dict[str, Any]], colours: Colours, title: str, ends: tuple[float, float] | None = None
+) -> str:
+    """Plot a dot on its 95 % interval for each name, from cells of value and ci95; no value is written as missing.
+
+    Charts with the same `ends` have the same axis.
+    """
     figure, axes = new_row_chart(list(cells))
     decimals = num_decimals(list(cells.values()))
     for row, (name, cell) in enumerate(cells.items()):
@@ -93,16 +128,18 @@ def plot_intervals(cells: Mapping[str, dict[str, Any]], colours: Colours, title:
             axes.plot(cell["ci95"], [row, row], color=colours[name], linewidth=5, alpha=0.4, solid_capstyle="round")
         if cell["value"] is not None:
             axes.plot([cell["value"]], [row], "o", color=colours[name], markersize=8)
+    if ends:
+        axes.set_xlim(*ends)
     return to_svg(figure, title)
 
 
 @style.context(STYLE, after_reset=True)
-def plot_bars(rows: list[tuple[str, float, str]], colours: Colours, most: float, title: str) -> str:
+def plot_bars(rows: list[tuple[str, float, str]], colours: Colours, most: float, decimals: int, title: str) -> str:
     """Plot a bar for each (label, value, name that decides its colour), on an axis that ends at `most`."""
     figure, axes = new_row_chart([label for label, _, _ in rows])
     for row, (_, value, name) in enumerate(rows):
         axes.barh(row, value, height=0.62, color=colours[name])
-        write_value(axes, row, f"{value:.2f}")
+        write_value(axes, row, f"{value:.{decimals}f}")
     axes.set_xlim(0, most * 1.02 or 1)
     return to_svg(figure, title)
 
@@ -148,7 +185,7 @@ def plot_curves(lines: dict[str, list[tuple[float, float]]], colours: Colours, t
         dashes = DASHES[number // len(MARKERS) % len(DASHES)]
         line: dict[str, Any] = {"color": colours[name], "linestyle": dashes, "marker": marker, "label": name}
         axes.plot(*zip(*points, strict=True), linewidth=1.8, **line)
-    add_legend(figure, axes)
+    name_lines(figure, axes, {name: points[-1][1] for name, points in lines.items()}, colours)
     return to_svg(figure, title)
 
 
@@ -163,11 +200,14 @@ def plot_scaling(lines: dict[str, list[dict[str, Any]]], colours: Colours, title
     rows = sorted({point["rows"] for points in lines.values() for point in points})
     axes.set_xticks(rows, [format_rows(number) for number in rows], minor=False)
     axes.set_xlim(rows[0] / 1.4, rows[-1] * 1.4)
+    ends = {}
     for number, (name, points) in enumerate(lines.items()):
         shift = 2 ** (0.06 * (number - (len(lines) - 1) / 2))  # so that intervals do not hide one another
         known = [(point["rows"] * shift, point) for point in points if point["value"] is not None]
         _add_scaling_line(axes, known, name, colours[name])
-    add_legend(figure, axes)
+        if known:
+            ends[name] = known[-1][1]["value"]
+    name_lines(figure, axes, ends, colours)
     return to_svg(figure, title)
 
 

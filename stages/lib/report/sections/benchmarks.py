@@ -6,15 +6,17 @@ from typing import Any
 
 from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
+from stages.lib.evaluation.results import main_metric
 from stages.lib.report.findings import count_wins, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_conditions, find_winner
 from stages.lib.report.svg import plot_intervals, plot_spider
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
 MOST_IN_SPIDER = 5  # more lines are hard to distinguish
 FEWEST_SPOKES = 3
+SHARE = "fraction"  # the unit of averages
+SMALLEST_PART = 3  # the shared axis is at most this many times as long as what is on one of its charts
 
 
 def build(inputs: Inputs) -> Content:
@@ -68,11 +70,18 @@ def make_table(scores: Mapping[str, dict[str, float | None]], results: Mapping[s
         "tasks": tasks,
         "decimals": {name: num_decimals([row[name] for row in rows.values()]) for name in (*averages, *tasks)},
         "metrics": metrics | {name: f"of {len(parts)} benchmarks" for name, parts in averages.items()},
+        "units": {task: unit for task in tasks if (unit := find_unit(results, task))},
         "averages": averages,
         "rows": rows,
         "best": {name: find_winner(list(rows), tables["measures"].get(name, {})) for name in (*averages, *tasks)},
         "missing": find_missing(rows),
     }
+
+
+def find_unit(results: Mapping[str, Json], task: str) -> str | None:
+    """Return the unit of a task's main metric; None where no model has one."""
+    metrics = (main_metric(result["tasks"][task]) for result in results.values() if task in result["tasks"])
+    return next((metric["unit"] for metric in metrics if metric), None)
 
 
 def merge_averages(results: Mapping[str, Json]) -> dict[str, list[str]]:
@@ -124,14 +133,41 @@ def draw_scores(table: Json, colours: Mapping[str, str]) -> dict[str, Chart]:
     """Draw every average and task: the models' scores on their intervals."""
     if not table["rows"]:
         return {}
+    columns = {name: {model: row[name] for model, row in table["rows"].items()} for name in columns_of(table)}
+    axes = share_axes(columns, table["units"])
     return {
         f"scores-{name}": Chart(
-            plot_intervals({model: row[name] for model, row in table["rows"].items()}, colours, f"{name} by model"),
+            plot_intervals(cells, colours, f"{name} by model", axes.get(name)),
             title=label(name, table),
             note=table["metrics"][name],
         )
-        for name in columns_of(table)
+        for name, cells in columns.items()
     }
+
+
+def share_axes(columns: Mapping[str, Mapping[str, Json]], units: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """Return the ends of the axis that columns with the same unit share, by column.
+
+    They share none where it would leave one of them less than a third of its chart, in which models could not be told
+    apart. An average has no unit of its own: it is a share.
+    """
+    ends: dict[str, tuple[float, float]] = {}
+    for unit in {units.get(name, SHARE) for name in columns}:
+        spans = {name: find_span(cells) for name, cells in columns.items() if units.get(name, SHARE) == unit}
+        known = {name: span for name, span in spans.items() if span}
+        low = min((span[0] for span in known.values()), default=0.0)
+        high = max((span[1] for span in known.values()), default=0.0)
+        if all(SMALLEST_PART * (span[1] - span[0]) >= high - low for span in known.values()):
+            pad = 0.04 * (high - low)
+            ends |= dict.fromkeys(known, (low - pad, high + pad))
+    return ends
+
+
+def find_span(cells: Mapping[str, Json]) -> tuple[float, float] | None:
+    """Return the lowest and the highest of values and ends of intervals; None without one."""
+    numbers = [cell["value"] for cell in cells.values() if cell["value"] is not None]
+    numbers += [end for cell in cells.values() for end in cell["ci95"] or ()]
+    return (min(numbers), max(numbers)) if numbers and min(numbers) < max(numbers) else None
 
 
 def draw_spider(table: Json, inputs: Inputs, tables: Json) -> dict[str, Chart]:
@@ -140,11 +176,8 @@ def draw_spider(table: Json, inputs: Inputs, tables: Json) -> dict[str, Chart]:
     if not models:
         return {}
     lines = {model: [table["rows"][model][task]["value"] for task in table["tasks"]] for model in models}
-    colours = inputs.colours
-    if len({colours[model] for model in models}) < len(models):
-        colours = assign_colours(models)  # so that no two lines have the same colour
     chart = Chart(
-        plot_spider(table["tasks"], lines, colours, "benchmarks of the best fine-tunes"),
+        plot_spider(table["tasks"], lines, inputs.colours, "benchmarks of the best fine-tunes"),
         title=count_leads(table, models, tables),
         note="each axis ends at the best score, which is printed there; a gap is a missing score",
     )

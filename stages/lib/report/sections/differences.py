@@ -5,9 +5,11 @@ from typing import Any
 
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.formats import format_count
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.report import findings
 from stages.lib.report.inputs import Inputs
+from stages.lib.report.page import format_fixed
 from stages.lib.report.section import Content, Section
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
@@ -67,12 +69,15 @@ def map_differences(rows: Mapping[str, Mapping[str, Json | None]]) -> HeatMap:
     """Return the differences of every two models as a heat map, the deepest shade for the largest one."""
     known = [cell for cells in rows.values() for cell in cells.values() if cell]
     most = max((abs(cell["value"]) for cell in known), default=0.0)
+    decimals = num_decimals(known)
     usual = most_common([cell["test"] for cell in known])
     return HeatMap(
         corner="row − column",  # noqa: RUF001  (a minus sign)
         between="−",  # noqa: RUF001  (a minus sign)
         rows={
-            one: {other: show_difference(cell, most, usual) if cell else None for other, cell in cells.items()}
+            one: {
+                other: show_difference(cell, most, usual, decimals) if cell else None for other, cell in cells.items()
+            }
             for one, cells in rows.items()
         },
         ends=(f"row lower, by {most:.2g}", f"row higher, by {most:.2g}"),
@@ -92,32 +97,27 @@ def most_common(tests: Sequence[str]) -> str:
     return max(sorted(set(tests)), key=tests.count, default="")
 
 
-def show_difference(cell: Json, most: float, usual: str) -> HeatCell:
+def show_difference(cell: Json, most: float, usual: str, decimals: int) -> HeatCell:
     """Return a difference with its verdict, how many rows would decide it, and what its verdict rests on."""
     is_short = bool(cell["rows_to_decide"] and cell["rows_to_decide"] > cell["n"])
     needed = [f"{format_count(cell['rows_to_decide'])} needed"] if is_short else []
     return HeatCell(
-        text=format_signed(cell["value"]),
+        text=format_fixed(cell["value"], decimals, "+"),
         shade=shade_difference(cell["value"], most),
         verdict=cell["verdict"],
         lines=[cell["verdict"], *needed],
-        details=describe_difference(cell, usual) if cell["ci95"] else "",
+        details=describe_difference(cell, usual, decimals) if cell["ci95"] else "",
     )
 
 
-def describe_difference(cell: Json, usual: str) -> str:
+def describe_difference(cell: Json, usual: str, decimals: int) -> str:
     """Say what a verdict rests on: the interval, q, n, the test unless it is the usual one, the share of the seed."""
-    low, high = map(format_signed, cell["ci95"])
+    low, high = (format_fixed(end, decimals, "+") for end in cell["ci95"])
     parts = [f"{low} to {high}", f"q {cell['q']:.2g}", f"n = {format_count(cell['n'])}"]
     parts += [] if cell["test"] == usual else [TESTS[cell["test"]]]
     if cell["seed_share"] is not None:
         parts.append(f"at most {100 * cell['seed_share']:.0f} % of the variance is the seed's")
     return "; ".join(parts)
-
-
-def format_signed(value: float) -> str:
-    """Format a difference with its sign, 0 without."""
-    return f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
 def rank(name: str, models: Sequence[str], pairs: Mapping[Any, Json], scores: Json) -> list[str]:

@@ -1,14 +1,15 @@
 """Judge: the scores and choices of a judge, flips between a DGM and its fine-tune, and the words of the judgments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.names import NOBODY_JUDGED
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.judging.significant_words import split_by_side, word_label
 from stages.lib.report.findings import find_extremes, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner
 from stages.lib.report.svg import plot_intervals, plot_opposed_bars
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
 
@@ -26,13 +27,16 @@ def build(inputs: Inputs) -> Content:
     counts = files.read_json_of(inputs.compare, files.metrics / "judge")
     scores = preference.get("models", {})
     models = sort_by_score(inputs.compare or [dgm for dgm in inputs.dgms if dgm in scores], scores)
+    by_score, by_choice = preference.get("by_score", {}), preference.get("side_by_side", {}).get("pairs", {})
     return Content(
         values={
             "counts": counts,
             "preference": preference,
             "models": models,
-            "map": map_scores(models, preference.get("by_score", {})),
-            "choices_map": map_choices(models, preference.get("side_by_side", {}).get("pairs", {})),
+            "decimals": num_decimals(list(make_cells(scores, models).values())),
+            "rate_decimals": count_rate_decimals([*by_score.values(), *by_choice.values()]),
+            "map": map_scores(models, by_score),
+            "choices_map": map_choices(models, by_choice),
             "best": find_preferred(inputs, scores, models),
             "cut": count_cut_answers(inputs),
             "word_pairs": sort_word_pairs(preference),
@@ -113,19 +117,30 @@ def map_choices(models: list[str], pairs: Mapping[str, Json]) -> HeatMap | None:
 def map_rates(models: list[str], pairs: Mapping[str, Json], corner: str, between: str) -> HeatMap:
     """Return the shares that the rows' models win against the columns', from pairs (`one other`)."""
     known = [model for model in models if any(model in pair.split(" ") for pair in pairs)]
-    rows = {one: {other: find_rate(pairs, one, other) for other in known if other != one} for one in known}
+    decimals = count_rate_decimals(list(pairs.values()))
+    rows = {one: {other: find_rate(pairs, one, other, decimals) for other in known if other != one} for one in known}
     return HeatMap(corner, between, rows, ("row always loses", "row always wins"), is_signed=True)
 
 
-def find_rate(pairs: Mapping[str, Json], one: str, other: str) -> HeatCell | None:
+def count_rate_decimals(pairs: Sequence[Json]) -> int:
+    """Return how many decimals of a percentage the intervals of the shares of pairs support, at most one."""
+    cells = [cell_of(None, pair["ci95"]) for pair in pairs]
+    return min(
+        num_decimals([cell | {"ci95": [100 * end for end in cell["ci95"]]} for cell in cells if cell["ci95"]]), 1
+    )
+
+
+def find_rate(pairs: Mapping[str, Json], one: str, other: str, decimals: int) -> HeatCell | None:
     """Return the share of turns that one model wins against another, whichever of them the pair names first."""
     straight, turned = pairs.get(f"{one} {other}"), pairs.get(f"{other} {one}")
     pair = straight or turned
     if not pair or not pair["turns"]:
         return None
     won, lost = (pair["rate"], pair["rate_other"]) if straight else (pair["rate_other"], pair["rate"])
-    ties = f"{100 * pair['ties'] / pair['turns']:.1f} tied"
-    return HeatCell(f"{100 * won:.1f}", shade_difference(won - lost, 1), lines=[ties, f"n = {pair['turns']:,}"])
+    ties = f"{100 * pair['ties'] / pair['turns']:.{decimals}f} tied"
+    return HeatCell(
+        f"{100 * won:.{decimals}f}", shade_difference(won - lost, 1), lines=[ties, f"n = {pair['turns']:,}"]
+    )
 
 
 def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[str, str]) -> dict[str, Chart]:
@@ -135,8 +150,8 @@ def draw_scores(scores: Mapping[str, Json], models: list[str], colours: Mapping[
         return {}
     chart = Chart(
         plot_intervals(cells, colours, "the judge's score by model"),
-        title=name_extremes(cells, "{0} is scored highest ({1:.2f}), {2} lowest ({3:.2f})", "Mean score"),
-        note="mean score given by the judge, 95 % interval",
+        title="The judge's mean score",
+        note="1 to 10, 95 % interval",
     )
     return {"judge-score": chart}
 

@@ -14,6 +14,7 @@ def build(inputs: Inputs) -> Content:
     """Read the counts of prompts and of conversations by reason."""
     values = {
         "prompts": inputs.files.read_json(inputs.files.data / "prompts" / ROWS_SUMMARY),
+        "gate": sort_by_dropped(inputs.gate),
         "reasons": list(sum_counts(gate["found"] for gate in inputs.gate.values())),
         "reported_only": find_reported_only(inputs.gate),
         "has_cuts": any(gate["cut"] for gate in inputs.gate.values()),
@@ -33,6 +34,11 @@ def describe_losses(gates: Mapping[str, Json]) -> str:
     most = f"; the most frequent reason is {max(reasons, key=lambda name: reasons[name])}" if reasons else ""
     share = f"{100 * dropped / total:.1f} % ({' to '.join(ends)} %)"
     return f"Validation dropped {dropped:,} of {total:,} conversations, {share}{most}."
+
+
+def sort_by_dropped(gates: Mapping[str, Json]) -> dict[str, Json]:
+    """Sort the counts of DGMs by the share of conversations that was dropped, the largest first."""
+    return dict(sorted(gates.items(), key=lambda item: item[1]["kept"] / (item[1]["conversations"] or 1)))
 
 
 def find_reported_only(gates: Mapping[str, Json]) -> list[str]:

@@ -17,6 +17,8 @@ FACTS = (  # of a run's training, the columns of the table
     "epochs", "first_loss", "last_loss", "mean_loss",
 )  # fmt: skip
 
+DECIMALS = 3  # of shares, epochs and losses
+
 Curve = list[tuple[float, float]]  # step and loss
 
 
@@ -31,6 +33,7 @@ def build(inputs: Inputs) -> Content:
     return Content(
         values={
             "facts": [name for name in FACTS if any(name in training for training in trainings.values())],
+            "decimals": count_decimals(trainings),
             "trainings": trainings,
             "losses": losses,
             "shortages": shortages,
@@ -54,6 +57,12 @@ def describe_sizes(mixes: Mapping[str, Json]) -> str:
         return f"Every run has {most:,} rows."
     verb = "has" if len(runs[most]) == 1 else "have"
     return f"{join_names(runs[most])} {verb} the most rows, {most:,}; {join_names(runs[least])} the fewest, {least:,}."
+
+
+def count_decimals(trainings: Mapping[str, Json]) -> dict[str, int]:
+    """Return the decimals of the columns that are no counts: all numbers of a column have as many."""
+    values = {name: [training.get(name) for training in trainings.values()] for name in FACTS}
+    return {name: DECIMALS for name, column in values.items() if any(isinstance(value, float) for value in column)}
 
 
 def read_loss(path: Path, files: Files) -> Curve:

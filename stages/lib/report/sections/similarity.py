@@ -1,6 +1,7 @@
 """Similarity: how alike every two DGMs answer the same prompts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from stages.lib.core.files import ROWS_SUMMARY
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Floats, Json
 from stages.lib.report.findings import find_extremes, to_sentence
 from stages.lib.report.inputs import Inputs
@@ -16,6 +18,8 @@ from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.statistics.intervals import score_interval
 
+METRICS = ("rouge1", "rougeL", "meteor", "meteor_reversed")  # of a pair; a DGM has the first three
+MOST_PAIRS = 100  # in the table
 FEWEST = 3  # DGMs on a heat map: two have but one number
 NO_SYNONYMS = "METEOR counts no synonyms: WordNet is not used (`make wordnet`, then `similarity.synonyms: true`)"
 
@@ -32,7 +36,12 @@ def build(inputs: Inputs) -> Content:
             "summary": summary,
             "dgms": sort_by_rouge1(summary.get("dgms", {})),
             "pairs": pairs,
+            "most_pairs": MOST_PAIRS,
             "pairs_file": PAIRS_FILE,
+            "decimals": {
+                "dgms": count_decimals(summary.get("dgms", {}), METRICS[:3]),
+                "pairs": count_decimals(dict(islice(pairs.items(), MOST_PAIRS)), METRICS),
+            },
             "map": map_similarity(pairs),
         },
         finding=find_alike(pairs),
@@ -44,6 +53,11 @@ def build(inputs: Inputs) -> Content:
 def sort_by_rouge1(scores: Mapping[str, Any]) -> Json:
     """Sort the scores of DGMs or pairs of DGMs by their mean ROUGE-1, the highest first."""
     return dict(sorted(scores.items(), key=lambda item: -(item[1]["rouge1"]["mean"] or 0)))
+
+
+def count_decimals(scores: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, int]:
+    """Return, by metric, how many decimals the intervals of the means of DGMs or pairs of DGMs support."""
+    return {name: num_decimals([to_cell(each[name]) for each in scores.values()]) for name in metrics}
 
 
 def find_alike(pairs: Mapping[str, Any]) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
-from stages.lib.report.findings import find_extremes, join_names, to_sentence
+from stages.lib.report.findings import find_extremes, join_names, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.section import Chart, Content, Section, cell_of, name_extremes
+from stages.lib.report.section import Chart, Content, Section, cell_of
 from stages.lib.report.svg import plot_bars, plot_intervals, plot_matrix
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_between
 from stages.lib.style.markup import FEATURES
@@ -20,14 +21,15 @@ INHERITANCE = ("inheritance", "direction", "mean", "median", "factor")  # column
 def build(inputs: Inputs) -> Content:
     """Read the styles of answers and responses."""
     styling = inputs.files.read_json(inputs.files.data / "styling" / "tables.json")
-    families = group_by_dgm(styling, inputs.dgms, inputs.runs)
+    families = sort_by_markup(group_by_dgm(styling, inputs.dgms, inputs.runs))
     return Content(
         values={
             "styling": styling,
             "families": families,
             "features": FEATURES,
             "inheritance": INHERITANCE,
-            "map": map_factors(styling.get("pairs", {}), inputs.compare or inputs.dgms),
+            "decimals": count_decimals(families),
+            "map": map_factors(styling.get("pairs", {}), rank_compared(styling, inputs)),
         },
         charts=draw_charts(styling, families, inputs),
         numbers={"families": families},
@@ -50,6 +52,41 @@ def group_by_dgm(styling: Json, dgms: list[str], runs: list[str]) -> dict[str, J
             "bases": sorted({pair["base"] for pair in tuned.values()} & set(answers)),
         }
     return families
+
+
+def sort_by_markup(families: Mapping[str, Json]) -> dict[str, Json]:
+    """Sort DGMs by the Markdown that they write, the most first, and so the fine-tunes on each of them."""
+    return {
+        dgm: family | {"runs": {run: family["runs"][run] for run in rank_styles(styles_of(family["runs"]))}}
+        for dgm in rank_styles(styles_of(families))
+        for family in [families[dgm]]
+    }
+
+
+def styles_of(models: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the style of each model."""
+    return {model: each["style"] for model, each in models.items()}
+
+
+def rank_styles(styles: Mapping[str, Json]) -> list[str]:
+    """Return models by the Markdown that they write, the most first, those of which it is not known last."""
+    ranked = rank_cells({model: {"value": style["features"]["markup"]["mean"]} for model, style in styles.items()})
+    return [*ranked, *(model for model in styles if model not in ranked)]
+
+
+def rank_compared(styling: Json, inputs: Inputs) -> list[str]:
+    """Rank the compared models, else the DGMs, by the Markdown that they write, the most first."""
+    styles = styling.get("answers" if inputs.compare else "responses", {})
+    return rank_styles({model: styles[model] for model in inputs.compare or inputs.dgms if model in styles})
+
+
+def count_decimals(families: Mapping[str, Json]) -> dict[str, int]:
+    """Return how many decimals the intervals of each feature and of each measure of inheritance support."""
+    runs = [run for family in families.values() for run in family["runs"].values()]
+    styles = [each["style"]["features"] for each in [*families.values(), *runs]]
+    columns = {name: [cell_of(None, style[name]["ci95"]) for style in styles] for name in FEATURES}
+    columns |= {name: [cell_of(None, run[name]["ci95"]) for run in runs if run.get(name)] for name in INHERITANCE}
+    return {name: num_decimals(cells) for name, cells in columns.items()}
 
 
 def find_style(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> str:
@@ -85,6 +122,7 @@ def draw_charts(styling: Json, families: Mapping[str, Json], inputs: Inputs) -> 
     """Draw each DGM with the fine-tunes on it, the markup by DGM, and the profile of every feature."""
     answers = {model: styling["answers"][model] for model in inputs.compare if model in styling.get("answers", {})}
     responses = {dgm: styling["responses"][dgm] for dgm in inputs.dgms if dgm in styling.get("responses", {})}
+    answers, responses = ({name: each[name] for name in rank_styles(each)} for each in (answers, responses))
     return (
         draw_families(families, answers, inputs.colours)
         | draw_responses(responses, inputs.colours)
@@ -99,9 +137,11 @@ def draw_families(
     """Draw the markup of each DGM, the fine-tunes on it and their bases, all on the same axis."""
     rows = {dgm: list_bars(dgm, family, answers) for dgm, family in families.items() if family["runs"]}
     most = max((value for bars_of_dgm in rows.values() for _, value, _ in bars_of_dgm), default=0)
+    styles = [*answers.values(), *(family["style"] for family in families.values())]
+    decimals = num_decimals([cell_of(None, style["features"]["markup"]["ci95"]) for style in styles])
     return {
         f"styles-family {dgm}": Chart(
-            plot_bars(bars_of_dgm, colours, most, f"markup per answer: {dgm} and the fine-tunes on it"),
+            plot_bars(bars_of_dgm, colours, most, decimals, f"markup per answer: {dgm} and the fine-tunes on it"),
             title=f"{dgm} and the fine-tunes on it",
             note=describe_bars(dgm, families[dgm]),
         )
@@ -132,8 +172,8 @@ def draw_responses(responses: Mapping[str, Json], colours: Mapping[str, str]) ->
     cells = {dgm: cell_of(cell["mean"], cell["ci95"]) for dgm, cell in markup.items()}
     chart = Chart(
         plot_intervals(cells, colours, "markup per response by DGM"),
-        title=name_extremes(cells, "{0} writes the most markup ({1:.1f}), {2} the least ({3:.1f})", "Markup"),
-        note="markup elements per response, 95 % interval",
+        title="Markdown in the responses to the prompts",
+        note="elements per response, 95 % interval",
     )
     return {"styles-responses": chart}
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
 from stages.lib.report.findings import capitalize, find_change, show_cell, to_sentence
 from stages.lib.report.inputs import Inputs
-from stages.lib.report.palette import assign_colours
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg import plot_scaling
 
@@ -35,14 +35,33 @@ def build(inputs: Inputs) -> Content:
         return Content(skipped=NOT_ANALYSED)
     tables = inputs.files.read_json(inputs.files.data / "agreement" / "tables.json")
     families = tables.get("scaling", [])
-    colours = assign_colours([family["label"] for family in families])
+    colours = {family["label"]: inputs.colours[find_largest(family["runs"])] for family in families}
     return Content(
-        values={"tables": tables, "colours": colours, "conditions": describe_scores(inputs.evaluations)},
+        values={
+            "tables": tables,
+            "colours": colours,
+            "decimals": count_decimals(tables),
+            "conditions": describe_scores(inputs.evaluations),
+        },
         charts=draw_scaling(tables.get("names", []), families, colours),
         skipped=explain_absence(tables),
         finding=find_teacher(tables) if tables else "",
         absent={title: why for name, (title, why) in ABSENT.items() if tables and not content_of(tables, name)},
     )
+
+
+def count_decimals(tables: Json) -> dict[str, int]:
+    """Return, by benchmark and average, how many decimals the intervals of the differences in it support."""
+    if not tables:
+        return {}
+    columns: dict[str, list[Json]] = {name: [] for name in (*tables["names"], *tables["benchmarks"])}
+    for name, cells in columns.items():
+        cells += [family["curves"].get(name, {}).get("per_doubling") or {} for family in tables["scaling"]]
+        compared = [*tables["blends"]["runs"].values(), *tables["on_policy"]["groups"]]
+        cells += [each["cells"].get(name, {}).get("difference") or {} for each in compared]
+        pairs = [pair["cells"].get(name, {}) for pair in tables["agreement"]["pairs"]]
+        cells += [pair.get(side) or {} for pair in pairs for side in ("dgms", "runs")]
+    return {name: num_decimals(cells) for name, cells in columns.items()}
 
 
 def explain_absence(tables: Json) -> str:
@@ -114,6 +133,11 @@ def draw_scaling(names: list[str], families: list[Json], colours: Mapping[str, s
         for name, curves in lines.items()
         if any(point["value"] is not None for curve in curves.values() for point in curve)
     }
+
+
+def find_largest(runs: Mapping[str, int]) -> str:
+    """Return the run with the most rows, whose colour its family has."""
+    return max(runs, key=lambda run: (runs[run], run))
 
 
 def list_points(family: Mapping[str, Any], curve: Mapping[str, Any]) -> list[Json]:
