@@ -202,7 +202,7 @@ def test_csv_has_a_column_for_each_number_and_each_end_of_an_interval() -> None:
 def test_the_picture_is_the_same_each_time_and_needs_a_parameter() -> None:
     svg = draw_svg(sweep())
     assert svg == draw_svg(sweep())
-    assert "<title>Experiments: against mix.size</title>" in svg
+    assert "<title>Rewild experiments: against mix.size</title>" in svg
     with pytest.raises(UserError, match=r"KEYS=mix\.size"):
         draw_svg(Table(sweep().rows, [], list(MEASURES), None, []))
 
@@ -228,8 +228,8 @@ def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path, monkeypatch: 
             check_file(Path(name))
 
 
-def write_record(folder: Path, name: str, **info: Any) -> None:
-    file = folder / name / f"{name}.run"
+def write_record(folder: Path, revision: str, **info: Any) -> None:
+    file = folder / revision / f"{revision}.run"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(info))
 

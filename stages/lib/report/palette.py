@@ -1,16 +1,18 @@
 """The colours of models and data sets, the same in every chart of a page."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.colors import to_hex, to_rgb
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#d98f00", "#45a3dc", "#cc79a7", "#8a6d3b")  # after Okabe and Ito
 GREY = "#8a8f98"  # base models where there are few models; models beyond the last colour where there are many
-TONES = (
-    ("#000000", 0.3),
-    ("#ffffff", 0.42),
-    (GREY, 0.6),
-)  # mixed with a DGM's colour, for its fine-tunes
+TONES = (("#000000", 0.3), ("#ffffff", 0.42), (GREY, 0.6))  # mixed with a DGM's colour, for its fine-tunes
+
+
+def assign_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each line of one chart, in turn: after the last colour comes the first again."""
+    return dict(zip(names, cycle(PALETTE), strict=False))
 
 
 def colour_models(
