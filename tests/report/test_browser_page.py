@@ -145,6 +145,18 @@ def test_the_next_conversation_is_shown_from_its_beginning(chromium: Browser, tm
         expect(opened.page.locator(".user")).to_be_in_viewport()
 
 
+def test_a_side_has_the_colour_of_its_model(chromium: Browser, tmp_path: Path) -> None:
+    models = collection(one=[conversation("a", "A.")], two=[conversation("a", "B.")])
+    write_browser(tmp_path, [models], "Rewild", colours={"one": "#123456", "two": "#654321"})
+    with open_browser(chromium, tmp_path) as opened:
+        opened.page.wait_for_selector("#list a")
+        border = "e => getComputedStyle(e).borderBottomColor"
+        assert opened.page.eval_on_selector(".side.left.head", border) == "rgb(18, 52, 86)"
+        opened.page.click("#swap")
+        expect(opened.page.locator(".side.left.head")).to_contain_text("two")
+        assert opened.page.eval_on_selector(".side.left.head", border) == "rgb(101, 67, 33)"
+
+
 def test_an_unknown_prompt_without_replies_is_listed_by_its_key(chromium: Browser, tmp_path: Path) -> None:
     silent = Conversation("a-key", "", [turn("", "")], "ok")
     write_browser(tmp_path, [collection(one=[silent], two=[silent])], "Rewild")

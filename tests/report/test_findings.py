@@ -67,6 +67,20 @@ def test_the_highest_number_is_not_called_better_where_nothing_is_decided() -> N
     assert describe_lead("a", pairs(a_b="equivalent")) == "equivalent to b"
 
 
+def test_models_with_the_same_number_share_the_highest() -> None:
+    level = {"a": SCORES["b"], "b": SCORES["b"], "c": SCORES["a"]}
+    assert find_leader(level, pairs(a_b="not_decided", a_c="better", b_c="better"), "average") == (
+        "a and b share the highest average, 0.80 (0.75 to 0.85): a is better than 1 of the 2 others, not decided "
+        "against b; next is c, 0.50 (0.44 to 0.56)"
+    )
+    assert find_leader({"a": SCORES["b"], "b": SCORES["b"]}, {}, "average") == (
+        "a and b share the highest average, 0.80 (0.75 to 0.85)"
+    )
+    assert find_extremes({"a": SCORES["b"], "b": SCORES["b"]}, "writes most", "the least", "writes") == (
+        "a and b are level: each writes 0.80 (0.75 to 0.85)"
+    )
+
+
 def test_one_model_alone_has_nobody_to_be_better_than() -> None:
     assert find_leader({"a": SCORES["a"]}, {}, "average") == (
         "a has average 0.50 (0.44 to 0.56); there is no other model"

@@ -67,18 +67,29 @@ def describe_lead(model: str, pairs: Mapping[str, Json]) -> str:
 def find_leader(cells: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Json], noun: str) -> str:
     """Say which model has the highest number of its kind (`average`), what the tests decide, and which is next.
 
-    `cells` hold value and ci95 by model, `pairs` the verdicts on every two. Empty without a value.
+    `cells` hold value and ci95 by model, `pairs` the verdicts on every two. Models with equal numbers share it; what
+    the tests decide is then of the first of them. Empty without a value.
     """
     ranked = rank_cells(cells)
     if not ranked:
         return ""
     decimals = num_decimals([cells[name] for name in ranked])
-    first = f"{ranked[0]} has the highest {noun}, {show_cell(cells[ranked[0]], decimals)}"
+    highest = show_cell(cells[ranked[0]], decimals)
     if len(ranked) == 1:
-        return f"{ranked[0]} has {noun} {show_cell(cells[ranked[0]], decimals)}; there is no other model"
+        return f"{ranked[0]} has {noun} {highest}; there is no other model"
+    level = find_level(cells, ranked)
+    first = f"{ranked[0]} has the highest {noun}, {highest}"
     lead = describe_lead(ranked[0], pairs)
-    following = f"next is {ranked[1]}, {show_cell(cells[ranked[1]], decimals)}"
-    return "; ".join(filter(None, [f"{first}: {lead}" if lead else first, following]))
+    if len(level) > 1:
+        first = f"{join_names(level)} share the highest {noun}, {highest}"
+        lead = f"{ranked[0]} is {lead}" if lead else ""
+    following = [f"next is {name}, {show_cell(cells[name], decimals)}" for name in ranked[len(level) :][:1]]
+    return "; ".join(filter(None, [f"{first}: {lead}" if lead else first, *following]))
+
+
+def find_level(cells: Mapping[str, Mapping[str, Any]], ranked: Sequence[str]) -> list[str]:
+    """Return the names, of names ranked by value, that have the same value as the first one."""
+    return [name for name in ranked if cells[name]["value"] == cells[ranked[0]]["value"]]
 
 
 def count_wins(model: str, measures: Mapping[str, Mapping[str, Json]], tasks: Sequence[str]) -> str:
@@ -117,6 +128,8 @@ def find_extremes(cells: Mapping[str, Mapping[str, Any]], most: str, least: str,
     decimals = num_decimals([cells[name] for name in ranked])
     if len(ranked) == 1:
         return f"{ranked[0]} {alone} {show_cell(cells[ranked[0]], decimals)}"
+    if len(find_level(cells, ranked)) == len(ranked):
+        return f"{join_names(ranked)} are level: each {alone} {show_cell(cells[ranked[0]], decimals)}"
     parts = []
     for name, verb in ((ranked[0], most), (ranked[-1], least)):
         near = [other for other in ranked if other != name and overlap(cells[name], cells[other])]

@@ -63,7 +63,7 @@ def count_decimals(scores: Mapping[str, Any], metrics: Sequence[str]) -> dict[st
 def find_alike(pairs: Mapping[str, Any]) -> str:
     """Say which DGMs answer the most and the least alike."""
     cells = {pair.replace(" ", " and "): to_cell(scores["rouge1"]) for pair, scores in pairs.items()}
-    return to_sentence(find_extremes(cells, "answer the most alike (ROUGE-1)", "the least", "share a ROUGE-1 of"))
+    return to_sentence(find_extremes(cells, "answer the most alike (ROUGE-1)", "the least", "has a ROUGE-1 of"))
 
 
 def map_similarity(pairs: Mapping[str, Any]) -> HeatMap | None:
