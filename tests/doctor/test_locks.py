@@ -29,6 +29,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def at_work(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is called as DVC is, in a folder."""
     with subprocess.Popen(["dvc", "60"], executable="/bin/sleep", cwd=folder) as process:
+        while not ((begun := running(process.pid)) and begun.command[:1] == ["dvc"]):
+            time.sleep(0.01)  # the command line is there a moment after the process
         yield process
         process.kill()
 
