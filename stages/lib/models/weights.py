@@ -12,15 +12,13 @@ WIDEST = max(WIDTHS.values())
 def weight_bytes(model: Model, dtype: str = "") -> float:
     """Return the least number of bytes that a model's weights take when they are loaded, by default in its own dtype.
 
-    It is that of its parameters; where their number is not known, that of its files, as if they were in float32; 0 for
-    a model that is on the hub, or has none.
+    It is that of its files, as if they were in float32, or of the parameters that the catalogue names for a model on the
+    hub; 0 where that is not known, or for a model without weights.
     """
     width = 1 if model.quantization == "fp8" else WIDTHS[dtype or model.dtype]
-    if model.parameters_billions:
-        return model.parameters_billions * 1e9 * width
-    if model.kind != "local":
-        return 0.0
-    return sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors")) * width / WIDEST
+    if model.kind == "local":
+        return sum(file.stat().st_size for file in Path(model.location).glob("*.safetensors")) * width / WIDEST
+    return (model.parameters_billions or 0.0) * 1e9 * width
 
 
 def gpu_needs(model: Model, gpu_share: float) -> Needs:
