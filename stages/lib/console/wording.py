@@ -61,9 +61,9 @@ def to_faults(
     return faults
 
 
-def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """Return one line for each thing that is wrong with a section; `where` names it, and its file."""
-    faults = without_echoes(to_faults(error, model, None, where))
+def explain(error: ValidationError, model: type[BaseModel], where: str, content: Any = None) -> str:
+    """Return one line for each thing that is wrong with a section's content; `where` names it, and its file."""
+    faults = without_echoes(to_faults(error, model, content, where))
     return "\n".join(f"{'.'.join([where, *map(str, fault.key)])}: {fault.problem}" for fault in faults)
 
 

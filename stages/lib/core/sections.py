@@ -40,4 +40,4 @@ def parse(model: type[S], content: object, where: str) -> S:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError(explain(error, model, where)) from None
+        raise UserError(explain(error, model, where, content)) from None

@@ -12,8 +12,8 @@ WIDEST = max(WIDTHS.values())
 def weight_bytes(model: Model, dtype: str = "") -> float:
     """Return the least number of bytes that a model's weights take when they are loaded, by default in its own dtype.
 
-    It is that of its files, as if they were in float32, or of the parameters that the catalogue names for a model on the
-    hub; 0 where that is not known, or for a model without weights.
+    It is that of its files, as if they were in float32; of a model on the hub, that of the parameters that the
+    catalogue names; 0 where neither is known.
     """
     width = 1 if model.quantization == "fp8" else WIDTHS[dtype or model.dtype]
     if model.kind == "local":
