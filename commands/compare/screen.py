@@ -1,7 +1,6 @@
 """A comparison on the screen: one table of at most 100 columns for each part, and the answers in words."""
 
 from collections.abc import Callable, Iterator, Sequence
-from textwrap import wrap
 
 from commands.compare.comparison import Comparison
 from commands.compare.lines import (
@@ -13,7 +12,7 @@ from commands.compare.lines import (
     format_value,
     format_with_interval,
 )
-from stages.lib.console.formats import align_columns
+from stages.lib.console.formats import align_columns, cut_end, fold
 from stages.lib.core.text import escape_unprintable
 
 LINE_CHARS = 100
@@ -25,7 +24,7 @@ HEAD = ("", "A", "B", "A - B [95 % interval]", "n", "q", "verdict", "needed")
 def describe(comparison: Comparison) -> Iterator[str]:
     """Yield the lines of a comparison."""
     one, other = comparison.pair
-    yield from (fold(f"A: {one}, B: {other}"))
+    yield from fold(f"A: {one}, B: {other}", LINE_CHARS)
     if comparison.scores:
         yield ""
         yield from table(comparison.scores, lambda line: describe_better(line, ("A", "B")))
@@ -46,7 +45,7 @@ def describe(comparison: Comparison) -> Iterator[str]:
         yield f"share of replies that are equal word for word: {equal}"
     yield ""
     for sentence in list_sentences(comparison):
-        yield from fold(sentence)
+        yield from fold(sentence, LINE_CHARS)
 
 
 def list_sentences(comparison: Comparison) -> Iterator[str]:
@@ -64,8 +63,8 @@ def table(lines: Sequence[Line], describe_verdict: Callable[[Line], str]) -> lis
     """Return lines as a table; below it stand why a measure has no difference, and the margins."""
     compared = [line for line in lines if not line.reason]
     rows = [HEAD, *(cells(line, describe_verdict(line)) for line in compared)]
-    missing = [text for line in lines if line.reason for text in fold(f"{line.name}: {line.reason}")]
-    return [*align_columns(rows), *missing, *(fold(describe_margins(compared)) if compared else [])]
+    missing = [text for line in lines if line.reason for text in fold(f"{line.name}: {line.reason}", LINE_CHARS)]
+    return [*align_columns(rows), *missing, *(fold(describe_margins(compared), LINE_CHARS) if compared else [])]
 
 
 def describe_margins(lines: Sequence[Line]) -> str:
@@ -86,7 +85,7 @@ def cells(line: Line, verdict: str) -> tuple[str, ...]:
     name = escape_unprintable(line.name, len(line.name))
     interval = format_interval(difference["ci95"], unit, signed=True)
     return (
-        name if len(name) <= NAME_CHARS else f"{name[: NAME_CHARS - 1]}…",
+        cut_end(name, NAME_CHARS),
         format_value(line.one["value"], unit),
         format_value(line.other["value"], unit),
         f"{format_value(difference['value'], unit, signed=True)} {interval}".strip(),
@@ -95,8 +94,3 @@ def cells(line: Line, verdict: str) -> tuple[str, ...]:
         verdict,
         f"{line.needed:,}" if line.needed else "",
     )
-
-
-def fold(text: str) -> list[str]:
-    """Break a text into lines."""
-    return wrap(text, LINE_CHARS, subsequent_indent="  ", break_on_hyphens=False)

@@ -8,10 +8,11 @@ from typing import Any
 
 from commands.experiments.changes import ABSENT, describe_changes, format_param
 from commands.experiments.chart import draw_png, draw_svg
-from commands.experiments.screen import BASE, CHANGED, format_cells, format_differences, name_of
+from commands.experiments.screen import CHANGED, describe_word, format_cells, format_differences, name_of
 from commands.experiments.states import git
 from commands.experiments.table import Row, Table
 from stages.lib.console.errors import UserError
+from stages.lib.console.formats import cut_end
 from stages.lib.core.numbers import round_significant
 
 TAKEN = ("data", "models", "metrics", ".git", ".dvc")
@@ -73,7 +74,7 @@ def to_markdown(table: Table) -> str:
     if table.keys:
         columns += [(f"`{key}`", [format_param(row.params[key]) for row in rows]) for key in table.keys]
     else:
-        columns.append((CHANGED, [shorten(describe_changes(row.changes)) for row in rows]))
+        columns.append((CHANGED, [cut_end(describe_changes(row.changes), MOST_CHARS) for row in rows]))
     columns.append(("model", [row.model for row in rows]))
     for measure in table.measures:
         columns.append((measure, format_cells([row.numbers.cells.get(measure) for row in rows], with_ends=True)))
@@ -88,20 +89,9 @@ def to_markdown(table: Table) -> str:
     return "\n".join([*table_lines, "", *(f"{notice}\n" for notice in table.notices)]).rstrip("\n") + "\n"
 
 
-def describe_word(row: Row, measure: str) -> str:
-    """Return what a difference says."""
-    difference = row.numbers.differences.get(measure)
-    return BASE if row.is_base else difference.word if difference else ""
-
-
 def escape(cell: str) -> str:
     """Return a cell that does not end its column."""
     return " ".join(cell.split()).replace("|", "\\|")
-
-
-def shorten(text: str) -> str:
-    """Cut the end of a long text."""
-    return text if len(text) <= MOST_CHARS else f"{text[: MOST_CHARS - 1]}…"
 
 
 def to_csv(table: Table) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
-from textwrap import wrap
 from typing import Any
 
 from commands.compare.lines import format_value
@@ -11,6 +10,7 @@ from commands.experiments.changes import describe_changes, format_param
 from commands.experiments.numbers import Cell, Difference, Ends
 from commands.experiments.states import Kind
 from commands.experiments.table import Row, Table
+from stages.lib.console.formats import cut_end, fold
 from stages.lib.core.text import escape_unprintable
 
 GAP = 2  # spaces between columns
@@ -135,9 +135,15 @@ def blocks(rows: Sequence[Row], measure: str) -> list[list[Column]]:
     if not any(differences):
         return [[full], [full], [value]]
     texts = format_differences(differences)
-    words = [BASE if row.is_base else item.word if item else "" for row, item in zip(rows, differences, strict=True)]
+    words = [describe_word(row, measure) for row in rows]
     verdict = Column("", words, is_text=True)
     return [[full, Column("- base", texts), verdict], [value, Column("- base", texts), verdict], [value]]
+
+
+def describe_word(row: Row, measure: str) -> str:
+    """Return what a difference says."""
+    difference = row.numbers.differences.get(measure)
+    return BASE if row.is_base else difference.word if difference else ""
 
 
 def format_cells(cells: Sequence[Cell | None], *, with_ends: bool) -> list[str]:
@@ -204,13 +210,3 @@ def cut(text: str, length: int) -> str:
         return text
     head = length // 2
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
-
-
-def cut_end(line: str, width: int) -> str:
-    """Cut the end of a line that the terminal would wrap."""
-    return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def fold(text: str, width: int) -> list[str]:
-    """Break a text into lines."""
-    return wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)

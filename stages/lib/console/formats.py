@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 
 TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -52,6 +53,16 @@ def format_shares(counts: Counter[str], most: int = 4) -> str:
 def format_counts(counts: Mapping[str, int]) -> str:
     """Format counts in their order, without zeros: `loop 3, empty 1`."""
     return ", ".join(f"{name} {number}" for name, number in counts.items() if number)
+
+
+def cut_end(text: str, most: int) -> str:
+    """Cut the end of a text that has more than so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Break a text into lines; all but the first are indented."""
+    return wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
