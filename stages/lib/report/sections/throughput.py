@@ -19,6 +19,7 @@ def build(inputs: Inputs) -> Content:
     if inputs.is_analysis:
         return Content(skipped=NOT_ANALYSED)
     summary = inputs.files.read_json(inputs.files.data / "throughput" / SUMMARY)
+    times = read_times(summary["dgms"])
     comparisons = summary["cost_and_quality"]["comparisons"]
     comparisons = [each | {"rows": sort_by_cost(each["rows"])} for each in comparisons]
     named = {f"cost-quality-{number}": comparison for number, comparison in enumerate(comparisons, start=1)}
@@ -26,22 +27,26 @@ def build(inputs: Inputs) -> Content:
     return Content(
         values={
             "summary": summary,
-            "dgms": sort_by_time(summary["dgms"], inputs.dgms),
+            "dgms": sort_by_time(times, [dgm for dgm in inputs.dgms if dgm in summary["dgms"]]),
             "comparisons": named,
             "conditions": describe_scores(inputs.evaluations),
             "totals": sort_totals(summary["totals"], [*inputs.dgms, *inputs.runs, *inputs.compare]),
         },
         charts=draw_speed_by_size(summary, inputs.colours) | quality,
         skipped="" if summary["dgms"] else "the profile has no DGM",
-        finding=find_fastest(summary),
+        finding=find_fastest(times),
     )
 
 
-def sort_by_time(speeds: Mapping[str, Json], dgms: list[str]) -> list[str]:
+def read_times(speeds: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the time per 1,000 kept conversations of each DGM of which it is known, as a cell (value, ci95)."""
+    kept = {dgm: speed.get("seconds_per_1000_kept") for dgm, speed in speeds.items()}
+    return {dgm: cell for dgm, cell in kept.items() if cell and cell["value"] is not None}
+
+
+def sort_by_time(times: Mapping[str, Json], dgms: list[str]) -> list[str]:
     """Sort DGMs by their time per 1,000 kept conversations, the fastest first, those of which it is not known last."""
-    kept = {dgm: speeds[dgm].get("seconds_per_1000_kept") for dgm in dgms if dgm in speeds}
-    times = {dgm: cell["value"] for dgm, cell in kept.items() if cell and cell["value"] is not None}
-    return sorted(kept, key=lambda dgm: times.get(dgm, inf))
+    return sorted(dgms, key=lambda dgm: times[dgm]["value"] if dgm in times else inf)
 
 
 def sort_by_cost(rows: Mapping[str, Json]) -> dict[str, Json]:
@@ -49,15 +54,13 @@ def sort_by_cost(rows: Mapping[str, Json]) -> dict[str, Json]:
     return dict(sorted(rows.items(), key=lambda item: float(item[1]["cost"]["value"])))
 
 
-def find_fastest(summary: Json) -> str:
+def find_fastest(times: Mapping[str, Json]) -> str:
     """Say which DGM takes the least time for 1,000 kept conversations, and which the most."""
-    kept = {dgm: speed.get("seconds_per_1000_kept") for dgm, speed in summary["dgms"].items()}
-    cells = {dgm: cell for dgm, cell in kept.items() if cell and cell["value"] is not None}
-    ranked = rank_cells(cells)[::-1]
+    ranked = rank_cells(times)[::-1]
     if not ranked:
         return ""
-    decimals = num_decimals(list(cells.values()))
-    least, most = (f"{show_cell(cells[dgm], decimals)} s" for dgm in (ranked[0], ranked[-1]))
+    decimals = num_decimals(list(times.values()))
+    least, most = (f"{show_cell(times[dgm], decimals)} s" for dgm in (ranked[0], ranked[-1]))
     slowest = f"{ranked[-1]} the most, {most}" if len(ranked) > 1 else ""
     return to_sentence(f"{ranked[0]} takes the least time per 1,000 kept conversations, {least}", slowest)
 
