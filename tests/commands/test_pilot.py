@@ -10,6 +10,8 @@ from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Generate
 from tests.support.project import Project, make_project
 
+BROKEN = "name: B\nrepository: nobody/nowhere\ncontext_window: 99\n"  # a repository that no hub has
+
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -19,7 +21,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params = project.params()
     params["dgms"] = ["rich", "broken", "gpt", "plain"]
     project.write_params(params)
-    (project.root / "dgms" / "broken.yaml").write_text("name: B\npath: nowhere\ncontext_window: 99\nrevision: x\n")
+    (project.root / "dgms" / "broken.yaml").write_text(BROKEN)
     return project
 
 

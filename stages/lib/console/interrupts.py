@@ -4,6 +4,7 @@ A signal becomes an exception at once, but in a block of `hold_signals` only whe
 signal that follows another within seconds says the same, and interrupts none of what is being stored because of it.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -70,7 +72,7 @@ def handle_signals() -> Iterator[None]:
         if handler is not signal.SIG_IGN:
             signal.signal(number, _signals.handle)
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=end_with_dvc, daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:
@@ -113,8 +115,18 @@ def without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent(parent: int) -> None:
-    """Send this process SIGTERM when its parent is gone. DVC, when it is killed, leaves its stage running."""
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
+def end_with_dvc() -> None:
+    """Send this process SIGTERM when DVC, which started it, is gone: a DVC that is killed leaves its stage running.
+
+    Some shells stay between the two, as dash does. They have DVC's variables; DVC itself does not.
+    """
+    import psutil  # only a stage of DVC needs it
+
+    stage = psutil.Process()
+    between = takewhile(lambda parent: "DVC_STAGE" in parent.environ(), stage.parents())
+    started = [stage, *between][-1]  # by DVC
+    dvc = started.ppid()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while started.ppid() == dvc:
+            time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
