@@ -13,7 +13,7 @@ COMPARED = """- demo-base
 - rewild
 - only-rich
 - only-plain
-- only-original
+- only-rules
 - rich-plain
 - rich-half
 """
@@ -43,7 +43,7 @@ SMALLER = {
     "limit: 0": "limit: 6",
     "    only-rich:": "    # only-rich:",
     "    only-plain:": "    # only-plain:",
-    "    only-original:": "    # only-original:",
+    "    only-rules:": "    # only-rules:",
     "    rich-plain:": "    # rich-plain:",
     "    rich-half:": "    # rich-half:",
 }

@@ -38,7 +38,7 @@ def test_a_stage_that_declares_keys_of_a_section_gets_these_alone() -> None:
         mix = load(Mix, DEMO)
     assert (mix.seed, list(mix.runs)) == (
         13,
-        ["rewild", "only-rich", "only-plain", "only-original", "rich-plain", "rich-half"],
+        ["rewild", "only-rich", "only-plain", "only-rules", "rich-plain", "rich-half"],
     )
     with pytest.raises(AttributeError, match="size"):
         _ = mix.size
@@ -74,7 +74,7 @@ def test_the_first_seed_has_the_id_of_its_run_and_a_run_without_seeds_the_seed_o
     assert load_training("only-rich", DEMO) == Training("only-rich", "demo-base", 42)
     assert load_training("only-plain", DEMO) == Training("only-plain", "demo-base", 42)
     assert load_training("only-plain-seed44", DEMO) == Training("only-plain", "demo-base", 44)
-    known = "rewild, only-rich, only-plain, only-plain-seed43, only-plain-seed44, only-original, rich-plain, rich-half"
+    known = "rewild, only-rich, only-plain, only-plain-seed43, only-plain-seed44, only-rules, rich-plain, rich-half"
     with pytest.raises(UserError, match=f"`mix.runs` trains no 'only-plain-seed42'; it trains: {known}$"):
         load_training("only-plain-seed42", DEMO)
 

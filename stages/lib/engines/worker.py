@@ -1,5 +1,6 @@
 """The process of a supervised engine: requests come through a pipe, replies and heartbeats go back."""
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ def serve(pipe: Connection, start: StartEngine, runtime: Runtime, log: str) -> N
     The first message is `ready` with the engine's description, `refused` with what the user can fix, or `died`.
     """
     os.setsid()  # so that all that it starts can be ended with it
+    atexit.register(os._exit, 0)  # registered first, so it runs last: freeing all that vLLM has imported takes seconds
     with open(log, "wb", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -49,7 +51,7 @@ def serve(pipe: Connection, start: StartEngine, runtime: Runtime, log: str) -> N
         traceback.print_exc()  # first: on the message, the stage ends this process
         with contextlib.suppress(OSError):
             pipe.send(("died", first_error_line(error)))
-        raise SystemExit(1) from None
+        os._exit(1)
 
 
 def receive_requests(pipe: Connection, inbox: Inbox) -> None:
