@@ -32,13 +32,13 @@ def test_bars_become_ours_and_no_line_of_the_program_is_lost(
     show(tmp_path / "log", OUTPUT, ERROR)
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in lines] == [
-        "tiny: 21 of 21 weights",
+        "tiny: loading weights: 21 of 21 weights",
         "tiny: quiz (1 of 2)",
         "tiny: 6 of 6 rows",
         "Traceback (most recent call last):",
         "  File x",
         "ValueError: 100%| of row 3 is torn",
-        "tiny: 9 of 18 requests",
+        "tiny: running generate_until requests: 9 of 18 requests",
     ]
 
 
@@ -57,4 +57,4 @@ def test_a_program_with_a_log_of_its_own_shows_its_bars_alone(
         "a line\nTokenizing Prompts (num_proc=2):  40%|##  | 40/100 [00:01<00:02, 40 examples/s]",
         shows_lines=False,
     )
-    assert capsys.readouterr().err.startswith("tiny: 40 of 100 rows, ")
+    assert capsys.readouterr().err.startswith("tiny: tokenizing prompts: 40 of 100 rows, ")

@@ -12,6 +12,7 @@ LINE_END = re.compile(r"[\r\n]+")
 BAR = re.compile(
     r"(?P<name>[^|]*?):?\s*\d+%\|.*\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[[^\]]*(?:\](?P<behind>.*))?", re.DOTALL
 )
+SETTINGS = re.compile(r"\s*\(num_proc=\d+\)$")  # how the package `datasets` ends the name of a bar
 UNITS = {  # what the steps of a bar are, by the beginning of its name
     "": "rows",
     "Running ": "requests",
@@ -68,7 +69,8 @@ class ChildOutput:
             self._end_bar()
             self._shown = name, total
             unit = next((unit for start, unit in UNITS.items() if start and name.startswith(start)), UNITS[""])
-            self._bar = progress([], desc=self._name, unit=unit, total=total)
+            desc = ": ".join(filter(None, [self._name, SETTINGS.sub("", name).lower()]))
+            self._bar = progress([], desc=desc, unit=unit, total=total)
         self._bar.update(done - self._bar.n)
         if done == total:
             self._end_bar()
