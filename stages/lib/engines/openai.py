@@ -35,6 +35,8 @@ T = TypeVar("T")
 class OpenAIEngine:
     """Sends every submitted request at once; they wait in an event loop in a thread of its own."""
 
+    num_replicas = 1  # how many the server has is its own affair
+
     def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
         self.config, self._retry_seconds = config, runtime.server.retry_seconds
         self.description = f"openai {openai.__version__}"
