@@ -50,11 +50,11 @@ def test_a_slow_replica_holds_nothing_back_but_what_it_has() -> None:
         for replica, tickets in made.assign([1, 2]).items():
             running[replica] += numbers(tickets)
         for replica, pace in ((1, 1), (2, 10)):  # the second takes ten times as long
-            if running[replica] and moment % pace == 0 and (key := made.answer(replica, running[replica].pop(0))):
+            if running[replica] and moment % pace == 0 and (done := made.answer(replica, running[replica].pop(0))):
                 answered[replica] += 1
-                turns[key] += 1
-                if turns[key] < 3:
-                    made.submit(key, REQUEST)
+                turns[done] += 1
+                if turns[done] < 3:
+                    made.submit(done, REQUEST)
     assert set(turns.values()) == {3} and len(turns) == 20
     assert answered[1] > 8 * answered[2] > 0
 
@@ -128,9 +128,9 @@ def test_replicas_that_come_and_go_at_random_answer_every_turn_once() -> None:
             running[replica] += numbers(tickets)
         for replica in sorted(live):
             if running[replica] and rng.random() < 0.5:
-                key = made.answer(replica, running[replica].pop(rng.randrange(len(running[replica]))))
-                if key is not None:
-                    answers[key] += 1
-                    if answers[key] < turns[key]:
-                        made.submit(key, REQUEST)
+                done = made.answer(replica, running[replica].pop(rng.randrange(len(running[replica]))))
+                if done is not None:
+                    answers[done] += 1
+                    if answers[done] < turns[done]:
+                        made.submit(done, REQUEST)
     assert answers == turns

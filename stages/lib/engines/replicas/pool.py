@@ -138,7 +138,7 @@ class ReplicaPool:
         avoided = self._avoided(nodes)
         wanted = self._wanted or sum(self._share.fits(node) for node in nodes if node.id not in avoided)
         if self._failures_in_a_row:  # one at a time, until one is known to work
-            wanted = min(wanted, len(self._members) + 1)
+            wanted = min(wanted, self.num_replicas + 1)
         for _ in range(wanted - len(self._members)):
             self._num_made += 1
             member = Member(self._num_made, make_actor(self._spec, self._share, avoided))
@@ -328,4 +328,6 @@ def cause_of(error: Exception) -> Failed | None:
     if not getattr(error, "actor_init_failed", False):
         return None
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Failed(lines[-1] if lines else type(error).__name__, is_final=False)
+    reason = lines[-1] if lines else type(error).__name__
+    hint = "; each node needs this checkout, at the same path or in PYTHONPATH" if "No module named" in reason else ""
+    return Failed(reason + hint, is_final=False)
