@@ -82,7 +82,7 @@ class OpenAIEngine:
         """Answer a request, or note the error that ends the run."""
         reply = None
         try:
-            RETRY_STATE.set(RetryState())
+            RETRY_STATE.set(RetryState(session=key))
             reply = await self._answer(request)
         except Exception as error:
             self.client.error = self.client.error or error

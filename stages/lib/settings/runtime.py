@@ -19,7 +19,7 @@ class ServerLimits(Section):
     max_cost: float = Field(default=0, ge=0)  # of one run, in the currency of the prices
     price_per_million_input: float = Field(default=0, ge=0)  # tokens
     price_per_million_output: float = Field(default=0, ge=0)
-    session_header: str = Field(default="", pattern=r"^([A-Za-z0-9-]+)?$")  # with the conversation; empty: none
+    session_header: str = Field(default="", pattern=r"^([A-Za-z0-9-]+)?$")  # of a conversation's requests; empty: none
 
     @property
     def budget(self) -> tuple[int, int, float]:
