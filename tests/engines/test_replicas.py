@@ -14,14 +14,13 @@ from stages.lib.console.errors import UserError
 from stages.lib.core.files import sha256_folder
 from stages.lib.core.sections import parse
 from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.replicas.pool import ReplicaPool
 from stages.lib.generation.store import Store
 from stages.lib.records.shards import read_rows, read_shard
 from stages.lib.settings.runtime import Runtime
 from tests.support.conversations import CONFIG
 from tests.support.faulty import PacedEcho, UnstartableEcho
 from tests.support.project import BIN, ROOT, Project, make_project
-from tests.support.replicas import TestCluster, live, pool, run, running_cluster
+from tests.support.replicas import TestCluster, kill_engine, live, pool, run, running_cluster, send
 from tests.support.training import wait_until
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]  # Ray leaves files and sockets open
@@ -42,22 +41,6 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after(number: int) -> Callable[[int], bool]:
     return lambda finished: finished >= number
-
-
-def send(engine: ReplicaPool, number: signal.Signals) -> None:
-    """Send a signal to the actor of a replica."""
-    place = live(engine)[0].place
-    assert place
-    os.kill(place.pid, number)
-
-
-def kill_engine(engine: ReplicaPool) -> None:
-    """Kill the engine of a replica, in its own process."""
-    place = live(engine)[0].place
-    assert place
-    children = [pid for path in Path(f"/proc/{place.pid}/task").glob("*/children") for pid in path.read_text().split()]
-    [child] = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(int(child), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "http://head:6379", "head:port"])

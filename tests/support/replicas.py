@@ -1,6 +1,7 @@
 """A real Ray cluster of two nodes on this machine, and pools of replicas on it."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -115,3 +116,22 @@ def run(engine: Engine, *events: Event, users: dict[str, list[str]] = USERS) -> 
 def live(engine: ReplicaPool) -> list[Member]:
     """The replicas at work."""
     return [member for member in engine._members.values() if member.is_live]
+
+
+def send(engine: ReplicaPool, number: signal.Signals) -> None:
+    """Send a signal to the actor of the first replica."""
+    os.kill(actor_pid(engine), number)
+
+
+def kill_engine(engine: ReplicaPool) -> None:
+    """Kill the engine of the first replica, in its own process."""
+    tasks = Path(f"/proc/{actor_pid(engine)}/task").glob("*/children")
+    children = [pid for path in tasks for pid in path.read_text().split()]
+    [child] = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(int(child), signal.SIGKILL)
+
+
+def actor_pid(engine: ReplicaPool) -> int:
+    place = live(engine)[0].place
+    assert place
+    return place.pid
