@@ -163,7 +163,8 @@ class Forecast:
     hardware: str
     other_hardware: int  # rows of the store from other hardware, which do not count for the speed
     pace: Pace
-    overall_rate: float  # tokens in and out per second over all wall time; 0: unknown
+    replicas: int  # engines side by side
+    overall_rate: float  # tokens in and out per second of one engine, over all its time; 0: unknown
     wall: Range | None  # seconds
     gpu_hours: Range | None
     money: Range | None

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from heapq import heappop, heappush
 from itertools import islice
+from math import ceil
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from commands.pilot.steady_state import Span, Stopwatch, running_counts
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.types import Floats
 from stages.lib.engines.vllm_runtime import describe_speed
+from stages.lib.models.catalogue import Model
+from stages.lib.settings.runtime import Runtime
 
 POWERS = np.linspace(0, 1, 21)
 MOST_PLAYED = 20_000  # conversations; a longer run is as fast
@@ -28,17 +32,21 @@ NOTE = "pace.json"  # in the store's folder: the pace of the largest pilot, whic
 class Pace:
     """How fast an engine is."""
 
-    at_once: int  # conversations under way at the beginning of the pilot
+    at_once: int  # conversations under way on each engine at the beginning of the pilot
     power: float  # of the number under way, with which the engine's speed grows
     seconds: float  # for one token of a reply, of a conversation that runs alone
     start_seconds: float  # of the engine, before the first request
+    replicas: int = 1  # of the engine, over which the pilot's conversations were spread
 
 
 UNKNOWN = Pace(0, 0.0, 0.0, 0.0)
 
 
-def measure_pace(spans: Sequence[Span], start_seconds: float) -> Pace:
-    """Measure the pace of a pilot: the power that explains best how long its replies took, and its own wall time."""
+def measure_pace(spans: Sequence[Span], start_seconds: float, replicas: int = 1) -> Pace:
+    """Measure the pace of a pilot: the power that explains best how long its replies took, and its own wall time.
+
+    Replicas share its conversations evenly, so that the pace is that of one of them.
+    """
     if not spans:
         return UNKNOWN
     counts = np.array(running_counts(spans), dtype=float)
@@ -48,9 +56,9 @@ def measure_pace(spans: Sequence[Span], start_seconds: float) -> Pace:
     works = Counter[str]()
     for span in spans:
         works[span.key] += span.completion_tokens
-    at_once = int(running.max())
-    played = play(list(works.values()), at_once, power)
-    return Pace(at_once, power, float(wall / played) if played else 0.0, start_seconds)
+    at_once = ceil(running.max() / replicas)
+    played = play(list(works.values())[::replicas], at_once, power)
+    return Pace(at_once, power, float(wall / played) if played else 0.0, start_seconds, replicas)
 
 
 def fit_power(spans: Sequence[Span], moments: Floats, running: Floats) -> float:
@@ -90,9 +98,9 @@ def play(works: Sequence[float], at_once: int, power: float) -> float:
     return total
 
 
-def predict_seconds(pace: Pace, works: Sequence[float], num_missing: int, at_once: int) -> float:
-    """Return how long the missing conversations take, whose tokens are spread as `works` are; 0: unknown."""
-    num_played = min(num_missing, MOST_PLAYED)
+def predict_seconds(pace: Pace, works: Sequence[float], num_missing: float, at_once: int) -> float:
+    """Return how long the missing conversations take one engine, whose tokens are spread as `works` are; 0: unknown."""
+    num_played = min(ceil(num_missing), MOST_PLAYED)
     played = [works[number % len(works)] for number in range(num_played)]
     return pace.seconds * play(played, at_once, pace.power) * num_missing / max(num_played, 1)
 
@@ -106,7 +114,7 @@ def largest_pace(job: Job, stopwatch: Stopwatch | None) -> tuple[Pace, str]:
     known = read_json(note) if note.exists() else {}
     conditions = timed_conditions(job)
     if stopwatch and stopwatch.spans:
-        measured = measure_pace(stopwatch.spans, stopwatch.start_seconds)
+        measured = measure_pace(stopwatch.spans, stopwatch.start_seconds, stopwatch.most_replicas)
         new = {"of": conditions, "hardware": stopwatch.hardware, "pace": asdict(measured)}
         is_other = any(known.get(key) != new[key] for key in ("of", "hardware"))
         if is_other or measured.at_once >= known["pace"]["at_once"]:
@@ -124,3 +132,16 @@ def timed_conditions(job: Job) -> list[object]:
     limits = [config.max_tokens, config.window, config.sampling.model_dump(), runtime.max_concurrent]
     set_ones = [describe_speed(runtime), *([model.kv_cache_dtype] if model.kv_cache_dtype != "auto" else [])]
     return ["power", model.commit, model.quantization, model.dtype, *limits, *filter(None, set_ones)]
+
+
+def count_replicas(runtime: Runtime, model: Model, in_pilot: int) -> int:
+    """Return how many engines answer side by side: those of the params, or as many as fitted when the pilot ran."""
+    if not runtime.ray.address or model.kind == "server":
+        return 1
+    return runtime.ray.replicas or in_pilot
+
+
+def read_replicas(store: Path) -> int:
+    """Return how many engines answered side by side in the pilot whose pace a store's folder holds; 1: not known."""
+    note = store / NOTE
+    return int(read_json(note)["pace"].get("replicas", 1)) if note.exists() else 1

@@ -16,7 +16,7 @@ from commands.pilot.forecast import (
     forecast_tokens,
 )
 from commands.pilot.job import Job, read_prompts_of
-from commands.pilot.pace import Pace, predict_seconds
+from commands.pilot.pace import Pace, count_replicas, predict_seconds
 from stages.generate import LEDGER
 from stages.lib.engines.request import identity
 from stages.lib.generation.costs import COST, Range, gpu_hours, money
@@ -89,13 +89,15 @@ def predict(job: Job, table: pa.Table, sample: list[SampledPrompt], pace: Pace, 
     speed = measure_speed(costs, pace, hardware)
     conversations = len(missing) + costs.num_rows
     wall = predict_time(job, speed, sample, len(missing), prompt, completion)
-    hours = gpu_hours(wall, job.model.tensor_parallel, speed.hardware) if wall else None
+    replicas = count_replicas(job.settings.runtime, job.model, pace.replicas)
+    hours = gpu_hours(wall, replicas * job.model.tensor_parallel, speed.hardware) if wall else None
     return Forecast(
         missing=len(missing),
         conversations=conversations,
         prompt=prompt,
         completion=completion,
         **speed._asdict(),
+        replicas=replicas,
         wall=wall,
         gpu_hours=hours,
         money=money(hours, job.settings.price_per_gpu_hour),
@@ -112,12 +114,14 @@ def predict_time(
     The missing conversations are played at the pilot's pace, or else take the tokens per second of the store.
     """
     tokens = prompt.tokens + completion.tokens
+    replicas = count_replicas(job.settings.runtime, job.model, speed.pace.replicas)
     works = [out for row in sample if (out := row.tokens[1])]
     if speed.pace.seconds and works:
         share = completion.tokens / (fmean(works) * max(missing, 1))
-        seconds = share * predict_seconds(speed.pace, works, missing, job.settings.runtime.max_concurrent)
+        at_once = job.settings.runtime.max_concurrent
+        seconds = share * predict_seconds(speed.pace, works, missing / replicas, at_once)
     elif speed.overall_rate:
-        seconds = tokens / speed.overall_rate
+        seconds = tokens / speed.overall_rate / replicas
     else:
         return None
     error = hypot(prompt.error, completion.error) / max(tokens, 1.0)

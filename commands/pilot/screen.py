@@ -86,6 +86,7 @@ def forecast_lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
         if (worst := max(forecast.prompt.percent, forecast.completion.percent)) > MOST_PERCENT:
             yield "", f"± is above {MOST_PERCENT} %: ask {(worst / MOST_PERCENT) ** 2:.1f} times as many with -n"
         hardware = forecast.hardware or "unknown hardware"
+        hardware = f"{forecast.replicas} replicas, each on {hardware}" if forecast.replicas > 1 else hardware
         yield "time", f"{format_range(forecast.wall, format_duration)} on {hardware}"
         yield from (("", line) for line in speed_lines(forecast))
         if forecast.gpu_hours:
@@ -125,7 +126,8 @@ def speed_lines(forecast: Forecast) -> Iterator[str]:
         yield f"the engine's start took {format_duration(forecast.pace.start_seconds)} and comes on top"
     if forecast.overall_rate:
         rate = format_count(forecast.overall_rate)
-        yield f"{rate} tokens/s over all that is in the store, slow ends of runs included"
+        each = " of each replica" if forecast.replicas > 1 else ""
+        yield f"{rate} tokens/s{each} over all that is in the store, slow ends of runs included"
     if forecast.other_hardware:
         yield f"{forecast.other_hardware} conversations of the store ran on other hardware and do not count here"
 
@@ -212,7 +214,7 @@ def explanation(num_conversations: int, runtime: Runtime) -> list[str]:
         "Time: the missing conversations, played at the pilot's pace with "
         f"{runtime.max_concurrent} under way, to the slow end when the last long ones run alone; the range is that of "
         "the tokens. The pilot tells how the engine's speed grows with their number. The engine's start comes on top.",
-        "GPU-hours: time times tensor_parallel; none on a CPU.",
+        "GPU-hours: time times replicas times tensor_parallel; none on a CPU.",
         "Money: GPU-hours times throughput.price_per_gpu_hour, in the price's currency.",
         "Valid: time and money of the missing conversations for each 1,000 that are kept; the range is that of the "
         "tokens and of the share that is kept (95 %).",

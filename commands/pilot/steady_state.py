@@ -49,7 +49,13 @@ class Stopwatch:
         self._began = dict[str, float]()
         self.description = engine.description
         self.hardware = ""
+        self.most_replicas = 1
         self.spans: list[Span] = []
+
+    @property
+    def num_replicas(self) -> int:
+        """How many answer side by side now."""
+        return self._engine.num_replicas
 
     def submit(self, key: str, request: Request) -> None:
         """Queue a request, and note the time."""
@@ -59,6 +65,7 @@ class Stopwatch:
     def step(self) -> list[tuple[str, Reply]]:
         """Return the keys and replies that have ended, and note the time."""
         ended = self._engine.step()
+        self.most_replicas = max(self.most_replicas, self.num_replicas)
         now = time.monotonic()
         for key, reply in ended:
             began = self._began.pop(key)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from commands.pilot.job import PROMPTS, Settings, read_prompts_of
 from commands.pilot.note import PilotNote, digest_asked, read_note
+from commands.pilot.pace import count_replicas, read_replicas
 from stages.lib.engines.request import RequestConfig, dgm_config, identity, with_reply_format
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import Store, matches_limits, read_segment
@@ -101,9 +102,14 @@ class Dgm:
         return len(self._seen)
 
     @property
+    def replicas(self) -> int:
+        """How many engines answer side by side, as far as the params and the pilot tell."""
+        return count_replicas(self.settings.runtime, self.model, read_replicas(self.store.folder))
+
+    @property
     def seconds(self) -> float:
         """The wall time so far."""
-        return sum(flush.seconds for flush in self.flushes)
+        return sum(flush.seconds for flush in self.flushes) / self.replicas
 
     @property
     def seconds_to_go(self) -> float | None:
@@ -114,14 +120,14 @@ class Dgm:
     def tokens_per_second(self) -> float | None:
         """The output tokens per second of the last segments."""
         recent = self.flushes[-NUM_RECENT:]
-        seconds = sum(flush.seconds for flush in recent)
+        seconds = sum(flush.seconds for flush in recent) / self.replicas
         return sum(flush.completion_tokens for flush in recent) / seconds if seconds else None
 
     def cost(self, seconds: float | None) -> float | None:
         """Return the price of a wall time; None on a CPU, and without a price of GPU-hours."""
         if seconds is None or not self.hardware:
             return None
-        hours = gpu_hours((seconds, seconds), self.model.tensor_parallel, self.hardware)
+        hours = gpu_hours((seconds, seconds), self.replicas * self.model.tensor_parallel, self.hardware)
         value = money(hours, self.settings.price_per_gpu_hour)
         return value[0] if value else None
 

@@ -24,6 +24,7 @@ from stages.lib.generation.store import SEGMENT
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
+from stages.lib.settings.runtime import RayCluster
 from tests.support.conversations import CONFIG
 from tests.support.pilot import answer, make_job, make_prompt, make_settings, turn
 
@@ -176,6 +177,17 @@ def test_time_comes_from_the_pilots_pace_and_tokens_from_its_conversations(partl
     assert "at 8 tokens/s, in and out, over all of the run" in lines
     assert "the engine's start took 7.00 s and comes on top" in lines
     assert "money" not in dict(forecast_lines(forecast))
+
+
+def test_replicas_divide_the_time_and_not_the_gpu_hours(partly_stored: Job) -> None:
+    two = replace(partly_stored, settings=make_settings(ray=RayCluster(address="auto", replicas=2)))
+    forecast = forecast_of(two, PACE, "H100 x1")
+    assert forecast.wall == approx((150, 150))
+    assert forecast.gpu_hours == approx((300 / 3600, 300 / 3600))
+    assert dict(forecast_lines(forecast))["time"] == "2.50 min on 2 replicas, each on H100 x1"
+    fitting = replace(partly_stored, settings=make_settings(ray=RayCluster(address="auto")))
+    assert forecast_of(fitting, replace(PACE, replicas=3), "H100 x1").wall == approx((100, 100))
+    assert forecast_of(partly_stored, replace(PACE, replicas=3), "H100 x1").wall == approx((300, 300))  # one engine now
 
 
 def test_a_thousand_kept_conversations_take_more_the_fewer_are_kept() -> None:

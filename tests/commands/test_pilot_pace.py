@@ -51,6 +51,14 @@ def test_a_long_run_takes_what_the_pilots_pace_says(power: float, at_once: int) 
     assert predicted == approx(SECONDS * play(LONG_RUN, at_once, power), rel=0.03)
 
 
+def test_replicas_share_a_pilot_and_their_pace_is_that_of_one() -> None:
+    halves = [spans_of(PILOT[half::2], 0.5) for half in (0, 1)]
+    spans = [span._replace(key=f"{half}-{span.key}") for half, part in enumerate(halves) for span in part]
+    pace = measure_pace(spans, 7.0, replicas=2)
+    assert (pace.at_once, pace.replicas) == (50, 2)
+    assert (pace.power, pace.seconds) == approx((0.5, SECONDS), rel=0.05)
+
+
 def test_a_run_of_a_million_is_as_fast_as_one_of_twenty_thousand() -> None:
     pace = Pace(1, 0.0, 1.0, 0.0)
     assert predict_seconds(pace, [10, 30], 1_000_000, 8) == 20_000_000
@@ -72,7 +80,7 @@ def test_what_never_fitted_is_no_work_of_the_engine() -> None:
 def stopwatch(hardware: str, num_spans: int) -> Any:
     """A stopwatch that has seen requests of five tokens in ten seconds, all at once."""
     spans = [Span(0, 10, 5, 5, str(number)) for number in range(num_spans)]
-    return SimpleNamespace(spans=spans, hardware=hardware, start_seconds=7.0)
+    return SimpleNamespace(spans=spans, hardware=hardware, start_seconds=7.0, most_replicas=1)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from stages.lib.core.sections import parse, read_yaml
 from stages.lib.generation.store import Store
 from stages.lib.records.prompts import PROMPT
 from stages.lib.records.shards import write_rows
-from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.runtime import RayCluster, Runtime
 from stages.lib.settings.sections import Gate, Validate
 from stages.train import WORK
 from tests.support.chromium import visit
@@ -64,6 +65,14 @@ def test_each_conversation_counts_once_as_it_is_flushed(dgm: Dgm) -> None:
     flush(dgm, PROMPTS[0])
     flush(dgm, *PROMPTS[:3])
     assert (dgm.done, dgm.seconds, dgm.seconds_to_go) == (3, 5400.0, 1800.0)
+    assert (dgm.cost(dgm.seconds), dgm.cost(dgm.seconds_to_go)) == (3.0, 1.0)
+
+
+def test_replicas_divide_the_time_and_not_its_price(dgm: Dgm) -> None:
+    ray = RayCluster(address="auto", replicas=2)
+    dgm.settings = replace(SETTINGS, runtime=SETTINGS.runtime.model_copy(update={"ray": ray}))
+    flush(dgm, *PROMPTS[:3])
+    assert (dgm.seconds, dgm.seconds_to_go) == (2700.0, 900.0)
     assert (dgm.cost(dgm.seconds), dgm.cost(dgm.seconds_to_go)) == (3.0, 1.0)
 
 

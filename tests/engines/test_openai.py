@@ -1,5 +1,7 @@
 """The engine `openai`: what it sends, what it makes of replies, and how a chat fits the window of a small server."""
 
+import re
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +64,19 @@ def test_sampling_that_not_every_server_knows_is_sent_only_when_it_is_set(server
     talk(server, "Hi?", config=replace(SERVER_CONFIG, sampling=More(temperature=0.5, top_k=40)))
     assert (server.requests[1]["top_k"], server.requests[1]["temperature"]) == (40, 0.5)
     assert "min_p" not in server.requests[1] and "extra_body" not in server.requests[1]
+
+
+def test_the_requests_of_a_conversation_name_it_in_the_header_that_a_router_reads(server: FakeServer) -> None:
+    with connect(server, session_header="X-Session-ID") as engine:
+        assert len(list(answer(engine, many(3, "Hi?", "So?")))) == 3
+    first, *others = (headers.get("x-session-id", "") for headers in server.headers)
+    assert first == ""  # the check
+    assert sorted(Counter(others).values()) == [2, 2, 2] and all(map(re.compile("[0-9a-f]{32}").fullmatch, others))
+
+
+def test_no_session_is_named_unless_it_is_asked_for(server: FakeServer) -> None:
+    talk(server, "Hi?")
+    assert not any("x-session-id" in headers for headers in server.headers)
 
 
 def test_exactly_max_concurrent_requests_run_at_once(server: FakeServer) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from stages.lib.console.errors import UserError
 from stages.lib.engines.base import Usage
-from stages.lib.generation.costs import COST, attribute_cost, attribute_no_cost, summarize
+from stages.lib.generation.costs import COST, add_usage, attribute_cost, attribute_no_cost, charge, summarize
 from stages.lib.generation.kept import mark_kept, measure_kept
 from stages.lib.generation.totals import name_machines, total_costs
 from stages.lib.settings.sections import Throughput
@@ -32,6 +32,27 @@ def test_time_is_divided_by_tokens_and_throughput_sums_it() -> None:
     assert list(summarize(pa.Table.from_pylist([], schema=pa.schema(COST)))) == [
         "conversations", "answered", "prompt_tokens", "cached_tokens", "completion_tokens"
     ]  # fmt: skip
+
+
+def rows_on(*hardware: str) -> list[dict[str, Any]]:
+    """Rows of 40 tokens each that replicas on this hardware have given."""
+    return [{"prompt_tokens": 30, "completion_tokens": 10, "hardware": name} for name in hardware]
+
+
+def test_replicas_on_different_machines_are_each_paid_by_their_own_conversations() -> None:
+    rows, unpaid = rows_on("H200 x1", "H200 x1", "A100 x1"), {"H200 x1": 20.0, "A100 x1": 5.0}
+    charge(rows, unpaid)
+    add_usage(rows, Usage("H200 x1", restarts=1))
+    assert [(row["seconds"], row["hardware"]) for row in rows] == [(10, "H200 x1"), (10, "H200 x1"), (5, "A100 x1")]
+    assert [row["restarts"] for row in rows] == [1, 0, 0] and not unpaid
+
+
+def test_the_time_of_a_slow_machine_waits_for_its_conversations_and_is_lost_in_no_case() -> None:
+    rows, unpaid = rows_on("H200 x1"), {"H200 x1": 20.0, "A100 x1": 5.0}
+    charge(rows, unpaid)
+    assert (rows[0]["seconds"], unpaid) == (20, {"A100 x1": 5.0})
+    charge(rows, unpaid | {"H200 x1": 1.0}, is_last=True)
+    assert rows[0]["seconds"] == 6
 
 
 def test_a_conversation_that_took_no_tokens_is_in_no_speed() -> None:

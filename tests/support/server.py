@@ -40,6 +40,7 @@ class FakeServer(ThreadingHTTPServer):
         self.seconds_per_reply = 0.0
         self.requests: list[dict[str, Any]] = []  # the bodies, that of the engine's first check among them
         self.times: list[float] = []  # of the requests
+        self.headers: list[dict[str, str]] = []  # of the requests, their names in lower case
         self.running = self.most_running = 0
         self.lock = threading.Lock()
 
@@ -95,6 +96,7 @@ class FakeHandler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append(body)
             self.server.times.append(time.monotonic())
+            self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
             self.server.running += 1
             self.server.most_running = max(self.server.most_running, self.server.running)
             fault = self.server.faults.pop(0) if self.server.faults and len(self.server.requests) > 1 else None

@@ -1,6 +1,6 @@
 """The interface of every engine, and how a chat is made to fit a context window."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stages.lib.engines.request import RequestConfig
@@ -26,6 +26,7 @@ class Reply(NamedTuple):
     trimmed_turns: int = 0
     reason: str = ""
     opened: str = ""  # the tag of thoughts that the prompt ended with; the reply begins inside them
+    hardware: str = ""  # of the replica that gave it; empty: the engine's
 
 
 @dataclass(slots=True)
@@ -36,7 +37,8 @@ class Usage:
     kv_share: float = 0.0  # peak share of the KV cache
     vram_gib: float = 0.0  # peak over all GPUs together
     preemptions: int = 0
-    restarts: int = 0
+    restarts: int = 0  # lost replicas too
+    seconds: dict[str, float] = field(default_factory=dict)  # of replicas, by hardware; empty: it was the wall time
 
     def add(self, other: "Usage") -> None:
         """Merge another reading into this one."""
@@ -45,12 +47,18 @@ class Usage:
         self.vram_gib = max(self.vram_gib, other.vram_gib)
         self.preemptions += other.preemptions
         self.restarts += other.restarts
+        for hardware, seconds in other.seconds.items():
+            self.seconds[hardware] = self.seconds.get(hardware, 0.0) + seconds
 
 
 class Engine(Protocol):
     """Answers requests in any order: they are submitted at any time, and `step` returns the replies that have ended."""
 
     description: str  # name and version
+
+    @property
+    def num_replicas(self) -> int:
+        """How many answer side by side now, each as many requests as one engine does."""
 
     def submit(self, key: str, request: Request) -> None:
         """Queue a request under a key that no other running request has."""

@@ -12,6 +12,7 @@ class EchoEngine:
     """Repeats the last message after a word that depends on the seed: instant, exact, no weights."""
 
     description = "echo"
+    num_replicas = 1
 
     def __init__(self, config: RequestConfig, _runtime: Runtime | None = None) -> None:
         self.config = config

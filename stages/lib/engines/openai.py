@@ -35,6 +35,8 @@ T = TypeVar("T")
 class OpenAIEngine:
     """Sends every submitted request at once; they wait in an event loop in a thread of its own."""
 
+    num_replicas = 1  # how many the server has is its own affair
+
     def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
         self.config, self._retry_seconds = config, runtime.server.retry_seconds
         self.description = f"openai {openai.__version__}"
@@ -80,7 +82,7 @@ class OpenAIEngine:
         """Answer a request, or note the error that ends the run."""
         reply = None
         try:
-            RETRY_STATE.set(RetryState())
+            RETRY_STATE.set(RetryState(session=key))
             reply = await self._answer(request)
         except Exception as error:
             self.client.error = self.client.error or error

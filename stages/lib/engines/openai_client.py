@@ -1,6 +1,7 @@
 """The client of one server: a chat completion with its repeats, within the limits of the run, and the first check."""
 
 import asyncio
+import hashlib
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Unanswered(Exception):
 
 @dataclass(slots=True)
 class RetryState:
-    """Since when a request is repeated, and why."""
+    """Since when a request is repeated, and why; and the conversation that it belongs to."""
 
+    session: str = ""  # empty: none
     since: float = 0.0
     last_failure: str = "no connection, or no answer in time"
 
@@ -99,6 +101,9 @@ class ServerClient:
     async def complete(self, messages: list[Message], seed: int, max_tokens: int | None) -> Reply | None:
         """Request one chat completion; return None when the server says that it would not fit its window."""
         options = self._sampling(seed) | {"model": self._name, "messages": messages}
+        if self._limits.session_header and (session := RETRY_STATE.get().session):
+            name = hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:32]  # any text can be a key
+            options["extra_headers"] = {self._limits.session_header: name}
         if max_tokens is not None:
             options["max_tokens"] = max_tokens
         try:

@@ -35,6 +35,8 @@ class SupervisedEngine:
     and again ends as `failed`.
     """
 
+    num_replicas = 1
+
     def __init__(self, start: StartEngine, runtime: Runtime, name: str) -> None:
         self._start, self._runtime, self._name = start, runtime, name
         self.description = ""

@@ -33,6 +33,8 @@ TAIL_TOKENS = 40  # of a prompt, which hold a tag of thoughts if it ends with on
 class VllmEngine:
     """vLLM's synchronous engine. On CPU it runs in this process: starting others would cost 40 s."""
 
+    num_replicas = 1
+
     def __init__(self, model: Model, config: RequestConfig, runtime: Runtime) -> None:
         check_speculation(runtime, config.sampling, on_gpu=on_gpu())
         set_environment(runtime, offline=model.kind == "local")

@@ -17,8 +17,8 @@ from stages.lib.engines.base import Engine
 from stages.lib.engines.budget import estimate
 from stages.lib.engines.factory import make_engine
 from stages.lib.engines.request import RequestConfig, choose_engine, identity
-from stages.lib.generation.conversations import Conversation, longest_first, run_conversations
-from stages.lib.generation.costs import attribute_cost, num_tokens
+from stages.lib.generation.conversations import Conversation, longest_first, room, run_conversations
+from stages.lib.generation.costs import add_usage, charge
 from stages.lib.generation.failures import Failures
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import RowLocation, Store
@@ -112,7 +112,8 @@ class CachedGeneration:
             for prompt in only(prompts, identities)
         )
         at_once = self.runtime.max_concurrent
-        finished = run_conversations(engine, longest_first(conversations, LOOKAHEAD * at_once), self.config, at_once)
+        in_order = longest_first(conversations, LOOKAHEAD * room(engine, at_once))
+        finished = run_conversations(engine, in_order, self.config, at_once)
         statistics = ReplyStatistics()
         with progress(finished, desc=self.model.id, unit=self.unit, total=len(identities)) as bar:
             for conversation in bar:
@@ -147,24 +148,46 @@ def only(prompts: Iterable[Row], hashes: Mapping[str, str]) -> Iterator[Row]:
 def batches(rows: Iterable[Row], engine: Engine, runtime: Runtime) -> Iterator[list[Row]]:
     """Gather rows until there are enough or enough time has passed, and add to them what they cost.
 
-    The time of a batch that took no tokens, as its prompts never fitted or could not be asked, goes to the next batch.
-    An error of the engine, or a signal, comes after the rows that were finished before it.
+    The time of a batch that took no tokens, as its prompts never fitted or could not be asked, goes to the next batch;
+    so does that of replicas none of whose conversations are in it. An error of the engine, or a signal, comes after the
+    rows that were finished before it.
     """
     batch: list[Row] = []
-    began = time.monotonic()
+    meter = Meter(engine)
     error: UserError | KeyboardInterrupt | None = None
     try:
         for row in rows:
             batch.append(row)
-            if len(batch) >= runtime.flush_conversations or time.monotonic() - began > runtime.flush_seconds:
-                now = time.monotonic()
-                yield attribute_cost(batch, now - began, engine.usage())
-                batch, began = [], now if any(map(num_tokens, batch)) else began
+            if len(batch) >= runtime.flush_conversations or meter.seconds() > runtime.flush_seconds:
+                yield meter.charge(batch)
+                batch = []
     except (UserError, KeyboardInterrupt) as early_end:
         error = early_end
-    yield attribute_cost(batch, time.monotonic() - began, engine.usage())
+    yield meter.charge(batch, is_last=True)
     if error:
         raise error
+
+
+class Meter:
+    """The time of an engine, or of each kind of a pool's replicas, that no conversation has paid for yet."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._began = time.monotonic()
+        self._unpaid: dict[str, float] = {}  # by hardware; empty: the engine's own
+
+    def seconds(self) -> float:
+        """Return the wall time since the last batch."""
+        return time.monotonic() - self._began
+
+    def charge(self, batch: list[Row], *, is_last: bool = False) -> list[Row]:
+        """Add to the rows of a batch what they cost, and return them."""
+        now, usage = time.monotonic(), self._engine.usage()
+        for hardware, seconds in (usage.seconds or {"": now - self._began}).items():
+            self._unpaid[hardware] = self._unpaid.get(hardware, 0.0) + seconds
+        self._began = now
+        charge(batch, self._unpaid, is_last=is_last)
+        return add_usage(batch, usage)
 
 
 class ReplyStatistics:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import ceil
 from typing import Any
 
 from stages.lib.console.interrupts import check_signals
@@ -14,6 +15,8 @@ from stages.lib.records.hashing import chat_sha, keyed_hash
 from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import UNANSWERED, Turn
 from stages.lib.settings.sections import History
+
+SPARE = 1.1  # times as many conversations as all replicas of a pool take
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Conversation:
     status: str = "ok"
     reason: str = ""
     cached_tokens: int = 0
+    hardware: str = ""  # of the replica that gave the last reply; empty: the engine's
     identity: str = ""  # in the store; empty where none is kept
     system: str = ""  # the prompt's system message
 
@@ -80,6 +84,7 @@ class Conversation:
         )
         self.turns.append(turn)
         self.cached_tokens += reply.cached_tokens
+        self.hardware = reply.hardware
         if reply.finish_reason in UNANSWERED:
             self.status, self.reason = reply.finish_reason, reply.reason
 
@@ -111,6 +116,12 @@ def longest_first(conversations: Iterable[Conversation], lookahead: int) -> Iter
         yield heappop(pending)[-1]
 
 
+def room(engine: Engine, max_concurrent: int) -> int:
+    """Return how many conversations an engine takes at once; of a pool, a few more, so that no replica waits."""
+    replicas = engine.num_replicas
+    return max_concurrent if replicas == 1 else ceil(max(replicas, 1) * max_concurrent * SPARE)
+
+
 def run_conversations(
     engine: Engine, conversations: Iterable[Conversation], config: RequestConfig, max_concurrent: int
 ) -> Iterator[Conversation]:
@@ -123,7 +134,7 @@ def run_conversations(
     waiting, running = iter(conversations), dict[str, Conversation]()
     while True:
         check_signals()
-        while len(running) < max_concurrent and (conversation := next(waiting, None)) is not None:
+        while len(running) < room(engine, max_concurrent) and (conversation := next(waiting, None)) is not None:
             running[conversation.key] = conversation
             engine.submit(conversation.key, conversation.next_request(config))
         if not running:

@@ -15,12 +15,12 @@ COST = [
     ("prompt_tokens", pa.int64()),  # tokens of all prompts of the conversation that were answered
     ("cached_tokens", pa.int64()),  # prompt tokens found in the engine's prefix cache
     ("completion_tokens", pa.int64()),  # tokens of all replies
-    ("seconds", pa.float64()),  # its share of the wall time, by tokens
-    ("hardware", pa.string()),  # what the engine ran on
+    ("seconds", pa.float64()),  # its share of the time of the engine, or of all replicas on this hardware, by tokens
+    ("hardware", pa.string()),  # what the engine, or the replica that gave the last reply, ran on
     ("vram_gib", pa.float64()),  # peak memory of all GPUs together; 0: not known
     ("kv_share", pa.float64()),  # peak share of the KV cache in use
     ("preemptions", pa.int64()),  # of the engine; on one row of each flush
-    ("restarts", pa.int64()),  # of the engine; on one row of each flush
+    ("restarts", pa.int64()),  # of the engine, lost replicas included; on one row of each flush
 ]
 COUNTS = ("preemptions", "restarts")
 PEAKS = ("vram_gib", "kv_share")
@@ -35,11 +35,34 @@ def num_tokens(row: Row) -> int:
 
 
 def attribute_cost(rows: list[Row], seconds: float, usage: Usage) -> list[Row]:
-    """Add the cost of a batch to its rows: the wall time in proportion to their tokens, and the machine's usage."""
-    tokens = list(map(num_tokens, rows))
-    for number, (row, count) in enumerate(zip(rows, tokens, strict=True)):
-        row["seconds"] = round(seconds * count / max(sum(tokens), 1), 6)
-        row |= {"hardware": usage.hardware, "vram_gib": usage.vram_gib, "kv_share": usage.kv_share}
+    """Add the cost of a batch to its rows: the time in proportion to their tokens, and the machine's usage."""
+    charge(rows, {"": seconds}, is_last=True)
+    return add_usage(rows, usage)
+
+
+def charge(rows: list[Row], unpaid: dict[str, float], *, is_last: bool = False) -> None:
+    """Charge rows for time that none has paid for, by hardware, and take what they pay from `unpaid`.
+
+    A row pays for the hardware that it names, in proportion to its tokens. What no row with tokens names stays; with
+    `is_last`, all rows pay for it.
+    """
+    for row in rows:
+        row["seconds"] = 0.0
+    for hardware, seconds in list(unpaid.items()):
+        payers = [row for row in rows if row.get("hardware", "") == hardware and num_tokens(row)]
+        payers = payers or [row for row in rows if is_last and num_tokens(row)]
+        if payers:
+            tokens = sum(map(num_tokens, payers))
+            for row in payers:
+                row["seconds"] = round(row["seconds"] + seconds * num_tokens(row) / tokens, 6)
+            del unpaid[hardware]
+
+
+def add_usage(rows: list[Row], usage: Usage) -> list[Row]:
+    """Add to rows what was used of the machine while they were generated; they may name their own hardware."""
+    for number, row in enumerate(rows):
+        row["hardware"] = row.get("hardware") or usage.hardware
+        row |= {"vram_gib": usage.vram_gib, "kv_share": usage.kv_share}
         row |= {name: getattr(usage, name) if number == 0 else 0 for name in COUNTS}
     return rows
 
@@ -50,7 +73,9 @@ def attribute_no_cost(rows: list[Row]) -> list[Row]:
 
 
 def summarize(costs: pa.Table) -> dict[str, Any]:
-    """Sum the cost of rows of COST: tokens, wall time in seconds, tokens per second, seconds per 1,000 conversations.
+    """Sum the cost of rows of COST: tokens, time in seconds, tokens per second, seconds per 1,000 conversations.
+
+    The time is the wall time of one engine; of replicas, the sum of theirs, so that the speed is that of one of them.
 
     `tokens_per_second` and `seconds_per_1000_conversations` are the paper's two measures (sec. 2.2).
     `input_to_output` is the ratio of input to output speed: both over the same wall time, as vLLM's bar shows them, so

@@ -44,4 +44,5 @@ def to_row(conversation: Conversation, dgm: str, config: RequestConfig, engine: 
         "prompt_tokens": count_tokens(conversation.turns, "prompt_tokens"),
         "cached_tokens": conversation.cached_tokens,
         "completion_tokens": count_tokens(conversation.turns, "completion_tokens"),
+        "hardware": conversation.hardware,
     }

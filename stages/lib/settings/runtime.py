@@ -1,8 +1,9 @@
 """The section `runtime` of params.yaml: how to run, not what comes out. No stage depends on it."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.lib.core.sections import Section
 
@@ -18,6 +19,7 @@ class ServerLimits(Section):
     max_cost: float = Field(default=0, ge=0)  # of one run, in the currency of the prices
     price_per_million_input: float = Field(default=0, ge=0)  # tokens
     price_per_million_output: float = Field(default=0, ge=0)
+    session_header: str = Field(default="", pattern=r"^([A-Za-z0-9-]+)?$")  # of a conversation's requests; empty: none
 
     @property
     def budget(self) -> tuple[int, int, float]:
@@ -29,6 +31,22 @@ class ServerLimits(Section):
         """The budget as it stands in params.yaml."""
         limits = f"max_requests {self.max_requests}, max_tokens {self.max_tokens}, max_cost {self.max_cost:g}"
         return f"runtime.server: {limits}"
+
+
+class RayCluster(Section):
+    """Where engines run besides this process."""
+
+    address: str = ""  # empty: in this process; local, auto or host:port: as replicas on that Ray cluster
+    replicas: int = Field(default=0, ge=0)  # 0: as many as fit
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        if "://" in address:
+            raise ValueError("names Ray's client protocol: run this on a node of the cluster, and write host:port")
+        if address not in ("", "local", "auto") and not re.fullmatch(r"[^\s:]+:\d+|\[[0-9a-fA-F:]+\]:\d+", address):
+            raise ValueError("must be empty, local, auto or host:port")
+        return address
 
 
 class Runtime(Section):
@@ -44,6 +62,7 @@ class Runtime(Section):
     gpu_memory_utilization: float = 0.9
     stall_seconds: float = 300  # without a token until an engine is restarted
     start_seconds: float = 3600  # for an engine to become ready
+    ray: RayCluster = RayCluster()
     server: ServerLimits = ServerLimits()
 
     @model_validator(mode="after")
