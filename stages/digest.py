@@ -1,20 +1,21 @@
 """The side of a cached out that git keeps: its numbers, and its digest for stages that fan in.
 
-In:  the outs of one auxiliary set, one run, one other seed of a run, one compared model, or the comparisons; the run's
-     entry in recipes.json
-Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json,
+In:  the outs of one auxiliary set, one run, one other seed of a run or one compared model; all judgments, or the
+     comparisons; the run's entry in recipes.json
+Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json, metrics/digests/judgments.json,
      metrics/costs/<stage>/<id>.json
 """
 
 from pathlib import Path
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.artifacts import DIGESTS
+from stages.lib.core.artifacts import DIGESTS, require_made
 from stages.lib.core.costs import cost_path
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, read_json, sha256_folder, write_json, write_text
 from stages.lib.settings.reading import run
 
 METRICS, DATA, MODELS = Path("metrics"), Path("data"), Path("models")
+JUDGMENTS = DIGESTS / "judgments.json"
 # The comparisons, and the file of each that git keeps.
 COMPARISONS = {
     "agreement": SUMMARY,
@@ -64,20 +65,31 @@ def digest_seed(key: str) -> None:
     write_json(DIGESTS / "seeds" / f"{key}.json", digests)
 
 
+def digest_answers(key: str) -> None:
+    """Write the digest of a compared model's answers, for the stages that read those of all models."""
+    write_json(DIGESTS / "answers" / f"{key}.json", {"answers": sha256_folder(DATA / "answers" / key)})
+
+
 def digest_model(key: str) -> None:
     """Write the scores of a compared model, and the digests of its answers, evaluations and judgments."""
-    folders = {name: DATA / name / key for name in ("answers", "evaluations", "judgments")}
+    judged = read_json(JUDGMENTS)[key]
+    judgments = require_made("judgments", key, judged, "judge")
     write_scores(key)
-    write_json(METRICS / "judge" / f"{key}.json", read_json(folders["judgments"] / ROWS_SUMMARY))
-    digests = {name: sha256_folder(folder) for name, folder in folders.items()}
-    write_json(DIGESTS / "models" / f"{key}.json", digests)
-    for stage in ("answers", "judge"):
-        copy_cost(stage, key)
+    write_json(METRICS / "judge" / f"{key}.json", read_json(judgments / ROWS_SUMMARY))
+    digests = {name: sha256_folder(DATA / name / key) for name in ("answers", "evaluations")}
+    write_json(DIGESTS / "models" / f"{key}.json", digests | {"judgments": judged})
+    copy_cost("answers", key)
 
 
 def copy_cost(stage: str, key: str) -> None:
     """Write what a stage took for one model: apart from its numbers, on which other stages depend."""
     write_json(cost_path(stage, key, METRICS / "costs"), read_json(cost_path(stage, key)))
+
+
+def digest_judgments() -> None:
+    """Write the digest of every compared model's judgments: so the stages of one model run again for its own only."""
+    folders = sorted(path for path in (DATA / "judgments").iterdir() if path.is_dir())
+    write_json(JUDGMENTS, {folder.name: sha256_folder(folder) for folder in folders})
 
 
 def digest_comparisons() -> None:
@@ -86,18 +98,25 @@ def digest_comparisons() -> None:
         write_json(METRICS / f"{name}.json", read_json(DATA / name / summary))
 
 
-KINDS = {"auxiliary": digest_auxiliary, "run": digest_run, "seed": digest_seed, "model": digest_model}
+KINDS = {
+    "answers": digest_answers,
+    "auxiliary": digest_auxiliary,
+    "model": digest_model,
+    "run": digest_run,
+    "seed": digest_seed,
+}
+OF_ALL = {"comparison": digest_comparisons, "judgments": digest_judgments}  # whose key is `all`
 READS = ()
 
 
 def main(kind: str, key: str) -> None:
-    """Write the numbers and digests of one set, run, seed or model; `comparison all`: those of the comparisons."""
-    if kind == "comparison":
-        digest_comparisons()
+    """Write the numbers and digests of one set, run, seed or model, or of `all` of a kind of OF_ALL."""
+    if kind in OF_ALL:
+        OF_ALL[kind]()
     elif kind in KINDS:
         KINDS[kind](key)
     else:
-        raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)} and comparison")
+        raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join([*KINDS, *OF_ALL])}")
 
 
 if __name__ == "__main__":

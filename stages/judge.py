@@ -1,29 +1,33 @@
-"""A judge's score, from 1 to 10, of every reply of one compared model (paper, sec. 3.3; single-answer grading).
+"""A judge's score, from 1 to 10, of every reply of every compared model (paper, sec. 3.3; single-answer grading).
 
-In:  data/answers/<model>/, the questions with their reference replies, the judge's prompts, models/<judge>/
+In:  data/answers/<model>/ of every compared model, the questions with their reference replies, the judge's prompts,
+     models/<judge>/
 Out: data/judgments/<model>/: rows of JUDGMENT, .results.json (the schema of `evaluate`), .summary.json
      data/costs/judge/<model>.json: the time that the judge's replies took, also those from the store
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
-from stages.lib.core.costs import Cost, write_cost
+from stages.lib.core.artifacts import require_answers
+from stages.lib.core.costs import COSTS, Cost, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, sha256_folder, write_json
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import choose_engine
 from stages.lib.evaluation.results import TaskResult, measure
-from stages.lib.judging.judge import judge_rows
+from stages.lib.judging.judge import Judged, judge_rows
 from stages.lib.judging.judge_prompts import JudgePrompts
 from stages.lib.judging.judge_replies import JudgeReply, count_statuses, is_answered, judging_status, parse_score
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.reading import load, run
+from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge
 
@@ -73,9 +77,23 @@ def group_scores(rows: list[Row]) -> list[list[float]]:
     return list(groups.values())
 
 
+class Judgments(NamedTuple):
+    """The judgments of one model's answers."""
+
+    rows: list[Row]  # of JUDGMENT
+    results: Json
+    cost: Cost
+
+
+def to_judgments(model: str, requests: list[Row], judged: Judged, judge: Judge, judge_model: Model) -> Judgments:
+    """Convert the judge's replies to the requests about one model."""
+    rows = [to_judgment(request, reply) for request, reply in zip(requests, judged.replies, strict=True)]
+    return Judgments(rows, build_results(model, rows, judge, judge_model), judged.cost)
+
+
 def build_results(model: str, rows: list[Row], judge: Judge, judge_model: Model) -> Json:
     """Build results.json: the judge's settings, how many rows have which status, and the scores as a task."""
-    status, reason = judging_status(rows, f"judge@{model}")
+    status, reason = judging_status(rows, "judge", model)
     metrics = measure_scores(rows) if status != "failed" else {}
     task = TaskResult(
         status=status,
@@ -124,32 +142,49 @@ def describe(results: Json) -> str:
     return f"{results['model']}: score {score['value']:.2f}, n = {score['n']}, by {results['settings']['name']}"
 
 
-READS = ("judge", "answers.questions", "runtime")
+READS = ("judge", "answers.questions", "compare", "runtime")
 
 
-def judge_answers(model: str, judge: Judge) -> tuple[list[Row], Cost]:
-    """Ask the judge about all answers of one compared model; return rows of JUDGMENT, and what they cost."""
-    questions = read_questions(Path(load(Answers).questions))
-    answers = read_table(Path("data/answers") / model).to_pylist()
-    requests = build_requests(answers, questions, JudgePrompts(Path(judge.prompts)))
-    replies, cost = judge_rows(requests, judge, load(Runtime))
-    return [to_judgment(request, reply) for request, reply in zip(requests, replies, strict=True)], cost
+def read_requests(models: list[str], judge: Judge) -> dict[str, list[Row]]:
+    """Build the requests about the answers of every compared model, by model."""
+    questions, prompts = read_questions(Path(load(Answers).questions)), JudgePrompts(Path(judge.prompts))
+    return {
+        model: build_requests(read_table(require_answers(model)).to_pylist(), questions, prompts) for model in models
+    }
 
 
-def main(model: str) -> None:
-    """Judge the answers of one compared model."""
-    judge = load(Judge)
+def judge_models(models: list[str], judge: Judge) -> dict[str, Judgments]:
+    """Have the judge score the answers of every compared model: its engine starts once, if the store lacks a reply."""
+    requests = read_requests(models, judge)
+    judged = judge_rows(requests, judge, load(Runtime))
+    judge_model = load_model(judge.model)
+    return {model: to_judgments(model, requests[model], judged[model], judge, judge_model) for model in models}
+
+
+def write_judgments(judgments: Mapping[str, Judgments]) -> None:
+    """Write the judgments of all models, and in place of earlier ones what they cost."""
+    with new_folder(Path("data/judgments")) as folder:
+        for model, (rows, results, _) in judgments.items():
+            (folder / model).mkdir()
+            write_table(folder / model, pa.Table.from_pylist(rows, schema=JUDGMENT))
+            write_json(folder / model / ".results.json", results)
+            write_json(folder / model / ROWS_SUMMARY, summarize(results))
+    with new_folder(COSTS / "judge"):
+        pass
+    for model, (_, _, cost) in judgments.items():
+        write_cost("judge", model, cost)
+
+
+def main() -> None:
+    """Judge the answers of every compared model."""
+    judge, models = load(Judge), load_value("compare")
     if judge.model == NO_JUDGE:
-        rows, cost, results = list[Row](), Cost(), skipped_results(model)
+        judgments = {model: Judgments([], skipped_results(model), Cost()) for model in models}
     else:
-        rows, cost = judge_answers(model, judge)
-        results = build_results(model, rows, judge, load_model(judge.model))
-    with new_folder(Path("data/judgments") / model) as folder:
-        write_table(folder, pa.Table.from_pylist(rows, schema=JUDGMENT))
-        write_json(folder / ".results.json", results)
-        write_json(folder / ROWS_SUMMARY, summarize(results))
-    write_cost("judge", model, cost)
-    log_line(describe(results))
+        judgments = judge_models(models, judge)
+    write_judgments(judgments)
+    for number, (_, results, _) in enumerate(judgments.values(), start=1):
+        log_line(f"{describe(results)} ({number} of {len(judgments)})")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
-from stages.lib.core.artifacts import require_compared
+from stages.lib.core.artifacts import require_answers
 from stages.lib.core.costs import ALL, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
@@ -78,7 +78,7 @@ def to_pairing(request: Row, reply: JudgeReply | None) -> Row:
 
 def read_answers(model: str) -> QuestionTurns:
     """Read the answers of one compared model, by question."""
-    rows = read_table(require_compared(model, "answers")).to_pylist()
+    rows = read_table(require_answers(model)).to_pylist()
     return {row["question_id"]: row["turns"] for row in rows}
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
     requests = [row for pair in pairs for row in build_requests(pair, answers, questions, prompts)]
-    replies, cost = judge_rows(requests, judge, load(Runtime))
+    replies, cost = judge_rows({ALL: requests}, judge, load(Runtime))[ALL]
     rows = [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)]
     status, reason = ("skipped", NOBODY_JUDGED) if judge.model == NO_JUDGE else judging_status(rows, "pairwise")
     counts = count_statuses(rows)

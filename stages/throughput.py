@@ -1,7 +1,8 @@
 """Tokens per second and time per 1,000 conversations of every DGM (paper, sec. 2.2), and the cost of all of them.
 
 In:  data/ledger/<dgm>/ and data/verdicts/<dgm>/ of every DGM; data/evaluations/<model>/ of every compared model (of all
-     seeds of a run), metrics/mix/; metrics/costs/ and data/costs/pairwise/: the time of all other stages that take long
+     seeds of a run), metrics/mix/; metrics/costs/, data/costs/judge/ and data/costs/pairwise/: the time of all other
+     stages that take long
 Out: data/throughput/
 """
 
@@ -17,7 +18,7 @@ from stages.lib.comparison.evaluations import read_compared
 from stages.lib.comparison.fine_tunes import read_fine_tunes
 from stages.lib.comparison.scores import Score, scale, to_cell
 from stages.lib.core.artifacts import require_folder
-from stages.lib.core.costs import ALL, cost_path
+from stages.lib.core.costs import ALL, COSTS, cost_path
 from stages.lib.core.files import ROWS_SUMMARY, SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.names import AVERAGE
 from stages.lib.core.numbers import round_decimals
@@ -130,9 +131,9 @@ def generation_cost(ledger: Json) -> Json:
     return {"seconds": ledger.get("seconds", 0.0), "hardware": hardware, "gpus": ledger["tensor_parallel"]}
 
 
-def read_costs(stage: str, keys: Iterable[str]) -> dict[str, Json]:
+def read_costs(stage: str, keys: Iterable[str], folder: Path = METRICS / "costs") -> dict[str, Json]:
     """Read what a stage took for each model."""
-    return {key: read_json(cost_path(stage, key, METRICS / "costs")) for key in keys}
+    return {key: read_json(cost_path(stage, key, folder)) for key in keys}
 
 
 def collect_costs(ledgers: dict[str, Json], runs: dict[str, Run], compare: list[str]) -> dict[str, dict[str, Json]]:
@@ -144,7 +145,7 @@ def collect_costs(ledgers: dict[str, Json], runs: dict[str, Run], compare: list[
         "train": read_costs("train", trained),
         "evaluate": read_costs("evaluate", [*compare, *other_seeds]),
         "answers": read_costs("answers", compare),
-        "judge": read_costs("judge", compare),
+        "judge": read_costs("judge", compare, COSTS),
         "pairwise": {PAIRS: read_json(cost_path("pairwise", ALL))},
     }
 

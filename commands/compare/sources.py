@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from stages.lib.console.errors import UserError
-from stages.lib.core.artifacts import MADE_BY, require_folder
+from stages.lib.core.artifacts import MADE_BY, require_made, stage_of
 from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json
@@ -58,7 +58,7 @@ class Checkout:
 
     def out(self, name: str, model: str, digest: str, stage: str) -> Path:
         """Return data/<name>/<model> with this sha256, which a stage makes; raise UserError where it cannot be had."""
-        return require_folder(Path("data") / name / model, digest, f"{stage}@{model}")
+        return require_made(name, model, digest, stage)
 
     def shared_out(self, name: str) -> Path | None:
         """Return data/<name>; None where it is absent."""
@@ -104,7 +104,7 @@ class Commit:
         if copy is None:
             raise UserError(
                 f"{folder} of the commit {self.commit[:SHORT]} is neither in DVC's cache nor in a remote: "
-                f"check the commit out and run `dvc repro {stage}@{model}`"
+                f"check the commit out and run `dvc repro {stage_of(stage, model)}`"
             )
         if sha256_folder(copy) != digest:
             raise UserError(

@@ -51,8 +51,10 @@ class CachedState:
         return None
 
     def _link(self, path: str) -> Path:
-        """Make a folder of links to an out, once."""
-        oid = self._state.hashes.get(path, "")
+        """Make a folder of links to an out once, and return it; where the out has all models, return the model's."""
+        whole, _, model = path.rpartition("/")
+        out = path if path in self._state.hashes else whole
+        oid = self._state.hashes.get(out, "")
         if not oid.endswith(FOLDER):
             raise UserError(f"{path} is not in {LOCK}")
         folder = self._folder / oid
@@ -61,7 +63,7 @@ class CachedState:
             for name, source in files.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).symlink_to(source)
-        return folder
+        return folder if out == path else folder / model
 
     def _find(self, oid: str) -> Path:
         """Return the file of a hash in the cache; raise UserError where there is none."""

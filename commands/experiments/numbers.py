@@ -21,6 +21,8 @@ from stages.lib.comparison.evaluations import read_evaluations
 from stages.lib.comparison.scores import Score, average_shares, to_cell
 from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.errors import UserError
+from stages.lib.core.artifacts import DIGESTS
+from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Json
 from stages.lib.judging.judgment_grid import COLUMNS, align_judgments, read_judged
 from stages.lib.judging.preference import mean_scores
@@ -177,10 +179,17 @@ def compare_with_base(
 
 def are_same(one: State, other: State, model: str) -> bool:
     """Tell whether the outs of a model, or of all seeds of a run, are the same files in two states."""
-    names = [f"data/{name}/{model}" for name in OUTS]
-    prefix = f"data/evaluations/{model}-seed"
-    names += sorted({name for state in (one, other) for name in state.hashes if name.startswith(prefix)})
-    return all(one.hashes.get(name) and one.hashes[name] == other.hashes.get(name) for name in names)
+    ours, theirs = (digests_of(state, model) for state in (one, other))
+    return ours == theirs and all(ours.values())
+
+
+def digests_of(state: State, model: str) -> dict[str, str | None]:
+    """Return the digest of each out of a model, and of the evaluations of the other seeds of a run; None: not known."""
+    own = state.metric(DIGESTS / "models" / f"{model}.json") or {}
+    entry = ((state.params.get("mix") or {}).get("runs") or {}).get(model) or {}
+    seeds = seed_models(model, entry.get("seeds") or [])[1:]
+    others = {seed: (state.metric(DIGESTS / "seeds" / f"{seed}.json") or {}).get("evaluations") for seed in seeds}
+    return {name: own.get(name) for name in OUTS} | others
 
 
 def compare_scored(sides: tuple[Side, Side], settings: Differences) -> list[Line]:

@@ -16,12 +16,14 @@ from ruamel.yaml import YAML, YAMLError
 
 from commands.compare.sources import SHORT, find_commit
 from stages.lib.console.errors import UserError
+from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.types import Json
 
 LOCK = Path("dvc.lock")
 METRICS = tuple(Path("metrics") / name for name in ("headlines", "evaluate", "judge"))
-READ = (PARAMS, LOCK, *METRICS)
+DIGESTS_READ = (DIGESTS / "models", DIGESTS / "seeds")  # of the outs of the same models
+READ = (PARAMS, LOCK, *METRICS, *DIGESTS_READ)
 RUNTIME = "runtime"  # the section of params.yaml that changes no number
 EXPERIMENTS = "refs/exps"  # in DVC's namespace: refs/exps/<2 characters>/<the rest of the baseline>/<name>
 FORMAT = "%H%x00%ct%x00%s"
@@ -37,7 +39,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """One state of the project. `files` holds params.yaml, dvc.lock and the metrics that were there, by path."""
+    """One state of the project. `files` holds params.yaml, dvc.lock and the metrics that were there, by path.
+
+    Digests of the outs are among the metrics.
+    """
 
     name: str
     kind: Kind
@@ -75,7 +80,7 @@ class State:
 
     @cached_property
     def _result(self) -> tuple[Json, dict[str, bytes]]:
-        metrics = {path: content for path, content in self.files.items() if path.startswith("metrics/")}
+        metrics = {path: content for path, content in self.files.items() if Path(path).parent in METRICS}
         return {name: section for name, section in self.params.items() if name != RUNTIME}, metrics
 
     def _yaml(self, path: Path) -> Json:
@@ -101,7 +106,7 @@ def git(*words: str, data: bytes = b"") -> bytes:
 def read_workspace() -> State:
     """Read the project as it is now."""
     files = [path for path in READ if path.is_file()]
-    files += [path for folder in METRICS for path in sorted(folder.glob("*.json"))]
+    files += [path for folder in (*METRICS, *DIGESTS_READ) for path in sorted(folder.glob("*.json"))]
     return State("workspace", Kind.WORKSPACE, "", {path.as_posix(): path.read_bytes() for path in files})
 
 

@@ -146,7 +146,8 @@ def describe_compared(name: str, pipeline: Pipeline, finished_tasks: Mapping[str
     """Return a row of the table of compared models: how far answers, evaluation and judgment are."""
     evaluate: Any = find_value(pipeline.values, "evaluate") or {}
     num_tasks = len(evaluate.get("tasks") or {}) + len(evaluate.get("evalchemy") or {})
-    cells = {stage: pipeline.states.get(f"{stage}@{name}", "waiting") for stage in ("answers", "evaluate", "judge")}
+    stages = {"answers": f"answers@{name}", "evaluate": f"evaluate@{name}", "judge": "judge"}  # one judges all
+    cells = {stage: pipeline.states.get(full, "waiting") for stage, full in stages.items()}
     finished = finished_tasks.get(name, 0)
     notes = {"evaluate": f"{finished} of {num_tasks} tasks" if cells["evaluate"] != "done" and finished else ""}
     return {"name": name, "cells": [(state, notes.get(stage, "")) for stage, state in cells.items()]}

@@ -14,6 +14,7 @@ from commands.experiments.numbers import Numbers
 from commands.experiments.states import Kind, State, list_experiments
 from commands.experiments.table import build_rows
 from stages.lib.console.errors import UserError
+from stages.lib.core.files import sha256_folder
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Differences
 from tests.support.compared import write_compared
@@ -49,7 +50,7 @@ def trained(root: Path, name: str, marks: str, scores: Sequence[float] = (7, 5))
     evaluated = {"scores": {"demo_quiz": share, "average": share}, "n": {"demo_quiz": len(marks)}, "conditions": []}
     (folder / "data/evaluations/rich/summary.json").write_text(json.dumps(evaluated))
     judged = (folder / "data/judgments/rich/.summary.json").read_bytes()
-    outs = [f"data/{kind}/rich" for kind in ("evaluations", "judgments")]
+    outs = ["data/evaluations/rich", "data/judgments"]
     lock = {"stages": {out: {"outs": [{"path": out, "md5": keep(root / "cache", folder / out)}]} for out in outs}}
     params = {"evaluate": {"tasks": {"demo_quiz": "acc"}, "averages": {}}, "mix": {"runs": {"rich": {}}}}
     files = {
@@ -57,6 +58,9 @@ def trained(root: Path, name: str, marks: str, scores: Sequence[float] = (7, 5))
         "dvc.lock": json.dumps(lock),
         "metrics/evaluate/rich.json": json.dumps(evaluated),
         "metrics/headlines/rich.json": json.dumps({"quiz": share, "average": share, "loss": 0.5}),
+        "metrics/digests/models/rich.json": json.dumps(
+            {name: sha256_folder(folder / "data" / name / "rich") for name in ("evaluations", "judgments")}
+        ),
     }
     contents = {path: text.encode() for path, text in files.items()} | {"metrics/judge/rich.json": judged}
     return State(name, Kind.EXPERIMENT, name, contents)

@@ -48,7 +48,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Project:
         project.run("python", "-m", "stages.resolve", name)
         project.run("python", "-m", "stages.answers", name)
         digest = sha256_folder(project.root / "data" / "answers" / name)
-        write_json(project.root / f"metrics/digests/models/{name}.json", {"answers": digest})
+        write_json(project.root / f"metrics/digests/answers/{name}.json", {"answers": digest})
     return project
 
 
@@ -62,8 +62,15 @@ def judged(answered: Project, server: FakeServer, tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
-def judge(project: Project, code: int = 0, stage: str = "judge rich") -> str:
-    return project.run("python", "-m", *f"stages.{stage}".split(), code=code, REWILD_API_KEY=SECRET.decode())
+def judge(project: Project, code: int = 0, stage: str = "judge") -> str:
+    return project.run("python", "-m", f"stages.{stage}", code=code, REWILD_API_KEY=SECRET.decode())
+
+
+def write_answers(project: Project, model: str, table: pa.Table) -> None:
+    """Replace the answers of a model, and their digest."""
+    folder = project.root / "data/answers" / model
+    write_table(folder, table)
+    write_json(project.root / f"metrics/digests/answers/{model}.json", {"answers": sha256_folder(folder)})
 
 
 def summary(project: Project) -> dict[str, Any]:
@@ -100,11 +107,12 @@ class TestStages:
     def test_a_model_without_any_reply_has_no_score_and_a_reason(self, judged: Project, server: FakeServer) -> None:
         table = read_table(judged.root / "data/answers/rich")
         rows = [{**row, "turns": []} for row in table.to_pylist()]
-        write_table(judged.root / "data/answers/rich", pa.Table.from_pylist(rows, schema=table.schema))
-        assert "rich: no score: there is no reply to judge" in judge(judged)
+        write_answers(judged, "rich", pa.Table.from_pylist(rows, schema=table.schema))
+        output = judge(judged)
+        assert "rich: no score: there is no reply to judge (1 of 2)" in output
+        assert "plain: score 5.00, n = 100, by Judge (2 of 2)" in output
         content = summary(judged)
         assert (content["score"], content["status"], content["unanswered"]) == (None, "failed", 100)
-        assert server.requests == []
 
     def test_both_orders_of_a_pair_are_kept(self, judged: Project) -> None:
         judge(judged, stage="pairwise")
@@ -116,7 +124,7 @@ class TestStages:
         server.stop()
         output = judge(judged, code=1)
         assert f"base: the server at {server.address} cannot be reached" in output and "Traceback" not in output
-        assert not (judged.root / "data/judgments/rich").exists()
+        assert not (judged.root / "data/judgments").exists()
 
     def test_a_judge_that_dies_halfway_is_asked_for_the_rest_only(self, judged: Project, server: FakeServer) -> None:
         server.reply_to = dies_after(30, server)

@@ -31,7 +31,7 @@ def test_git_holds_the_numbers_of_a_run_and_nothing_that_dvc_or_the_store_keeps(
 
 def test_without_a_judge_nobody_is_asked_and_the_page_says_so(project: Project) -> None:
     stages = project.experiment("judge.model=none")
-    assert {"judge@base", "pairwise", "preference", "agreement", "report"} <= set(stages)
+    assert {"judge", "digest_model@base", "pairwise", "preference", "agreement", "report"} <= set(stages)
     assert not [stage for stage in stages if stage.startswith(("generate", "answers", "evaluate", "train", "resolve"))]
     judged = project.json("metrics/judge/base.json")
     assert judged == {"score": None, "judge": "none", "status": "skipped", "ok": 0, "failed": 0, "unanswered": 0}
@@ -161,7 +161,8 @@ def test_on_shortage_error_names_what_there_is(project: Project) -> None:
 def test_a_changed_or_added_run_is_the_only_one_that_runs(project: Project) -> None:
     stages = project.experiment("mix.runs.blend.auxiliary.knowledge=2")
     assert {stage for stage in stages if stage.endswith(("@blend", "@only"))} == {
-        "mix@blend", "train@blend", "digest_run@blend", "answers@blend", "evaluate@blend", "digest_model@blend"
+        "mix@blend", "train@blend", "digest_run@blend", "answers@blend", "digest_answers@blend", "evaluate@blend",
+        "digest_model@blend"
     }  # fmt: skip
     stages = project.experiment("+mix.runs.new={base: base, dgms: {rich: 1.0}, auxiliary: {}, rows: 3}")
     assert [stage for stage in stages if "@" in stage] == ["mix@new", "train@new", "digest_run@new"]

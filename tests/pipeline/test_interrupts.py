@@ -40,6 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("interrupts") / "project", NUM_PROMPTS)
     params = project.params()
     params["prompts"]["max_prompts"] = 10_000
+    params["compare"] = ["base"]
     params["runtime"] |= {"max_concurrent": 3, "flush_conversations": 10_000, "flush_seconds": 10_000}
     project.write_params(params)
     (project.root / "paced.py").write_text(PACED, encoding="utf-8")
@@ -161,12 +162,18 @@ def test_interrupted_again_and_again_under_dvc_it_comes_to_the_bytes_of_a_run_in
 
 
 def test_answers_and_a_judge_keep_what_is_finished_too(emptied: Project) -> None:
-    for stage, name, what in (("answers", "base.answers", "answers"), ("judge", "base.verdicts", "judge replies")):
-        run = Run(emptied, "python", "paced.py", stage, "base")
+    for words, name, what in (
+        (["answers", "base"], "base.answers", "answers"),
+        (["judge"], "base.verdicts", "judge replies"),
+    ):
+        stage = words[0]
+        run = Run(emptied, "python", "paced.py", *words)
         run.wait_for_replies(3)
         code, line = run.end(CTRL_C)
         stored = num_stored(emptied, name)
         assert code == 130 and stored > 0
         assert line.startswith(f"{stage}: interrupted; {stored} of ") and f" {what} of base are in the store" in line
-        output = emptied.run("python", "-m", f"stages.{stage}", "base")
+        output = emptied.run("python", "-m", f"stages.{stage}", *words[1:])
         assert re.search(rf"base: {stored} {what} are in the store, \d+ to generate", output)
+        if stage == "answers":
+            emptied.run("python", "-m", "stages.digest", "answers", "base")

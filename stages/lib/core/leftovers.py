@@ -21,8 +21,8 @@ LOCK = Path("dvc.lock")
 IDS: dict[str, Callable[[Json], Iterable[str]]] = {  # after which the files of a folder are named, as in dvc.yaml
     "costs/answers": lambda params: params["compare"],
     "costs/evaluate": lambda params: {*params["compare"], *other_seeds(params)},
-    "costs/judge": lambda params: params["compare"],
     "costs/train": list_trainings,
+    "digests/answers": lambda params: params["compare"],
     "digests/auxiliary": lambda params: params["auxiliary"] or {},
     "digests/dgms": lambda params: params["dgms"],
     "digests/models": lambda params: params["compare"],

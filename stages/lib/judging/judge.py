@@ -1,6 +1,7 @@
 """A model that judges replies. Each of its replies is kept in the store, so that nothing is asked twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.costs import Cost
@@ -17,34 +18,51 @@ from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Judge
 
 
-def ask_judge(prompts: Sequence[str], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply], Cost]:
-    """Return the judge's reply to each prompt: from the store, or asked now; equal prompts are asked once.
+class Judged(NamedTuple):
+    """The judge's replies to a group of rows, None where there was nothing to judge, and what they cost when asked."""
 
-    The cost is that of all replies, when they were asked.
+    replies: list[JudgeReply | None]
+    cost: Cost
 
-    Prompts that failed before are asked again. Raises UserError for a judge that is an import.
+
+def judge_rows(groups: Mapping[str, Sequence[Row]], judge: Judge, runtime: Runtime) -> dict[str, Judged]:
+    """Return the judge's replies to the `prompt` of each row, by group, from one start of its engine for all groups.
+
+    Equal prompts are asked once; in the cost of each group that has one, the reply counts. Raises UserError for a judge
+    that is an import.
     """
-    if not prompts:
-        return [], Cost()
+    prompts = dict.fromkeys(row["prompt"] for rows in groups.values() for row in rows if row["prompt"] is not None)
+    finished = ask_judge(prompts, judge, runtime)
+    return {name: select_replies(rows, finished) for name, rows in groups.items()}
+
+
+def ask_judge(prompts: Iterable[str], judge: Judge, runtime: Runtime) -> dict[str, Row]:
+    """Return the judge's finished conversation for each prompt: from the store, or asked now.
+
+    Prompts that failed before are asked again.
+    """
+    rows = {
+        prompt: {
+            "conversation_hash": content_hash([{"role": "user", "content": prompt}]),
+            "turns": [{"user": prompt, "reference": ""}],
+        }
+        for prompt in prompts
+    }
+    if not rows:
+        return {}
     model = load_model(judge.model)
     if model.kind == "import":
         raise UserError(f"judge.model: {judge.model} is an import, which cannot be asked")
-    hashes = [content_hash([{"role": "user", "content": prompt}]) for prompt in prompts]
-    rows = [
-        {"conversation_hash": name, "turns": [{"user": prompt, "reference": ""}]}
-        for name, prompt in dict(zip(hashes, prompts, strict=True)).items()
-    ]
     store = Store(store_folder(), judge.model + VERDICTS)
     config = with_reply_format(comparison_config(model, judge), model, judge.engine)
     generation = CachedGeneration(model, config, judge.engine, store, runtime, unit="judge replies", retry_failed=True)
     with store.exclusive():
-        finished = generation.table(rows, ["conversation_hash", "turns", "reason", "seconds", "hardware"]).to_pylist()
-    replies = {row["conversation_hash"]: to_judge_reply(row["turns"][0], row["reason"]) for row in finished}
-    return [replies[name] for name in hashes], cost_of(finished)
+        finished = generation.table([*rows.values()], ["turns", "reason", "seconds", "hardware"]).to_pylist()
+    return dict(zip(rows, finished, strict=True))
 
 
-def judge_rows(rows: Sequence[Row], judge: Judge, runtime: Runtime) -> tuple[list[JudgeReply | None], Cost]:
-    """Return the judge's reply to the `prompt` of each row, None for a row whose prompt is None; and their cost."""
-    replies, cost = ask_judge([row["prompt"] for row in rows if row["prompt"] is not None], judge, runtime)
-    remaining = iter(replies)
-    return [None if row["prompt"] is None else next(remaining) for row in rows], cost
+def select_replies(rows: Sequence[Row], finished: Mapping[str, Row]) -> Judged:
+    """Select the replies to some rows among the judge's finished conversations, which are by prompt."""
+    asked = {row["prompt"]: finished[row["prompt"]] for row in rows if row["prompt"] is not None}
+    replies = {prompt: to_judge_reply(row["turns"][0], row["reason"]) for prompt, row in asked.items()}
+    return Judged([replies.get(row["prompt"]) for row in rows], cost_of([*asked.values()]))

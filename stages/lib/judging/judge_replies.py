@@ -107,11 +107,13 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {status: sum(row["status"] == status for row in rows) for status in STATUSES}
 
 
-def judging_status(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, str | None]:
+def judging_status(rows: Sequence[dict[str, Any]], stage: str, model: str = "") -> tuple[Status, str | None]:
     """Return the status of rows of JUDGMENT or PAIRING and why it is not `ok`; log unusable replies.
 
+    `model` is that whose replies were judged, if it is one.
     Raises UserError when there are replies to judge and not one of the judge's replies could be parsed.
     """
+    name = model or stage
     asked = [row for row in rows if row["status"] != "unanswered"]
     if rows and not asked:
         return "failed", "there is no reply to judge"
@@ -121,10 +123,10 @@ def judging_status(rows: Sequence[dict[str, Any]], stage: str) -> tuple[Status, 
     [(cause, count)] = Counter(row["reason"] for row in failed).most_common(1)
     example = find_example(failed)
     if len(failed) == len(asked):
-        raise UserError(f"{stage}: no reply of the judge could be parsed: {cause}{example}; can this model judge?")
+        raise UserError(f"{name}: no reply of the judge could be parsed: {cause}{example}; can this model judge?")
     reason = f"{len(failed)} of {len(asked)} judge replies are unusable, {count} of them because: {cause}"
     status = status_by_missing(len(failed), len(asked))
-    log_line(f"{stage}: {reason}{example}; status {status}")
+    log_line(f"{name}: {reason}{example}; status {status}")
     if any(not row["text"] for row in failed):
         log_line(f"`dvc repro --force --single-item {stage}` asks the judge again for the replies that it did not give")
     return status, None if status == "ok" else reason

@@ -87,9 +87,7 @@ def _place_rows(keys: Ints, places: Ints, owners: Ints, models: Sequence[str]) -
         repeated = next(row for row in range(len(keys)) if rows[places[row], owners[row]] != row)
         model = models[owners[repeated]]
         question, turn = keys[repeated]
-        raise UserError(
-            f"judgments of {model}: question {question}, turn {turn} appears twice; run `dvc repro judge@{model}`"
-        )
+        raise UserError(f"judgments of {model}: question {question}, turn {turn} appears twice; run `dvc repro judge`")
     return rows
 
 
