@@ -143,4 +143,5 @@ def stage(bench: Bench) -> Result:
     seconds = time.monotonic() - began
     ledger = read_table(Path("data/ledger") / bench.model.id)
     tokens, cached = (sum(ledger[name].to_pylist()) for name in ("prompt_tokens", "cached_tokens"))
-    return Result(tokens, cached, seconds, speed_while_full(engine.spans, bench.runtime.max_concurrent))
+    at_once = bench.runtime.max_concurrent * bench.engine.num_replicas
+    return Result(tokens, cached, seconds, speed_while_full(engine.spans, at_once))

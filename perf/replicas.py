@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -244,16 +243,11 @@ def run_pace() -> None:
         print(f"one of three replicas 4 times as slow: {turns} replies in {seconds:.1f} s (at best {ideal:.1f} s)")
         print(f"  without anything to do: {shares} of the time; ledger: {sum(usage.seconds.values()):.1f} s of three")
         Path("slow").unlink()
-        with pool(cluster.address, partial(make_fast), max_concurrent=256) as engine:
+        with pool(cluster.address, EchoEngine, max_concurrent=256) as engine:
             conversations = (Conversation(str(number), ["Hi?"]) for number in range(20_000))
             began = time.monotonic()
             total = sum(1 for _ in run_conversations(engine, conversations, CONFIG_LONG, 256))
             print(f"replies at no cost: {total / (time.monotonic() - began):,.0f} a second", flush=True)
-
-
-def make_fast(config: RequestConfig, _runtime: Runtime) -> EchoEngine:
-    """Start an engine that answers at once."""
-    return EchoEngine(config)
 
 
 def run_vllm() -> None:

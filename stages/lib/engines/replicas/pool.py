@@ -13,11 +13,13 @@ from stages.lib.engines.base import Reply, Request, Usage
 from stages.lib.engines.replicas.cluster import Node, join, list_nodes, make_actor, share_of
 from stages.lib.engines.replicas.dispatch import Dispatcher
 from stages.lib.engines.replicas.replica import Failed, Place, ReplicaSpec, Started, Worked
+from stages.lib.engines.worker import first_error_line
 
 POLL_SECONDS = 1.0
 PING_SECONDS = 5.0  # without a sign of life, until a replica is asked for one
 CHECK_SECONDS = 3.0  # between two looks at the nodes of the cluster, and two tries to start a replica
 MAX_FAILURES = 3  # in a row, of replicas that did not start or ended before their first reply
+SETTLE_SECONDS = 20.0  # after a loss or a change of the nodes, in which actors may still be placed on a dead one
 CLOSE_SECONDS = 5.0
 PATIENCE = 0.5  # of the time that the first replica took to start: how long the others are waited for
 LEAST_PATIENCE = 5.0
@@ -61,6 +63,8 @@ class ReplicaPool:
         self._failures = Counter[str]()  # by node
         self._failures_in_a_row = 0
         self._cause = Failed("", is_final=False)  # of the last one
+        self._nodes = set[str]()  # that lived at the last look
+        self._changed = time.monotonic()  # when nodes or replicas were last lost
         self._checked = self._alive = time.monotonic()  # the last look at the nodes; when a replica was last live
         self.description = ""
         join(spec.runtime.ray.address)
@@ -132,9 +136,10 @@ class ReplicaPool:
     def _make_missing(self) -> None:
         """Make as many replicas as are missing, unless they keep failing."""
         self._checked = time.monotonic()
+        nodes = list_nodes()
+        self._note_nodes({node.id for node in nodes})
         if self._failures_in_a_row >= MAX_FAILURES:
             return
-        nodes = list_nodes()
         avoided = self._avoided(nodes)
         wanted = self._wanted or sum(self._share.fits(node) for node in nodes if node.id not in avoided)
         if self._failures_in_a_row:  # one at a time, until one is known to work
@@ -144,6 +149,14 @@ class ReplicaPool:
             member = Member(self._num_made, make_actor(self._spec, self._share, avoided))
             self._members[member.number] = member
             self._call(member, "locate")
+
+    def _note_nodes(self, nodes: set[str]) -> None:
+        """Note nodes that left; those that are new are worth new tries."""
+        if self._nodes - nodes:
+            self._changed = time.monotonic()
+        if nodes - self._nodes:
+            self._failures_in_a_row = 0
+        self._nodes = nodes
 
     def _avoided(self, nodes: list[Node]) -> set[str]:
         """Return the nodes on which replicas failed; none if there is no other."""
@@ -260,7 +273,7 @@ class ReplicaPool:
     def _lose(self, member: Member, how: str, cause: Failed | None) -> None:
         """Take back what a replica had, and end its actor; raise UserError when replicas keep failing.
 
-        `cause` is what a try elsewhere might not meet; None for what has hit the actor or its node from outside.
+        `cause` is what the replica said; None for what has hit the actor or its node from outside.
         """
         import ray
 
@@ -272,16 +285,23 @@ class ReplicaPool:
             num_lost = self._dispatcher.remove(member.number)
         with suppress(Exception):  # it may be gone already
             ray.kill(member.actor)
-        if cause and not member.has_replied:
-            self._note_failure(member, cause)
+        if cause or not member.has_replied:
+            self._note_failure(member, how, cause)
+        else:
+            self._changed = time.monotonic()
         reason = f": {cause.reason}" if cause else ""
         again = f"; {num_lost} replies are requested again" if num_lost else ""
         log_line(f"{self._spec.name}: the replica on {member.host} {how}{again}, {self.num_replicas} are left{reason}")
         self._raise_if_hopeless()
 
-    def _note_failure(self, member: Member, cause: Failed) -> None:
-        """Count a replica that did not start, or ended before its first reply."""
-        self._cause = cause
+    def _note_failure(self, member: Member, how: str, cause: Failed | None) -> None:
+        """Count a replica that did not start, has given up, or ended before its first reply.
+
+        One that was lost without a word soon after others was perhaps placed on the same dead node.
+        """
+        if cause is None and time.monotonic() - self._changed < SETTLE_SECONDS:
+            return
+        self._cause = cause or Failed(f"the actor {how}", is_final=False)
         self._failures_in_a_row += 1
         self._failures[member.place.node if member.place else ""] += 1
 
@@ -324,7 +344,9 @@ class ReplicaPool:
 
 
 def cause_of(error: Exception) -> Failed | None:
-    """Return why an actor could not be made; None where it was, and is gone."""
+    """Return why an actor could not be made, or what it could not do; None where it is gone."""
+    if isinstance(cause := getattr(error, "cause", None), Exception):  # of an error in one of its methods
+        return Failed(first_error_line(cause), is_final=False)
     if not getattr(error, "actor_init_failed", False):
         return None
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
