@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from stages.lib.mixing.contamination import MIN_WORDS, NGRAM_WORDS, NgramIndex
-from stages.lib.mixing.duplicates import Duplicates
+from stages.lib.mixing.duplicates import Duplicates, take_fingerprint
 from stages.lib.mixing.words import split_words
 
 VOCABULARY = 60_000
@@ -77,13 +77,14 @@ def measure_overlap() -> None:
 
 def measure_duplicates(kind: str, rows: int) -> None:
     """Print the speed and memory of Duplicates, exact or near."""
-    duplicates = Duplicates(0.8 if kind == "near" else 1)
+    similarity = 0.8 if kind == "near" else 1
+    duplicates = Duplicates(similarity)
     before = resident_megabytes()
     seconds = 0.0
     num_chars = 0
     for number, text in enumerate(generate_texts(3, iter([350] * rows))):
         start = time.process_time()
-        assert duplicates.find_or_add(f"source/{number:032x}", text) is None
+        assert duplicates.find_or_add(f"source/{number:032x}", take_fingerprint(text, similarity)) is None
         seconds += time.process_time() - start
         num_chars += len(text)
     rate = f"{rows / seconds:.0f} rows/s, {num_chars / 1e6 / seconds:.1f} MB/s"

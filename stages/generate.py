@@ -39,6 +39,12 @@ LEDGER = pa.schema([
     ("engine", pa.string()),  # the engine and its version
     *COST,
 ])
+# The ledger in memory: without names, and with each text once in a table.
+SUMMED = pa.schema([
+    field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field
+    for field in LEDGER
+    if field.name != "identity"
+])  # fmt: skip
 
 
 class PromptFolder:
@@ -119,13 +125,13 @@ def log_refused_systems(dgm: str, counts: Json) -> None:
 
 
 def write_shards(tables: Iterable[pa.Table], responses: Path, ledger: Path) -> tuple[Json, pa.Table]:
-    """Write each table of SEGMENT as a shard of two folders; return the counts of conversations, and the ledger."""
+    """Write each table of SEGMENT as a shard of two folders; return the counts of conversations, and what they cost."""
     status, finishes = Counter[str](), Counter[str]()
-    costs = [LEDGER.empty_table()]
+    costs = [SUMMED.empty_table()]
     for number, table in enumerate(tables):
         write_shard(responses, number, table.select([name for name in RESPONDED if name in table.column_names]))
-        costs.append(table.select(LEDGER.names))
-        write_shard(ledger, number, costs[-1])
+        write_shard(ledger, number, table.select(LEDGER.names))
+        costs.append(table.select(SUMMED.names).cast(SUMMED))
         status.update(table["status"].to_pylist())
         finishes.update(pc.list_flatten(table["turns"]).combine_chunks().field("finish_reason").to_pylist())
     counts = {"conversations": status.total(), "status": status, "finish_reasons": finishes}
@@ -133,7 +139,7 @@ def write_shards(tables: Iterable[pa.Table], responses: Path, ledger: Path) -> t
 
 
 def summarize_ledger(costs: pa.Table, source: ConversationSource) -> Json:
-    """Sum what the conversations (rows of LEDGER) cost, beside what the model is and how it was asked."""
+    """Sum what the conversations (rows of SUMMED) cost, beside what the model is and how it was asked."""
     model, config = source.model, source.config
     return {
         **summarize(costs),

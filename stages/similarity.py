@@ -16,6 +16,7 @@ from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require_folder
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, write_json
 from stages.lib.core.types import Json
+from stages.lib.core.workers import choose_num_processes
 from stages.lib.records.shards import chunks, read_rows, shard_path
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Similarity
@@ -31,10 +32,10 @@ from stages.lib.similarity.aggregates import (
 from stages.lib.similarity.measures import COLUMNS, REASONS, PairScores
 from stages.lib.similarity.pair_scores import (
     PAIRS_FILE,
+    PAIRS_PER_PROCESS,
     TURNS_IN_MEMORY,
     TurnReplies,
     align_replies,
-    choose_num_processes,
     score_turns,
 )
 from stages.lib.similarity.wordnet import wordnet_sha256
@@ -138,7 +139,9 @@ def write_similarity(
         if similarity.synonyms:
             wordnet_sha256()  # an error before the work, not after it
         turns = align_replies(rows, similarity.num_prompts, similarity.turns == "all")
-        num_processes = num_processes or choose_num_processes(similarity.num_prompts * count_pairs(dgms))
+        num_processes = num_processes or choose_num_processes(
+            similarity.num_prompts * count_pairs(dgms), PAIRS_PER_PROCESS
+        )
         conversations, scores = write_scores(folder, dgms, turns, similarity, num_processes)
         summary, pairs = summarize(dgms, conversations, scores, similarity)
     write_json(folder / ROWS_SUMMARY, summary)

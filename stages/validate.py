@@ -6,12 +6,13 @@ Out: data/verdicts/<dgm>/: one shard for each shard of responses; .shards.json s
 """
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stages.lib.console.shell import log_line, progress
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, read_json, sha256_file, write_json
-from stages.lib.core.types import Row
+from stages.lib.core.workers import choose_num_processes, start_workers
 from stages.lib.engines.request import RequestConfig, dgm_config
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.models.reply_format import ReplyFormat
@@ -19,12 +20,13 @@ from stages.lib.records.shards import write_rows
 from stages.lib.records.verdicts import VERDICT
 from stages.lib.settings.reading import load, run
 from stages.lib.settings.sections import Generate, Validate
-from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.prompt_index import PromptIndex
 from stages.lib.validation.shard_reader import ShardReader
-from stages.lib.validation.verdicts import VerdictCounts, make_verdict
+from stages.lib.validation.verdicts import VerdictCounts, check_conversation
 
 TEMPERATURES = (0.3, 1.2)  # App. F warns of others
+CONVERSATIONS_PER_TASK = 100  # that a process takes at a time
+CONVERSATIONS_PER_PROCESS = 5_000  # from which on another process is worth its start
 
 
 def write_verdicts(data: Path, settings: Validate, model: Model, config: RequestConfig) -> None:
@@ -32,19 +34,19 @@ def write_verdicts(data: Path, settings: Validate, model: Model, config: Request
     prompts = PromptIndex(data / "prompts")
     counts = VerdictCounts()
     shards: dict[str, ShardReader] = {}
-
-    def check(row: Row) -> Row:
-        prompt = prompts.find(row["conversation_hash"])
-        verdict = make_verdict(CheckInput(row, prompt, settings, model, config))
-        counts.add(verdict, settings)
-        return verdict
-
+    check = partial(check_conversation, settings=settings, model=model, config=config)
+    num_processes = choose_num_processes(len(prompts), CONVERSATIONS_PER_PROCESS)
     files = sorted((data / "responses" / model.id).glob("*.parquet"))
-    with new_folder(data / "verdicts" / model.id) as folder:
+    with (
+        new_folder(data / "verdicts" / model.id) as folder,
+        start_workers(num_processes, "checked conversations") as map_in_order,
+    ):
         for number, file in enumerate(files):
             shard = shards[file.name] = ShardReader(sha256_file(file))
             rows = progress(shard.read(file), desc=f"{model.id} {file.name}", unit="conversations")
-            write_rows(folder, number, map(check, rows), VERDICT)
+            found = ((row, prompts.find(row["conversation_hash"])) for row in rows)
+            verdicts = map_in_order(check, found, CONVERSATIONS_PER_TASK)
+            write_rows(folder, number, counts.counted(verdicts, settings), VERDICT)
             if shard.problem:
                 log_line(f"{model.id}: {file} is damaged or has wrong columns: {shard.problem}")
         write_json(folder / ".shards.json", {name: asdict(shard) for name, shard in shards.items()})

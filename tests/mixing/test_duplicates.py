@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from stages.lib.mixing.duplicates import BANDS, Duplicates, NearDuplicates, compute_signature, estimate_similarity
+from stages.lib.mixing.duplicates import (
+    BANDS,
+    Duplicates,
+    NearDuplicates,
+    compute_signature,
+    estimate_similarity,
+    take_fingerprint,
+)
 
 WORDS = [f"word{number}" for number in range(104)]  # 100 pieces of 5 words
 TEXT = " ".join(WORDS)
@@ -15,14 +22,20 @@ HALF_OTHER_WORDS = " ".join([*WORDS[:52], *(f"other{number}" for number in range
 
 def find_repeats(how, *texts, threshold=0.8):
     """The text that each text repeats; they are named a, b, c and so on."""
-    duplicates = Duplicates(1 if how == "exact" else threshold)
-    return [duplicates.find_or_add(name, text) for name, text in zip("abcdefgh", texts, strict=False)]
+    similarity = 1 if how == "exact" else threshold
+    duplicates = Duplicates(similarity)
+    fingerprints = (take_fingerprint(text, similarity) for text in texts)
+    return [
+        duplicates.find_or_add(name, fingerprint) for name, fingerprint in zip("abcdefgh", fingerprints, strict=False)
+    ]
 
 
 def find_repeats_of_all(texts):
     """The text that each text repeats, for all texts twice; they are named by number."""
     duplicates = Duplicates(0.8)
-    return [duplicates.find_or_add(str(number), text) for number, text in enumerate([*texts, *texts])]
+    return [
+        duplicates.find_or_add(str(number), take_fingerprint(text, 0.8)) for number, text in enumerate([*texts, *texts])
+    ]
 
 
 @pytest.mark.parametrize("how", ["exact", "near"])
@@ -110,8 +123,7 @@ def test_every_repeat_among_thousands_of_rows_is_found():
 def test_a_row_takes_little_memory():
     near = NearDuplicates(0.8)
     for number in range(1000):
-        near.find_or_add(
-            str(number), f"row {number} is like {number + 1} no other {number + 2} row of {number + 3} these"
-        )
+        text = f"row {number} is like {number + 1} no other {number + 2} row of {number + 3} these"
+        near.find_or_add(str(number), take_fingerprint(text, 0.8))
     assert len(near._names) == 1001
     assert len(near._signatures) + len(near._links) == 1001 * (128 + 4 * BANDS)

@@ -14,7 +14,7 @@ import pytest
 from stages import validate
 from stages.gate import find_stop_reason
 from stages.generate import write_responses
-from stages.lib.core.files import read_json, sha256_file
+from stages.lib.core.files import read_json, sha256_file, sha256_folder
 from stages.lib.models.reply_format import ReplyFormat
 from stages.lib.records.chats import build_chat
 from stages.lib.records.hashing import chat_sha
@@ -217,7 +217,22 @@ def test_prompts_are_found_in_order_and_once(three_responses: list[dict[str, Any
     assert prompts.missing == 0
 
 
+def test_two_processes_write_the_bytes_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    users = {str(number): ["Hi?"] for number in range(250)}
+    write_prompts(monkeypatch, users, IMPORT)
+    prompts = [prompt("Hi?") | {"conversation_hash": name} for name in users]
+    write_responses(GivenRows(import_references(prompts)), [])
+    digests = set()
+    for conversations_per_process in (10**6, 1):
+        monkeypatch.setattr(validate, "CONVERSATIONS_PER_PROCESS", conversations_per_process)
+        validate.main("m")
+        digests.add(sha256_folder(Path("data/verdicts/m")))
+    assert len(digests) == 1
+
+
 def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validate, "CONVERSATIONS_PER_PROCESS", 10**6)  # tracemalloc sees this process alone
 
     def peak(number: int) -> int:
         folder = tmp_path / str(number)

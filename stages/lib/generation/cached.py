@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from stages.lib.console.errors import UserError
@@ -20,10 +21,11 @@ from stages.lib.engines.request import RequestConfig, choose_engine, identity
 from stages.lib.generation.conversations import Conversation, longest_first, room, run_conversations
 from stages.lib.generation.costs import add_usage, charge
 from stages.lib.generation.failures import Failures
+from stages.lib.generation.identities import Identities
 from stages.lib.generation.source import to_row
-from stages.lib.generation.store import RowLocation, Store
+from stages.lib.generation.store import Locations, Store
 from stages.lib.models.catalogue import Model
-from stages.lib.records.shards import chunks
+from stages.lib.records.shards import ROWS_PER_SHARD
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import EngineName
 
@@ -55,35 +57,38 @@ class CachedGeneration:
         """
         locations = self._generate_missing(prompts)
         failures = Failures(self.model.id, len(locations))
-        for chunk in chunks(locations):
-            table = self.store.read(chunk)
+        for start in range(0, len(locations), ROWS_PER_SHARD):
+            table = self.store.read(locations.at(np.arange(start, min(start + ROWS_PER_SHARD, len(locations)))))
             failures.count(table)
             yield table
         failures.check(self.max_failed_share)
 
     def table(self, prompts: Iterable[Row], columns: list[str] | None = None) -> pa.Table:
         """Generate what is missing, then return these columns of all conversations, in the prompts' order."""
-        return self.store.read(self._generate_missing(prompts), columns)
+        locations = self._generate_missing(prompts)
+        return self.store.read(locations.at(np.arange(len(locations))), columns)
 
     def summary(self) -> dict[str, Any]:
         """Return how the model writes its replies, as far as validation must be told."""
         known = self.config.reply_format.to_json()
         return {"reply_format": known} if known else {}
 
-    def identities(self, prompts: Iterable[Row]) -> dict[str, str]:
+    def identities(self, prompts: Iterable[Row]) -> Identities:
         """Return the identity of each prompt's conversation, by conversation_hash."""
         engine = choose_engine(self.model, self.engine)
-        return {prompt["conversation_hash"]: identity(prompt, self.model, self.config, engine) for prompt in prompts}
+        return Identities(
+            (prompt["conversation_hash"], identity(prompt, self.model, self.config, engine)) for prompt in prompts
+        )
 
     def running_engine(self) -> AbstractContextManager[Engine]:
         """Start the engine; it ends with the block."""
         return closing(make_engine(self.engine, self.model, self.config, self.runtime))
 
-    def _generate_missing(self, prompts: Iterable[Row]) -> list[RowLocation]:
+    def _generate_missing(self, prompts: Iterable[Row]) -> Locations:
         """Generate what the store lacks; return where each prompt's conversation is in it, in the prompts' order."""
         identities = self.identities(prompts)
-        locations = self._find(identities.values(), failed=not self.retry_failed)
-        missing = {key: name for key, name in identities.items() if name not in locations}
+        locations = self._locate(identities, failed=not self.retry_failed)
+        missing = identities.where(~locations.are_found)
         num_stored = len(identities) - len(missing)
         log_line(f"{self.model.id}: {num_stored} {self.unit} are in the store, {len(missing)} to generate")
         if missing:
@@ -93,19 +98,19 @@ class CachedGeneration:
                     self.generate(engine, prompts, missing)
             except KeyboardInterrupt as error:
                 raise with_kept(error, self._describe_stored(num_stored, len(identities))) from None
-            locations |= self._find(missing.values())
-        if unanswered := sum(name not in locations for name in identities.values()):
+            locations = self._locate(identities)
+        if unanswered := int(np.count_nonzero(~locations.are_found)):
             raise UserError(f"{self.model.id}: {unanswered} {self.unit} were not answered; run dvc repro again")
-        return [locations[name] for name in identities.values()]
+        return locations
 
-    def generate(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> None:
+    def generate(self, engine: Engine, prompts: Iterable[Row], identities: Identities) -> None:
         """Run the prompts whose conversation_hash is in `identities`; append each batch that ends to the store."""
         with hold_signals():
             for batch in batches(self._finished_rows(engine, prompts, identities), engine, self.runtime):
                 self.store.append(batch)
                 self.num_generated += len(batch)
 
-    def _finished_rows(self, engine: Engine, prompts: Iterable[Row], identities: Mapping[str, str]) -> Iterator[Row]:
+    def _finished_rows(self, engine: Engine, prompts: Iterable[Row], identities: Identities) -> Iterator[Row]:
         """Yield rows of SEGMENT without their costs, as their conversations end; show the progress."""
         conversations = (
             Conversation.from_prompt(prompt, identities[prompt["conversation_hash"]], self.config.history)
@@ -127,21 +132,21 @@ class CachedGeneration:
             f"{self.num_generated} of them from this run; run it again to go on"
         )
 
-    def _find(self, identities: Collection[str], *, failed: bool = True) -> dict[str, RowLocation]:
-        return self.store.find(identities, self.config.max_tokens, self.config.window, failed=failed)
+    def _locate(self, identities: Identities, *, failed: bool = True) -> Locations:
+        return self.store.locate(identities.names, self.config.max_tokens, self.config.window, failed=failed)
 
-    def _log_estimate(self, prompts: Iterable[Row], missing: Mapping[str, str]) -> None:
+    def _log_estimate(self, prompts: Iterable[Row], missing: Identities) -> None:
         """Print what a server will have to answer, beside the budget."""
         if self.model.kind == "server":
             estimated = estimate(only(prompts, missing), self.config)
             log_line(f"{self.model.id}: {estimated.describe(self.runtime.server)}")
 
 
-def only(prompts: Iterable[Row], hashes: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the prompts whose conversation_hash is among some."""
+def only(prompts: Iterable[Row], identities: Identities) -> Iterator[Row]:
+    """Yield the prompts that have one of some identities."""
     for prompt in prompts:
         check_signals()
-        if prompt["conversation_hash"] in hashes:
+        if prompt["conversation_hash"] in identities:
             yield prompt
 
 

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from stages.lib.console.shell import log_line
+from stages.lib.core.types import Ints
 from stages.lib.generation.costs import COST
 from stages.lib.records.responses import RESPONSE
 
@@ -56,6 +58,37 @@ def matches_limits(turns: pa.ListArray, max_tokens: int, window: int) -> np.ndar
     return matches
 
 
+class Locations:
+    """Where conversations are in the store, by their places in a list of identities: 9 bytes of memory each."""
+
+    def __init__(self, segments: list[Path], length: int) -> None:
+        self.segments = segments
+        self._numbers = np.full(length, -1, np.int32)  # of the segment; -1: it is in none
+        self._rows = np.zeros(length, np.int32)
+        self._are_failed = np.zeros(length, dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def are_found(self) -> NDArray[np.bool_]:
+        """The mask of the conversations that are in the store."""
+        return self._numbers >= 0
+
+    def add(self, number: int, rows: Ints, places: Ints, *, is_failed: bool) -> None:
+        """Note rows of a segment, unless there are earlier ones; those that are not failed replace failed ones."""
+        places, first = np.unique(places, return_index=True)
+        is_new = (self._numbers[places] < 0) | (self._are_failed[places] & (not is_failed))
+        places = places[is_new]
+        self._numbers[places], self._rows[places] = number, rows[first][is_new]
+        self._are_failed[places] = is_failed
+
+    def at(self, places: Ints) -> list[RowLocation]:
+        """Return the locations at these places, all of which must be found."""
+        numbers, rows = self._numbers[places].tolist(), self._rows[places].tolist()
+        return [RowLocation(self.segments[number], row) for number, row in zip(numbers, rows, strict=True)]
+
+
 class Store:
     """The finished conversations of one DGM, answers of one compared model, or replies of one judge, in segments."""
 
@@ -88,24 +121,33 @@ class Store:
     def find(
         self, identities: Collection[str], max_tokens: int, window: int, *, failed: bool = True
     ) -> dict[str, RowLocation]:
-        """Locate the conversations of these identities that match the limits; those that are missing are left out.
+        """Locate the conversations of these identities, as `locate` does; those that are missing are left out."""
+        names = np.array(list(dict.fromkeys(identities)), "S")
+        located = self.locate(names, max_tokens, window, failed=failed)
+        places = np.flatnonzero(located.are_found)
+        return dict(zip(names[places].astype(str).tolist(), located.at(places), strict=True))
+
+    def locate(self, names: NDArray[np.bytes_], max_tokens: int, window: int, *, failed: bool = True) -> Locations:
+        """Locate the conversations of these different identities that match the limits.
 
         Of several with one identity the oldest counts, and a failed one only if there is no other, or not at all.
         """
-        names = pa.array(identities, pa.string())
-        answered: dict[str, RowLocation] = {}
-        unanswered: dict[str, RowLocation] = {}
-        for segment in self.segments():
+        order = np.argsort(names)
+        in_order = names[order]
+        located = Locations(self.segments(), len(names))
+        for number, segment in enumerate(located.segments if len(names) else ()):
             table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
                 continue
-            hits = np.asarray(pc.is_in(table["identity"], names)) & matches_limits(
-                table["turns"].combine_chunks(), max_tokens, window
-            )
-            for row in np.flatnonzero(hits).tolist():
-                locations = unanswered if table["status"][row].as_py() == "failed" else answered
-                locations.setdefault(table["identity"][row].as_py(), RowLocation(segment, row))
-        return (unanswered if failed else {}) | answered
+            own = np.array(table["identity"].to_pylist(), "S")
+            positions = np.minimum(np.searchsorted(in_order, own), len(names) - 1)
+            matches = matches_limits(table["turns"].combine_chunks(), max_tokens, window)
+            hits = np.flatnonzero((in_order[positions] == own) & matches)
+            did_fail = np.asarray(pc.equal(table["status"], "failed"))[hits]
+            for is_failed in (False, True) if failed else (False,):
+                rows = hits[did_fail == is_failed]
+                located.add(number, rows, order[positions[rows]], is_failed=is_failed)
+        return located
 
     def read(self, locations: Sequence[RowLocation], columns: list[str] | None = None) -> pa.Table:
         """Read the rows at these locations, in this order, as SEGMENT or these columns of it."""

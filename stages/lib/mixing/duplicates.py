@@ -27,7 +27,7 @@ CHANCE_EQUAL = 1 / 256  # probability that two bytes are equal although their va
 
 
 class Duplicates:
-    """The rows so far that repeat no earlier one."""
+    """The rows so far that repeat no earlier one, by the fingerprints of their texts."""
 
     def __init__(self, threshold: float) -> None:
         """Take the similarity from which a row is a duplicate; 1: only if its text is equal but for case and spaces.
@@ -37,9 +37,20 @@ class Duplicates:
         self._rows: ExactDuplicates | NearDuplicates
         self._rows = ExactDuplicates() if threshold == 1 else NearDuplicates(threshold)
 
-    def find_or_add(self, name: str, text: str) -> str | None:
-        """Return the name of the first row that this one repeats; if there is none, add it and return None."""
-        return self._rows.find_or_add(name, text)
+    def find_or_add(self, name: str, fingerprint: bytes) -> str | None:
+        """Return the name of the first row that this one repeats; if there is none, add it and return None.
+
+        All fingerprints must have been taken for the threshold of this object.
+        """
+        return self._rows.find_or_add(name, fingerprint)
+
+
+def take_fingerprint(text: str, threshold: float) -> bytes:
+    """Return all that decides whether a text is a duplicate of others by this similarity."""
+    if threshold != 1:
+        return compute_signature(text).tobytes()
+    spaced = " ".join(normalize_text(text).split())
+    return xxhash.xxh3_128_digest(spaced.encode("utf-8", "surrogatepass"))
 
 
 class ExactDuplicates:
@@ -48,12 +59,10 @@ class ExactDuplicates:
     def __init__(self) -> None:
         self._names: dict[bytes, str] = {}
 
-    def find_or_add(self, name: str, text: str) -> str | None:
+    def find_or_add(self, name: str, fingerprint: bytes) -> str | None:
         """See Duplicates.find_or_add."""
-        spaced = " ".join(normalize_text(text).split())
-        digest = xxhash.xxh3_128_digest(spaced.encode("utf-8", "surrogatepass"))
-        earlier = self._names.get(digest)
-        self._names.setdefault(digest, name)
+        earlier = self._names.get(fingerprint)
+        self._names.setdefault(fingerprint, name)
         return earlier
 
 
@@ -67,19 +76,19 @@ class NearDuplicates:
         self._links = bytearray(BANDS * ROW_NUMBER.itemsize)  # per row and band: the row before it in the chain
         self._heads = np.zeros((BANDS, 1 << BUCKET_BITS), dtype=ROW_NUMBER)  # the last row of each chain
 
-    def find_or_add(self, name: str, text: str) -> str | None:
+    def find_or_add(self, name: str, fingerprint: bytes) -> str | None:
         """See Duplicates.find_or_add."""
-        signature = compute_signature(text)
-        buckets = (signature.view(np.uint64) * HASH_MULTIPLIER) >> SHIFT
-        rows = self._rows_in(buckets)
-        signatures = np.frombuffer(self._signatures, dtype=np.uint8).reshape(-1, NUM_HASHES)
-        duplicates = rows[estimate_similarity(signatures[rows], signature) >= self._threshold]
-        if len(duplicates):
-            return self._names[int(duplicates[0])]
-        del signatures  # a bytearray cannot grow while an array looks into it
+        buckets = (np.frombuffer(fingerprint, dtype=np.uint64) * HASH_MULTIPLIER) >> SHIFT
+        if len(rows := self._rows_in(buckets)):
+            signatures = np.frombuffer(self._signatures, dtype=np.uint8).reshape(-1, NUM_HASHES)
+            similarity = estimate_similarity(signatures[rows], np.frombuffer(fingerprint, dtype=np.uint8))
+            duplicates = rows[similarity >= self._threshold]
+            del signatures  # a bytearray cannot grow while an array looks into it
+            if len(duplicates):
+                return self._names[int(duplicates[0])]
         self._links += self._heads[EACH_BAND, buckets].tobytes()
         self._heads[EACH_BAND, buckets] = len(self._names)
-        self._signatures += signature.tobytes()
+        self._signatures += fingerprint
         self._names.append(name)
         return None
 

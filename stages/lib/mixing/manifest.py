@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.console.errors import UserError
+from stages.lib.mixing.selection import NAMES_AT_ONCE
 from stages.lib.records.chats import count_turns
 
 LONGER_THAN = (512, 1024, 2048, 4096, 8192, 16384)  # tokens
@@ -54,8 +55,17 @@ class Manifest:
             "longer_than": {str(limit): count_true(pc.greater(rows["tokens"], limit)) for limit in LONGER_THAN},
             "cut_replies": self._cut_replies,  # integer: replies that were cut to the length of the reference's
             # string: sha256 of the sorted names of the rows
-            "ids": hashlib.sha256("\n".join(sorted(ids.to_pylist())).encode()).hexdigest(),
+            "ids": hash_sorted(ids.combine_chunks()),
         }
+
+
+def hash_sorted(names: pa.Array) -> str:
+    """Return the sha256 of names, sorted and joined by line breaks."""
+    in_order, total = names.take(pc.sort_indices(names)), hashlib.sha256()
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        text = "\n".join(in_order.slice(start, NAMES_AT_ONCE).to_pylist())
+        total.update((f"\n{text}" if start else text).encode())
+    return total.hexdigest()
 
 
 def count_by(rows: pa.Table, column: str) -> dict[str, dict[str, int]]:

@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +15,12 @@ import pyarrow.parquet as pq
 from stages.lib.console.shell import progress
 from stages.lib.core.artifacts import require_folder
 from stages.lib.core.types import Row
-from stages.lib.mixing.contamination import NgramIndex
-from stages.lib.mixing.duplicates import Duplicates
+from stages.lib.core.workers import choose_num_processes, start_workers
+from stages.lib.mixing.contamination import Document, NgramIndex
+from stages.lib.mixing.duplicates import Duplicates, take_fingerprint
 from stages.lib.mixing.selection import Source
 from stages.lib.records.chats import Message
-from stages.lib.records.external_sort import RANK, read_by_rank
+from stages.lib.records.external_sort import read_by_rank
 from stages.lib.records.shards import read_rows
 
 FINDING = pa.schema([
@@ -28,6 +32,56 @@ FINDING = pa.schema([
     ("document", pa.string()),  # the document of the benchmark
 ])
 BENCHMARKS = Path("data/benchmarks")
+ROWS_PER_TASK = 200  # that a process looks at at a time
+ROWS_PER_PROCESS = 5_000  # from which on another process is worth its start
+
+
+class LookedAt(NamedTuple):
+    """What one row shows by itself."""
+
+    name: str
+    fingerprint: bytes  # by which duplicates are found; empty if they are not looked for
+    documents: list[Document]  # of benchmarks whose text it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look for in rows; it goes to every process that looks."""
+
+    similarity: float  # from which a row is a duplicate; 0: they are not looked for
+    ngram_words: int  # that a row shares with a benchmark; 0: they are not looked for
+    benchmarks: str  # the digest of their texts
+
+    def at(self, table: bytes) -> list[LookedAt]:
+        """Look at rows of CHAT, as `to_bytes` writes them."""
+        return [self._at_row(row) for row in pa.ipc.open_stream(table).read_all().to_pylist()]
+
+    def _at_row(self, row: Row) -> LookedAt:
+        """Look at a row.
+
+        A system message does not count for duplicates: a long one, which many rows have, would make them alike.
+        """
+        said = join_texts(message for message in row["messages"] if message["role"] != "system")
+        fingerprint = take_fingerprint(said, self.similarity) if self.similarity else b""
+        index = index_benchmarks(self.benchmarks, self.ngram_words) if self.ngram_words else None
+        documents = index.find(join_texts(row["messages"])) if index else []
+        return LookedAt(row["conversation_hash"], fingerprint, documents)
+
+
+@lru_cache(maxsize=1)
+def index_benchmarks(digest: str, ngram_words: int) -> NgramIndex:
+    """Index the texts of all benchmarks, which have this digest, once in every process."""
+    del digest
+    texts = ((row["benchmark"], row["document"], row["text"]) for row in read_rows(BENCHMARKS))
+    return NgramIndex(texts, ngram_words)
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """Write a table to Arrow's stream format: a pickled slice of a table would hold all of it."""
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(buffer.getvalue())
 
 
 class Screening:
@@ -38,9 +92,12 @@ class Screening:
         self._contamination: dict[str, Any] | None = recipe.get("contamination")
         self._findings: list[Row] = []
         if self._contamination:
-            folder = require_folder(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
-            texts = ((row["benchmark"], row["document"], row["text"]) for row in read_rows(folder))
-            self._ngrams = NgramIndex(texts, self._contamination["words"])
+            require_folder(BENCHMARKS, self._contamination["benchmarks"], "benchmarks")
+        self._look = Look(
+            similarity=self._duplicates["similarity"] if self._duplicates else 0,
+            ngram_words=self._contamination["words"] if self._contamination else 0,
+            benchmarks=self._contamination["benchmarks"] if self._contamination else "",
+        )
 
     def filter_rows(self, source: Source, order: np.ndarray, rows: int) -> np.ndarray:
         """Return the first `rows` of these row indices that are not dropped; fewer if there are no more.
@@ -63,31 +120,33 @@ class Screening:
     def _reasons(self, source: Source, row_indices: np.ndarray, earlier: Duplicates | None) -> Iterator[str]:
         """Yield the reason to drop each of these rows; empty for rows to keep."""
         tables = read_by_rank([source.select(row_indices, np.arange(len(row_indices)))])
-        rows = (row for table in tables for row in table.drop([RANK]).to_pylist())
+        parts = (
+            to_bytes(table.slice(start, ROWS_PER_TASK))
+            for table in tables
+            for start in range(0, table.num_rows, ROWS_PER_TASK)
+        )
         desc = f"{source.name}: duplicates, contamination"
-        for row in progress(rows, desc=desc, unit="rows", total=len(row_indices)):
-            yield self._reason(row, earlier)
+        with start_workers(choose_num_processes(len(row_indices), ROWS_PER_PROCESS), "screened rows") as map_in_order:
+            looked_at = chain.from_iterable(map_in_order(self._look.at, parts, 1))
+            for row in progress(looked_at, desc=desc, unit="rows", total=len(row_indices)):
+                yield self._reason(source.name, row, earlier)
 
-    def _reason(self, row: Row, earlier: Duplicates | None) -> str:
-        """Return the reason to drop a row, empty to keep it; note every finding.
-
-        A system message does not count for duplicates: a long one, which many rows have, would make them alike.
-        """
-        said = join_texts(message for message in row["messages"] if message["role"] != "system")
-        if self._duplicates and earlier and (original := earlier.find_or_add(row["conversation_hash"], said)):
-            self._note(row, "duplicate", self._duplicates["then"], original)
+    def _reason(self, source: str, row: LookedAt, earlier: Duplicates | None) -> str:
+        """Return the reason to drop a row, empty to keep it; note every finding."""
+        if self._duplicates and earlier and (original := earlier.find_or_add(row.name, row.fingerprint)):
+            self._note(source, row.name, "duplicate", self._duplicates["then"], original)
             if self._duplicates["then"] == "drop":
                 return "duplicate"
-        if self._contamination and (documents := self._ngrams.find(join_texts(row["messages"]))):
-            for benchmark, document in documents:
-                self._note(row, "contaminated", self._contamination["then"], benchmark, document)
+        if self._contamination and row.documents:
+            for benchmark, document in row.documents:
+                self._note(source, row.name, "contaminated", self._contamination["then"], benchmark, document)
             if self._contamination["then"] == "drop":
                 return "contaminated"
         return ""
 
-    def _note(self, row: Row, reason: str, action: str, of: str, document: str = "") -> None:
+    def _note(self, source: str, name: str, reason: str, action: str, of: str, document: str = "") -> None:
         """Add a finding about a row."""
-        names = {name: row[name] for name in ("source", "conversation_hash")}
+        names = {"source": source, "conversation_hash": name}
         finding = {**names, "reason": reason, "dropped": action == "drop", "of": of, "document": document}
         self._findings.append(finding)
 

@@ -16,6 +16,7 @@ from stages.lib.records.shards import read_table
 
 TURNS = ["conversation_hash", "turns.list.element.user", "turns.list.element.assistant", "system"]
 ROLES = ("user", "assistant", "system")
+NAMES_AT_ONCE = 10_000  # that are in memory as Python's strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +150,11 @@ def order_by_key(candidates: Candidates, seed: int) -> np.ndarray:
 def keyed_hashes(seed: int, *parts: str, names: pa.ChunkedArray) -> np.ndarray:
     """Compute keyed_hash(seed, *parts, name) for each name, all at once."""
     prefix = "\x1f".join([str(seed), *parts, ""]).encode()
-    digests = [
-        hashlib.blake2b(prefix + name, digest_size=8).digest()
-        for chunk in names.chunks
-        for name in chunk.cast(pa.binary()).to_pylist()
-    ]
-    return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
+    digests = bytearray()
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        for name in names.slice(start, NAMES_AT_ONCE).cast(pa.binary()).to_pylist():
+            digests += hashlib.blake2b(prefix + name, digest_size=8).digest()
+    return (np.frombuffer(digests, dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
 def repeat_rows(row_indices: np.ndarray, rows: int) -> np.ndarray:

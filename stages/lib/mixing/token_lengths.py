@@ -26,6 +26,8 @@ class TokenCounter:
         self._tokenizer.model_max_length = sys.maxsize  # otherwise it warns of each longer chat
         self._template = Template(self._tokenizer, model)
         self._lock = threading.Lock()  # a tokenizer uses all cores in one call, and cannot handle two
+        self._encode([""])  # it ends what tokenizer.json says of padding and truncation
+        self._backend = plain_backend(self._tokenizer)
 
     @property
     def has_system_role(self) -> bool:
@@ -35,12 +37,21 @@ class TokenCounter:
     def count(self, chats: pa.ChunkedArray) -> np.ndarray:
         """Count the tokens of each chat as it is trained, with all that the chat template adds."""
         texts = (self._template.render(chat.as_py(), reply=False) for chat in chats)
-        return np.fromiter((len(ids) for ids in self._encode_all(texts)), np.int64, len(chats))
+        lengths = (length for batch in chunks(texts, TEXTS_PER_CALL) for length in self._lengths(batch))
+        return np.fromiter(lengths, np.int64, len(chats))
 
     def truncate(self, texts: list[str], references: list[str]) -> list[str]:
         """Truncate each text to the number of tokens of its reference, at the end of a token."""
         limits = [len(ids) for ids in self._encode_all(references)]
         return [self._first_tokens(text, limit) for text, limit in zip(texts, limits, strict=True)]
+
+    def _lengths(self, texts: list[str]) -> list[int]:
+        """Count the tokens of each of a batch of texts; without their ids, where that is safe: a third less time."""
+        if not self._backend:
+            return [len(ids) for ids in self._encode(texts)]
+        with self._lock:
+            encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [len(encoding) for encoding in encodings]
 
     def _encode_all(self, texts: Iterable[str]) -> Iterable[list[int]]:
         """Yield the token ids of each text."""
@@ -65,6 +76,14 @@ class TokenCounter:
             if len(self._encode([kept])[0]) <= limit:
                 return kept
         return ""
+
+
+def plain_backend(tokenizer: Any) -> Any | None:
+    """Return the tokenizer in Rust behind one of transformers; None if there is none, or a class that adds to it."""
+    from transformers import PreTrainedTokenizerFast
+
+    adds_nothing = getattr(type(tokenizer), "_encode_plus", None) is PreTrainedTokenizerFast._encode_plus
+    return tokenizer.backend_tokenizer if adds_nothing else None
 
 
 def truncate_to_reference(table: pa.Table, counter: TokenCounter) -> tuple[pa.Table, int]:

@@ -1,18 +1,13 @@
 """The scores of all pairs of models, prompt by prompt, on all cores and in bounded memory."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice, zip_longest
-from multiprocessing import get_context
 from typing import NamedTuple
 
-from stages.lib.console.errors import MachineError, UserError
-from stages.lib.console.interrupts import without_ctrl_c
+from stages.lib.console.errors import UserError
 from stages.lib.core.types import Json
+from stages.lib.core.workers import start_workers
 from stages.lib.records.shards import chunks
 from stages.lib.similarity.measures import PairScores, score_replies
 
@@ -61,34 +56,7 @@ def score_turns(
 
     Raises MachineError when a process was killed.
     """
-    with start_workers(num_processes) as map_in_order:
+    score = partial(score_turn, use_synonyms=use_synonyms)
+    with start_workers(num_processes, "scored replies") as map_in_order:
         for batch in chunks(turns, TURNS_IN_MEMORY):
-            yield from zip(batch, map_in_order(partial(score_turn, use_synonyms=use_synonyms), batch), strict=True)
-
-
-@contextmanager
-def start_workers(num_processes: int) -> Iterator[Callable[..., Iterable[PairScores]]]:
-    """Yield a `map` that uses `num_processes`.
-
-    They are spawned: forked ones would share their place in WordNet's open files.
-    """
-    if num_processes == 1:
-        yield map
-        return
-    executor = ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"))
-
-    def map_in_order(task: Callable[[TurnReplies], PairScores], batch: list[TurnReplies]) -> Iterable[PairScores]:
-        with without_ctrl_c():  # a pool of which a process is interrupted is broken, and can hang (Python 3.11)
-            return executor.map(task, batch, chunksize=TURNS_PER_TASK)
-
-    try:
-        yield map_in_order
-    except BrokenProcessPool:
-        raise MachineError("a process that scored replies was killed, perhaps for its memory: run it again") from None
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def choose_num_processes(num_pairs: int) -> int:
-    """Return how many processes to use for `num_pairs` of replies: one per core, but fewer for little work."""
-    return min(len(os.sched_getaffinity(0)), 1 + num_pairs // PAIRS_PER_PROCESS)
+            yield from zip(batch, map_in_order(score, batch, TURNS_PER_TASK), strict=True)

@@ -23,6 +23,9 @@ class PromptIndex:
         self._rows = read_rows(folder, COLUMNS)
         self._next_row = 0
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     @property
     def missing(self) -> int:
         """The number of prompts that no conversation has answered yet."""

@@ -1,13 +1,21 @@
 """Keep or drop conversations by the checks, and count the verdicts."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 
 from stages.lib.core.types import Row
+from stages.lib.engines.request import RequestConfig
+from stages.lib.models.catalogue import Model
 from stages.lib.settings.sections import Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.checks import find_reasons, not_checked
 
 NUM_EXAMPLES = 3
+
+
+def check_conversation(found: tuple[Row, Row | str], settings: Validate, model: Model, config: RequestConfig) -> Row:
+    """Make the verdict on a row of RESPONSE beside the prompt that it answers, or the reason why there is none."""
+    return make_verdict(CheckInput(*found, settings, model, config))
 
 
 def make_verdict(given: CheckInput) -> Row:
@@ -36,6 +44,12 @@ class VerdictCounts:
         self.dropped_by = Counter[str]()  # dropped conversations by reason
         self.not_checked = Counter[str]()  # conversations by check
         self.examples: dict[str, list[str]] = defaultdict(list)  # conversation hashes by reason
+
+    def counted(self, verdicts: Iterable[Row], settings: Validate) -> Iterator[Row]:
+        """Yield verdicts as they are, and count them."""
+        for verdict in verdicts:
+            self.add(verdict, settings)
+            yield verdict
 
     def add(self, verdict: Row, settings: Validate) -> None:
         """Count one verdict; remember the first NUM_EXAMPLES of each reason. Reasons only reported drop nothing."""
