@@ -1,5 +1,6 @@
 """A running engine whose replies have planned lengths, and the stage `generate` on it."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from stages.lib.engines.base import Engine
 from stages.lib.engines.request import RequestConfig
 from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.generation.cached import CachedGeneration
+from stages.lib.generation.identities import Identities
 from stages.lib.generation.store import Store, read_segment
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
@@ -127,7 +129,8 @@ class FreshGeneration(CachedGeneration):
     def tables(self, prompts: Iterable[Row]) -> Iterator[pa.Table]:
         """Generate the conversations of the plan and read the segments that this has made."""
         known = set(self.store.segments())
-        self.generate(self.bench.engine, prompts, {name: name for name in self.bench.plan.users})
+        names = ((key, hashlib.sha256(key.encode()).hexdigest()[:32]) for key in self.bench.plan.users)
+        self.generate(self.bench.engine, prompts, Identities(names))
         segments = [read_segment(segment) for segment in self.store.segments() if segment not in known]
         yield pa.concat_tables(table for table in segments if table is not None)
 
