@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.engines.base import Engine
-from stages.lib.engines.replicas.pool import Member, ReplicaPool
-from stages.lib.engines.replicas.replica import ReplicaSpec
+from stages.lib.engines.replicas.pool import ReplicaPool
+from stages.lib.engines.replicas.replica import Member, ReplicaSpec
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.settings.runtime import RayCluster, Runtime
 from tests.support.conversations import CONFIG

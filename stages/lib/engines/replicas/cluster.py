@@ -73,8 +73,9 @@ def join(address: str) -> None:
                 time.sleep(1)
                 continue
             what = "starts" if address == LOCAL else "answers"
+            hint = "" if address == LOCAL else "; one with a token needs RAY_AUTH_MODE=token, and the token, here too"
             raise MachineError(
-                f"runtime.ray.address: no Ray cluster {what} at {address} ({first_error_line(error)})"
+                f"runtime.ray.address: no Ray cluster {what} at {address} ({first_error_line(error)}){hint}"
             ) from None
 
 

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from stages.lib.console.errors import MachineError, UserError
@@ -12,38 +11,15 @@ from stages.lib.console.shell import log_line
 from stages.lib.engines.base import Reply, Request, Usage
 from stages.lib.engines.replicas.cluster import Node, join, list_nodes, make_actor, share_of
 from stages.lib.engines.replicas.dispatch import Dispatcher
-from stages.lib.engines.replicas.replica import Failed, Place, ReplicaSpec, Started, Worked
-from stages.lib.engines.worker import first_error_line
+from stages.lib.engines.replicas.failures import Failures, cause_of
+from stages.lib.engines.replicas.replica import Failed, Member, Place, ReplicaSpec, Started, Worked
 
 POLL_SECONDS = 1.0
 PING_SECONDS = 5.0  # without a sign of life, until a replica is asked for one
 CHECK_SECONDS = 3.0  # between two looks at the nodes of the cluster, and two tries to start a replica
-MAX_FAILURES = 3  # in a row, of replicas that did not start or ended before their first reply
-SETTLE_SECONDS = 20.0  # after a loss or a change of the nodes, in which actors may still be placed on a dead one
 CLOSE_SECONDS = 5.0
 PATIENCE = 0.5  # of the time that the first replica took to start: how long the others are waited for
 LEAST_PATIENCE = 5.0
-
-
-@dataclass(eq=False, slots=True)
-class Member:
-    """A replica as this process sees it: placed by the cluster, then started, then live."""
-
-    number: int
-    actor: Any
-    place: Place | None = None
-    hardware: str = ""
-    is_live: bool = False
-    is_calling: bool = False  # whether `work` is under way
-    is_pinged: bool = False
-    has_replied: bool = False
-    last_sign: float = field(default_factory=time.monotonic)
-    paid_until: float = 0.0  # the time up to which its seconds are counted
-
-    @property
-    def host(self) -> str:
-        """The name of its machine."""
-        return self.place.host if self.place else "no node yet"
 
 
 class ReplicaPool:
@@ -60,11 +36,7 @@ class ReplicaPool:
         self._num_made = 0
         self._calls: dict[Any, tuple[Member, str]] = {}  # by Ray's reference to the result: the call's name
         self._usage = Usage()
-        self._failures = Counter[str]()  # by node
-        self._failures_in_a_row = 0
-        self._cause = Failed("", is_final=False)  # of the last one
-        self._nodes = set[str]()  # that lived at the last look
-        self._changed = time.monotonic()  # when nodes or replicas were last lost
+        self._failures = Failures()
         self._checked = self._alive = time.monotonic()  # the last look at the nodes; when a replica was last live
         self.description = ""
         join(spec.runtime.ray.address)
@@ -137,32 +109,18 @@ class ReplicaPool:
         """Make as many replicas as are missing, unless they keep failing."""
         self._checked = time.monotonic()
         nodes = list_nodes()
-        self._note_nodes({node.id for node in nodes})
-        if self._failures_in_a_row >= MAX_FAILURES:
+        self._failures.see_nodes({node.id for node in nodes})
+        if self._failures.are_enough:
             return
-        avoided = self._avoided(nodes)
+        avoided = self._failures.avoided([node.id for node in nodes if self._share.fits(node)])
         wanted = self._wanted or sum(self._share.fits(node) for node in nodes if node.id not in avoided)
-        if self._failures_in_a_row:  # one at a time, until one is known to work
+        if self._failures.in_a_row:  # one at a time, until one is known to work
             wanted = min(wanted, self.num_replicas + 1)
         for _ in range(wanted - len(self._members)):
             self._num_made += 1
             member = Member(self._num_made, make_actor(self._spec, self._share, avoided))
             self._members[member.number] = member
             self._call(member, "locate")
-
-    def _note_nodes(self, nodes: set[str]) -> None:
-        """Note nodes that left; those that are new are worth new tries."""
-        if self._nodes - nodes:
-            self._changed = time.monotonic()
-        if nodes - self._nodes:
-            self._failures_in_a_row = 0
-        self._nodes = nodes
-
-    def _avoided(self, nodes: list[Node]) -> set[str]:
-        """Return the nodes on which replicas failed; none if there is no other."""
-        failed = {node.id for node in nodes if self._failures[node.id]}
-        others = any(self._share.fits(node) for node in nodes if node.id not in failed)
-        return failed if others else set()
 
     def _wait_for_replicas(self) -> None:
         """Wait for the first replica, and then for those that would be ready soon: so they share the work evenly."""
@@ -259,7 +217,7 @@ class ReplicaPool:
                 replies.append((key, reply._replace(hardware=member.hardware)))
         if worked.replies and not member.has_replied:
             member.has_replied = True
-            self._failures_in_a_row = 0
+            self._failures.forget()
         return replies
 
     def _count_seconds(self, member: Member) -> None:
@@ -286,36 +244,20 @@ class ReplicaPool:
         with suppress(Exception):  # it may be gone already
             ray.kill(member.actor)
         if cause or not member.has_replied:
-            self._note_failure(member, how, cause)
+            self._failures.count(member.place.node if member.place else "", how, cause)
         else:
-            self._changed = time.monotonic()
+            self._failures.note_loss()
         reason = f": {cause.reason}" if cause else ""
         again = f"; {num_lost} replies are requested again" if num_lost else ""
         log_line(f"{self._spec.name}: the replica on {member.host} {how}{again}, {self.num_replicas} are left{reason}")
         self._raise_if_hopeless()
 
-    def _note_failure(self, member: Member, how: str, cause: Failed | None) -> None:
-        """Count a replica that did not start, has given up, or ended before its first reply.
-
-        One that was lost without a word soon after others was perhaps placed on the same dead node.
-        """
-        if cause is None and time.monotonic() - self._changed < SETTLE_SECONDS:
-            return
-        self._cause = cause or Failed(f"the actor {how}", is_final=False)
-        self._failures_in_a_row += 1
-        self._failures[member.place.node if member.place else ""] += 1
-
     def _raise_if_hopeless(self) -> None:
         """Raise UserError with the cause when replicas keep failing, and none is live or may still start."""
         if self._live() or any(member.place for member in self._members.values()):
             return
-        nodes = [node for node in list_nodes() if self._share.fits(node)]
-        refused = self._cause.is_final and all(self._failures[node.id] for node in nodes)
-        if self._failures_in_a_row >= MAX_FAILURES or (self._failures_in_a_row and refused):
-            raise UserError(
-                f"{self._spec.name}: no replica starts, after {self._failures_in_a_row} tries on "
-                f"{len(+self._failures)} of {len(nodes)} nodes: {self._cause.reason}"
-            )
+        if why := self._failures.hopeless([node.id for node in list_nodes() if self._share.fits(node)]):
+            raise UserError(f"{self._spec.name}: {why}")
 
     def _lose_frozen(self) -> None:
         """Ask replicas for a sign of life; give up those that have given none for stall_seconds."""
@@ -341,15 +283,3 @@ class ReplicaPool:
                 f"{self._spec.name}: no replica was ready in {seconds:.0f} s: each takes {self._share.described} of a "
                 f"node, at {self._spec.runtime.ray.address} (runtime.ray.address)"
             )
-
-
-def cause_of(error: Exception) -> Failed | None:
-    """Return why an actor could not be made, or what it could not do; None where it is gone."""
-    if isinstance(cause := getattr(error, "cause", None), Exception):  # of an error in one of its methods
-        return Failed(first_error_line(cause), is_final=False)
-    if not getattr(error, "actor_init_failed", False):
-        return None
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[-1] if lines else type(error).__name__
-    hint = "; each node needs this checkout, at the same path or in PYTHONPATH" if "No module named" in reason else ""
-    return Failed(reason + hint, is_final=False)

@@ -2,9 +2,10 @@
 
 import os
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import stages
 from stages.lib.console.errors import MachineError, UserError
@@ -60,6 +61,27 @@ class Worked(NamedTuple):
 
     replies: list[tuple[str, Reply]]
     usage: Usage
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """A replica as this process sees it: placed by the cluster, then started, then live."""
+
+    number: int
+    actor: Any
+    place: Place | None = None
+    hardware: str = ""
+    is_live: bool = False
+    is_calling: bool = False  # whether `work` is under way
+    is_pinged: bool = False
+    has_replied: bool = False
+    last_sign: float = field(default_factory=time.monotonic)
+    paid_until: float = 0.0  # the time up to which its seconds are counted
+
+    @property
+    def host(self) -> str:
+        """The name of its machine."""
+        return self.place.host if self.place else "no node yet"
 
 
 class Replica:
