@@ -4,9 +4,9 @@ python -m perf.scaling --shape llama-3.1-8b --conversations 1200 --gpus 2      d
 python -m perf.scaling --shape llama-3.1-8b --conversations 1200 --gpus 1      what the pool costs on one GPU
 python -m perf.scaling                                                         the demo's model, on a CPU
 
-Ways: an engine in this process; one replica of a Ray cluster that this starts (runtime.ray.address: local); with two
-GPUs also two replicas with the same conversations and with twice as many, and those again while the engine of one
-replica is killed at half time. Each way is a fresh start, which does not count, and a warm-up on other conversations.
+Ways: an engine in this process; one replica of a Ray cluster that this starts (runtime.ray.address: local), and again
+while its engine is killed at half time; with two GPUs two replicas with the same conversations and with twice as many,
+and those again while the engine of one replica is killed at half time. Each way is a fresh start, which does not count, and a warm-up on other conversations.
 Replies are as long as planned. The last number of a line is the ledger's time over that of the replicas.
 """
 
@@ -128,7 +128,9 @@ def compare(options: argparse.Namespace) -> None:
     whole = make_plan(SHAPES[options.shape], options.gpus * count + WARM_UP)
     run_way("an engine in this process", 0, whole, count, options)
     run_way("one replica", 1, whole, count, options)
-    if options.gpus > 1:
+    if options.gpus == 1:
+        run_way("one replica, its engine killed at half time", 1, whole, count, options, kill=True)
+    else:
         run_way("two replicas, the same", 2, whole, count, options)
         run_way("two replicas, twice as many", 2, whole, 2 * count, options)
         run_way("two replicas, twice as many, an engine killed at half time", 2, whole, 2 * count, options, kill=True)
