@@ -77,18 +77,19 @@ class TestTheRules:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
         rooms = {
-            "core": ("costs", "files", "sections", "text", "types"),
+            "core": ("costs", "files", "sections", "store", "text", "types"),
             "records": ("chats", "external_sort", "hashing", "prompts", "responses", "shards"),
             "readers": (
                 *("chats", "drafts", "files", "json_rows", "keys", "parquet_rows", "reasons", "rows", "values"),
             ),
             "models": (
                 *("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "reply_format", "sampling"),
-                *("template_text", "thinking", "turn_ends"),
+                *("template_text", "thinking", "turn_ends", "weights"),
             ),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),
                 *("supervisor", "vllm", "vllm_runtime", "worker"),
+                *(f"replicas.{name}" for name in ("cluster", "dispatch", "failures", "pool", "replica")),
             ),
             "generation": (
                 *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),

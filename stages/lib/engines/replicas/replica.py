@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import stages
 from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.needs import Needs, check_machine
 from stages.lib.core.costs import name_hardware
@@ -17,7 +16,7 @@ from stages.lib.engines.supervisor import SupervisedEngine
 from stages.lib.engines.worker import StartEngine, first_error_line
 from stages.lib.settings.runtime import Runtime
 
-CODE = Path(stages.__file__).absolute().parents[1]
+CODE = Path(__file__).absolute().parents[4]  # the checkout
 
 
 @dataclass(frozen=True, slots=True)
