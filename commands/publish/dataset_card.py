@@ -18,6 +18,7 @@ from stages.lib.validation.checks import CHECKS
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 LARGEST = "10M<n<100M"
 MOST_LANGUAGES = 15  # in the card's table
+NOT_NEEDED = "over_max_prompts"  # the reason of rows that could be prompts
 SHOWN_COMMIT = 12  # characters
 GATE = (
     "The prompts were written by people and can hold offensive texts and personal data, and the replies can repeat "
@@ -40,6 +41,8 @@ def build_card(provenance: Json, statistics: Json, prompts: Prompts, dgms: Seque
         "dgms": [describe_dgm(dgm, configs[dgm.id]) for dgm in dgms],
         "left_out": sum_counts(each["left_out"] for each in configs.values()),
         "prompts": prompts,
+        "not_needed": prompts.summary["left_out"].get(NOT_NEEDED, 0),
+        "not_prompts": {name: count for name, count in prompts.summary["left_out"].items() if name != NOT_NEEDED},
         "validation": describe_validation(dgms),
         "languages": list(total["languages"].items())[:MOST_LANGUAGES],
         "num_languages": len(total["languages"]),
@@ -90,7 +93,7 @@ def describe_dgm(dgm: Dgm, counts: Json) -> Json:
         "id": dgm.id,
         "name": dgm.entry.name,
         "source": dgm.source,
-        "commit": dgm.model.commit[:SHOWN_COMMIT],
+        "commit": "" if dgm.model.commit == dgm.model.location else dgm.model.commit[:SHOWN_COMMIT],
         "license": dgm.license,
         "rows": counts["published"],
         "validation": counts["validation"],
@@ -98,7 +101,7 @@ def describe_dgm(dgm: Dgm, counts: Json) -> Json:
         "precision": "as imported" if dgm.is_import else describe_precision(dgm),
         "sampling": "–" if dgm.is_import else describe_sampling(dgm.ledger["asked"]["sampling"]),  # noqa: RUF001
         "engines": ", ".join(dgm.ledger["engines"]),
-        "hardware": ", ".join(dgm.ledger["hardware"]),
+        "hardware": ", ".join(dgm.ledger.get("hardware", [])),
         "system_prompt": dgm.model.system_prompt,
     }
 

@@ -57,7 +57,7 @@ class Dgm:
             "commit": self.model.commit,
             "license": self.entry.license,
             "engines": self.ledger["engines"],
-            "hardware": self.ledger["hardware"],
+            "hardware": self.ledger.get("hardware", []),
             "asked": self.ledger["asked"],
             "sha256": self.digests,
         }

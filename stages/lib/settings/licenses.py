@@ -93,9 +93,8 @@ def check_license(given: str) -> str:
     """Return the name of a licence; raise ValueError unless it is known, not stated (empty), or has an address."""
     if given == NOT_STATED or given in LICENSES or "https://" in given:
         return given
-    raise ValueError(
-        f"no licence is known as {given!r}{suggest(given, LICENSES)}; of any other give its name and https:// address"
-    )
+    near = suggest(given, LICENSES).removesuffix("?")
+    raise ValueError(f"no licence is known as {given!r}{near}; of any other give the name and the https:// address")
 
 
 def find_license(given: str) -> License:

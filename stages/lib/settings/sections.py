@@ -42,11 +42,11 @@ class Prompts(Section):
     """The section `prompts`."""
 
     source: str
+    license: Annotated[str, AfterValidator(check_license)]  # of the source; empty: not stated
     max_prompts: int = Field(gt=0)
     max_turns: int = Field(gt=0)
     languages: list[str]
     exclude_toxic: bool
-    license: Annotated[str, AfterValidator(check_license)]  # of the source; empty: not stated
     seed: Seed
 
 
