@@ -19,6 +19,7 @@ from stages.lib.console.needs import check_disk
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import DIGESTS, require_compared, require_folder
 from stages.lib.core.files import read_json, write_json, write_text
+from stages.lib.core.names import AVERAGE
 from stages.lib.core.sections import parse
 from stages.lib.core.seeds import list_trainings
 from stages.lib.core.types import Json
@@ -48,6 +49,8 @@ class FineTune:
     training: Json  # the training in numbers
     digests: Json  # sha256 of the mix and the model
     scores: Mapping[str, Json]  # results.json of the run and of its base, where they were evaluated
+    seeds: Mapping[int, float]  # the average of the models of its other seeds, where they were evaluated
+    judge: Json  # a judge's scores of its answers; empty without any
     licenses: Mapping[str, str]  # of the rows, by source
     closed: list[str]  # sources whose rows must not be shared
 
@@ -73,12 +76,30 @@ def read_fine_tune(params: Json, run: str) -> FineTune:
         training=read_json(Path("metrics/train") / f"{run}.json"),
         digests=digests,
         scores={model: read_json(require_compared(model, "evaluations") / "results.json") for model in compared},
+        seeds=read_seeds(params, run),
+        judge=read_if_there(Path("metrics/judge") / f"{run}.json"),
         licenses={
             name: dgms[name].license if name in dgms else params["auxiliary"][name]["license"]
             for name in recipe["sources"]
         },
         closed=[name for name, entry in dgms.items() if not entry.redistribute],
     )
+
+
+def read_seeds(params: Json, run: str) -> dict[int, float]:
+    """Read the average of the models that were trained on the same mix with other seeds."""
+    metrics = {
+        training.seed: read_if_there(Path("metrics/evaluate") / f"{model}.json")
+        for model, training in list_trainings(params).items()
+        if training.run == run and model != run
+    }
+    averages = {seed: found["scores"].get(AVERAGE) for seed, found in metrics.items() if found}
+    return {seed: average for seed, average in averages.items() if average is not None}
+
+
+def read_if_there(path: Path) -> Json:
+    """Read a JSON file; empty where there is none."""
+    return read_json(path) if path.exists() else {}
 
 
 def write_fine_tune(params: Json, options: Options) -> Json:

@@ -10,7 +10,8 @@ from commands.publish.languages import language_codes
 from commands.publish.markdown import render, with_metadata
 from commands.publish.options import Options
 from commands.publish.sources import describe_model
-from stages.lib.core.numbers import num_decimals
+from stages.lib.comparison.scores import Score, read_scores
+from stages.lib.core.numbers import DIGITS, num_decimals, round_decimals
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import main_metric
 from stages.lib.settings.licenses import find_license
@@ -18,6 +19,7 @@ from stages.lib.settings.licenses import find_license
 if TYPE_CHECKING:
     from commands.publish.fine_tune import FineTune
 
+NO_RESULTS: Json = {"tasks": {}, "averages": {}}
 TASK: Json = {"task_type": "text-generation", "task_name": "Text generation"}
 
 
@@ -40,6 +42,8 @@ def build_card(provenance: Json, tune: "FineTune", options: Options) -> str:
         "train": provenance["params"]["train"],
         "scores": list(describe_scores(tune)),
         "conditions": tune.scores[tune.run]["conditions"] if tune.run in tune.scores else [],
+        "seeds": tune.seeds,
+        "judge": tune.judge if tune.judge.get("score") is not None else None,
         "sources": [describe_source(name, tune) for name in tune.recipe["sources"]],
         "contaminated": tune.mix["contaminated"],
         "has_mask": not tune.closed,
@@ -72,47 +76,65 @@ def build_metadata(tune: "FineTune", options: Options) -> str:
 
 def list_results(tune: "FineTune") -> Iterator[EvalResult]:
     """Yield the main metric of every task that has one, with its interval, as the hub's model-index has them."""
-    for task, entry in tune.scores.get(tune.run, {"tasks": {}})["tasks"].items():
-        if metric := main_metric(entry):
-            yield EvalResult(
-                **TASK,
-                dataset_type=task,
-                dataset_name=task,
-                metric_type=entry["primary"],
-                metric_value=metric["value"],
-                metric_name=f"{entry['primary']} ({metric['unit']})",
-                metric_args={
-                    "ci95": metric["ci95"],
-                    "n": metric["n"],
-                    "num_fewshot": entry["num_fewshot"],
-                    "harness": f"{entry['harness']} {entry['harness_version'] or ''}".strip(),
-                },
-            )
+    results = tune.scores.get(tune.run, NO_RESULTS)
+    for task, score in read_scores(results).benchmarks.items():
+        entry = results["tasks"][task]
+        metric = main_metric(entry)
+        yield EvalResult(
+            **TASK,
+            dataset_type=task,
+            dataset_name=task,
+            metric_type=entry["primary"],
+            metric_value=round(score.value, DIGITS),
+            metric_name=f"{entry['primary']} ({metric['unit']})",
+            metric_args={
+                "ci95": round_decimals(score.ci95),
+                "n": metric["n"],
+                "num_fewshot": entry["num_fewshot"],
+                "harness": name_harness(entry),
+            },
+        )
 
 
 def describe_scores(tune: "FineTune") -> Iterator[Json]:
-    """Yield the scores of the run beside those of its base, each with its 95 % interval."""
-    base = tune.scores.get(tune.base.id, {"tasks": {}})["tasks"]
-    for task, entry in tune.scores.get(tune.run, {"tasks": {}})["tasks"].items():
-        cells = [main_metric(entry), main_metric(base[task]) if task in base else {}]
-        decimals = num_decimals([cell for cell in cells if cell])
+    """Yield the scores of the run beside those of its base, each with its 95 % interval, averages last."""
+    results = tune.scores.get(tune.run, NO_RESULTS)
+    own, base = read_scores(results), read_scores(tune.scores.get(tune.base.id, NO_RESULTS))
+    for task, entry in results["tasks"].items():
+        metric = main_metric(entry)
         yield {
             "task": task,
             "metric": entry["primary"],
-            "unit": cells[0].get("unit", ""),
-            "n": cells[0].get("n"),
-            "harness": f"{entry['harness']} {entry['harness_version'] or ''}".strip(),
-            "own": format_score(cells[0], decimals) if cells[0] else f"no score: {entry['reason']}",
-            "base": format_score(cells[1], decimals),
+            "unit": metric.get("unit", ""),
+            "n": metric.get("n"),
+            "harness": name_harness(entry),
+            **format_scores(own.benchmarks.get(task), base.benchmarks.get(task)),
+            "reason": own.missing.get(task, ""),
         }
+    for name, score in own.averages.items():
+        columns = results["averages"][name]["columns"]
+        mean = "mean of the above" if [*results["tasks"]] == columns else f"mean of {', '.join(columns)}"
+        shown = format_scores(score, base.averages.get(name))
+        yield {"task": name, "metric": mean, "unit": "", "n": None, "harness": "", "reason": "", **shown}
 
 
-def format_score(metric: Json, decimals: int) -> str:
+def name_harness(entry: Json) -> str:
+    """Return the harness of a task with its version."""
+    return f"{entry['harness']} {entry['harness_version'] or ''}".strip()
+
+
+def format_scores(own: Score | None, base: Score | None) -> dict[str, str]:
+    """Format two scores with their intervals, in as many digits as the narrower one supports; a dash for none."""
+    decimals = num_decimals([{"ci95": score.ci95} for score in (own, base) if score])
+    return {"own": format_score(own, decimals), "base": format_score(base, decimals)}
+
+
+def format_score(score: Score | None, decimals: int) -> str:
     """Format a score with its interval; a dash for none."""
-    if not metric:
+    if score is None:
         return "–"  # noqa: RUF001  (a dash)
-    ends = [f"{end:.{decimals}f}" for end in metric["ci95"] or ()]
-    return f"{metric['value']:.{decimals}f}" + (f" ({' to '.join(ends)})" if ends else "")
+    ends = [f"{end:.{decimals}f}" for end in score.ci95 or ()]
+    return f"{score.value:.{decimals}f}" + (f" ({' to '.join(ends)})" if ends else "")
 
 
 def describe_source(name: str, tune: "FineTune") -> Json:
@@ -121,6 +143,7 @@ def describe_source(name: str, tune: "FineTune") -> Json:
     digests = tune.recipe["sources"][name]
     return {
         "name": name,
+        "is_dgm": digests["kind"] == "dgm",
         "kind": "replies of a model" if digests["kind"] == "dgm" else "auxiliary set",
         "digest": digests.get("responses") or digests.get("rows"),
         "license": find_license(tune.licenses[name]),

@@ -27,9 +27,11 @@ def write_shards(
     while group is not None:
         drafts.append(folder / f"{len(drafts):05d}.tmp")
         with drafts[-1].open("wb") as file, pq.ParquetWriter(file, schema, **OPTIONS) as writer:
-            while group is not None and file.tell() < shard_bytes:
+            while group is not None:
                 writer.write_table(group)
                 group = next(groups, None)
+                if file.tell() >= shard_bytes:
+                    break
     return [
         draft.rename(folder / f"train-{number:05d}-of-{len(drafts):05d}.parquet") for number, draft in enumerate(drafts)
     ]
