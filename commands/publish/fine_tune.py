@@ -115,7 +115,7 @@ def write_fine_tune(params: Json, options: Options) -> Json:
         if tune.closed:
             log_line(f"{MASK} is left out: it holds a row, and redistribute is false for {', '.join(tune.closed)}")
         write_config(folder / TRAINING / CONFIG, render_recipe(params, tune))
-        write_json(folder / TRAINING / "mix.json", {"recipe": tune.recipe, "counts": tune.mix})
+        write_json(folder / TRAINING / "sources.json", {"recipe": tune.recipe, "counts": tune.mix})
         if tune.run in tune.scores:
             write_json(folder / TRAINING / SCORES, tune.scores[tune.run])
         write_text(folder / "LICENSE.md", build_license(tune))

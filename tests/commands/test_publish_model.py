@@ -39,7 +39,7 @@ def test_weights_and_tokenizer_are_at_the_top_and_the_training_beside_them(check
     assert {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} <= {path.name for path in OUT.iterdir()}
     assert not (OUT / "model.json").exists()
     training = {path.name for path in (OUT / "training").iterdir()}
-    assert training >= {"axolotl.yaml", "loss.csv", "mask.txt", "summary.json", "mix.json"}
+    assert training >= {"axolotl.yaml", "loss.csv", "mask.txt", "summary.json", "sources.json"}
 
 
 def test_the_recipe_is_axolotls_with_paths_that_begin_in_the_checkout(checkout: Project) -> None:
@@ -72,7 +72,7 @@ def test_the_mix_is_named_by_digest_with_the_licences_of_its_rows(checkout: Proj
     assert "base_model" not in metadata  # it is not on the hub
     digests = read_json(Path("metrics/digests/runs/blend.json"))
     assert digests["mix"] in text
-    recipe = read_json(OUT / "training/mix.json")["recipe"]
+    recipe = read_json(OUT / "training/sources.json")["recipe"]
     assert recipe["sources"]["rich"]["responses"] == sha256_folder(Path("data/responses/rich"))
     assert "| Rows of knowledge | [Apache License 2.0]" in (OUT / "LICENSE.md").read_text()
 
