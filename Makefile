@@ -73,6 +73,13 @@ compare: .venv/lock ## compare two models: make compare A=rewild B=only-rich, or
 	@python -m commands.params sections
 	@python -m commands.compare "$(A)" "$(B)" $(if $(NUM),--num "$(NUM)") $(if $(OUT),--out "$(OUT)")
 
+.PHONY: publish
+publish: .venv/lock ## write a folder for the model hub: make publish REPO=owner/name [DGM="a b"], or RUN=rewild [UPLOAD=yes] (docs/publish.md)
+	@python -m commands.params sections
+	@python -m commands.publish --repo "$(REPO)" --dgm "$(DGM)" --run "$(RUN)" --kept "$(KEPT)" --toxic "$(TOXIC)" \
+	  --restricted "$(RESTRICTED)" --gated "$(GATED)" --upload "$(UPLOAD)" --out "$(OUT)" --notes "$(NOTES)" \
+	  --project "$(PROJECT)" --dataset "$(DATASET)"
+
 .PHONY: experiments
 experiments: .venv/lock ## experiments and commits in one table: make experiments [KEYS="mix.size"] [BASE=size-100] [OUT="table.md picture.png"]
 	@python -m commands.experiments $(if $(KEYS),--keys $(KEYS)) $(if $(BASE),--base "$(BASE)") $(if $(MODELS),--models $(MODELS)) \

@@ -75,7 +75,7 @@ def models_table() -> list[str]:
     """List the models of the catalogue, without the demo's own."""
     names = sorted(path.stem for path in CATALOGUE.glob("*.yaml") if not path.stem.startswith("demo-"))
     rows = (describe_model(name, read_entry(name)) for name in names)
-    return to_table(("id", "name", "parameters", "window", "weights", "GPUs", "repository"), rows)
+    return to_table(("id", "name", "parameters", "window", "weights", "GPUs", "licence", "repository"), rows)
 
 
 def describe_model(name: str, entry: Entry) -> Sequence[str]:
@@ -85,10 +85,11 @@ def describe_model(name: str, entry: Entry) -> Sequence[str]:
     title = f"{entry.name} ({entry.abbreviation})" if entry.abbreviation else entry.name
     if not entry.repository:
         source = "a server" if entry.server else f"import: {entry.import_}"
-        return f"`{name}`", title, size, "", "", "", source
+        return f"`{name}`", title, size, "", "", "", entry.license, source
     weights = "FP8" if entry.quantization == "fp8" else entry.dtype
     window = f"{entry.context_window:,}"
-    return f"`{name}`", title, size, window, weights, str(entry.tensor_parallel), f"`{entry.repository}`"
+    gpus = str(entry.tensor_parallel)
+    return f"`{name}`", title, size, window, weights, gpus, entry.license, f"`{entry.repository}`"
 
 
 def averages_table() -> list[str]:

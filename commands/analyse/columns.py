@@ -10,17 +10,8 @@ from typing import NamedTuple
 from stages.lib.console.errors import UserError
 from stages.lib.core.text import is_blank
 from stages.lib.core.types import Row
-from stages.lib.generation.reply_formats import parse_single_reply
-from stages.lib.readers.chats import (
-    MESSAGE_FIELDS,
-    Chat,
-    ParsedTurn,
-    hash_prompt,
-    parse_chat,
-    to_content,
-    to_finish,
-    to_messages,
-)
+from stages.lib.generation.reply_formats import parse_single_reply, parse_turns, to_known_text
+from stages.lib.readers.chats import MESSAGE_FIELDS, Chat, hash_prompt, parse_chat
 from stages.lib.readers.columns import CHATS, KEYS, QUESTIONS, REPLIES, SYSTEMS
 from stages.lib.readers.files import compression_of, list_data_files
 from stages.lib.readers.parquet_rows import Columns
@@ -119,33 +110,6 @@ def parse_row(row: Row) -> Chat | Reason:
         return parse_turns(row["turns"], row.get("status"), system)
     user = to_known_text(row.get("user"))
     return user if isinstance(user, Reason) else parse_single_reply(row, user, system)
-
-
-def parse_turns(turns: object, status: object, system: str) -> Chat | Reason:
-    """Return turns as in RESPONSE, or the reason why there are none."""
-    if to_label(status) == "not_imported":
-        return Reason("not_imported")
-    known = to_messages(turns)
-    if isinstance(known, Reason):
-        return known
-    parsed = [parse_turn(turn) if isinstance(turn, dict) else Reason("message_is_no_record") for turn in known]
-    wrong = next((turn for turn in parsed if isinstance(turn, Reason)), None)
-    return wrong or Chat(system, [turn for turn in parsed if not isinstance(turn, Reason)])
-
-
-def parse_turn(turn: Row) -> ParsedTurn | Reason:
-    """Return one turn as in RESPONSE, or the reason why it is none."""
-    user, reply = to_known_text(turn.get("user")), to_content(turn.get("assistant"))
-    if problem := next((value for value in (user, reply) if isinstance(value, Reason)), None):
-        return problem
-    finish = to_finish(turn.get("finish_reason"))
-    return {"user": user or "", "reply": reply, "finish": finish}  # type: ignore[dict-item]
-
-
-def to_known_text(value: object) -> str | Reason | None:
-    """Return a text, None if it is missing, or the reason why it is no text."""
-    text = to_content(value)
-    return None if isinstance(text, Reason) and text.name == "null_content" else text
 
 
 def to_text(value: object) -> str | Reason:

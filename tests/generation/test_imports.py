@@ -76,6 +76,30 @@ def test_reference_replies_are_imported_and_a_missing_one_is_not_imported() -> N
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_turns_as_in_our_own_responses_are_imported_with_their_finish_reasons(tmp_path: Path, suffix: str) -> None:
+    def turn(user: str, assistant: str, finish: str) -> Row:
+        return {"user": user, "assistant": assistant, "finish_reason": finish, "prompt_tokens": 3}
+
+    rows = [
+        {"conversation_hash": "a", "status": "not_imported", "turns": [turn("Hi?", "", "imported")], "messages": []},
+        {
+            "conversation_hash": "b",
+            "status": "context_overflow",
+            "turns": [turn("One?", "1.", "stop"), turn("Two?", "", "context_overflow")],
+            "messages": [],
+        },
+        {"conversation_hash": "c", "status": "ok", "turns": [turn("So?", "Yes.", "length")], "messages": []},
+    ]
+    conversations, replies = import_replies(PROMPTS, write(tmp_path / f"rows.{suffix}", rows))
+    assert [(conversation.status, texts(conversation)) for conversation in conversations] == [
+        ("not_imported", [("Hi?", "", "imported")]),
+        ("context_overflow", [("One?", "1.", "stop"), ("Two?", "", "context_overflow")]),
+        ("ok", [("So?", "Yes.", "length")]),
+    ]
+    assert replies.left_out == {"not_imported": 1}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_wildchats_schema_is_joined_by_hash_and_what_it_lacks_is_not_imported(tmp_path: Path, suffix: str) -> None:
     rows = [wildchat("b", messages("One?", "1.", "Two?", "")), wildchat("a", messages("Hi?", "Hello."))]
     for row in rows:

@@ -89,6 +89,9 @@ def write_evaluation(folder: Path, model: str, tasks: dict[str, str], data: str 
             "reason": None,
             "primary": "acc",
             "metrics": {"acc": measure([[score] for score in scores])},
+            "harness": "lm_eval",
+            "harness_version": "0.4.13",
+            "num_fewshot": 0,
             "data_sha256": data,
         }
     averages = {"average": average(entries, entries)}

@@ -19,7 +19,9 @@ RUNTIME = Runtime(max_concurrent=1, flush_conversations=2, flush_seconds=60.0)
 GENERATE = Generate(
     engine="echo", history="own", trim="never", max_tokens=100, max_failed_share=0, seed=1, sampling=CONFIG.sampling
 )
-PROMPTS = Prompts(source="x.parquet", max_prompts=99, max_turns=9, languages=[], exclude_toxic=False, seed=1)
+PROMPTS = Prompts(
+    source="x.parquet", max_prompts=99, max_turns=9, languages=[], exclude_toxic=False, license="", seed=1
+)
 
 
 def make_prompt(name: str, *users: str, reference: str = "Ref.") -> Row:

@@ -24,9 +24,12 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NO_TRAINING = {"REWILD_TRAIN_ENV": ""}  # no environment: `check` need not start DVC to look for one
-IMPORTS = """
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+IMPORTS = f"""
+TOKENIZER = {TOKENIZER}
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from stages.lib.models.catalogue import Model, load_model, weights_digest
 from stages.lib.core.costs import Cost, write_cost
@@ -35,7 +38,6 @@ from stages.lib.core.files import new_folder, sha256_folder, write_json
 from stages.lib.settings.reading import load_training, run
 """
 NO_SEEDS = '{\n "seeds": {}\n}\n'  # as `check` writes it
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TASK = """
 task: demo_knowledge
 dataset_path: json
@@ -55,8 +57,15 @@ def fake_train(key: str) -> None:
     made = hashlib.sha256(json.dumps([mix, base.commit, settings]).encode())
     with new_folder(Path("models") / key) as folder:
         (folder / "model.safetensors").write_bytes(made.digest())
+        for name in ("config.json", *TOKENIZER):
+            shutil.copyfile(Path(base.location) / name, folder / name)
         (folder / "loss.csv").write_text("step,epoch,loss\\n1,0.5,2.0\\n2,1.0,1.5\\n")
-        write_json(folder / "summary.json", {"steps": 2, "last_loss": 1.5})
+        (folder / "mask.txt").write_text("Question 1.0? [Question 1.0?]\\n")
+        counts = {"rows": 7, "tokens": 70, "trained_tokens": 40, "trained_share": 0.57, "dropped_too_long": 0}
+        losses = {"steps": 2, "epochs": 1.0, "first_loss": 2.0, "last_loss": 1.5, "mean_loss": 1.75}
+        versions = {"axolotl": "0.19.0", "torch": "2.13.0", "transformers": "5.16.1"}
+        own = {"base": base.id, "base_commit": base.commit}
+        write_json(folder / "summary.json", counts | losses | versions | own)
         own = base.model_dump() | {"id": key, "kind": "local", "location": f"models/{key}", "sampling": base.sampling}
         write_json(folder / "model.json", Model(**(own | {"commit": weights_digest(folder)})).model_dump())
     write_cost("train", key, Cost(7200.0, "H100 x2"))

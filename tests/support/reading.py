@@ -25,7 +25,7 @@ from stages.lib.settings.sections import Auxiliary, Prompts
 from stages.prompts import read_source, write_prompts
 
 Read = tuple[list[Row], dict[str, int]]
-PROMPTS = Prompts(source="x", max_prompts=10**6, max_turns=10**6, languages=[], exclude_toxic=False, seed=1)
+PROMPTS = Prompts(source="x", license="", max_prompts=10**6, max_turns=10**6, languages=[], exclude_toxic=False, seed=1)
 
 
 def read_prompts(source: Path, **changes: Any) -> Read:

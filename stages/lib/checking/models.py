@@ -14,6 +14,7 @@ from stages.lib.checking.weights import find_weights_faults
 from stages.lib.console.faults import Fault, load_yaml, suggest
 from stages.lib.console.wording import to_faults
 from stages.lib.models.catalogue import CATALOGUE, HUB_PREFIX, Entry
+from stages.lib.settings.licenses import check_license
 from stages.lib.settings.values import check_repository
 
 Catalogue = tuple[dict[str, Entry], list[Fault]]  # the entries that can be read, and what is wrong with the others
@@ -47,12 +48,16 @@ def read_entry_file(path: Path) -> Entry | list[Fault]:
 
 
 def find_entry_faults(entry: Entry, path: Path) -> Iterator[Fault]:
-    """Yield what is wrong with an entry beyond its types: its repository's name, its chat template."""
+    """Yield what is wrong with an entry beyond its types: the name of its repository or licence, its chat template."""
     for key, name in (("repository", entry.repository), ("import", entry.import_ if entry.on_hub else "")):
         try:
             check_repository(name.removeprefix(HUB_PREFIX) or "a/b")
         except ValueError as error:
             yield Fault(str(path), (key,), str(error))
+    try:
+        check_license(entry.license)
+    except ValueError as error:
+        yield Fault(str(path), ("license",), str(error))
     if entry.chat_template:
         yield from find_template_faults(Path(entry.chat_template), path)
 

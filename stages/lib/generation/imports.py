@@ -276,7 +276,7 @@ class ImportedConversations:
         else:
             turns = self.replies.turns_of(prompt["conversation_hash"])
             conversation = to_conversation(prompt, turns)
-            if turns and conversation.status != "ok":
+            if turns and conversation.status == "not_imported":
                 self.replies.left_out["one_reply_for_many_turns"] += 1
             self.finishes.update(str(turn["finish"]) for turn in turns)
         for turn in conversation.turns:

@@ -91,6 +91,8 @@ class Entry(ModelOptions):
     parameters_billions: float = Field(default=0, ge=0)  # 0: not known
     active_parameters_billions: float = Field(default=0, ge=0)  # mixtures of experts
     generation_config: bool = False  # whether the model's own file fills what `sampling` leaves out
+    license: str = ""  # of the weights and, where it says so, of the replies; empty: not stated
+    redistribute: bool = True  # whether the licence allows to share replies
 
     @property
     def on_hub(self) -> tuple[str, Literal["model", "dataset"]] | None:

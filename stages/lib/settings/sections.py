@@ -5,7 +5,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from stages.lib.console.faults import nearest, suggest
 from stages.lib.console.wording import show
@@ -13,6 +13,7 @@ from stages.lib.core.sections import Section
 from stages.lib.models.sampling import Sampling
 from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.settings.evaluate import Evaluate
+from stages.lib.settings.licenses import check_license
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.values import Repository, Seed, Share
 from stages.lib.statistics.bootstrap import MAX_QUESTIONS
@@ -41,6 +42,7 @@ class Prompts(Section):
     """The section `prompts`."""
 
     source: str
+    license: Annotated[str, AfterValidator(check_license)]  # of the source; empty: not stated
     max_prompts: int = Field(gt=0)
     max_turns: int = Field(gt=0)
     languages: list[str]
