@@ -5,9 +5,9 @@ python -m perf.scaling --shape llama-3.1-8b --conversations 1200 --gpus 1      w
 python -m perf.scaling                                                         the demo's model, on a CPU
 
 Ways: an engine in this process; one replica of a Ray cluster that this starts (runtime.ray.address: local), and again
-while its engine is killed at half time; with two GPUs two replicas with the same conversations and with twice as many,
-and those again while the engine of one replica is killed at half time. Each way is a fresh start, which does not count, and a warm-up on other conversations.
-Replies are as long as planned. The last number of a line is the ledger's time over that of the replicas.
+while its engine is killed at half time; with two GPUs two replicas with the same conversations, with twice as many, and
+those again while the engine of one is killed. Each way is a fresh start, which does not count, and a warm-up on other
+conversations. Replies are as long as planned. The last number of a line is the ledger's time over that of the replicas.
 """
 
 import argparse
