@@ -27,6 +27,7 @@ from stages.lib.validation.verdicts import VerdictCounts, check_conversation
 TEMPERATURES = (0.3, 1.2)  # App. F warns of others
 CONVERSATIONS_PER_TASK = 100  # that a process takes at a time
 CONVERSATIONS_PER_PROCESS = 5_000  # from which on another process is worth its start
+MAX_PROCESSES = 8  # more would wait for the conversations, which one process reads
 
 
 def write_verdicts(data: Path, settings: Validate, model: Model, config: RequestConfig) -> None:
@@ -35,7 +36,7 @@ def write_verdicts(data: Path, settings: Validate, model: Model, config: Request
     counts = VerdictCounts()
     shards: dict[str, ShardReader] = {}
     check = partial(check_conversation, settings=settings, model=model, config=config)
-    num_processes = choose_num_processes(len(prompts), CONVERSATIONS_PER_PROCESS)
+    num_processes = choose_num_processes(len(prompts), CONVERSATIONS_PER_PROCESS, MAX_PROCESSES)
     files = sorted((data / "responses" / model.id).glob("*.parquet"))
     with (
         new_folder(data / "verdicts" / model.id) as folder,

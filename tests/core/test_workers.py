@@ -54,3 +54,4 @@ def test_processes_end_with_the_one_that_started_them_even_by_kill_9() -> None:
 def test_few_items_are_not_worth_another_process() -> None:
     assert choose_num_processes(99, 100) == 1
     assert choose_num_processes(10**9, 100) == len(os.sched_getaffinity(0))
+    assert choose_num_processes(10**9, 100, most=1) == 1

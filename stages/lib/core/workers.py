@@ -1,6 +1,7 @@
 """Map a function over a stream of items, in its order, on all cores and in bounded memory."""
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -56,9 +57,12 @@ def start_workers(num_processes: int, purpose: str) -> Iterator[MapInOrder]:
         executor.shutdown(cancel_futures=True)
 
 
-def choose_num_processes(num_items: int, items_per_process: int) -> int:
-    """Return how many processes to use: one per core, but fewer for few items; so many make one worth its start."""
-    return min(len(os.sched_getaffinity(0)), 1 + num_items // items_per_process)
+def choose_num_processes(num_items: int, items_per_process: int, most: int = sys.maxsize) -> int:
+    """Return how many processes to use: one per core, but fewer for few items; so many make one worth its start.
+
+    `most` is how many the stage's own process can keep busy.
+    """
+    return min(len(os.sched_getaffinity(0)), 1 + num_items // items_per_process, most)
 
 
 def _map_here(task: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:

@@ -34,6 +34,7 @@ FINDING = pa.schema([
 BENCHMARKS = Path("data/benchmarks")
 ROWS_PER_TASK = 200  # that a process looks at at a time
 ROWS_PER_PROCESS = 5_000  # from which on another process is worth its start
+MAX_PROCESSES = 8  # more would wait for the rows, which one process reads
 
 
 class LookedAt(NamedTuple):
@@ -126,7 +127,8 @@ class Screening:
             for start in range(0, table.num_rows, ROWS_PER_TASK)
         )
         desc = f"{source.name}: duplicates, contamination"
-        with start_workers(choose_num_processes(len(row_indices), ROWS_PER_PROCESS), "screened rows") as map_in_order:
+        num_processes = choose_num_processes(len(row_indices), ROWS_PER_PROCESS, MAX_PROCESSES)
+        with start_workers(num_processes, "screened rows") as map_in_order:
             looked_at = chain.from_iterable(map_in_order(self._look.at, parts, 1))
             for row in progress(looked_at, desc=desc, unit="rows", total=len(row_indices)):
                 yield self._reason(source.name, row, earlier)
