@@ -77,7 +77,7 @@ class TestTheRules:
         assert re.fullmatch("[0-9a-f]{64}", built.json("data/checked/generate.json")["code"])
         modules = {module.removeprefix("stages.") for module in Code(ROOT).modules("stages.generate")}
         rooms = {
-            "core": ("costs", "files", "sections", "text", "types"),
+            "core": ("costs", "files", "sections", "store", "text", "types"),
             "records": ("chats", "external_sort", "hashing", "prompts", "responses", "shards"),
             "readers": (
                 *("chats", "drafts", "files", "json_rows", "keys", "parquet_rows", "reasons", "rows", "values"),
@@ -91,7 +91,18 @@ class TestTheRules:
                 *("supervisor", "vllm", "vllm_runtime", "worker"),
             ),
             "generation": (
-                *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),
+                *(
+                    "cached",
+                    "conversations",
+                    "costs",
+                    "failures",
+                    "imports",
+                    "place",
+                    "reply_formats",
+                    "same_model",
+                    "source",
+                ),
+                "store",
             ),
         }
         assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}

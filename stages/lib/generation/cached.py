@@ -20,6 +20,7 @@ from stages.lib.engines.request import RequestConfig, choose_engine, identity
 from stages.lib.generation.conversations import Conversation, longest_first, run_conversations
 from stages.lib.generation.costs import attribute_cost, num_tokens
 from stages.lib.generation.failures import Failures
+from stages.lib.generation.same_model import describe_source, record_sources, take_over
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import RowLocation, Store
 from stages.lib.models.catalogue import Model
@@ -83,6 +84,10 @@ class CachedGeneration:
         """Generate what the store lacks; return where each prompt's conversation is in it, in the prompts' order."""
         identities = self.identities(prompts)
         locations = self._find(identities.values(), failed=not self.retry_failed)
+        record_sources(self.store.folder, [describe_source(self.model)])
+        if absent := identities.values() - locations.keys():
+            taken = take_over(self.store, self.model, absent, self.config.max_tokens, self.config.window)
+            locations |= self._find(absent) if taken else {}
         missing = {key: name for key, name in identities.items() if name not in locations}
         num_stored = len(identities) - len(missing)
         log_line(f"{self.model.id}: {num_stored} {self.unit} are in the store, {len(missing)} to generate")
