@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stages.lib.console.errors import UserError
+from stages.lib.console.errors import MOVE_STORE, UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.store import store_folder
@@ -11,7 +11,6 @@ from stages.lib.generation.store import Store
 
 NOTE = Path(".dvc/tmp/rewild/store.json")  # where the store of this checkout was when it was last used
 USUAL = Path(".dvc/store")  # where it is as long as nobody moves DVC's cache
-MOVE = "python -m commands.store move"
 
 
 def open_store(name: str) -> Store:
@@ -26,7 +25,7 @@ def current_folder() -> Path:
     """
     folder = store_folder()
     if left := left_behind(folder):
-        line = f"{left} holds finished conversations, and the store is now {folder}: `{MOVE}` takes them along"
+        line = f"{left} holds finished conversations, and the store is now {folder}: {MOVE_STORE} takes them along"
         if not holds_segments(folder):
             raise UserError(f"{line}, REWILD_STORE={folder} begins anew")
         log_line(line)
