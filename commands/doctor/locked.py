@@ -35,13 +35,13 @@ class Object:
         return f"{self.file} (its list of files)" if self.md5.endswith(LISTING) else self.file
 
 
-def locked_outs() -> Iterator[Out]:
-    """Yield the outs of dvc.lock that DVC keeps.
+def locked_outs(lock: Path = LOCK, kept: tuple[str, ...] = KEPT) -> Iterator[Out]:
+    """Yield the outs of dvc.lock whose paths begin with one of `kept`: those that DVC keeps, not git.
 
     Lines are read, as DVC writes them: a parser of YAML takes minutes for hundreds of stages.
     """
     stage, section, path = "", "", ""
-    for line in LOCK.read_text(encoding="utf-8").splitlines() if LOCK.exists() else []:
+    for line in lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []:
         key, _, value = line.strip().partition(": ")
         if line.startswith("  ") and line[2] != " ":
             stage = line.strip().rstrip(":")
@@ -49,7 +49,7 @@ def locked_outs() -> Iterator[Out]:
             section = line.strip()
         elif key == "- path":
             path = value
-        elif key == "md5" and section == "outs:" and path.startswith(KEPT):
+        elif key == "md5" and section == "outs:" and path.startswith(kept):
             yield Out(stage, path, value)
 
 
