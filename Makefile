@@ -139,7 +139,7 @@ evalchemy: .venv-evalchemy/lock ## build Evalchemy's environment and fetch a clo
 	  || { echo "make: could not install alpaca_eval, which asks for its own version; $(DOCTOR)"; exit 2; }
 
 .PHONY: lock
-lock: ## resolve the locks again with uv (versions only, no index addresses)
+lock: ## resolve the locks again with uv (versions only, no index addresses), and print what is known against them
 	$(call resolve,torch-cuda)
 	$(call resolve,main-cpu)
 	$(call resolve,main-gpu)
@@ -148,6 +148,7 @@ lock: ## resolve the locks again with uv (versions only, no index addresses)
 	$(call resolve,evalchemy)
 	$(call resolve,evalchemy-gpu)
 	$(call resolve,math)
+	@.venv/bin/python -m requirements.audit requirements/*.txt
 
 # torch-cuda.txt pins torch and its CUDA libraries, which the CPU locks leave out; what else torch needs is in theirs.
 # torchvision, torchaudio and torchcodec would break a text-only CPU set (their builds are for CUDA).

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from stages.lib.core.costs import Cost, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
-from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import cost_of
-from stages.lib.generation.store import ANSWERS, Store
+from stages.lib.generation.place import open_store
+from stages.lib.generation.store import ANSWERS
 from stages.lib.judging.questions import read_questions
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.answers import ANSWER
@@ -38,7 +38,7 @@ def answer(questions: list[Row], model: Model, answers: Answers, runtime: Runtim
         }
         for row in questions
     ]
-    store = Store(store_folder(), model.id + ANSWERS)
+    store = open_store(model.id + ANSWERS)
     config = with_reply_format(comparison_config(model, answers), model, answers.engine)
     generation = CachedGeneration(model, config, answers.engine, store, runtime, unit="answers", retry_failed=True)
     with store.exclusive():

@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 from stages.lib.console.needs import LEAST_DISK, check_disk
 from stages.lib.console.shell import log_line
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
-from stages.lib.core.store import store_folder
 from stages.lib.core.types import Json, Row
 from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import COST, summarize
 from stages.lib.generation.imports import ImportedConversations, ImportedReplies, read_replies
+from stages.lib.generation.place import open_store
 from stages.lib.generation.source import ConversationSource
-from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.prompts import system_of
 from stages.lib.records.responses import NO_SYSTEM_ROLE, RESPONSE, SYSTEM
@@ -79,7 +78,7 @@ def open_source(
         yield ImportedConversations(model, config, read_import(model, prompts))
         return
     config = with_reply_format(config, model, generate.engine)
-    store = Store(store_folder(), model.id)
+    store = open_store(model.id)
     with store.exclusive():
         share = generate.max_failed_share
         yield CachedGeneration(model, config, generate.engine, store, runtime, max_failed_share=share)

@@ -10,29 +10,35 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from commands.doctor.cache import look_at_cache
 from commands.doctor.data import look_at_data
-from commands.doctor.dvc_files import look_at_cache, look_at_locks, look_at_remote, look_at_shared_files
+from commands.doctor.dvc_files import look_at_locks, look_at_shared_files
 from commands.doctor.environments import find_device, find_environment_python, look_at_environments
 from commands.doctor.findings import BROKEN, Finding, Group, conclude, layout
 from commands.doctor.machine import look_at_machine
+from commands.doctor.remote import look_at_remote
 from commands.doctor.tools import look_at_tools
 
 FACTS_SECONDS = {"project": 60, "remote": 30}
 
 
-def ask(python: str, what: str) -> dict[str, Any]:
-    """Ask the environment's libraries for facts; without a whole answer return what there is, and the `problem`."""
+def ask(python: str, what: str, *words: str) -> dict[str, Any]:
+    """Ask the environment's libraries for facts; without a whole answer return what there is, and the `problem`.
+
+    With the word `everything` they may take as long as they need.
+    """
     if not python:
         return {"problem": "not looked at without .venv"}
-    command = [python, "-W", "ignore", "-m", "commands.doctor.facts", what]
+    command = [python, "-W", "ignore", "-m", "commands.doctor.facts", what, *words]
+    seconds = None if "everything" in words else FACTS_SECONDS[what]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            answer, errors = process.communicate(timeout=FACTS_SECONDS[what])
+            answer, errors = process.communicate(timeout=seconds)
             problem = [*errors.strip().splitlines(), f"exit code {process.returncode}"][-2:][0][:120]
         except subprocess.TimeoutExpired:
             process.kill()
             answer, errors = process.communicate()
-            problem = f"no answer within {FACTS_SECONDS[what]} s"
+            problem = f"no answer within {seconds} s"
     facts: dict[str, Any] = json.loads((answer.splitlines() or ["{}"])[-1])
     return facts | {"problem": problem} if process.returncode else facts
 
@@ -41,7 +47,8 @@ def examine(*, mend: bool, everything: bool) -> list[Group]:
     """Look at everything; with `mend`, move aside what only stands in the way."""
     python = find_environment_python()
     with ThreadPoolExecutor() as pool:
-        remote = pool.submit(ask, python, "remote")
+        words = [word for word, is_asked in (("everything", everything), ("mend", mend)) if is_asked]
+        asked = pool.submit(ask, python, "remote", *words)
         facts = pool.submit(ask, python, "project").result()
         known = "problem" not in facts  # what is not known here, a lock of another machine too, is not moved
         machine = look_at_machine(facts, find_device())
@@ -49,6 +56,7 @@ def examine(*, mend: bool, everything: bool) -> list[Group]:
         faults = [Finding("params.yaml", BROKEN, facts["params"])] if "params" in facts else []
         if python and not known:
             faults = [Finding("DVC", BROKEN, f"cannot be asked, so nothing is mended: {facts['problem']}")]
+        remote = asked.result()
         return [
             ("machine", machine),
             ("environments", look_at_environments(has_gpu=has_gpu)),
@@ -59,8 +67,8 @@ def examine(*, mend: bool, everything: bool) -> list[Group]:
                     *look_at_shared_files(),
                     *faults,
                     look_at_locks(facts, mend=mend and known),
-                    look_at_cache(facts, mend=mend and known, everything=everything),
-                    look_at_remote(remote.result()),
+                    *look_at_cache(facts, remote, mend=mend and known, everything=everything),
+                    *look_at_remote(remote, everything=everything),
                     *look_at_data(facts, everything=everything),
                 ],
             ),

@@ -10,22 +10,27 @@ from typing import Any
 from commands.doctor.dvc_files import CACHE, MEND, name_holders
 from commands.doctor.findings import BROKEN, OK, Finding, count, gigabytes, quote, short
 from commands.doctor.hashes import BUDGET, check_files, digest
+from commands.doctor.locked import locked_outs
 from stages.lib.checking.tensors import read_header
 
 STORE = Path(".dvc/store")
 MODELS = Path("models")
-LOCK = Path("dvc.lock")
 WHOLE, LACKING, TORN = "whole", "not whole", "torn"
 
 
 def look_at_data(facts: dict[str, Any], *, everything: bool) -> list[Finding]:
     """Return the findings on the store and the models."""
-    return [look_at_store(Path(facts.get("store", STORE)), everything=everything), *look_at_models(facts)]
+    store = Path(facts.get("store", STORE))
+    left = facts.get("store_left", "")
+    return [look_at_store(store, everything=everything, left=left), *look_at_models(facts)]
 
 
-def look_at_store(store: Path, *, everything: bool) -> Finding:
-    """Compare the store's segments with the hash in their names."""
+def look_at_store(store: Path, *, everything: bool, left: str = "") -> Finding:
+    """Compare the store's segments with the hash in their names; `left` is a store that stayed behind, if any did."""
     segments = sorted(store.glob("*/*.parquet"))
+    if left:
+        text = f"{left} holds finished conversations, and the store is now {short(store)}"
+        return Finding("store", BROKEN, text, "python -m commands.store move")
     if not segments:
         return Finding("store", OK, f"{short(store)} is empty")
     checked = check_files(segments, lambda path: path.stem.partition("-")[2], "sha256", None if everything else BUDGET)
@@ -75,20 +80,8 @@ def describe_faults(faults: list[str], folders: list[Path], state: str, facts: d
 
 
 def locked_models() -> dict[Path, str]:
-    """Return the folders of models/ that dvc.lock names as outs, each with the md5 of its listing.
-
-    Lines are read, as DVC writes them: a parser of YAML takes minutes for hundreds of stages.
-    """
-    section, folder, outs = "", "", dict[Path, str]()
-    for line in LOCK.read_text(encoding="utf-8").splitlines() if LOCK.exists() else []:
-        key, _, value = line.strip().partition(": ")
-        if line.startswith("    ") and line[4].isalpha():
-            section = line.strip()
-        elif key == "- path":
-            folder = value
-        elif key == "md5" and section == "outs:" and folder.startswith(f"{MODELS}/"):
-            outs[Path(folder)] = value
-    return outs
+    """Return the folders of models/ that dvc.lock names as outs, each with the md5 of its listing."""
+    return {Path(out.path): out.md5 for out in locked_outs() if out.path.startswith(f"{MODELS}/")}
 
 
 def cached_state(cache: Path, listing: str) -> str:

@@ -7,12 +7,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from commands.doctor.findings import BROKEN, MISSING, OK, Finding, count, gigabytes, short
-from commands.doctor.hashes import BUDGET, check_files
+from commands.doctor.findings import BROKEN, OK, Finding
 from commands.doctor.processes import find_dvc, holders, running
 
 TMP = Path(".dvc/tmp")
@@ -71,54 +69,6 @@ def mend_rwlock() -> Finding:
             ASIDE.mkdir(exist_ok=True)
             os.replace(RWLOCK, ASIDE / RWLOCK.name)
     return Finding("DVC's locks", OK, f"mended: the unreadable {RWLOCK} is now {ASIDE / RWLOCK.name}")
-
-
-def cached_objects(cache: Path) -> Iterator[Path]:
-    """Yield the files of DVC's cache whose names hold their md5."""
-    for folder in sorted(cache.glob("[0-9a-f][0-9a-f]")):
-        yield from (path for path in folder.iterdir() if OBJECT.fullmatch(path.name))
-
-
-def md5_of_name(path: Path) -> str:
-    """Return the md5 that an object of the cache must have."""
-    return path.parent.name + path.name.partition(".")[0]
-
-
-def look_at_cache(facts: dict[str, Any], *, mend: bool, everything: bool) -> Finding:
-    """Compare objects of DVC's cache with their names; move torn ones aside when asked."""
-    cache = Path(facts.get("cache", CACHE))
-    checked = check_files(cached_objects(cache), md5_of_name, "md5", None if everything else BUDGET)
-    if not checked.files:
-        return Finding("DVC's cache", OK, f"{short(cache)} is empty")
-    if not checked.torn:
-        size = gigabytes(checked.num_bytes)
-        return Finding("DVC's cache", OK, f"{count(checked.files, 'object')}, {size}, {checked.how}: none is torn")
-    names = f"{md5_of_name(checked.torn[0])}{', …' if len(checked.torn) > 1 else ''}"
-    torn = f"{len(checked.torn)} of {count(checked.files, 'object')} torn ({names})"
-    if not mend or list(find_dvc(Path.cwd())):
-        return Finding("DVC's cache", BROKEN, torn, MEND)
-    for path in checked.torn:
-        move_aside(path)
-    text = f"mended: {torn}, moved to {ASIDE}; `dvc data status` names what they belong to, `dvc pull` fetches it"
-    return Finding("DVC's cache", OK, text)
-
-
-def move_aside(path: Path) -> None:
-    """Move a torn object to ASIDE, or rename it where the cache is on another disk: DVC then misses it."""
-    ASIDE.mkdir(parents=True, exist_ok=True)
-    is_near = path.stat().st_dev == ASIDE.stat().st_dev
-    os.replace(path, ASIDE / f"{path.parent.name}{path.name}" if is_near else path.with_name(f"{path.name}.torn"))
-
-
-def look_at_remote(remote: dict[str, Any]) -> Finding:
-    """Tell whether DVC's default remote answers; `remote` is what `facts` found, or the `problem` that it had."""
-    address = re.sub(r"//[^/@]*@", "//", remote.get("address", ""))
-    known = f"{remote['name']}, {address}: " if address else ""
-    if problem := remote.get("problem"):
-        return Finding("DVC's remote", MISSING, f"{known}{problem}")
-    if not known:
-        return Finding("DVC's remote", MISSING, "none; to share results: dvc remote add -d <name> <address>")
-    return Finding("DVC's remote", OK, known + ("answers" if remote["is_there"] else "nothing there yet; dvc push"))
 
 
 def look_at_shared_files() -> list[Finding]:

@@ -1,7 +1,7 @@
 """What only the environment's libraries know, as JSON for the doctor, which may run without them.
 
 python -m commands.doctor.facts project     where DVC's cache and the store are, and what params.yaml asks for
-python -m commands.doctor.facts remote      whether DVC's remote answers
+python -m commands.doctor.facts remote [everything] [mend]      whether DVC's remote answers, and what it lacks
 """
 
 import json
@@ -13,20 +13,27 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from commands.doctor.remote_objects import examine
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.generation.place import left_behind
 from stages.lib.models.catalogue import read_entry
 
 
-def read_project() -> dict[str, Any]:
+def read_project(*_: str) -> dict[str, Any]:
     """Return where data is kept, and what the active profile asks of the machine."""
     with Repo() as repo:
+        # As `store_folder` has it, which would start DVC once more.
+        store = os.environ.get("REWILD_STORE") or str(Path(repo.cache.local_cache_dir).parent / "store")
         facts = {
             "cache": repo.cache.local.path,
             "hardlink_lock": bool(repo.config["core"].get("hardlink_lock", False)),
             "remote": repo.config["core"].get("remote", ""),
             # As `store_folder` has it, which would start DVC once more.
-            "store": os.environ.get("REWILD_STORE") or str(Path(repo.cache.local_cache_dir).parent / "store"),
+            "store": (
+                store := os.environ.get("REWILD_STORE") or str(Path(repo.cache.local_cache_dir).parent / "store")
+            ),
+            "store_left": str(left_behind(Path(store)) or ""),
         }
     try:
         return facts | read_params()
@@ -66,8 +73,8 @@ def parallel(models: list[str]) -> list[tuple[int, str]]:
     ]
 
 
-def read_remote() -> dict[str, Any]:
-    """Return the name and address of DVC's default remote, and what it answers; an empty name: there is none.
+def read_remote(*words: str) -> dict[str, Any]:
+    """Return the name and address of DVC's default remote, and what it lacks; an empty name: there is none.
 
     Name and address are printed first: the doctor may not wait for the answer.
     """
@@ -79,13 +86,19 @@ def read_remote() -> dict[str, Any]:
         known = {"name": name, "address": address}
         print(json.dumps(known), flush=True)
         store = repo.cloud.get_remote_odb(name)
-        return known | {"is_there": bool(store.fs.exists(store.path))}
+        is_there = bool(store.fs.exists(store.path))
+        if not is_there:
+            return known | {"is_there": False}
+        cache = Path(repo.cache.local.path)
+        return (
+            known | {"is_there": True} | examine(cache, store, everything="everything" in words, mend="mend" in words)
+        )
 
 
 def main() -> None:
     """Print the facts that the command line asks for, or in one line why DVC has none."""
     try:
-        facts = {"project": read_project, "remote": read_remote}[sys.argv[1]]()
+        facts = {"project": read_project, "remote": read_remote}[sys.argv[1]](*sys.argv[2:])
     except DvcException as error:
         sys.exit(" ".join(str(error).split()))
     print(json.dumps(facts))

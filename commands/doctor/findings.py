@@ -47,8 +47,14 @@ def conclude(groups: Iterable[Group]) -> str:
     if not broken:
         return "Nothing that is needed is missing or broken."
     commands = list(dict.fromkeys(finding.mend for finding in broken if finding.mend))
-    names = ", ".join(finding.name for finding in broken)
+    names = ", ".join(dict.fromkeys(finding.name for finding in broken))
     return f"Broken: {names}." + (f" Run {', then '.join(f'`{command}`' for command in commands)}." if commands else "")
+
+
+def enumerate_some(names: Sequence[str], most: int = 3) -> str:
+    """Join the first names, and say how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def short(path: str | os.PathLike[str]) -> str:

@@ -25,10 +25,9 @@ from commands.pilot.steady_state import Stopwatch, TimedGeneration
 from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
-from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import dgm_config, with_reply_format
-from stages.lib.generation.store import Store
+from stages.lib.generation.place import open_store
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 
@@ -87,7 +86,7 @@ def pilot_dgm(
         print(f"{dgm}: {model.name}\n  imported: its replies exist already, so there is nothing to predict\n")
         return None
     config = with_reply_format(dgm_config(model, settings.generate), model, settings.generate.engine)
-    job = Job(model, config, settings, Store(store_folder(), dgm), sizes)
+    job = Job(model, config, settings, open_store(dgm), sizes)
     result = pilot(job, num_conversations)
     print("\n".join(format_block(result)), end="\n\n", flush=True)
     return result

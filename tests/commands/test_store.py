@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.store import main
+from commands.store.command import main
 from stages.generate import write_responses
 from stages.lib.console.errors import UserError
 from stages.lib.generation.store import Store

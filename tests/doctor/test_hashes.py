@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
+from commands.doctor.cache import cached_objects, look_at_cache, md5_of_name
 from commands.doctor.data import look_at_models, look_at_store
-from commands.doctor.dvc_files import cached_objects, look_at_cache, md5_of_name
 from commands.doctor.hashes import check_files
 from stages.lib.generation.store import SEGMENT, Store
 
@@ -45,30 +45,31 @@ def test_whole_objects_pass_and_other_files_of_the_cache_are_left_alone() -> Non
     put(b"x"), put(b"[]", ".dir"), put(b"")
     (CACHE / "ab").mkdir(exist_ok=True)
     (CACHE / "ab/a.tmp").write_bytes(b"half")
-    finding = look_at_cache({}, mend=False, everything=False)
+    [finding] = look_at_cache({}, {}, mend=False, everything=False)
     assert (finding.state, finding.text) == ("ok", "3 objects, 0.0 GB, all read: none is torn")
 
 
-def test_a_torn_object_is_named_and_moved_aside_when_asked() -> None:
+def test_a_torn_object_of_no_out_is_named_and_moved_aside_when_asked() -> None:
     put(b"whole")
     torn = put(b"content of a shard")
     name = torn.parent.name + torn.name
     torn.write_bytes(b"content")
-    finding = look_at_cache({}, mend=False, everything=False)
-    assert (finding.state, finding.text) == ("broken", f"1 of 2 objects torn ({name})")
+    summary, finding = look_at_cache({}, {}, mend=False, everything=False)
+    assert (summary.state, summary.text) == ("broken", "2 objects, 0.0 GB, all read: 1 torn")
+    assert (finding.state, finding.text) == ("broken", f"{name}: torn, of no out of this commit")
     assert finding.mend == "make doctor MEND=yes" and torn.exists()
-    finding = look_at_cache({}, mend=True, everything=False)
-    assert finding.state == "ok" and finding.text.startswith(f"mended: 1 of 2 objects torn ({name}), moved to")
+    [finding] = look_at_cache({}, {}, mend=True, everything=False)
+    assert (finding.state, finding.text) == ("ok", f"mended: moved to .dvc/tmp/torn: {name}")
     assert not torn.exists() and Path(".dvc/tmp/torn", name).read_bytes() == b"content"
-    assert look_at_cache({}, mend=False, everything=False).text.startswith("1 object,")
+    assert look_at_cache({}, {}, mend=False, everything=False)[0].text.startswith("1 object,")
 
 
 def test_a_cache_in_another_folder_is_looked_at() -> None:
     (torn := put(b"y")).write_bytes(b"")
     Path("elsewhere").mkdir()
     CACHE.rename("elsewhere/md5")
-    assert look_at_cache({"cache": "elsewhere/md5"}, mend=False, everything=False).state == "broken"
-    assert look_at_cache({}, mend=False, everything=False).text == f"{CACHE} is empty"
+    assert look_at_cache({"cache": "elsewhere/md5"}, {}, mend=False, everything=False)[0].state == "broken"
+    assert look_at_cache({}, {}, mend=False, everything=False)[0].text == f"{CACHE} is empty"
     assert torn.name
 
 
@@ -202,7 +203,7 @@ def test_a_torn_model_is_checked_out_only_when_the_cache_is_whole() -> None:
     cached.write_bytes(b"{")
     fault = "models/one/model.json is torn, and in DVC's cache it is"
     assert look() == (f"{fault} torn", "make doctor MEND=yes ALL=yes")
-    look_at_cache({}, mend=True, everything=True)
+    look_at_cache({}, {}, mend=True, everything=True)
     assert look() == (f"{fault} not whole", "dvc repro")
     text, mend = look(remote="lab")
     assert text.startswith(f"{fault} not whole; after this look again") and mend == "dvc fetch models/one"

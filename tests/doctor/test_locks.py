@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands.doctor import dvc_files
-from commands.doctor.dvc_files import GUARD, RWLOCK, look_at_locks, look_at_remote, look_at_shared_files
+from commands.doctor.dvc_files import GUARD, RWLOCK, look_at_locks, look_at_shared_files
 from commands.doctor.processes import find_dvc, holders, running
 
 DVC = [sys.executable, "-m", "dvc"]
@@ -127,13 +127,6 @@ def test_marks_of_a_conflict_are_found() -> None:
         ("dvc.lock", "git checkout --ours dvc.lock"),
         ("dvc.yaml", "git restore dvc.yaml"),
     ]
-
-
-def test_a_remote_is_shown_without_the_password_in_its_address() -> None:
-    answer = {"name": "lab", "address": "ssh://me:secret@host/data", "is_there": True}
-    assert look_at_remote(answer).text == "lab, ssh://host/data: answers"
-    assert look_at_remote(answer | {"problem": "no answer"}).text == "lab, ssh://host/data: no answer"
-    assert look_at_remote({"name": ""}).state == "missing" == look_at_remote({"problem": "x"}).state
 
 
 def test_a_dvc_that_was_killed_holds_nothing_any_more() -> None:

@@ -92,7 +92,18 @@ class TestTheRules:
                 *(f"replicas.{name}" for name in ("cluster", "dispatch", "failures", "pool", "replica")),
             ),
             "generation": (
-                *("cached", "conversations", "costs", "failures", "imports", "reply_formats", "source", "store"),
+                *(
+                    "cached",
+                    "conversations",
+                    "costs",
+                    "failures",
+                    "imports",
+                    "place",
+                    "reply_formats",
+                    "same_model",
+                    "source",
+                ),
+                "store",
             ),
         }
         assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}

@@ -15,9 +15,10 @@ from requirements.pythons import find_python
 from stages.lib.console import errors
 
 ROOT = Path(__file__).parents[2]
+FACTS = ("facts.py", "remote_objects.py")  # which the environment's Python runs
 WITHOUT_LIBRARIES = [
     *sorted((ROOT / "requirements").glob("*.py")),
-    *sorted(path for path in (ROOT / "commands/doctor").glob("*.py") if path.name != "facts.py"),
+    *sorted(path for path in (ROOT / "commands/doctor").glob("*.py") if path.name not in FACTS),
     ROOT / "stages/lib/checking/tensors.py",
     ROOT / "stages/lib/console/machine.py",
 ]

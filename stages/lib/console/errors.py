@@ -3,6 +3,8 @@
 from typing import Final
 
 DOCTOR: Final = "`make doctor` shows what is here"
+# Here, where no stage is digested: a stage that names a command would depend on its code.
+MOVE_STORE: Final = "`python -m commands.store move`"
 
 
 class UserError(Exception):

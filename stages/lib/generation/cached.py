@@ -22,6 +22,7 @@ from stages.lib.generation.conversations import Conversation, longest_first, roo
 from stages.lib.generation.costs import add_usage, charge
 from stages.lib.generation.failures import Failures
 from stages.lib.generation.identities import Identities
+from stages.lib.generation.same_model import describe_source, record_sources, take_over
 from stages.lib.generation.source import to_row
 from stages.lib.generation.store import Locations, Store
 from stages.lib.models.catalogue import Model
@@ -88,6 +89,10 @@ class CachedGeneration:
         """Generate what the store lacks; return where each prompt's conversation is in it, in the prompts' order."""
         identities = self.identities(prompts)
         locations = self._locate(identities, failed=not self.retry_failed)
+        record_sources(self.store.folder, [describe_source(self.model)])
+        absent = identities.where(~locations.are_found)
+        if take_over(self.store, self.model, absent.names, self.config.max_tokens, self.config.window):
+            locations = self._locate(identities, failed=not self.retry_failed)
         missing = identities.where(~locations.are_found)
         num_stored = len(identities) - len(missing)
         log_line(f"{self.model.id}: {num_stored} {self.unit} are in the store, {len(missing)} to generate")

@@ -96,6 +96,23 @@ class Store:
         self.dgm = dgm
         self.folder = folder / dgm
 
+    @property
+    def kind(self) -> str:
+        """What is in it: the suffix after the model's id, empty for the responses of a DGM."""
+        return self.dgm[len(self.model_id) :]
+
+    @property
+    def model_id(self) -> str:
+        """The id of the model that answers."""
+        return self.dgm.partition(".")[0]
+
+    def named(self, table: pa.Table) -> pa.Table:
+        """Return rows, such as those copied from another folder, as rows of this model: their `dgm` is its id."""
+        if "dgm" not in table.column_names or pc.all(pc.equal(table["dgm"], self.model_id)).as_py() is not False:
+            return table
+        names = pa.array([self.model_id] * table.num_rows, SEGMENT.field("dgm").type)
+        return table.set_column(table.column_names.index("dgm"), SEGMENT.field("dgm"), names)
+
     def segments(self) -> list[Path]:
         """Return the paths of the segments, oldest first."""
         return sorted(self.folder.glob("*.parquet"))
@@ -150,7 +167,7 @@ class Store:
         return located
 
     def read(self, locations: Sequence[RowLocation], columns: list[str] | None = None) -> pa.Table:
-        """Read the rows at these locations, in this order, as SEGMENT or these columns of it."""
+        """Read the rows at these locations, in this order, as SEGMENT or these columns of it; see `named`."""
         positions: dict[Path, list[int]] = defaultdict(list)
         for position, location in enumerate(locations):
             positions[location.segment].append(position)
@@ -159,7 +176,7 @@ class Store:
             for segment, in_segment in positions.items()
         ]
         order = np.argsort([position for in_segment in positions.values() for position in in_segment])
-        return pa.concat_tables(parts).take(order)
+        return self.named(pa.concat_tables(parts).take(order))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

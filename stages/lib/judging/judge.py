@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from stages.lib.console.errors import UserError
 from stages.lib.core.costs import Cost
-from stages.lib.core.store import store_folder
 from stages.lib.core.types import Row
 from stages.lib.engines.request import comparison_config, with_reply_format
 from stages.lib.generation.cached import CachedGeneration
 from stages.lib.generation.costs import cost_of
-from stages.lib.generation.store import VERDICTS, Store
+from stages.lib.generation.place import open_store
+from stages.lib.generation.store import VERDICTS
 from stages.lib.judging.judge_replies import JudgeReply, to_judge_reply
 from stages.lib.models.catalogue import load_model
 from stages.lib.records.hashing import content_hash
@@ -53,7 +53,7 @@ def ask_judge(prompts: Iterable[str], judge: Judge, runtime: Runtime) -> dict[st
     model = load_model(judge.model)
     if model.kind == "import":
         raise UserError(f"judge.model: {judge.model} is an import, which cannot be asked")
-    store = Store(store_folder(), judge.model + VERDICTS)
+    store = open_store(judge.model + VERDICTS)
     config = with_reply_format(comparison_config(model, judge), model, judge.engine)
     generation = CachedGeneration(model, config, judge.engine, store, runtime, unit="judge replies", retry_failed=True)
     with store.exclusive():

@@ -1,8 +1,11 @@
-"""The store of conversations, answers and judges' replies: list, verify, refill and prune it. Not a stage.
+"""The store of conversations, answers and judges' replies: list, verify, seed, move and prune it. Not a stage.
 
 python -m commands.store list                   what it holds: <dgm>, <model>.answers, <judge>.verdicts
 python -m commands.store verify [DGM ...]       read every segment; exit 1 when one is corrupt
 python -m commands.store add [DGM ...]          put data/responses/<dgm>, such as from `dvc pull`, into it
+                                              --from REPOSITORY[@COMMIT]: that which the remote of a repository keeps,
+                                              . for this one's; nothing is written to data/
+python -m commands.store move [FOLDER]          take it along after DVC's cache has moved, or from another folder
 python -m commands.store prune [DGM ...]        one segment instead of many, without corrupt ones and repeated rows;
                                               --unused: and without what data/responses/<dgm> does not hold,
                                               and without the tasks of evaluations that were interrupted
@@ -12,42 +15,19 @@ python -m commands.store prune [DGM ...]        one segment instead of many, wit
 import argparse
 import shutil
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from commands.store.add import RESPONSES, add, downloaded, list_dgms
+from commands.store.move import move
+from commands.store.rows import first_rows, read_all
 from stages.lib.console.errors import UserError
-from stages.lib.console.shell import exit_on_user_error, log_line
-from stages.lib.core.store import store_folder
+from stages.lib.console.shell import log_line
 from stages.lib.evaluation.finished import FOLDER
-from stages.lib.generation.costs import COST, attribute_no_cost
-from stages.lib.generation.store import ANSWERS, SEGMENT, VERDICTS, Store, read_segment
-from stages.lib.records.responses import RESPONSE, TokenKind, count_tokens
+from stages.lib.generation.place import current_folder
+from stages.lib.generation.store import ANSWERS, VERDICTS, Store
 from stages.lib.records.shards import read_table
-
-RESPONSES, LEDGERS = Path("data/responses"), Path("data/ledger")
-
-
-def read_all(store: Store) -> tuple[pa.Table, list[Path], list[Path]]:
-    """Read all rows of a store; return them, its segments, and which of these are corrupt."""
-    tables = {segment: read_segment(segment) for segment in store.segments()}
-    corrupt = [segment for segment, table in tables.items() if table is None]
-    intact = [table for table in tables.values() if table is not None]
-    return pa.concat_tables([SEGMENT.empty_table(), *intact]), list(tables), corrupt
-
-
-def row_keys(table: pa.Table) -> pa.ChunkedArray:
-    """Return a text for each row that is equal for repeated rows: the same identity, status and number of tokens."""
-    tokens = table["completion_tokens"].cast(pa.string())
-    return pc.binary_join_element_wise(table["identity"], table["status"], tokens, "/")
-
-
-def first_rows(table: pa.Table) -> pa.Table:
-    """Drop the rows of a table that repeat an earlier one."""
-    _, rows = np.unique(row_keys(table).to_numpy(), return_index=True)
-    return table.take(np.sort(rows))
 
 
 def describe(store: Store) -> str:
@@ -67,32 +47,6 @@ def verify(store: Store) -> int:
     _, segments, corrupt = read_all(store)
     log_line(f"{store.dgm}: {len(segments) - len(corrupt)} of {len(segments)} segments are intact")
     return len(corrupt)
-
-
-def add(store: Store) -> None:
-    """Put the conversations of data/responses/<dgm> that a store lacks into it."""
-    rows = read_table(RESPONSES / store.dgm, RESPONSE.names)
-    ledger = LEDGERS / store.dgm
-    costs = read_table(ledger) if ledger.exists() else zero_ledger(rows)
-    if not costs["identity"].equals(rows["identity"]):
-        raise UserError(
-            f"{ledger} and {RESPONSES / store.dgm} come from different runs: `dvc pull generate@{store.dgm}`"
-        )
-    for name, _ in COST:
-        rows = rows.append_column(name, costs[name])
-    known = row_keys(read_all(store)[0]).combine_chunks()
-    new = rows.filter(pc.invert(pc.is_in(row_keys(rows), value_set=known)))
-    if new.num_rows:
-        store.write(new.cast(SEGMENT))
-    log_line(f"{store.dgm}: {new.num_rows} conversations added, {rows.num_rows - new.num_rows} were there")
-
-
-def zero_ledger(rows: pa.Table) -> pa.Table:
-    """Build the ledger of conversations whose tokens are known, and no other cost."""
-    turns = rows["turns"].to_pylist()
-    costs = [{name: count_tokens(chat, name) for name in get_args(TokenKind)} | {"cached_tokens": 0} for chat in turns]
-    ledger = pa.Table.from_pylist(attribute_no_cost(costs), schema=pa.schema(COST))
-    return ledger.append_column("identity", rows["identity"])
 
 
 def prune(store: Store, *, unused: bool, failed: bool) -> None:
@@ -128,47 +82,67 @@ def parse_arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m commands.store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=("list", "verify", "add", "prune"))
+    parser.add_argument("action", choices=("list", "verify", "add", "move", "prune"))
     parser.add_argument("dgm", nargs="*")
+    parser.add_argument("--from", dest="repository", default="", help="add: from the remote of this repository")
     parser.add_argument("--unused", action="store_true", help="prune: remove what data/responses does not hold")
     parser.add_argument("--failed", action="store_true", help="prune: remove what failed, to generate it again")
-    return parser.parse_intermixed_args(words)  # `prune --failed a`, as in the Makefile
+    arguments = parser.parse_intermixed_args(words)  # `prune --failed a`, as in the Makefile
+    if arguments.action == "move" and len(arguments.dgm) > 1:
+        parser.error("move takes one folder")
+    return arguments
 
 
-def find_stores(arguments: argparse.Namespace) -> list[Store]:
-    """Return the stores that the command line names, or all; raise UserError for a name that is not there."""
-    folder = RESPONSES if arguments.action == "add" else store_folder()
-    names = arguments.dgm or sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
+def add_all(dgms: list[str], root: Path) -> None:
+    """Add the responses of DGMs, or of all, below a folder; raise UserError for one that has none."""
+    names = dgms or list_dgms(root)
     if not names:
-        log_line(f"{folder} holds no DGM")
+        log_line(f"{RESPONSES} holds no DGM")
     for name in names:
+        if not (root / RESPONSES / name).is_dir():
+            raise UserError(f"{RESPONSES} has no {name!r}")
+    for name in names:
+        add(Store(current_folder(), name), root)
+
+
+def find_stores(names: list[str]) -> list[Store]:
+    """Return the stores with these names, or all; raise UserError for a name that is not there."""
+    folder = current_folder()
+    found = names or sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
+    if not found:
+        log_line(f"{folder} holds no DGM")
+    for name in found:
         if not (folder / name).is_dir():
             raise UserError(f"{folder} has no {name!r}")
-    return [Store(store_folder(), name) for name in names]
+    return [Store(folder, name) for name in found]
 
 
 def main(words: list[str] | None = None) -> None:
     """Run the action of the command line on its stores."""
     arguments = parse_arguments(words)
-    corrupt = 0
-    for store in find_stores(arguments):
-        if arguments.action == "list":
-            log_line(describe(store))
-        elif arguments.action == "verify":
-            corrupt += verify(store)
-        elif arguments.action == "add":
-            add(store)
-        else:
-            prune(store, unused=arguments.unused, failed=arguments.failed)
-    if arguments.unused and not arguments.dgm and (tasks := store_folder() / FOLDER).exists():
+    if arguments.action == "move":
+        move(*arguments.dgm)
+    elif arguments.action == "add" and arguments.repository:
+        with downloaded(arguments.repository, arguments.dgm) as root:
+            add_all(arguments.dgm, root)
+    elif arguments.action == "add":
+        add_all(arguments.dgm, Path())
+    elif arguments.action == "verify":
+        verify_all(find_stores(arguments.dgm))
+    else:
+        for store in find_stores(arguments.dgm):
+            if arguments.action == "list":
+                log_line(describe(store))
+            else:
+                prune(store, unused=arguments.unused, failed=arguments.failed)
+    if arguments.unused and not arguments.dgm and (tasks := current_folder() / FOLDER).exists():
         shutil.rmtree(tasks)
         log_line("the finished tasks of evaluations that were interrupted are removed")
-    if corrupt:
+
+
+def verify_all(stores: list[Store]) -> None:
+    """Read every segment of some stores; raise UserError when one is corrupt."""
+    if corrupt := sum(map(verify, stores)):
         raise UserError(
             f"corrupt segments (hash or schema mismatch): {corrupt}; generation skips them, `prune` removes them"
         )
-
-
-if __name__ == "__main__":
-    with exit_on_user_error("store"):
-        main()

@@ -1,0 +1,1 @@
+"""The store of finished conversations: listed, verified, seeded, moved and pruned."""
