@@ -43,7 +43,7 @@ class Remote:
     caching: int = 0  # the server that remembers what is in its folders until it gets a SIGHUP
 
     def add_to(self, project: Project) -> None:
-        """Make it the default remote of a checkout, as docs/share-and-scale.md says."""
+        """Make it the default remote of a checkout, as docs/share.md says."""
         project.run("dvc", "remote", "add", "-f", "-d", self.name, self.address)
         for key, value in {"verify": "true", **self.options}.items():
             project.run("dvc", "remote", "modify", self.name, key, value)
