@@ -29,7 +29,7 @@ def look_at_store(store: Path, *, everything: bool, left: str = "") -> Finding:
     """Compare the store's segments with the hash in their names; `left` is a store that stayed behind, if any did."""
     segments = sorted(store.glob("*/*.parquet"))
     if left:
-        text = f"{left} holds finished conversations, and the store is now {short(store)}"
+        text = f"{short(left)} holds finished conversations, and the store is now {short(store)}"
         return Finding("store", BROKEN, text, "python -m commands.store move")
     if not segments:
         return Finding("store", OK, f"{short(store)} is empty")

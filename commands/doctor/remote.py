@@ -10,6 +10,7 @@ from commands.doctor.findings import BROKEN, MISSING, OK, Finding, count, enumer
 
 NAME = "DVC's remote"
 ALL = "ALL=yes"
+NONE = "none; to share results: dvc remote add -d <name> <address>; dvc remote modify <name> verify true"
 
 
 def look_at_remote(remote: dict[str, Any], *, everything: bool) -> list[Finding]:
@@ -19,7 +20,7 @@ def look_at_remote(remote: dict[str, Any], *, everything: bool) -> list[Finding]
     if problem := remote.get("problem"):
         return [Finding(NAME, MISSING, f"{known}{without_password(problem)}")]
     if not known:
-        return [Finding(NAME, MISSING, "none; to share results: dvc remote add -d <name> <address>")]
+        return [Finding(NAME, MISSING, NONE)]
     if not remote["is_there"]:
         return [Finding(NAME, OK, f"{known}nothing there yet; dvc push")]
     faults = [describe_fault(fault, fault["md5"] in remote["whole_here"], everything) for fault in remote["faults"]]

@@ -91,6 +91,16 @@ def test_a_move_that_was_killed_goes_on_and_what_both_have_is_there_once(moving:
     assert len(open_store("m").segments()) == 2 and not Path(".dvc/store/m").exists()
 
 
+def test_a_copy_of_a_checkout_has_a_store_of_its_own(
+    moving: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill("a")
+    shutil.copytree(moving, moving.parent / "copy")
+    monkeypatch.chdir(moving.parent / "copy")
+    point(moving.parent / "copy/.dvc/cache")
+    assert len(open_store("m").segments()) == 1 and capsys.readouterr().err == ""
+
+
 def test_who_says_where_the_store_is_is_not_warned(moving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill("a")
     monkeypatch.setenv("REWILD_STORE", str(moving / "new"))

@@ -10,7 +10,7 @@ import pytest
 
 from commands.doctor.locked import Object, locked_outs, objects_of, read_cached
 from tests.sharing.conftest import Lab
-from tests.support.project import BIN, ROOT, Project, ran
+from tests.support.project import Project, allow_doctor, ran
 
 CACHE = Path(".dvc/cache/files/md5")
 
@@ -39,7 +39,7 @@ def test_a_changed_stage_downloads_what_it_needs_and_nothing_else(lab: Lab) -> N
     clone = lab.clone("changed")
     clone.run("dvc", "pull", "-q", "check")
     checked = downloaded(clone, lab)
-    assert checked == objects(lab.author, "data/checked/")
+    assert checked == {each.md5 for each in named(lab.author) if each.out.stage == "check"}
     assert clone.repro("--pull", "--allow-missing") == [] and downloaded(clone, lab) == checked
     clone.edit("params.yaml", "size: 4", "size: 5")
     assert clone.repro("--pull", "--allow-missing", "mix@only") == ["check", "recipes", "mix@only"]
@@ -72,15 +72,15 @@ def test_the_store_is_seeded_from_the_remote_under_another_id_too_and_nothing_is
     output = clone.run("dvc", "repro", "--pull", "--allow-missing", "gate@newer")
     assert ran(output) == ["check", "resolve@newer", "generate@newer", "validate@newer", "gate@newer"]
     assert "newer: 12 are taken over from rich" in output and "12 conversations are in the store, 0 to" in output
-    assert clone.json("metrics/gate/newer.json") == clone.json("metrics/gate/rich.json")
+    assert clone.json("metrics/gate/newer.json") == lab.author.json("metrics/gate/rich.json")
 
 
 @only("ssh")
 def test_an_experiment_is_pushed_and_a_colleague_applies_it(lab: Lab) -> None:
     colleague = lab.clone("colleague")
     run = ("dvc", "exp", "run", "-q", "-n", "tried", "-S", "throughput.price_per_gpu_hour=7", "throughput")
-    author = lab.clone("author-2")
-    author.run("dvc", "pull", "-q", "check", "throughput", "generate", "validate")
+    author = Project(lab.folder / "author-2")
+    shutil.copytree(lab.author.root, author.root, symlinks=True)
     author.run("git", "config", "user.name", "t")
     author.run("git", "config", "user.email", "t@t")
     author.run(*run)
@@ -94,9 +94,7 @@ def test_an_experiment_is_pushed_and_a_colleague_applies_it(lab: Lab) -> None:
 
 def doctor(project: Project, *words: str) -> str:
     """What the doctor says of DVC's cache and remote."""
-    if not (project.root / "requirements").exists():
-        shutil.copytree(ROOT / "requirements", project.root / "requirements")
-        (project.root / ".venv").symlink_to(BIN.parent)
+    allow_doctor(project)
     output = project.run("python", "-m", "commands.doctor", *words, code=(0, 1))
     return "\n".join(line for line in output.splitlines() if "DVC's" in line and "Broken:" not in line)
 
@@ -127,7 +125,7 @@ def test_what_the_remote_lost_or_tore_is_named_by_file_and_out_and_mended_by_the
     lab.remote.lose(ledger)
     assert "Everything is up to date" in author.run("dvc", "push", "generate@rich")  # DVC sees neither
     clone = lab.clone("unlucky")
-    assert "ERROR" in clone.run("dvc", "pull", "generate@rich", code=1)
+    assert "ERROR" in clone.run("dvc", "pull", "generate@rich", code=(1, 255))
     assert not (clone.root / RICH).exists()  # `verify true`: without it DVC pulls it in silence
     screen = doctor(author, "--all")
     torn = f"generate@rich: {RICH} is torn  [make doctor MEND=yes ALL=yes]"

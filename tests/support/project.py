@@ -240,6 +240,13 @@ class Project:
         return clone
 
 
+def allow_doctor(project: Project) -> None:
+    """Give a small project what the doctor looks at: how environments are built, and the environment itself."""
+    if not (project.root / "requirements").exists():
+        shutil.copytree(ROOT / "requirements", project.root / "requirements")
+        (project.root / ".venv").symlink_to(BIN.parent)
+
+
 def ran(output: str) -> list[str]:
     """The stages that really ran, in order; not those that were cached or skipped."""
     return re.findall(r"Running stage '([^']+)'", output)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from stages.lib.console.errors import MachineError, UserError
+from stages.lib.console.errors import MachineError, UserError, hide_passwords
 from stages.lib.console.interrupts import handle_signals, with_kept
 
 T = TypeVar("T")
@@ -44,8 +44,8 @@ def exit_on_user_error(command: str, after: str = "run it again to go on") -> It
 
 
 def log_line(message: str) -> None:
-    """Print one line to the user, above any progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Print one line to the user, above any progress bar; a password in an address is left out."""
+    tqdm.write(hide_passwords(message), file=sys.stderr)
 
 
 def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None, initial: int = 0) -> "tqdm[T]":

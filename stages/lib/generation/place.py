@@ -42,14 +42,16 @@ def left_behind(folder: Path) -> Path | None:
     if "REWILD_STORE" in os.environ:
         return None
     noted = [Path(read_json(NOTE))] if NOTE.exists() else []
-    places = (place for place in (*noted, USUAL) if place.absolute() != folder.absolute())
+    places = (place.absolute() for place in (*noted, USUAL) if place.resolve() != folder.resolve())
     return next(filter(holds_segments, places), None)
 
 
 def write_note(folder: Path) -> None:
-    """Note where the store is."""
-    if not NOTE.exists() or read_json(NOTE) != str(folder.absolute()):
-        write_json(NOTE, str(folder.absolute()))
+    """Note where the store is: from here where it is in this checkout, whose copy has a store of its own."""
+    place, here = folder.resolve(), Path.cwd().resolve()
+    text = str(place.relative_to(here) if here in place.parents else place)
+    if not NOTE.exists() or read_json(NOTE) != text:
+        write_json(NOTE, text)
 
 
 def holds_segments(folder: Path) -> bool:
