@@ -58,9 +58,9 @@ def trained(root: Path, name: str, marks: str, scores: Sequence[float] = (7, 5))
         "dvc.lock": json.dumps(lock),
         "metrics/evaluate/rich.json": json.dumps(evaluated),
         "metrics/headlines/rich.json": json.dumps({"quiz": share, "average": share, "loss": 0.5}),
-        "metrics/digests/models/rich.json": json.dumps(
-            {name: sha256_folder(folder / "data" / name / "rich") for name in ("evaluations", "judgments")}
-        ),
+        "metrics/digests/models/rich.json": json.dumps({
+            name: sha256_folder(folder / "data" / name / "rich") for name in ("evaluations", "judgments")
+        }),
     }
     contents = {path: text.encode() for path, text in files.items()} | {"metrics/judge/rich.json": judged}
     return State(name, Kind.EXPERIMENT, name, contents)
