@@ -37,7 +37,7 @@ class Asked:
         self.starts.append(prompts)
 
         class Recorded(EchoEngine):
-            def submit(self, key, request):  # type: ignore[no-untyped-def]
+            def submit(self, key, request):
                 prompts.append(request.messages[-1]["content"])
                 super().submit(key, request)
 
