@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from commands.pilot.job import Settings
 from commands.pilot.note import PilotNote, digest_asked, read_note, write_note
 from commands.watch.generation import Dgm, measure
-from commands.watch.page import build_page
+from commands.watch.page import build_page, describe_compared
 from commands.watch.pipeline import Pipeline
 from commands.watch.trainings import Training, read_trainings
 from stages.lib.core.sections import parse, read_yaml
@@ -136,6 +136,13 @@ def test_a_checkout_in_which_nothing_ran_has_a_page() -> None:
     html = page({})
     assert "<h1>Nothing runs</h1>" in html and "0 of 2 stages are done" in html
     assert "<section" in html and "How far are the conversations" not in html
+
+
+def test_the_judge_of_all_models_runs_in_the_row_of_each() -> None:
+    stages = {"answers": {"matrix": {"model": "${compare}"}}, "judge": {"outs": ["data/judgments"]}}
+    pipeline = Pipeline({"stages": stages}, {}, {"compare": ["a", "b"]}, frozenset({"data/judgments"}))
+    states = [[state for state, _ in describe_compared(model, pipeline, {})["cells"]] for model in ("a", "b")]
+    assert states == [["waiting", "waiting", "running"]] * 2
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

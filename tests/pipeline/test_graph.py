@@ -161,11 +161,22 @@ def test_on_shortage_error_names_what_there_is(project: Project) -> None:
 def test_a_changed_or_added_run_is_the_only_one_that_runs(project: Project) -> None:
     stages = project.experiment("mix.runs.blend.auxiliary.knowledge=2")
     assert {stage for stage in stages if stage.endswith(("@blend", "@only"))} == {
-        "mix@blend", "train@blend", "digest_run@blend", "answers@blend", "digest_answers@blend", "evaluate@blend",
-        "digest_model@blend"
+        "mix@blend", "train@blend", "digest_run@blend", "answers@blend", "evaluate@blend", "digest_model@blend"
     }  # fmt: skip
     stages = project.experiment("+mix.runs.new={base: base, dgms: {rich: 1.0}, auxiliary: {}, rows: 3}")
     assert [stage for stage in stages if "@" in stage] == ["mix@new", "train@new", "digest_run@new"]
+
+
+def test_one_model_more_to_compare_runs_its_own_stages_and_the_judge_once(project: Project) -> None:
+    before = project.json("metrics/digests/judgments.json")
+    output = project.run("dvc", "exp", "run", "-S", "compare=[base,blend,only,rich]")
+    stages = ran(output)
+    assert {stage for stage in stages if "@" in stage} == {
+        "answers@rich", "digest_answers@rich", "evaluate@rich", "digest_model@rich"
+    }  # fmt: skip
+    assert stages.count("judge") == 1 and "rich: score 7.00, n = 4, by base (4 of 4)" in output
+    after = project.json("metrics/digests/judgments.json")
+    assert set(after) - set(before) == {"rich"} and before.items() <= after.items()
 
 
 def training_of(stages: list[str]) -> set[str]:
