@@ -11,11 +11,11 @@ from stages.lib.generation.same_model import RECORD, describe_source, take_over
 from stages.lib.generation.store import ANSWERS, Store
 from stages.lib.models.catalogue import Model
 from stages.lib.records.shards import read_rows
-from stages.lib.settings.sections import Validate
 from stages.lib.validation.check_input import CheckInput
 from stages.lib.validation.requests import is_not_as_asked, is_of_other_dgm
 from tests.support.conversations import CONFIG, MODEL, GenerationOn, SampledEcho, answered_row
 from tests.support.generation import GENERATE, RUNTIME, make_prompt
+from tests.support.validation import SETTINGS
 
 PROMPTS = [make_prompt(name, "Hi?") for name in "abc"]
 SERVED = MODEL.model_copy(
@@ -40,8 +40,9 @@ def test_the_identity_does_not_depend_on_what_a_file_is_called_or_where_weights_
     elsewhere = renamed(location="/elsewhere", parameters_billions=9.0)
     assert identity(PROMPTS[0], elsewhere, CONFIG, "echo") == identity(PROMPTS[0], MODEL, CONFIG, "echo")
     assert dgm_config(elsewhere, GENERATE) == dgm_config(MODEL, GENERATE)
+    asked = identity(PROMPTS[0], MODEL, CONFIG, "echo")
     for change in ({"commit": "d"}, {"dtype": "float16"}, {"chat_template": "x"}):
-        assert identity(PROMPTS[0], renamed(**change), CONFIG, "echo") != identity(PROMPTS[0], MODEL, CONFIG, "echo")
+        assert identity(PROMPTS[0], renamed(MODEL, **change), CONFIG, "echo") != asked
 
 
 def test_a_renamed_model_is_asked_nothing_again_and_its_responses_are_as_asked(
@@ -51,7 +52,7 @@ def test_a_renamed_model_is_asked_nothing_again_and_its_responses_are_as_asked(
     assert answer(renamed(), [*PROMPTS, make_prompt("d", "Hi?")]) == ["d"]
     assert "new: 3 are taken over from m, the same model under another id" in capsys.readouterr().err
     for row, prompt in zip(read_rows(Path("data/responses/new")), PROMPTS, strict=False):
-        given = CheckInput(row, prompt, Validate.model_construct(), renamed(), CONFIG)
+        given = CheckInput(row, prompt, SETTINGS, renamed(), CONFIG)
         assert not is_of_other_dgm(given) and not is_not_as_asked(given)
     assert answer(renamed()) == [] and "taken over" not in capsys.readouterr().err
 

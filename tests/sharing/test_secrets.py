@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -111,7 +112,7 @@ def test_the_doctor_and_the_store_name_a_remote_without_its_password(planted: Pr
     assert list(files_with_secrets(planted.root, *GIVEN)) == []
 
 
-ENTRIES = {
+ENTRIES: dict[str, dict[str, Any]] = {
     "server": {"server": {"address": f"http://{ADDRESS}/v1", "model": "x"}, "context_window": 9},
     "key": {"server": {"address": "http://127.0.0.1:9/v1", "model": "x", "api_key": MARK}, "context_window": 9},
     "repository": {"repository": f"https://{ADDRESS}/a/b", "context_window": 9},
