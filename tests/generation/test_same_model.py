@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.generate import write_responses
@@ -99,7 +100,7 @@ def test_answers_are_not_sought_among_responses_and_what_failed_is_asked_again(f
     assert answer(renamed(), suffix=ANSWERS) == ["a", "b", "c"]
     failed = answered_row(PROMPTS[0]) | {"status": "failed", "reason": "the engine died"}
     Store(Path("other"), "m").append([failed, answered_row(PROMPTS[1])])
-    assert take_over(Store(Path("other"), "new"), renamed(), [failed["identity"]], 100, 400) == 0
+    assert take_over(Store(Path("other"), "new"), renamed(), np.array([failed["identity"]], "S"), 100, 400) == 0
 
 
 def test_a_torn_segment_costs_its_own_rows(folder: Path) -> None:
