@@ -38,16 +38,27 @@ def edit(file: Path, *changes: tuple[str, str]) -> None:
     file.write_text(text)
 
 
+def line_of(file: Path, text: str) -> int:
+    """The number of the first line that begins so."""
+    return next(number for number, line in enumerate(file.read_text().splitlines(), 1) if line.startswith(text))
+
+
 def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(checkout: Path) -> None:
     assert run(checkout, "commands.params") == (0, "")
-    edit(checkout / "params.yaml", ("  size: 4", "  sise: 4"), ("parquet", "parqet"), ("- plain\n", "- plan\n"))
+    file = checkout / "params.yaml"
+    edit(file, ("  size: 4", "  sise: 4"), ("parquet", "parqet"), ("- plain\n", "- plan\n"))
+    prompts, knowledge, plan, size = (
+        line_of(file, text) for text in ("  source: demo/prompts", "    source: demo/knowledge", "- plan", "  sise")
+    )
+    assert prompts < knowledge < plan < size
+    hint = "did you mean demo/knowledge.parquet?"
     assert run(checkout, "commands.params") == (
         1,
-        """params: 4 mistakes:
-params.yaml:4: prompts.source: demo/prompts.parqet is not there; did you mean demo/prompts.parquet?
-params.yaml:12: auxiliary.knowledge.source: demo/knowledge.parqet is not there; did you mean demo/knowledge.parquet?
-params.yaml:17: dgms: there is no dgms/plan.yaml; did you mean plain?
-params.yaml:45: mix.sise: no such key; did you mean size?
+        f"""params: 4 mistakes:
+params.yaml:{prompts}: prompts.source: demo/prompts.parqet is not there; did you mean demo/prompts.parquet?
+params.yaml:{knowledge}: auxiliary.knowledge.source: demo/knowledge.parqet is not there; {hint}
+params.yaml:{plan}: dgms: there is no dgms/plan.yaml; did you mean plain?
+params.yaml:{size}: mix.sise: no such key; did you mean size?
 """,
     )
 
@@ -57,13 +68,15 @@ def test_of_many_mistakes_ten_are_named(checkout: Path) -> None:
     code, output = run(checkout, "commands.params", "sections")
     lines = output.splitlines()
     assert (code, lines[0], len(lines)) == (1, "params: 12 mistakes:", 12)
-    assert (lines[1], lines[-1]) == ("params.yaml:9: prompts.sed: no such key; did you mean seed?", "and 2 more")
+    first = line_of(checkout / "params.yaml", "  sed:")
+    assert (lines[1], lines[-1]) == (f"params.yaml:{first}: prompts.sed: no such key; did you mean seed?", "and 2 more")
 
 
 def test_a_profile_with_a_mistake_replaces_nothing(checkout: Path) -> None:
     before = (checkout / "params.yaml").read_text()
     (checkout / "profiles" / "mine.yaml").write_text(before.replace("  size: 4", "  size: four"))
-    line = "profiles/mine.yaml:45: mix.size: should be a whole number, got the text 'four'"
+    number = line_of(checkout / "profiles" / "mine.yaml", "  size: four")
+    line = f"profiles/mine.yaml:{number}: mix.size: should be a whole number, got the text 'four'"
     assert run(checkout, "commands.profile", "mine") == (1, f"profile: {line}\n")
     assert (checkout / "params.yaml").read_text() == before
     assert run(checkout, "commands.profile", "mime") == (
@@ -77,8 +90,9 @@ def test_a_profile_whose_files_are_not_there_yet_is_taken_and_names_them(checkou
     (checkout / "profiles" / "mine.yaml").write_text(text.replace("demo/questions.jsonl", "inputs/questions.jsonl"))
     subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
     code, output = run(checkout, "commands.profile", "mine")
-    line = "answers.questions: inputs/questions.jsonl is not there: there is no folder inputs"
-    assert code == 0 and output.endswith(f"Before that:\nprofiles/mine.yaml:86: {line}\n")
+    number = line_of(checkout / "profiles" / "mine.yaml", "  questions: ")
+    line = f"{number}: answers.questions: inputs/questions.jsonl is not there: there is no folder inputs"
+    assert code == 0 and output.endswith(f"Before that:\nprofiles/mine.yaml:{line}\n")
     assert "inputs/questions.jsonl" in (checkout / "params.yaml").read_text()
 
 
