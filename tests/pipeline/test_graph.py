@@ -53,8 +53,8 @@ def test_a_comment_in_params_runs_only_the_check(project: Project) -> None:
 def test_a_comment_in_the_code_runs_only_the_check_and_an_edit_runs_what_it_decides(project: Project) -> None:
     project.edit(
         "stages/lib/engines/base.py",
-        "from dataclasses import dataclass\n",
-        "from dataclasses import dataclass  # a comment\n",
+        "class Request(NamedTuple):\n",
+        "class Request(NamedTuple):  # a comment\n",
     )
     assert project.repro() == ["check"]
     project.edit("stages/lib/engines/echo.py", 'description = "echo"', 'description = "echo 2"')
