@@ -5,11 +5,11 @@ store names the models that answered in it, so of many folders only those of the
 """
 
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.lib.console.shell import log_line
@@ -75,7 +75,7 @@ def other_folders(store: Store) -> Iterator[Store]:
             yield other
 
 
-def may_hold(other: Store, model: Model, identities: Collection[str]) -> bool:
+def may_hold(other: Store, model: Model, identities: AbstractSet[str]) -> bool:
     """Tell whether a folder may hold conversations of a model: by its record, else by some of its segments.
 
     Without a record nobody knows on which server a conversation was answered: then none is taken, and a line says so.
@@ -92,14 +92,14 @@ def may_hold(other: Store, model: Model, identities: Collection[str]) -> bool:
     return model.kind != "server"
 
 
-def holds_any(store: Store, identities: Collection[str]) -> bool:
+def holds_any(store: Store, identities: AbstractSet[str]) -> bool:
     """Tell whether some segments of a store, spread over all, hold one of these identities."""
-    segments, names = store.segments(), pa.array(identities, pa.string())
+    segments = store.segments()
     for number in np.unique(np.linspace(0, len(segments) - 1, min(NUM_SAMPLED, len(segments)), dtype=int)):
         try:
             column = pq.read_table(segments[number], columns=["identity"])["identity"]
         except (pa.ArrowException, OSError, KeyError):
             continue  # a torn one, which no look-up uses
-        if pc.any(pc.is_in(column, value_set=names)).as_py():
+        if not identities.isdisjoint(column.to_pylist()):
             return True
     return False

@@ -109,16 +109,15 @@ class Store:
 
         Of several with one identity the oldest counts, and a failed one only if there is no other, or not at all.
         """
-        names = pa.array(identities, pa.string())
+        wanted = frozenset(identities)  # pyarrow would index them again for each segment
         answered: dict[str, RowLocation] = {}
         unanswered: dict[str, RowLocation] = {}
         for segment in self.segments():
             table = read_segment(segment, ["identity", "status", *LENGTHS])
             if table is None:
                 continue
-            hits = np.asarray(pc.is_in(table["identity"], names)) & matches_limits(
-                table["turns"].combine_chunks(), max_tokens, window
-            )
+            is_wanted = np.fromiter(map(wanted.__contains__, table["identity"].to_pylist()), bool, table.num_rows)
+            hits = is_wanted & matches_limits(table["turns"].combine_chunks(), max_tokens, window)
             for row in np.flatnonzero(hits).tolist():
                 locations = unanswered if table["status"][row].as_py() == "failed" else answered
                 locations.setdefault(table["identity"][row].as_py(), RowLocation(segment, row))
