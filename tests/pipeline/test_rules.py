@@ -84,7 +84,7 @@ class TestTheRules:
             ),
             "models": (
                 *("api_keys", "catalogue", "chat_template", "control_tokens", "hub", "reply_format", "sampling"),
-                *("template_text", "thinking", "turn_ends"),
+                *("template_text", "thinking", "turn_ends", "weights"),
             ),
             "engines": (
                 *("base", "budget", "echo", "factory", "openai", "openai_client", "openai_replies", "request"),

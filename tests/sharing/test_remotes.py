@@ -12,6 +12,7 @@ from commands.doctor.locked import Object, locked_outs, objects_of, read_cached
 from tests.sharing.conftest import Lab
 from tests.support.project import Project, allow_doctor, ran
 
+pytestmark = pytest.mark.pipeline
 CACHE = Path(".dvc/cache/files/md5")
 
 
