@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,8 +117,14 @@ def is_whole_in_workspace(cache: Path, each: Object) -> bool:
     return path.is_file() and digest(path, "md5") == each.md5
 
 
-def mend_cache(cache: Path, checked: Checked, faults: Iterable[Faults]) -> Finding:
-    """Move torn objects aside, then put back those that the workspace has."""
+def mend_cache(cache: Path, checked: Checked, faults: Sequence[Faults]) -> Finding:
+    """Move torn objects aside, then put back those that the workspace has.
+
+    A file of the workspace that is a link to a torn object goes: DVC believes its time, and would leave it as it is.
+    """
+    for each in (each for fault in faults for each in fault.torn):
+        if Path(each.file).is_file() and Path(each.file).samefile(object_path(cache, each.md5)):
+            Path(each.file).unlink()
     for path in checked.torn:
         move_aside(path)
     objects = [each for fault in faults for each in (*fault.torn, *fault.missing)]

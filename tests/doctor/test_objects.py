@@ -152,3 +152,14 @@ def test_a_store_that_stayed_behind_is_named() -> None:
     finding = look_at_store(Path("big/store"), everything=False, left=".dvc/store")
     assert finding.text == ".dvc/store holds finished conversations, and the store is now big/store"
     assert (finding.state, finding.mend) == ("broken", "python -m commands.store move") and CACHE.exists()
+
+
+def test_a_link_of_the_workspace_to_a_torn_object_goes_with_it_and_a_file_of_its_own_stays(objects) -> None:
+    Path(OUT).mkdir(parents=True)
+    for name in SHARDS:
+        objects[name].write_bytes(b"torn")
+    Path(OUT, "shard-00000.parquet").hardlink_to(objects["shard-00000.parquet"])
+    Path(OUT, "shard-00001.parquet").write_bytes(b"edited")
+    look(mend=True)
+    assert [path.name for path in Path(OUT).iterdir()] == ["shard-00001.parquet"]
+    assert len(list(Path(".dvc/tmp/torn").iterdir())) == 2
