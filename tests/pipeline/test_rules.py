@@ -92,18 +92,8 @@ class TestTheRules:
                 *(f"replicas.{name}" for name in ("cluster", "dispatch", "failures", "pool", "replica")),
             ),
             "generation": (
-                *(
-                    "cached",
-                    "conversations",
-                    "costs",
-                    "failures",
-                    "imports",
-                    "place",
-                    "reply_formats",
-                    "same_model",
-                    "source",
-                ),
-                "store",
+                *("cached", "conversations", "costs", "failures", "identities", "imports", "place", "reply_formats"),
+                *("same_model", "source", "store"),
             ),
         }
         assert modules == {"generate", *(f"lib.{room}.{name}" for room, names in rooms.items() for name in names)}
