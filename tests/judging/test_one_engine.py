@@ -9,10 +9,9 @@ from ruamel.yaml import YAML
 from stages.judge import main
 from stages.lib.core.files import read_json, sha256_folder, write_json
 from stages.lib.core.types import Row
-from stages.lib.engines.base import Usage
 from stages.lib.engines.echo import EchoEngine
 from stages.lib.engines.request import RequestConfig
-from stages.lib.generation.costs import attribute_cost
+from stages.lib.generation.costs import charge
 from stages.lib.models.catalogue import Model, save_model
 from stages.lib.records.answers import ANSWER
 from stages.lib.records.shards import read_table, write_table
@@ -119,10 +118,11 @@ def test_of_a_model_that_is_no_longer_compared_nothing_remains(asked: Asked) -> 
 def test_the_time_of_judging_is_shared_among_the_models_by_tokens_also_when_it_comes_from_the_store(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take_a_minute(rows: list[Row], _seconds: float, usage: Usage) -> list[Row]:
-        return attribute_cost(rows, 60.0, usage)
+    def take_a_minute(rows: list[Row], unpaid: dict[str, float], *, is_last: bool = False) -> None:
+        unpaid.clear()
+        charge(rows, {"": 60.0}, is_last=is_last)
 
-    monkeypatch.setattr("stages.lib.generation.cached.attribute_cost", take_a_minute)
+    monkeypatch.setattr("stages.lib.generation.cached.charge", take_a_minute)
     judge("one", "three")
     one, three = (read_json(Path(f"data/costs/judge/{model}.json"))["seconds"] for model in ("one", "three"))
     assert one + three == 60.0 and one > three > 25
