@@ -80,12 +80,19 @@ def ran(project):
     )
     done = python(project, "-m", "stages.evaluate", "tiny")
     assert done.returncode == 0, done.stderr
-    return done, json.loads((project / "data/evaluations/tiny/results.json").read_text())
+    return done, *outs(project)
+
+
+def outs(project):
+    """The results of the model, its summary and the names of its samples: other tests write them again."""
+    folder = project / "data/evaluations/tiny"
+    results, summary = (json.loads((folder / name).read_text()) for name in ("results.json", "summary.json"))
+    return results, summary, sorted(file.name for file in (folder / "samples").iterdir())
 
 
 @pytest.mark.pipeline
 def test_a_task_that_ends_the_process_fails_alone_and_the_others_are_scored(ran):
-    _, results = ran
+    _, results, *_ = ran
     assert {name: entry["status"] for name, entry in results["tasks"].items()} == {
         "quiz": "ok",
         "raises": "failed",
@@ -105,21 +112,17 @@ def test_a_task_that_ends_the_process_fails_alone_and_the_others_are_scored(ran)
 
 @pytest.mark.pipeline
 def test_an_average_with_failed_tasks_is_null_and_names_them(ran):
-    _, results = ran
+    _, results, *_ = ran
     average = results["averages"]["average"]
     assert (average["value"], sorted(average["missing"])) == (None, ["killed", "leaves", "raises"])
     assert results["averages"]["mine"]["value"] is not None
 
 
 @pytest.mark.pipeline
-def test_only_tasks_that_were_scored_leave_samples(ran, project):
-    folder = project / "data/evaluations/tiny"
-    assert sorted(file.name for file in (folder / "samples").iterdir()) == [
-        "once.parquet",
-        "quiz.parquet",
-        "sums.parquet",
-    ]
-    assert json.loads((folder / "summary.json").read_text())["scores"]["killed"] is None
+def test_only_tasks_that_were_scored_leave_samples(ran):
+    _, _, summary, samples = ran
+    assert samples == ["once.parquet", "quiz.parquet", "sums.parquet"]
+    assert summary["scores"]["killed"] is None
 
 
 @pytest.mark.pipeline

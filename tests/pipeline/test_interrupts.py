@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at any moment: what is finished is stored, the line about it is true, and another run goes on."""
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from tests.support.project import BIN, NO_TRAINING, ROOT, Project, make_project
 from tests.support.training import wait_until
 
 NUM_PROMPTS = 120
+NUM_QUESTIONS = 60
 # A stage whose engine takes its time, and that flushes nothing of itself.
 PACED = """
 import importlib
@@ -43,6 +45,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["compare"] = ["base"]
     params["runtime"] |= {"max_concurrent": 3, "flush_conversations": 10_000, "flush_seconds": 10_000}
     project.write_params(params)
+    questions = [{"question_id": number, "category": "c", "turns": ["One?", "Two?"]} for number in range(NUM_QUESTIONS)]
+    lines = "".join(json.dumps(question) + "\n" for question in questions)
+    (project.root / "demo/questions.jsonl").write_text(lines, encoding="utf-8")
     (project.root / "paced.py").write_text(PACED, encoding="utf-8")
     (project.root / "tests").symlink_to(ROOT / "tests")
     project.edit("dvc.yaml", "cmd: python -m stages.generate", "cmd: python paced.py generate")
@@ -168,7 +173,7 @@ def test_answers_and_a_judge_keep_what_is_finished_too(emptied: Project) -> None
     ):
         stage = words[0]
         run = Run(emptied, "python", "paced.py", *words)
-        run.wait_for_replies(3)
+        run.wait_for_replies(20)
         code, line = run.end(CTRL_C)
         stored = num_stored(emptied, name)
         assert code == 130 and stored > 0

@@ -123,7 +123,8 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_a_secret_in_the_catalogue_is_not_repeated_by_what_refuses_it(planted: Project, kind: str) -> None:
-    (planted.root / "dgms/leaky.yaml").write_text(json.dumps({"name": "Leaky", **ENTRIES[kind]}))
+    leaky = planted.root / "dgms/leaky.yaml"
+    leaky.write_text(json.dumps({"name": "Leaky", **ENTRIES[kind]}))
     before = planted.params()
     planted.write_params(before | {"dgms": ["rich", "leaky"]})
     for module in ("commands.params", "commands.pin"):
@@ -132,6 +133,7 @@ def test_a_secret_in_the_catalogue_is_not_repeated_by_what_refuses_it(planted: P
     assert output.startswith("resolve: ") and "Traceback" not in output
     planted.write_params(before)
     assert list(files_with_secrets(planted.root, *GIVEN)) == []
+    leaky.unlink()
 
 
 @pytest.fixture
