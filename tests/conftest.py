@@ -53,9 +53,16 @@ def built(shared_folder: Path) -> Project:
 @pytest.fixture
 def project(built: Project, tmp_path: Path) -> Iterator[Project]:
     """A copy of the built project."""
-    shutil.copytree(built.root, tmp_path / "project", symlinks=True)
-    yield Project(tmp_path / "project")
+    yield built.copy(tmp_path / "project")
     shutil.rmtree(tmp_path / "project")
+
+
+@pytest.fixture
+def checkout(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of the built project, as the working directory."""
+    project = built.copy(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    return project
 
 
 @pytest.fixture(scope="session")

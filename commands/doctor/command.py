@@ -10,13 +10,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from commands.doctor.cache import look_at_cache
 from commands.doctor.data import look_at_data
 from commands.doctor.dvc_files import look_at_locks, look_at_shared_files
 from commands.doctor.environments import find_device, find_environment_python, look_at_environments
 from commands.doctor.findings import BROKEN, Finding, Group, conclude, layout
 from commands.doctor.machine import look_at_machine
-from commands.doctor.remote import look_at_remote
+from commands.doctor.objects.cache import look_at_cache
+from commands.doctor.objects.remote import look_at_remote
 from commands.doctor.tools import look_at_tools
 
 FACTS_SECONDS = {"project": 60, "remote": 30}

@@ -9,8 +9,8 @@ from typing import Any
 
 from commands.doctor.dvc_files import CACHE, MEND, name_holders
 from commands.doctor.findings import BROKEN, OK, Finding, count, gigabytes, quote, short
-from commands.doctor.hashes import BUDGET, check_files, digest
-from commands.doctor.locked import locked_outs
+from commands.doctor.objects.hashes import BUDGET, check_files, digest
+from commands.doctor.objects.locked import locked_outs
 from stages.lib.checking.tensors import read_header
 
 STORE = Path(".dvc/store")

@@ -13,7 +13,7 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from commands.doctor.remote_objects import examine
+from commands.doctor.objects.remote_objects import examine
 from stages.lib.console.errors import UserError
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.generation.place import left_behind

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from commands.publish.dataset_card import build_card, build_license
+from commands.publish.cards.dataset_card import build_card, build_license
 from commands.publish.folder import is_made, new_publication
 from commands.publish.options import Options
 from commands.publish.provenance import has_changes, hide_folders, read_commit, read_lineage

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from commands.publish.cards.model_card import build_card, build_license
 from commands.publish.dataset import existing, folder_bytes
 from commands.publish.folder import is_made, new_publication
-from commands.publish.model_card import build_card, build_license
 from commands.publish.options import Options
 from commands.publish.provenance import has_changes, hide_folders, read_commit, read_lineage
 from commands.publish.sources import DATA, describe_model, read_model

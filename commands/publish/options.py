@@ -31,9 +31,19 @@ class Options:
     datasets: tuple[str, ...] = ()  # of a fine-tune: sets on the hub that it was trained on
 
     @property
+    def name(self) -> str:
+        """The repository without its owner."""
+        return name_of(self.repository)
+
+    @property
     def kind(self) -> Kind:
         """The kind of the repository, as the hub calls it."""
         return "model" if self.run else "dataset"
+
+
+def name_of(repository: str) -> str:
+    """Return the name of a repository without its owner."""
+    return repository.partition("/")[2]
 
 
 def read_options(arguments: Sequence[str] | None, program: str, description: str) -> Options:
@@ -54,7 +64,7 @@ def read_options(arguments: Sequence[str] | None, program: str, description: str
     repository = read_repository(given.repo, "REPO")
     return Options(
         repository=repository,
-        out=Path(given.out) if given.out else OUT / repository.partition("/")[2],
+        out=Path(given.out) if given.out else OUT / name_of(repository),
         dgms=tuple(dict.fromkeys(given.dgm.split())),
         run=given.run,
         kept=read_switch("KEPT", given.kept, default=False),

@@ -12,7 +12,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 
-from commands.doctor.hashes import digest
+from commands.doctor.objects.hashes import digest
 from commands.store.rows import read_all, row_keys
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import log_line, progress

@@ -37,19 +37,9 @@ def two_commits(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def small_project(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the small project that the pipeline has run, as the working directory."""
-    project = Project(tmp_path / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
-    monkeypatch.chdir(project.root)
-    return project
-
-
-@pytest.fixture
 def project(two_commits: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of the project with two commits, as the working directory."""
-    project = Project(tmp_path / "root")
-    shutil.copytree(two_commits.root, project.root, symlinks=True)
+    project = two_commits.copy(tmp_path / "root")
     monkeypatch.chdir(project.root)
     return project
 
@@ -129,16 +119,16 @@ def test_outs_that_are_neither_in_the_cache_nor_in_a_remote_are_named(project: P
         compare("one", "one@first")
 
 
-def test_what_the_pipeline_made_is_compared_with_what_it_made_before(small_project: Project) -> None:
-    before = small_project.json("metrics/evaluate/base.json")["scores"]["average"]
-    small_project.edit("params.yaml", "limit: 0", "limit: 1")
-    small_project.repro("digest_model@base")
-    after = small_project.json("metrics/evaluate/base.json")["scores"]["average"]
-    output = small_project.run("python", "-m", "commands.compare", "base", "base@HEAD")
-    commit = small_project.run("git", "rev-parse", "--short=7", "HEAD").strip()
+def test_what_the_pipeline_made_is_compared_with_what_it_made_before(checkout: Project) -> None:
+    before = checkout.json("metrics/evaluate/base.json")["scores"]["average"]
+    checkout.edit("params.yaml", "limit: 0", "limit: 1")
+    checkout.repro("digest_model@base")
+    after = checkout.json("metrics/evaluate/base.json")["scores"]["average"]
+    output = checkout.run("python", "-m", "commands.compare", "base", "base@HEAD")
+    commit = checkout.run("git", "rev-parse", "--short=7", "HEAD").strip()
     line = next(line for line in output.splitlines() if line.startswith("average "))
     assert line.split()[1:3] == [f"{after:.3f}", f"{before:.3f}"]
     assert output.endswith(f"the page: comparison/base-base_{commit}/index.html\n")
-    output = small_project.run("python", "-m", "commands.compare", "rich", "rich@HEAD")
+    output = checkout.run("python", "-m", "commands.compare", "rich", "rich@HEAD")
     assert "share of replies that are equal word for word: 1.000" in output
-    assert small_project.run("git", "status", "--short", "comparison") == ""
+    assert checkout.run("git", "status", "--short", "comparison") == ""

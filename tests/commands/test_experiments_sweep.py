@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,8 +108,7 @@ def test_rows_of_another_run_than_the_metrics_are_not_used(tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def swept(built: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A copy of the small project after the guide's sweep, with what that printed. Not to be changed."""
-    project = Project(tmp_path_factory.mktemp("swept") / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
+    project = built.copy(tmp_path_factory.mktemp("swept") / "project")
     return project, sweep(project)
 
 

@@ -19,15 +19,6 @@ OUT = Path("publication/chats")
 RICH = Path("data/responses/rich")
 
 
-@pytest.fixture
-def checkout(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the small project that the pipeline has run, as the working directory."""
-    project = Project(tmp_path / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
-    monkeypatch.chdir(project.root)
-    return project
-
-
 def publish(*words: str) -> Path:
     """Publish the set owner/chats; its folder."""
     main(["--repo", "owner/chats", *words])

@@ -16,15 +16,6 @@ from tests.support.project import Project
 OUT = Path("publication/tuned")
 
 
-@pytest.fixture
-def checkout(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the small project that the pipeline has run, as the working directory."""
-    project = Project(tmp_path / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
-    monkeypatch.chdir(project.root)
-    return project
-
-
 def publish(*words: str, run: str = "blend") -> tuple[dict[str, Any], str]:
     """Publish a run as owner/tuned; the metadata and the text of its card."""
     main(["--repo", "owner/tuned", "--run", run, *words])

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from commands.publish.dataset_card import explain_reason
-from commands.publish.languages import language_codes
+from commands.publish.cards.dataset_card import explain_reason
+from commands.publish.cards.languages import language_codes
 from commands.publish.provenance import hide_folders, read_lineage
 from commands.publish.rows import PUBLISHED, Choice, read_published
 from commands.publish.shards import write_shards

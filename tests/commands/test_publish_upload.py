@@ -1,6 +1,5 @@
 """`make publish … UPLOAD=yes`: private first, tagged with the commit, resumed by being run again, the token nowhere."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,10 @@ WORDS = ["--repo", "owner/chats", "--dgm", "rich", "--upload", "yes"]
 OUT = Path("publication/chats")
 
 
-@pytest.fixture
-def checkout(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the small project that the pipeline has run, as the working directory."""
-    project = Project(tmp_path / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
-    monkeypatch.chdir(project.root)
+@pytest.fixture(autouse=True)
+def without_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment of the tests has."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    return project
 
 
 @pytest.fixture

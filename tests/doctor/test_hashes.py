@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
-from commands.doctor.cache import cached_objects, look_at_cache, md5_of_name
 from commands.doctor.data import look_at_models, look_at_store
-from commands.doctor.hashes import check_files
+from commands.doctor.objects.cache import cached_objects, look_at_cache, md5_of_name
+from commands.doctor.objects.hashes import check_files
 from stages.lib.generation.store import SEGMENT, Store
 
 CACHE = Path(".dvc/cache/files/md5")

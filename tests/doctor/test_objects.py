@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from commands.doctor.cache import look_at_cache
 from commands.doctor.data import look_at_store
-from commands.doctor.locked import locked_outs, md5_in
-from commands.doctor.remote import look_at_remote
+from commands.doctor.objects.cache import look_at_cache
+from commands.doctor.objects.locked import locked_outs, md5_in
+from commands.doctor.objects.remote import look_at_remote
 from tests.doctor.test_hashes import CACHE, put
 
 LOCKED = """\

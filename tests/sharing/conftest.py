@@ -40,8 +40,7 @@ def lab(request: pytest.FixtureRequest, built: Project, tmp_path_factory: pytest
 
 def make_lab(built: Project, remote: Remote, folder: Path) -> Lab:
     """Copy the built project, push its commit to a git server and its outs to a remote."""
-    author, origin = Project(folder / "author"), folder / "origin.git"
-    shutil.copytree(built.root, author.root, symlinks=True)
+    author, origin = built.copy(folder / "author"), folder / "origin.git"
     remote.add_to(author)
     author.commit()
     author.run("dvc", "push", "-q")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.doctor.locked import Object, locked_outs, objects_of, read_cached
+from commands.doctor.objects.locked import Object, locked_outs, objects_of, read_cached
 from tests.sharing.conftest import Lab
 from tests.support.project import Project, allow_doctor, ran
 

@@ -4,7 +4,6 @@ The project of all tests is built with them in its environment: every stage has 
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ GIVEN = (".dvc/config.local", "dgms/leaky.yaml")  # where the tests put a secret
 @pytest.fixture(scope="module")
 def planted(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the built project whose DVC has secrets in its configuration."""
-    project = Project(tmp_path_factory.mktemp("planted") / "project")
-    shutil.copytree(built.root, project.root, symlinks=True)
+    project = built.copy(tmp_path_factory.mktemp("planted") / "project")
     allow_doctor(project)
     (project.root / ".dvc/config.local").write_text(CONFIG)
     return project

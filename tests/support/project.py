@@ -181,6 +181,11 @@ class Project:
 
     root: Path
 
+    def copy(self, root: Path) -> "Project":
+        """Copy the project to a folder that is not there yet."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root)
+
     def run(self, *words: str, code: int | Collection[int] = 0, **env: str) -> str:
         """Run a command; its output. The exit code must be the expected one, or among these."""
         done = subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.doctor.hashes import digest
+from commands.doctor.objects.hashes import digest
 
 LOCK = Path("dvc.lock")
 KEPT = ("data/", "models/")  # outs that DVC's cache keeps; git keeps those of metrics/

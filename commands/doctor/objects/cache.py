@@ -12,8 +12,8 @@ from typing import Any
 
 from commands.doctor.dvc_files import ASIDE, CACHE, MEND, OBJECT
 from commands.doctor.findings import BROKEN, MISSING, OK, Finding, count, enumerate_some, gigabytes, quote, short
-from commands.doctor.hashes import BUDGET, Checked, check_files, digest
-from commands.doctor.locked import Object, Out, locked_outs, object_path, objects_of, read_cached
+from commands.doctor.objects.hashes import BUDGET, Checked, check_files, digest
+from commands.doctor.objects.locked import Object, Out, locked_outs, object_path, objects_of, read_cached
 from commands.doctor.processes import find_dvc
 
 NAME = "DVC's cache"

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from commands.publish.dataset_card import GATED, SHOWN_COMMIT
-from commands.publish.languages import language_codes
-from commands.publish.markdown import render, with_metadata
+from commands.publish.cards.dataset_card import GATED, SHOWN_COMMIT
+from commands.publish.cards.languages import language_codes
+from commands.publish.cards.markdown import render, with_metadata
 from commands.publish.options import Options
 from commands.publish.sources import describe_model
 from stages.lib.comparison.scores import Score, read_scores
@@ -26,7 +26,7 @@ TASK: Json = {"task_type": "text-generation", "task_name": "Text generation"}
 def build_card(provenance: Json, tune: "FineTune", options: Options) -> str:
     """Return the card of a fine-tune."""
     content = {
-        "name": options.repository.partition("/")[2],
+        "name": options.name,
         "repository": options.repository,
         "origin": provenance,
         "is_demo": provenance["params"]["profile"] == "demo",
@@ -56,7 +56,6 @@ def build_metadata(tune: "FineTune", options: Options) -> str:
     """Return the YAML that the hub reads, with the scores as a model-index."""
     license_ = find_license(tune.base_entry.license)
     named: Json = {"license_name": license_.name, "license_link": license_.link or "LICENSE.md"}
-    name = options.repository.partition("/")[2]
     data = ModelCardData(
         license=license_.hub,
         language=language_codes(tune.mix["languages"]) or None,
@@ -66,7 +65,7 @@ def build_metadata(tune: "FineTune", options: Options) -> str:
         library_name="transformers",
         pipeline_tag="text-generation",
         tags=["rewild", "axolotl", "conversational"],
-        model_name=name,
+        model_name=options.name,
         eval_results=list(list_results(tune)) or None,
         **(named if license_.hub == "other" else {}),
         **(GATED if options.gated else {}),

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from huggingface_hub import DatasetCardData
 
-from commands.publish.languages import language_codes
-from commands.publish.markdown import render, with_metadata
+from commands.publish.cards.languages import language_codes
+from commands.publish.cards.markdown import render, with_metadata
 from commands.publish.options import Options
 from commands.publish.rows import MEANINGS
 from commands.publish.sources import Dgm, Prompts, shared_license
@@ -33,7 +33,7 @@ def build_card(provenance: Json, statistics: Json, prompts: Prompts, dgms: Seque
     """Return the card of a dataset."""
     configs, total = statistics["configs"], statistics["total"]
     content = {
-        "name": options.repository.partition("/")[2],
+        "name": options.name,
         "repository": options.repository,
         "origin": provenance,
         "is_demo": provenance["params"]["profile"] == "demo",
@@ -68,7 +68,7 @@ def build_metadata(total: Json, prompts: Prompts, dgms: Sequence[Dgm], options: 
         for number, dgm in enumerate(dgms)
     ]
     data = DatasetCardData(
-        pretty_name=options.repository.partition("/")[2],
+        pretty_name=options.name,
         license=license_,
         language=language_codes(total["languages"]) or None,
         size_categories=[next((name for most, name in SIZES if total["rows"] < most), LARGEST)],

@@ -12,8 +12,17 @@ from typing import Any
 
 from dvc_objects.db import ObjectDB
 
-from commands.doctor.hashes import CHUNK, digest
-from commands.doctor.locked import LISTING, Object, Out, locked_outs, md5_in, object_path, objects_of, read_cached
+from commands.doctor.objects.hashes import CHUNK, digest
+from commands.doctor.objects.locked import (
+    LISTING,
+    Object,
+    Out,
+    locked_outs,
+    md5_in,
+    object_path,
+    objects_of,
+    read_cached,
+)
 
 TORN = ".torn"  # what is moved aside in the remote ends so
 

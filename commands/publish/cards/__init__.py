@@ -1,0 +1,1 @@
+"""The cards of what is published: README.md and LICENSE.md, from templates."""
