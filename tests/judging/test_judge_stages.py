@@ -1,7 +1,6 @@
 """The stages judge and pairwise with a judge behind a server: one that is dead, slow, or replies nonsense."""
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,11 +54,11 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def judged(answered: Project, server: FakeServer, tmp_path: Path) -> Project:
     """A copy of it, with the judge behind the server."""
-    shutil.copytree(answered.root, tmp_path / "project", symlinks=True)
+    project = answered.copy(tmp_path / "project")
     judge = Model(id="base", name="Judge", location=server.address, kind="server", commit="c", parameters_billions=1.0,
                   context_window=4000, served_name="wise")  # fmt: skip
-    save_model(tmp_path / "project" / "models" / "base", judge)
-    return Project(tmp_path / "project")
+    save_model(project.root / "models" / "base", judge)
+    return project
 
 
 def judge(project: Project, code: int = 0, stage: str = "judge") -> str:

@@ -51,8 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(made: Project, tmp_path: Path) -> Project:
     """A copy of it."""
-    shutil.copytree(made.root, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return made.copy(tmp_path / "project")
 
 
 def test_nothing_new_costs_nothing_and_gives_the_same_bytes(project: Project) -> None:

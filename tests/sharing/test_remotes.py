@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -82,8 +81,7 @@ def test_the_store_is_seeded_from_the_remote_under_another_id_too_and_nothing_is
 def test_an_experiment_is_pushed_and_a_colleague_applies_it(lab: Lab) -> None:
     colleague = lab.clone("colleague")
     run = ("dvc", "exp", "run", "-q", "-n", "tried", "-S", "throughput.price_per_gpu_hour=7", "throughput")
-    author = Project(lab.folder / "author-2")
-    shutil.copytree(lab.author.root, author.root, symlinks=True)
+    author = lab.author.copy(lab.folder / "author-2")
     author.run("git", "config", "user.name", "t")
     author.run("git", "config", "user.email", "t@t")
     author.run(*run)
