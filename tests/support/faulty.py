@@ -22,16 +22,19 @@ class SlowEcho(EchoEngine):
 
 
 class PacedEcho(EchoEngine):
-    """Takes its time to start and to reply, one at a time; a file has a letter for each reply."""
+    """Takes its time to start, and gives so many replies, one at a time; a file has a letter for each."""
 
     def __init__(self, config: RequestConfig, _runtime: Runtime) -> None:
         super().__init__(config)
         time.sleep(float(os.environ["ECHO_START"]))
+        self._left = int(os.environ.get("ECHO_REPLIES", 1_000_000))
 
     def step(self) -> list[tuple[str, Reply]]:
-        """The oldest one."""
+        """The oldest one, or nothing once all replies are given."""
         time.sleep(0.01)
-        ended, self._ended = self._ended[:1], self._ended[1:]
+        num = min(1, self._left)
+        ended, self._ended = self._ended[:num], self._ended[num:]
+        self._left -= len(ended)
         with Path("replies").open("a", encoding="utf-8") as file:
             file.write("." * len(ended))
         return ended
