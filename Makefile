@@ -59,6 +59,11 @@ pilot: .venv/lock ## let each DGM answer 200 prompts, then forecast the full run
 	@python -m commands.params
 	@python -m commands.pilot$(if $(filter yes,$(TUNE)),.tune) $(DGM)
 
+.PHONY: add
+add: .venv/lock ## where does a new model stand among the DGMs: make add MODEL=owner/name [ID=its-id] [NUM=200] [CALLS=400]; a folder works too
+	@python -m commands.params
+	@python -m commands.add "$(MODEL)" $(if $(ID),--id "$(ID)") $(if $(NUM),--num "$(NUM)") $(if $(CALLS),--calls "$(CALLS)")
+
 .PHONY: watch
 watch: .venv/lock ## write a page of what runs every few seconds until Ctrl-C: data/watch.html; ONCE=yes writes it once
 	@python -m commands.watch $(if $(filter yes,$(ONCE)),--once)

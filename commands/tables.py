@@ -84,7 +84,7 @@ def describe_model(name: str, entry: Entry) -> Sequence[str]:
     size = f"{entry.parameters_billions:g}{active}" if entry.parameters_billions else ""
     title = f"{entry.name} ({entry.abbreviation})" if entry.abbreviation else entry.name
     if not entry.repository:
-        source = "a server" if entry.server else f"import: {entry.import_}"
+        source = "a server" if entry.server else f"`{entry.path}`" if entry.path else f"import: {entry.import_}"
         return f"`{name}`", title, size, "", "", "", entry.license, source
     weights = "FP8" if entry.quantization == "fp8" else entry.dtype
     window = f"{entry.context_window:,}"

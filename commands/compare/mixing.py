@@ -18,7 +18,7 @@ from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
 from stages.lib.core.pairs import Pair
-from stages.lib.core.types import Json, Row
+from stages.lib.core.types import Floats, Json, Row
 from stages.lib.judging.judgment_grid import JudgmentGrid
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Differences, Parser
@@ -134,6 +134,11 @@ def measure_rouge(one: Replies, other: Replies) -> Json:
     keys = sorted(key for key in one.texts.keys() & other.texts.keys() if key[1] == 1)
     column = COLUMNS.index("rouge1")
     scores = np.array([score_replies([one.texts[key], other.texts[key]], False).values[column, 0] for key in keys])
+    return mean_share(scores)
+
+
+def mean_share(scores: Floats) -> Json:
+    """Return the mean of the scores from 0 to 1 that are known, with its interval, and of how many it is."""
     known = scores[np.isfinite(scores)][:, None]
     if not len(known):
         return {"value": None, "ci95": None, "n": 0}

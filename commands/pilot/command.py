@@ -28,18 +28,26 @@ from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Row
 from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.place import open_store
-from stages.lib.models.catalogue import load_model
+from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
 
 NUM_CONVERSATIONS = 200
 
 
-def make_prompts_and_models(dgms: Sequence[str]) -> None:
+def make_prompts_and_models(dgms: Sequence[str], bases: Sequence[str] = ()) -> None:
     """Run the stages before `generate`; a model that cannot be resolved is reported when its turn comes."""
     if subprocess.run(["dvc", "repro", "--quiet", "check", "prompts"], check=False).returncode:  # noqa: S607
         raise MachineError("the prompts could not be made; the lines above say why")
-    targets = [f"resolve@{dgm}" for dgm in dgms]
-    subprocess.run(["dvc", "repro", "--quiet", "--keep-going", *targets], check=False)  # noqa: S607
+    if targets := [*(f"resolve@{dgm}" for dgm in dgms), *(f"resolve_base@{base}" for base in bases)]:
+        subprocess.run(["dvc", "repro", "--quiet", "--keep-going", *targets], check=False)  # noqa: S607
+
+
+def read_sample(num_conversations: int) -> list[Row]:
+    """Read the first prompts, which are in keyed-hash order; raise UserError when there is none."""
+    prompts = list(islice(read_rows(PROMPTS), num_conversations))
+    if not prompts:
+        raise UserError(f"{PROMPTS} holds no prompt")
+    return prompts
 
 
 def generate(prompts: list[Row], job: Job) -> tuple[pa.Table, Stopwatch | None]:
@@ -50,11 +58,8 @@ def generate(prompts: list[Row], job: Job) -> tuple[pa.Table, Stopwatch | None]:
         return generation.table(prompts), generation.stopwatch
 
 
-def pilot(job: Job, num_conversations: int) -> PilotResult:
-    """Answer the first prompts with one DGM, review the replies, predict the rest."""
-    prompts = list(islice(read_rows(PROMPTS), num_conversations))
-    if not prompts:
-        raise UserError(f"{PROMPTS} holds no prompt")
+def pilot(job: Job, prompts: list[Row]) -> PilotResult:
+    """Answer some prompts with one DGM, review the replies, predict the rest."""
     table, stopwatch = generate(prompts, job)
     rows = table.to_pylist()
     quality, counts = review(rows, prompts, job)
@@ -77,6 +82,12 @@ def pilot(job: Job, num_conversations: int) -> PilotResult:
     )
 
 
+def open_job(model: Model, settings: Settings, sizes: Mapping[str, PromptSize]) -> Job:
+    """Return the job of a model that an engine or a server answers for."""
+    config = with_reply_format(dgm_config(model, settings.generate), model, settings.generate.engine)
+    return Job(model, config, settings, open_store(model.id), sizes)
+
+
 def pilot_dgm(
     dgm: str, num_conversations: int, settings: Settings, sizes: Mapping[str, PromptSize]
 ) -> PilotResult | None:
@@ -85,9 +96,7 @@ def pilot_dgm(
     if model.kind == "import":
         print(f"{dgm}: {model.name}\n  imported: its replies exist already, so there is nothing to predict\n")
         return None
-    config = with_reply_format(dgm_config(model, settings.generate), model, settings.generate.engine)
-    job = Job(model, config, settings, open_store(dgm), sizes)
-    result = pilot(job, num_conversations)
+    result = pilot(open_job(model, settings, sizes), read_sample(num_conversations))
     print("\n".join(format_block(result)), end="\n\n", flush=True)
     return result
 

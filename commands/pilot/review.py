@@ -22,9 +22,23 @@ MIN_REPLIES = 5  # in a language, for a share of them to mean something
 
 def review(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, VerdictCounts]:
     """Validate every conversation (rows of RESPONSE) as `validate` does, and count what its replies are like."""
+    return count(rows, prompts, find_verdicts(rows, prompts, job), job)
+
+
+def find_verdicts(rows: Sequence[Row], prompts: Sequence[Row], job: Job) -> list[Row]:
+    """Make the verdict on every conversation."""
+    return [
+        make_verdict(CheckInput(row, prompt, job.settings.validate, job.model, job.config))
+        for row, prompt in zip(rows, prompts, strict=True)
+    ]
+
+
+def count(
+    rows: Sequence[Row], prompts: Sequence[Row], verdicts: Sequence[Row], job: Job
+) -> tuple[Quality, VerdictCounts]:
+    """Count the verdicts on conversations, and what their replies are like."""
     quality, counts = Quality(), VerdictCounts()
-    for row, prompt in zip(rows, prompts, strict=True):
-        verdict = make_verdict(CheckInput(row, prompt, job.settings.validate, job.model, job.config))
+    for row, prompt, verdict in zip(rows, prompts, verdicts, strict=True):
         counts.add(verdict, job.settings.validate)
         quality.add(row["turns"], prompt, verdict["reasons"])
     return quality, counts

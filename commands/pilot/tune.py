@@ -11,12 +11,10 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from commands.pilot.command import choose_dgms, make_prompts_and_models
-from commands.pilot.job import PROMPTS
+from commands.pilot.command import choose_dgms, make_prompts_and_models, read_sample
 from commands.pilot.steady_state import Span, TimedGeneration, measure_steady_state
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
@@ -25,7 +23,7 @@ from stages.lib.core.types import Row
 from stages.lib.engines.request import choose_engine, dgm_config, with_reply_format
 from stages.lib.generation.store import Store
 from stages.lib.models.catalogue import Model, load_model
-from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
+from stages.lib.records.shards import ROWS_PER_SHARD
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate
@@ -141,9 +139,7 @@ def main(words: list[str] | None = None) -> None:
     dgms, runtime, engine = choose_dgms(arguments.dgm), load(Runtime), load(Generate).engine
     make_prompts_and_models(dgms)
     number = arguments.conversations or min(ROWS_PER_SHARD, 2 * ROUNDS * runtime.max_concurrent)
-    prompts = list(islice(read_rows(PROMPTS), number))
-    if not prompts:
-        raise UserError(f"{PROMPTS} holds no prompt")
+    prompts = read_sample(number)
     for model in map(load_model, dgms):
         if model.kind == "import" or choose_engine(model, engine) != "vllm":
             log_line(f"{model.id}: vLLM does not answer for it, so there is nothing to tune")

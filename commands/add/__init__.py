@@ -1,0 +1,1 @@
+"""`make add`: a new model in the catalogue, and where it stands among the DGMs."""

@@ -1,0 +1,203 @@
+"""A new model came out: where does it stand among the DGMs of this profile? Not a stage.
+
+python -m commands.add MODEL [--id ID] [--num NUM] [--calls CALLS]
+
+MODEL is a repository of the hub, a folder of weights, or an id of the catalogue. The command writes dgms/<id>.yaml from
+the model's own files unless it is there, pins it, lets it answer the first NUM prompts as `make pilot` does, and
+compares it with what the DGMs replied to them before: nothing that the store holds is asked again. The judge compares
+it with five DGMs, in at most CALLS replies. The screen has the answer, standing/<id>/index.html all of it, and
+metrics/standing.json a row that git keeps.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from commands.add.choices import CALLS, NUM_ANCHORS, Standing, stand
+from commands.add.entry import check_id, find_entry, make_id, write_entry
+from commands.add.field import DATA, Sample, is_paid, take_field, take_sample
+from commands.add.likeness import build_grid, choose_anchors, measure_similarity, measure_style, read_spread
+from commands.add.page import write_pages
+from commands.add.placement import STANDING, Placement, describe_sample, nearest_first, to_row, write_row
+from commands.add.screen import describe as describe_placement
+from commands.add.source import open_source
+from commands.add.template import find_warnings
+from commands.pilot.command import NUM_CONVERSATIONS, make_prompts_and_models, open_job, pilot, read_sample
+from commands.pilot.job import Settings, load_settings, read_sizes
+from commands.pin import pin
+from stages.lib.checking.weights import find_weights_faults
+from stages.lib.console.errors import UserError
+from stages.lib.console.faults import describe
+from stages.lib.console.shell import log_line
+from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
+from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.types import Json
+from stages.lib.models.catalogue import CATALOGUE, Entry, Model, check_copy, read_entry
+from stages.lib.models.hub import COMMIT, COPIES, find_copy
+from stages.lib.records.shards import ROWS_PER_SHARD
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Differences, Judge, Similarity, Styling, Throughput
+from stages.resolve import resolve
+
+MOST_CALLS = 1_000_000
+LISTS = {"dgms": "so that it answers all prompts", "compare": "so that it is evaluated and judged; needs weights"}
+
+
+def register(text: str, asked: str) -> str:
+    """Write and pin the catalogue file of what MODEL names, as far as that is to do; return its id."""
+    if not Path(text).is_dir() and (CATALOGUE / f"{text}.yaml").is_file():
+        model = text
+    else:
+        source = open_source(text, asked or make_id(text.rpartition("/")[2]))
+        model = check_id(asked or find_entry(source) or make_id(source.name))
+        if model in ((read_yaml(PARAMS).get("mix") or {}).get("runs") or {}):
+            raise UserError(f"{model} is a run of {PARAMS}: name an id that is free, as ID=…")
+        for line in write_entry(model, source):
+            log_line(f"{model}: {line}")
+    pin_entry(model, read_entry(model))
+    return model
+
+
+def pin_entry(model: str, entry: Entry) -> None:
+    """Pin an entry that has no pin; raise UserError where there is nothing to ask or load."""
+    file = f"{CATALOGUE / model}.yaml"
+    if entry.import_:
+        raise UserError(
+            f"{file} is an import, whose replies exist already: add it to `dgms`, `make compare` compares it"
+        )
+    if entry.path and (faults := list(find_weights_faults(entry, file))):
+        raise UserError(describe(faults))
+    if entry.repository and COPIES in os.environ:
+        if not re.fullmatch(COMMIT, entry.revision):
+            log_line(f"{model}: not pinned, as ${COPIES} holds files without a commit")
+    elif entry.on_hub or (entry.path and not entry.revision):
+        log_line(f"{model}: {pin(model)}")
+
+
+def resolve_model(model: str, entry: Entry) -> Model:
+    """Return the exact model of an entry, as `resolve` and `load_model` make it, but without a file."""
+    resolved = resolve(model, entry)
+    copy = (
+        check_copy(find_copy(resolved.location, resolved.commit, model), resolved) if resolved.kind == "hub" else None
+    )
+    return resolved.model_copy(update={"kind": "local", "location": str(copy.folder)}) if copy else resolved
+
+
+def place(model: Model, num_prompts: int, calls: int) -> Placement:
+    """Let a model answer the prompts, and find out where it stands."""
+    params, settings = read_yaml(PARAMS), load_settings()
+    others = [dgm for dgm in params["dgms"] if dgm != model.id]
+    judge = load(Judge)
+    prepare([dgm for dgm in others if is_paid(dgm)], judge.model, params)
+    warnings = find_warnings(model, read_entry(model.id), settings.generate) if model.kind != "server" else []
+    for warning in warnings:
+        log_line(f"{model.id}: {warning}")
+    prompts = read_sample(num_prompts)
+    job = open_job(model, settings, read_sizes())
+    result = pilot(job, prompts)
+    throughput = load(Throughput)
+    own = take_sample(job, prompts, throughput)
+    field, left_out = take_field(others, prompts, settings, throughput)
+    styling = load(Styling)
+    grid = build_grid([own, *field], styling)
+    similarity = measure_similarity(own, field, load(Similarity).synonyms)
+    anchors = choose_anchors(grid, [sample.id for sample in field], NUM_ANCHORS)
+    standings, no_judge = ask_judge(own, [sample for sample in field if sample.id in anchors], calls, judge, settings)
+    profiles = [describe_sample(sample, grid) for sample in field]
+    return Placement(
+        own=describe_sample(own, grid),
+        commit=model.commit,
+        profile=params["profile"],
+        prompts=len(prompts),
+        dgms=nearest_first(profiles, similarity),
+        similarity=similarity,
+        style=measure_style(model.id, grid, styling),
+        judge="" if no_judge else judge.model,
+        calls=calls,
+        standings=standings,
+        no_judge=no_judge,
+        left_out=left_out,
+        notes=[*warnings, *result.warnings, *list_notes(own, field, judge.model, anchors)],
+        add_to=list_additions(model.id, params),
+        samples=[own, *field],
+    )
+
+
+def prepare(dgms: Sequence[str], judge: str, params: Json) -> None:
+    """Make the prompts, and resolve the DGMs that have answered and the judge."""
+    bases = [judge] if judge in params["bases"] else []
+    make_prompts_and_models(list(dict.fromkeys([*dgms, *([judge] if judge in params["dgms"] else [])])), bases)
+
+
+def ask_judge(
+    own: Sample, anchors: Sequence[Sample], calls: int, judge: Judge, settings: Settings
+) -> tuple[list[Standing], str]:
+    """Have the judge compare a model with the anchors; return how it stands, and why nobody judged."""
+    if judge.model == NO_JUDGE:
+        return [], NOBODY_JUDGED
+    if not anchors:
+        return [], "there is no DGM to compare it with"
+    if not calls:
+        return [], "CALLS=0 asks the judge nothing"
+    try:
+        return stand(own, anchors, calls, load(Differences).margin_choices, judge, settings.runtime), ""
+    except UserError as error:
+        return [], f"the judge could not be asked ({error})"
+
+
+def list_notes(own: Sample, field: Sequence[Sample], judge: str, anchors: Sequence[str]) -> Iterator[str]:
+    """Yield what limits the comparison."""
+    if judge in {own.id, *anchors}:
+        yield f"{judge} judges its own replies too"
+    hardware = {sample.id: ", ".join(sample.costs.get("hardware", [])) for sample in (own, *field)}
+    if len(set(filter(None, hardware.values()))) > 1:
+        yield f"time is not comparable, as not all ran on one hardware; {own.id}: {hardware[own.id] or 'a server'}"
+    if spread := read_spread(DATA / "similarity"):
+        yield f"two DGMs of the profile are {spread[0]:.3f} to {spread[1]:.3f} alike (data/similarity)"
+
+
+def list_additions(model: str, params: Json) -> dict[str, str]:
+    """Return for each list of params.yaml that a model may be in why, and `is there` where it is."""
+    bases = "; take it out of `bases` then" if model in params["bases"] else ""
+    return {
+        name: "" if model in (params.get(name) or []) else why + (bases if name == "dgms" else "")
+        for name, why in LISTS.items()
+    }
+
+
+def parse_arguments(words: list[str] | None) -> argparse.Namespace:
+    """Parse the command line; raise UserError for numbers that are none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.add", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--id", default="")
+    parser.add_argument("--num", default=str(NUM_CONVERSATIONS))
+    parser.add_argument("--calls", default=str(CALLS))
+    options = parser.parse_args(words)
+    if not options.model.strip():
+        raise UserError("name a model: make add MODEL=<owner>/<name>, or a folder of weights")
+    options.num = read_number("NUM", options.num, 1, ROWS_PER_SHARD)
+    options.calls = read_number("CALLS", options.calls, 0, MOST_CALLS)
+    return options
+
+
+def read_number(name: str, text: str, least: int, most: int) -> int:
+    """Return a number; raise UserError where it is none, or out of range."""
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise UserError(f"{name}={text}: name a number from {least} to {most:,}")
+    return int(text)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Add a model to the catalogue, and say where it stands."""
+    options = parse_arguments(words)
+    name = register(options.model.strip().rstrip("/"), options.id.strip())
+    placement = place(resolve_model(name, read_entry(name)), options.num, options.calls)
+    page = write_pages(placement)
+    write_row(name, to_row(placement))
+    for line in describe_placement(placement):
+        print(line)
+    print(f"the page: {page}; its row: {STANDING}")
