@@ -30,6 +30,7 @@ from commands.pin import pin
 from stages.lib.checking.weights import find_weights_faults
 from stages.lib.console.errors import UserError
 from stages.lib.console.faults import describe
+from stages.lib.console.formats import format_counts
 from stages.lib.console.shell import log_line
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
 from stages.lib.core.sections import PARAMS, read_yaml
@@ -53,7 +54,7 @@ def register(text: str, asked: str) -> str:
         source = open_source(text, asked or make_id(text.rpartition("/")[2]))
         model = check_id(asked or find_entry(source) or make_id(source.name))
         if model in ((read_yaml(PARAMS).get("mix") or {}).get("runs") or {}):
-            raise UserError(f"{model} is a run of {PARAMS}: name an id that is free, as ID=…")
+            raise UserError(f"{model} is a run of {PARAMS}: name a free id, as ID=…")
         for line in write_entry(model, source):
             log_line(f"{model}: {line}")
     pin_entry(model, read_entry(model))
@@ -148,7 +149,9 @@ def ask_judge(
 
 
 def list_notes(own: Sample, field: Sequence[Sample], judge: str, anchors: Sequence[str]) -> Iterator[str]:
-    """Yield what limits the comparison."""
+    """Yield what validation found, and what limits the comparison."""
+    if own.counts.found:
+        yield f"validation found, by conversations: {format_counts(dict(own.counts.found.most_common()))}"
     if judge in {own.id, *anchors}:
         yield f"{judge} judges its own replies too"
     hardware = {sample.id: ", ".join(sample.costs.get("hardware", [])) for sample in (own, *field)}

@@ -69,7 +69,7 @@ def write_entry(model: str, source: Source) -> list[str]:
             raise UserError(describe(entry))
         if not source.is_of(entry):
             other = entry.repository or entry.path or entry.import_ or (entry.server and entry.server.model)
-            raise UserError(f"{path} is another model ({other}): name an id that is free, as ID=…")
+            raise UserError(f"{path} is another model ({other}): name a free id, as ID=…")
         return [f"{path} is there and stays as it is"]
     facts = collect_facts(source, path)
     write_text(path, "\n".join(["# By `make add`, from the model's own files.", *format_lines(facts)]) + "\n")

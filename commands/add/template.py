@@ -31,7 +31,7 @@ def find_warnings(model: Model, entry: Entry, generate: Generate) -> list[str]:
     found = describe_replies(template)
     return [
         *warn_of_template(template),
-        *warn_of_thoughts(template, found),
+        *warn_of_thoughts(template),
         *warn_of_ends(template, found),
         *warn_of_sampling(model, entry, generate),
     ]
@@ -45,12 +45,12 @@ def warn_of_template(template: Template) -> Iterator[str]:
         yield "its template takes no system message: prompts that have one are not asked, and are dropped"
 
 
-def warn_of_thoughts(template: Template, found: ReplyFormat) -> Iterator[str]:
+def warn_of_thoughts(template: Template) -> Iterator[str]:
     """Yield what to do where a model thinks aloud and its thoughts are kept."""
     model = template.model
     opened = opened_tag(template.render(build_chat([QUESTION], [])), model.thinking_tags)
     mentioned = THINKING_TOKEN.search(template.text or "")
-    tag = opened or (mentioned[0] if mentioned else "") or next(iter(found.thinking_tokens), "")
+    tag = opened or (mentioned[0] if mentioned else "")
     if not tag or model.thinking == "strip":
         return
     begins = "asks for thoughts" if opened else "knows thoughts"

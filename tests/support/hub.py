@@ -42,7 +42,8 @@ class Hub:
                     {"type": "file", "path": name, "size": len(content), "oid": sha1(content)}
                     for name, content in files.items()
                 ]).encode()
-            return json.dumps({"id": "/".join(parts[2:4]), "sha": COMMIT}).encode()
+            listed = [{"rfilename": name} for name in files]
+            return json.dumps({"id": "/".join(parts[2:4]), "sha": COMMIT, "siblings": listed}).encode()
         parts = parts if parts[0] == "datasets" else ["models", *parts]
         return self.repositories.get("/".join(parts[:3]), {}).get("/".join(parts[5:]))
 

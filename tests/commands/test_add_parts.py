@@ -1,0 +1,214 @@
+"""The parts of `add`: what a model's files say, its warnings, anchors, and the judge's rounds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands.add import choices
+from commands.add.choices import Decision, decide, stand, to_outcomes
+from commands.add.entry import collect_facts, find_family, find_window, format_lines, make_id
+from commands.add.field import Sample
+from commands.add.likeness import choose_anchors
+from commands.add.source import Source
+from commands.add.template import warn_of_ends, warn_of_template, warn_of_thoughts
+from commands.pilot.quality import Quality
+from stages.lib.core.sections import PARAMS
+from stages.lib.models.chat_template import Template
+from stages.lib.models.reply_format import describe_replies
+from stages.lib.settings.reading import load
+from stages.lib.settings.runtime import Runtime
+from stages.lib.settings.sections import Judge
+from stages.lib.style.features import FEATURES, StyleGrid
+from stages.lib.validation.verdicts import VerdictCounts
+from tests.support.families import FAMILIES, tokenizer_of
+from tests.support.hub import COMMIT, serve
+from tests.support.project import ROOT
+
+
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({"max_position_embeddings": 4096}, 4096),
+        ({"n_positions": 1024}, 1024),
+        ({"max_position_embeddings": 131072, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 131072),
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 2.0}}, 8192),
+        (
+            {
+                "max_position_embeddings": 65536,
+                "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16384},
+            },
+            65536,
+        ),
+        ({}, 0),
+    ],
+)
+def test_the_window_is_the_one_that_vllm_takes(config: dict[str, Any], window: int) -> None:
+    assert find_window(config) == window
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "family"),
+    [
+        ("Qwen2.5-3B-Instruct", "qwen2", "qwen-2.5"),  # of the catalogue
+        ("SmolLM2-135M", "llama", "smollm-2"),
+        ("Muse-1B", "qwen3", "qwen-3"),
+        ("Muse-1B", "gemma3_text", "gemma-3"),
+        ("Muse-1B", "", ""),
+    ],
+)
+def test_the_family_is_one_of_the_catalogue_or_the_type_of_the_model(
+    name: str, kind: str, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert find_family(name, kind)[0] == family
+
+
+def test_an_id_is_named_as_those_of_the_catalogue() -> None:
+    assert [make_id(name) for name in ("Qwen2.5-7B-Instruct", "glm_4 (chat)")] == ["qwen2-5-7b-instruct", "glm_4-chat"]
+
+
+LICENSES = {
+    "license: apache-2.0": ("Apache-2.0", ""),
+    "license: other\nlicense_name: qwen": ("qwen", ""),
+    "license: other\nlicense_name: muse\nlicense_link: https://muse.ai/terms": ("muse https://muse.ai/terms", ""),
+    "license: openrail": ("openrail https://huggingface.co/lab/muse", ""),
+    "language: en": ("", "licence: its card (README.md) names none: `license` in dgms/muse.yaml names one"),
+    "license: [": ("", "licence: its card (README.md) names none: `license` in dgms/muse.yaml names one"),
+}
+
+
+@pytest.mark.parametrize("card", LICENSES)
+def test_the_licence_is_that_of_the_card_or_empty_and_said(card: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "muse", "max_position_embeddings": 512}')
+    (tmp_path / "chat_template.jinja").write_text("")
+    (tmp_path / "README.md").write_text(f"---\n{card}\n---\n")
+    facts = collect_facts(Source("lab/muse", "", tmp_path, []), Path("dgms/muse.yaml"))
+    name, unknown = LICENSES[card]
+    found = [value for key, value, _ in facts.lines if key == "license"]
+    assert (found, facts.unknown) == ([name] if name else [], [unknown] if unknown else [])
+
+
+def test_a_model_without_a_template_is_told_how_to_name_one(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 512, "auto_map": {"AutoModel": "x"}}')
+    facts = collect_facts(Source("", "some where", tmp_path, []), Path("dgms/muse.yaml"))
+    assert facts.unknown == [
+        "licence: it has no card (README.md): `license` in dgms/muse.yaml names one",
+        "no chat template: write one to a file and name it as `chat_template` in dgms/muse.yaml, such as "
+        "dgms/templates/chatml.jinja",
+        "it brings code of its own, which is not run unless dgms/muse.yaml says `trust_remote_code: true`",
+    ]
+    assert list(format_lines(facts)) == [
+        f"name: {tmp_path.name}",
+        "path: some where",
+        "context_window: 512                   # config.json",
+    ]
+
+
+def test_of_a_repository_only_the_small_files_are_downloaded(tmp_path: Path) -> None:
+    files = {
+        "config.json": b'{"model_type": "llama", "max_position_embeddings": 2048}',
+        "tokenizer.json": b"{}",
+        "chat_template.jinja": b"x",
+        "README.md": b"---\nlicense: mit\n---\n",
+        "model.safetensors": b"weights",
+    }
+    (tmp_path / "dgms").mkdir()
+    (tmp_path / "params.yaml").write_text("mix: {}\n")
+    with serve({"models/lab/Muse-1B": files}) as hub:
+        output = hub.run(tmp_path, "commands.add", "lab/Muse-1B", code=1)
+        missing = hub.run(tmp_path, "commands.add", "lab/nosuch", code=1)
+    assert f"muse-1b: is pinned to {COMMIT}" in output
+    text = (tmp_path / "dgms/muse-1b.yaml").read_text()
+    assert f"repository: lab/Muse-1B\nrevision: {COMMIT}\n" in text and "license: MIT " in text
+    assert not any("safetensors" in path or "tokenizer.json" in path for path in hub.requests)
+    assert missing.startswith("add: lab/nosuch: the hub did not describe it (Client error '404 Not Found'")
+    assert missing.endswith("); is the name right, and can you reach the hub?\n") and missing.count("\n") == 1
+
+
+def grid_of(**chars: int) -> StyleGrid:
+    """Models whose replies differ in their length alone, on two turns."""
+    values = {name: np.zeros((2, len(FEATURES))) for name in chars}
+    for name, number in chars.items():
+        values[name][:, FEATURES.index("chars")] = number
+    return StyleGrid(np.array([0, 1]), values)
+
+
+def test_anchors_span_the_styles_of_the_dgms_whatever_the_new_model_is() -> None:
+    grid = grid_of(new=500, a=1, b=10, c=11, d=100, e=10_000)
+    assert choose_anchors(grid, ["e", "d", "c", "b", "a"], 3) == ["d", "e", "a"]
+    assert choose_anchors(grid_of(a=1, b=10, c=11, d=100, e=10_000), ["a", "b", "c", "d", "e"], 3) == ["d", "e", "a"]
+    assert choose_anchors(grid, ["b", "a"], 3) == ["a", "b"]
+
+
+def pairing(winner: str, status: str = "ok") -> dict[str, Any]:
+    return {"winner": winner, "status": status}
+
+
+def test_a_split_of_both_orders_is_a_tie_and_a_missing_choice_leaves_the_prompt_out() -> None:
+    rows = [pairing("new"), pairing("new"), pairing("old"), pairing("old"), pairing("new"), pairing("old")]
+    rows += [pairing("tie"), pairing("tie"), pairing("new"), pairing("", "failed")]
+    np.testing.assert_array_equal(to_outcomes(rows, "new"), [1, -1, 0, 0, np.nan])
+
+
+def test_a_decision_needs_an_interval_that_excludes_nothing_or_lies_within_the_margin() -> None:
+    assert decide(np.zeros(0), 0.1).value is None
+    assert str(decide(np.array([1.0] * 19 + [0.0]), 0.1).verdict) == "better"
+    assert str(decide(np.array([-1.0] * 19 + [0.0]), 0.1).verdict) == "worse"
+    assert str(decide(np.array([1.0, -1.0] * 10), 0.1).verdict) == "not decided"
+
+
+WARNINGS = {
+    "thoughts that the template opens": [
+        "it asks for thoughts (<think>), and replies keep them: `thinking: strip` in dgms/m.yaml removes them"
+    ],
+    "today's date": [
+        "its template asks for the date, and gets 26 July 2024 every day",
+        "<|eot_id|> ends its replies, which its own files do not say",
+    ],
+    "no system role": [
+        "its template takes no system message: prompts that have one are not asked, and are dropped",
+        "<end_of_turn> ends its replies, which its own files do not say",
+    ],
+    "a default system prompt": ["<|im_end|> ends its replies, which its own files do not say"],
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_template_warns_of_dates_system_messages_thoughts_and_ends(name: str) -> None:
+    family = FAMILIES[name]
+    template = Template(tokenizer_of(family), family.model)
+    found = describe_replies(template)
+    lines = [*warn_of_template(template), *warn_of_thoughts(template), *warn_of_ends(template, found)]
+    assert lines == WARNINGS[name]
+
+
+def sample(name: str, keys: str) -> Sample:
+    """A model that answered these prompts, each named by a letter."""
+    return Sample(name, name, {key: {} for key in keys}, Quality(), VerdictCounts(), {})
+
+
+def test_the_judge_is_asked_in_rounds_within_the_budget_about_what_is_not_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def ask(own: Sample, anchors: list[Sample], keys: list[str], *_: object) -> dict[str, Any]:
+        asked.append(("".join(keys), [anchor.id for anchor in anchors]))
+        return {anchor.id: np.ones(len(keys)) for anchor in anchors}
+
+    def decide_at_four(outcomes: Any, margin: float) -> Decision:
+        return Decision(None, None, is_final=len(outcomes) >= 4)
+
+    monkeypatch.setattr(choices, "ask", ask)
+    monkeypatch.setattr(choices, "FIRST_ROUND", 2)
+    own, anchors = sample("new", "abcdefgh"), [sample("x", "abcdefgh"), sample("y", "abcdefgh")]
+    judge, runtime = load(Judge, ROOT / PARAMS), load(Runtime, ROOT / PARAMS)
+    standings = stand(own, anchors, 22, 0.1, judge, runtime)  # 2 orders of 2 anchors: 5 prompts
+    assert asked == [("ab", ["x", "y"]), ("cd", ["x", "y"]), ("e", ["x", "y"])]
+    assert [len(standing.outcomes) for standing in standings] == [5, 5]
+    asked.clear()
+    monkeypatch.setattr(choices, "decide", decide_at_four)
+    stand(own, anchors, 400, 0.1, judge, runtime)
+    assert asked == [("ab", ["x", "y"]), ("cd", ["x", "y"])]
