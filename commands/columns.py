@@ -90,7 +90,6 @@ KEYS = (
     Keys("data/styling/tables.json", "", "stages.styling", "measure_style"),
     Keys("data/styling/tables.json", "answers.<model>, responses.<dgm>", "stages.lib.style.features", "describe_style"),
     Keys("data/similarity/.pairs.json", "<one> <other>", "stages.lib.similarity.aggregates", "describe_pairs"),
-    Keys("metrics/standing.json", "<id>", "commands.add.placement", "to_row"),
 )
 
 
