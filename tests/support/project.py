@@ -155,6 +155,7 @@ def small_params() -> dict[str, Any]:
     params["generate"]["engine"] = params["answers"]["engine"] = params["judge"]["engine"] = "echo"
     params["judge"] |= {"model": "base", "max_tokens": 1000}
     params["pairwise"]["pairs"] = "all"
+    params["suitability"]["bases"] = []  # the small project's models have no weights to read with
     params["mix"] |= {
         "size": 4,
         "runs": {
