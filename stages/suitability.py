@@ -9,7 +9,6 @@ Out: data/suitability/<base>/: rows of SUITABILITY; .summary.json has the number
 """
 
 from itertools import islice
-from math import inf
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +29,7 @@ from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.features import align_answers, count_answers
 from stages.lib.style.ratios import compare_ratios
 from stages.lib.suitability.kept_chats import read_kept_chats
-from stages.lib.suitability.ratio import describe_suitability
+from stages.lib.suitability.ratio import describe_suitability, sort_by_place
 from stages.lib.suitability.scores import SCORE, Scorer
 
 OWN = ""  # the base model itself, among the ids of DGMs
@@ -85,10 +84,12 @@ def measure_style(own: list[Row], folders: Folders, settings: Suitability, parse
 
 
 def summarize(scores: dict[str, dict[str, Row]], styles: dict[str, Json], settings: Suitability) -> Json:
-    """Return the numbers of each DGM, in the order that the ratio predicts."""
+    """Return the numbers of each DGM."""
     dgms = describe_suitability(scores, settings.resamples, settings.seed)
-    described = {dgm: {**numbers, "style_distance": styles[dgm]} for dgm, numbers in dgms.items()}
-    return {"dgms": dict(sorted(described.items(), key=lambda item: (item[1]["place"]["value"] or inf, item[0])))}
+    return {
+        "dgms": sort_by_place(dgms),  # object: the scores of each DGM, the best predicted first
+        "style_distance": styles,  # object: of each DGM, typical factor between its style and the base model's own
+    }
 
 
 def write_suitability(folder: Path, scores: dict[str, dict[str, Row]], summary: Json) -> None:

@@ -10,9 +10,10 @@ from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, describe_scores
 from stages.lib.report.svg_scatter import plot_prediction
 from stages.lib.suitability.outcomes import LEAST_POINTS, Outcome, correlate, match_outcomes
+from stages.lib.suitability.ratio import sort_by_place
 
 NOT_ANALYSED = "nothing is fine-tuned, so there is no base model"
-COLUMNS = ("ratio", "surprisal", "rank", "tokens", "style_distance")
+COLUMNS = ("ratio", "surprisal", "rank", "tokens")
 
 
 def build(inputs: Inputs) -> Content:
@@ -30,6 +31,7 @@ def build(inputs: Inputs) -> Content:
     return Content(
         values={
             "bases": {base: sort_by_place(numbers["dgms"]) for base, numbers in bases.items()},
+            "styles": {base: numbers["style_distance"] for base, numbers in bases.items()},
             "decimals": {base: count_decimals(numbers["dgms"]) for base, numbers in bases.items()},
             "outcomes": {base: {each.dgm: each for each in found} for base, found in outcomes.items()},
             "correlations": {base: correlate(found) for base, found in outcomes.items()},
@@ -52,11 +54,6 @@ def read_averages(inputs: Inputs) -> dict[str, Json]:
     scores = inputs.files.read_json(inputs.files.data / "differences" / "tables.json").get("scores", {})
     found = {model: cells.get("average") for model, cells in scores.items()}
     return {model: cell for model, cell in found.items() if cell and cell["value"] is not None}
-
-
-def sort_by_place(dgms: Mapping[str, Json]) -> dict[str, Json]:
-    """Sort DGMs by the place that the ratio gives them, those without one last."""
-    return dict(sorted(dgms.items(), key=lambda item: (item[1]["place"]["value"] or len(dgms) + 1, item[0])))
 
 
 def count_decimals(dgms: Mapping[str, Json]) -> dict[str, int]:
