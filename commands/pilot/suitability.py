@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from commands.pilot.job import Job
-from stages.lib.console.formats import align_columns, format_count
+from stages.lib.console.formats import align_columns, format_count, format_counts
 from stages.lib.console.shell import log_line
 from stages.lib.core.types import Json, Row
 from stages.lib.models.catalogue import load_model
@@ -50,7 +50,9 @@ def format_order(base: str, dgms: Mapping[str, Json]) -> list[str]:
     known = {dgm: each for dgm, each in dgms.items() if each["ratio"]["value"] is not None}
     ranked = sorted(known, key=lambda dgm: (known[dgm]["place"]["value"], dgm))
     rows = [HEAD, *(format_row(dgm, known[dgm]) for dgm in ranked)]
-    missing = [f"no score of {dgm}: {each['left_out']}" for dgm, each in dgms.items() if dgm not in known]
+    missing = [
+        f"no score of {dgm}: {format_counts(each['left_out'])}" for dgm, each in dgms.items() if dgm not in known
+    ]
     return [f"Which DGM suits {base}?", *align_columns(rows), *missing, *NOTE]
 
 
