@@ -70,6 +70,10 @@ ROWS = (
         "a judge's choice between two models' answers; each pair in both orders",
     ),
     Rows("data/similarity", "SCORE", ("stages.similarity",), "two DGMs' replies to one turn, every pair"),
+    Rows(
+        "data/suitability/<base>", "SUITABILITY", ("stages.suitability", "stages.lib.suitability.scores"),
+        "a DGM's conversations as a base model reads them",
+    ),
 )  # fmt: skip
 RESULTS = "stages.lib.evaluation.results"
 EVALUATION = "data/evaluations/<model>/results.json"
@@ -90,6 +94,8 @@ KEYS = (
     Keys("data/styling/tables.json", "", "stages.styling", "measure_style"),
     Keys("data/styling/tables.json", "answers.<model>, responses.<dgm>", "stages.lib.style.features", "describe_style"),
     Keys("data/similarity/.pairs.json", "<one> <other>", "stages.lib.similarity.aggregates", "describe_pairs"),
+    Keys("metrics/suitability/<base>.json", "", "stages.suitability", "summarize"),
+    Keys("metrics/suitability/<base>.json", "dgms.<dgm>", "stages.lib.suitability.ratio", "describe_dgm"),
 )
 
 

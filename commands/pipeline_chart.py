@@ -30,6 +30,7 @@ EACH = {  # what a stage is repeated over: the words of its node
     "${auxiliary}": "set",
     "${dgms}": "DGM",
     "${bases}": "base model",
+    "${suitability.bases}": "base model",
     "${mix.runs}": "run",
     "${compare}": "model",
 }
@@ -38,7 +39,7 @@ STEPS = {  # of the paper: the stages that belong to each
     "responses": ("generate", "validate", "gate"),
     "training": ("benchmarks", "recipes", "mix", "train"),
     "evaluation": ("answers", "evaluate", "judge", "pairwise"),
-    "comparison": ("preference", "agreement", "differences", "styling", "similarity", "throughput"),
+    "comparison": ("preference", "agreement", "differences", "styling", "similarity", "suitability", "throughput"),
     "reading": ("headlines", "report"),
 }
 

@@ -1,7 +1,7 @@
 """The side of a cached out that git keeps: its numbers, and its digest for stages that fan in.
 
-In:  the outs of one auxiliary set, one run, one other seed of a run or one compared model; all judgments, or the
-     comparisons; the run's entry in recipes.json
+In:  the outs of one auxiliary set, one run, one other seed of a run, one compared model or one base model; all
+     judgments, or the comparisons; the run's entry in recipes.json
 Out: metrics/<stage>/<id>.json, metrics/loss/<id>.csv, metrics/digests/<kind>/<id>.json, metrics/digests/judgments.json,
      metrics/costs/<stage>/<id>.json
 """
@@ -81,6 +81,11 @@ def digest_model(key: str) -> None:
     copy_cost("answers", key)
 
 
+def digest_suitability(key: str) -> None:
+    """Write how well the DGMs' replies suit a base model."""
+    write_json(METRICS / "suitability" / f"{key}.json", read_json(DATA / "suitability" / key / ROWS_SUMMARY))
+
+
 def copy_cost(stage: str, key: str) -> None:
     """Write what a stage took for one model: apart from its numbers, on which other stages depend."""
     write_json(cost_path(stage, key, METRICS / "costs"), read_json(cost_path(stage, key)))
@@ -104,13 +109,14 @@ KINDS = {
     "model": digest_model,
     "run": digest_run,
     "seed": digest_seed,
+    "suitability": digest_suitability,
 }
 OF_ALL = {"comparison": digest_comparisons, "judgments": digest_judgments}  # whose key is `all`
 READS = ()
 
 
 def main(kind: str, key: str) -> None:
-    """Write the numbers and digests of one set, run, seed or model, or of `all` of a kind of OF_ALL."""
+    """Write the numbers and digests of one set, run, seed, model or base, or of `all` of a kind of OF_ALL."""
     if kind in OF_ALL:
         OF_ALL[kind]()
     elif kind in KINDS:

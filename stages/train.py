@@ -23,8 +23,8 @@ from stages.lib.console.shell import log_line
 from stages.lib.core.costs import name_hardware, timed_cost
 from stages.lib.core.files import SUMMARY, new_folder, read_json, sha256_folder, write_json
 from stages.lib.core.seeds import Training
-from stages.lib.models.catalogue import CATALOGUE, MODELS, Model, load_model, save_model, weights_digest
-from stages.lib.models.chat_template import Template, load_tokenizer
+from stages.lib.models.catalogue import MODELS, Model, load_model, save_model, weights_digest
+from stages.lib.models.chat_template import Template
 from stages.lib.models.weights import weight_bytes
 from stages.lib.records.shards import read_rows, read_table
 from stages.lib.settings.reading import load, load_training, run
@@ -36,21 +36,10 @@ from stages.lib.training.reference_encodings import choose_examples, drop_unusab
 from stages.lib.training.screen import TrainingScreen
 from stages.lib.training.step_limits import find_shortage
 from stages.lib.training.trained_model import collect_model
-from stages.lib.training.trained_template import check_beginnings, end_of_turn, trained_tokenizer
+from stages.lib.training.trained_template import end_of_turn, load_trained_template, trained_tokenizer
 
 MIXES = Path("data/mixes")
 WORK = Path(".dvc/tmp/rewild/train")  # one folder per model, deleted when the model is trained
-
-
-def load_template(base: Model) -> Template:
-    """Load a base model's chat template, the catalogue's or its own; raise UserError if it cannot be trained with."""
-    template = Template(load_tokenizer(base), base)
-    if not template.text:
-        raise UserError(f"{base.id} has no chat template: name one as `chat_template` in {CATALOGUE}/{base.id}.yaml")
-    template.check()
-    end_of_turn(template)
-    check_beginnings(template)
-    return template
 
 
 def copy_rows(mix: list[Path], files: list[Path], template: Template, seed: int) -> Counter[str]:
@@ -134,7 +123,7 @@ def machine_needs(key: str, base: Model, params: Train) -> Needs:
 
 def prepare(mix_folder: Path, params: Train, base: Model, work: Path) -> Counter[str]:
     """Write configuration, tokenizer, rows and examples into the work folder; return the numbers of rows."""
-    template = load_template(base)
+    template = load_trained_template(base)
     mix = sorted(mix_folder.glob("*.parquet"))
     files = [work.absolute() / DATA / file.name for file in mix]
     num_rows = sum(pq.read_metadata(file).num_rows for file in mix)

@@ -22,6 +22,7 @@ from commands.pilot.prediction import predict
 from commands.pilot.review import example_lines, find_warnings, gate_message, review
 from commands.pilot.screen import PilotResult, explanation, format_block, format_table
 from commands.pilot.steady_state import Stopwatch, TimedGeneration
+from commands.pilot.suitability import keep_chats, predict_order
 from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.shell import log_line
 from stages.lib.core.sections import PARAMS, read_yaml
@@ -30,15 +31,19 @@ from stages.lib.engines.request import dgm_config, with_reply_format
 from stages.lib.generation.place import open_store
 from stages.lib.models.catalogue import Model, load_model
 from stages.lib.records.shards import ROWS_PER_SHARD, read_rows
+from stages.lib.settings.reading import load
+from stages.lib.settings.sections import Suitability
 
 NUM_CONVERSATIONS = 200
 
 
-def make_prompts_and_models(dgms: Sequence[str], bases: Sequence[str] = ()) -> None:
+def make_prompts_and_models(dgms: Sequence[str], bases: Sequence[str]) -> None:
     """Run the stages before `generate`; a model that cannot be resolved is reported when its turn comes."""
     if subprocess.run(["dvc", "repro", "--quiet", "check", "prompts"], check=False).returncode:  # noqa: S607
         raise MachineError("the prompts could not be made; the lines above say why")
-    if targets := [*(f"resolve@{dgm}" for dgm in dgms), *(f"resolve_base@{base}" for base in bases)]:
+    known = read_yaml(PARAMS)["dgms"]
+    stages = {model: "resolve" if model in known else "resolve_base" for model in (*dgms, *bases)}
+    if targets := [f"{stage}@{model}" for model, stage in stages.items()]:
         subprocess.run(["dvc", "repro", "--quiet", "--keep-going", *targets], check=False)  # noqa: S607
 
 
@@ -79,6 +84,7 @@ def pilot(job: Job, prompts: list[Row]) -> PilotResult:
         forecast=predict(job, table, sample, *largest_pace(job, stopwatch)),
         warnings=list(find_warnings(job, quality, counts)),
         example=example_lines(rows[0]["turns"]),
+        chats=keep_chats(rows, prompts, job),
     )
 
 
@@ -99,6 +105,19 @@ def pilot_dgm(
     result = pilot(open_job(model, settings, sizes), read_sample(num_conversations))
     print("\n".join(format_block(result)), end="\n\n", flush=True)
     return result
+
+
+def print_orders(results: Sequence[PilotResult], suitability: Suitability) -> list[str]:
+    """Print which DGM suits each base model; return the base models that cannot read, after a line about each."""
+    failed = []
+    for base in suitability.bases:
+        try:
+            lines = predict_order({result.dgm: result.chats for result in results}, base, suitability)
+            print("\n".join(["", *lines]), flush=True)
+        except UserError as error:
+            log_line(f"{base}: reads no replies: {str(error).removeprefix(f'{base}: ')}")
+            failed.append(base)
+    return failed
 
 
 def parse_arguments(words: list[str] | None) -> argparse.Namespace:
@@ -130,7 +149,8 @@ def choose_dgms(asked: Sequence[str]) -> list[str]:
 def main(words: list[str] | None = None) -> None:
     """Pilot the DGMs of the command line, or all; one that cannot be piloted does not stop the others."""
     arguments = parse_arguments(words)
-    make_prompts_and_models(arguments.dgm)
+    suitability = load(Suitability)
+    make_prompts_and_models(arguments.dgm, suitability.bases)
     settings, sizes = load_settings(), read_sizes()
     results, failed = list[PilotResult](), list[str]()
     for dgm in arguments.dgm:
@@ -142,5 +162,6 @@ def main(words: list[str] | None = None) -> None:
             failed.append(dgm)
     if results:
         print("\n".join([*format_table(results), "", *explanation(arguments.conversations, settings.runtime)]))
+        failed += print_orders(results, suitability)
     if failed:
         raise UserError(f"no pilot of {', '.join(failed)}; the lines above say why")

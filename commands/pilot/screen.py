@@ -20,6 +20,7 @@ from stages.lib.core.text import escape_unprintable
 from stages.lib.generation.costs import Range
 from stages.lib.settings.runtime import Runtime
 from stages.lib.statistics.intervals import share_interval
+from stages.lib.suitability.kept_chats import Chats
 
 LINE_CHARS = 112
 MOST_PERCENT = 15  # off by chance, above which the pilot asks for more conversations
@@ -40,6 +41,7 @@ class PilotResult:
     forecast: Forecast
     warnings: list[str]
     example: list[str]  # the first conversation, as lines
+    chats: Chats  # those that are kept
 
 
 def reason_lines(result: PilotResult) -> Iterator[str]:

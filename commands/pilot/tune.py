@@ -137,7 +137,7 @@ def main(words: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(words)
     dgms, runtime, engine = choose_dgms(arguments.dgm), load(Runtime), load(Generate).engine
-    make_prompts_and_models(dgms)
+    make_prompts_and_models(dgms, [])
     number = arguments.conversations or min(ROWS_PER_SHARD, 2 * ROUNDS * runtime.max_concurrent)
     prompts = read_sample(number)
     for model in map(load_model, dgms):

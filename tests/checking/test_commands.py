@@ -67,9 +67,9 @@ def test_of_many_mistakes_ten_are_named(checkout: Path) -> None:
     edit(checkout / "params.yaml", ("seed:", "sed:"))
     code, output = run(checkout, "commands.params", "sections")
     lines = output.splitlines()
-    assert (code, lines[0], len(lines)) == (1, "params: 12 mistakes:", 12)
+    assert (code, lines[0], len(lines)) == (1, "params: 13 mistakes:", 12)
     first = line_of(checkout / "params.yaml", "  sed:")
-    assert (lines[1], lines[-1]) == (f"params.yaml:{first}: prompts.sed: no such key; did you mean seed?", "and 2 more")
+    assert (lines[1], lines[-1]) == (f"params.yaml:{first}: prompts.sed: no such key; did you mean seed?", "and 3 more")
 
 
 def test_a_profile_with_a_mistake_replaces_nothing(checkout: Path) -> None:

@@ -20,6 +20,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.root / "dgms" / "gpt.yaml").write_text("name: GPT\nimport: reference\n")
     params = project.params()
     params["dgms"] = ["rich", "broken", "gpt", "plain"]
+    params["suitability"]["bases"] = []  # which have no weights to read with
     project.write_params(params)
     (project.root / "dgms" / "broken.yaml").write_text(BROKEN)
     return project

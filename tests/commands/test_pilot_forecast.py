@@ -216,7 +216,7 @@ def test_with_a_price_the_gpu_hours_of_the_most_used_hardware_cost_money(partly_
 
 
 def result_of(forecast: Forecast, quality: Quality) -> PilotResult:
-    return PilotResult("m", "M\x1b[2J", quality, 1, Counter(), set(), {}, "", forecast, [], [])
+    return PilotResult("m", "M\x1b[2J", quality, 1, Counter(), set(), {}, "", forecast, [], [], {})
 
 
 def test_the_block_escapes_what_does_not_print_and_the_table_adds_what_is_known(partly_stored: Job) -> None:

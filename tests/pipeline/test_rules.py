@@ -127,7 +127,7 @@ class TestTheRules:
 
 
 ROWS = ("prompts", "auxiliary/knowledge", "responses/rich", "ledger/rich", "verdicts/rich", "benchmarks", "mixes/blend",
-        "manifests/blend", "answers/base", "judgments/base", "pairwise", "similarity")  # fmt: skip
+        "manifests/blend", "answers/base", "judgments/base", "pairwise", "similarity", "suitability/base")  # fmt: skip
 
 
 @pytest.mark.parametrize("out", ROWS)

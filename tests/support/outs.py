@@ -12,7 +12,7 @@ from tests.support.report import build_preference
 
 IDS = {  # of the small project
     "<dgm>": "rich", "<run>": "blend", "<set>": "knowledge", "<model>": "blend", "<stage>/<id>": "train/blend",
-    "models/<id>": "models/rich",
+    "models/<id>": "models/rich", "<base>": "base",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Only the two stages that need minutes (train, evaluate) are replaced, by ones that write small files which
 depend on what the real ones depend on. `mix` runs without torch: transformers would import it with the tokenizer, and
-that takes longer than all else in the stage.
+that takes longer than all else in the stage. In `suitability` a stand-in reads the tokens: the models have no weights.
 """
 
 import json
@@ -155,6 +155,7 @@ def small_params() -> dict[str, Any]:
     params["generate"]["engine"] = params["answers"]["engine"] = params["judge"]["engine"] = "echo"
     params["judge"] |= {"model": "base", "max_tokens": 1000}
     params["pairwise"]["pairs"] = "all"
+    params["suitability"] |= {"bases": ["base"], "num_conversations": 5}
     params["mix"] |= {
         "size": 4,
         "runs": {
@@ -171,6 +172,27 @@ WITHOUT_TORCH = """
     import sys
 
     sys.modules["torch"] = None  # as where it is not installed
+    run(main)
+"""
+
+
+WITHOUT_WEIGHTS = """
+    import sys
+
+    import numpy as np
+
+    from stages.lib.suitability import scores
+
+    class TokenReader:
+        def __init__(self, *_given):
+            pass
+
+        def read(self, encoding):
+            ids = np.array([encoding.ids[place] for place in encoding.positions], dtype=float)
+            return 1 + ids % 7, 1 + ids % 101
+
+    scores.Student = TokenReader
+    sys.modules["torch"] = None
     run(main)
 """
 
@@ -273,8 +295,9 @@ def make_project(root: Path, num_prompts: int = 12, models: Sequence[str] = ("ri
         file = root / "stages" / f"{name}.py"
         head, _, _ = file.read_text().rpartition('\nif __name__ == "__main__":')
         file.write_text(f'{head}\n{IMPORTS}{code}\nif __name__ == "__main__":\n    run(fake_{name})\n')
-    head, start, _ = (root / "stages" / "mix.py").read_text().rpartition('if __name__ == "__main__":')
-    (root / "stages" / "mix.py").write_text(f"{head}{start}{WITHOUT_TORCH}")
+    for name, main in {"mix": WITHOUT_TORCH, "suitability": WITHOUT_WEIGHTS}.items():
+        head, start, _ = (root / "stages" / f"{name}.py").read_text().rpartition('if __name__ == "__main__":')
+        (root / "stages" / f"{name}.py").write_text(f"{head}{start}{main}")
     for folder in sorted(path.parent for path in (ROOT / "metrics").rglob(".gitkeep")):
         (root / folder.relative_to(ROOT)).mkdir(parents=True)
         (root / folder.relative_to(ROOT) / ".gitkeep").touch()

@@ -11,7 +11,7 @@ from stages.lib.core.sections import parse
 from stages.lib.settings.sections import Train
 from stages.lib.training.axolotl_config import PLUGIN, write_config
 from stages.lib.training.protocol import CONFIG
-from stages.lib.training.trained_template import special_tokens
+from stages.lib.training.trained_template import load_trained_template, special_tokens
 from tests.support.bases import CHATML, llama_base, qwen_base
 from tests.support.project import ROOT
 from tests.support.training import DEMO, HUB, PAPER, render, turn, write_project
@@ -59,9 +59,9 @@ def test_a_base_model_without_a_template_is_refused_until_the_catalogue_names_on
     with pytest.raises(
         UserError, match=r"^llama has no chat template: name one as `chat_template` in dgms/llama.yaml$"
     ):
-        train.load_template(base)
+        load_trained_template(base)
     text = (ROOT / "dgms/templates/llama-3.jinja").read_text()
-    template = train.load_template(base.model_copy(update={"chat_template": text}))
+    template = load_trained_template(base.model_copy(update={"chat_template": text}))
     assert special_tokens(template)["eos_token"] == "<|eot_id|>"
 
 

@@ -30,6 +30,7 @@ PARAMS_CHECKS: Checks = (
     (models.find_listed_faults, ()),
     (runs.find_run_faults, ("mix.runs",)),
     (runs.find_compared_faults, ("mix.runs", "compare")),
+    (runs.find_suitability_faults, ("suitability.bases",)),
     (limits.find_judge_faults, ("judge.model",)),
     (limits.find_pair_faults, ("pairwise.pairs", "compare")),
     (limits.find_task_name_faults, ("evaluate.tasks", "evaluate.local_data", "evaluate.evalchemy")),

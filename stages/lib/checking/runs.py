@@ -95,6 +95,21 @@ def find_compared_faults(profile: Profile) -> Iterator[Fault]:
             yield profile.fault("compare", f"{value!r} has no weights here to evaluate: leave it out", number)
 
 
+def find_suitability_faults(profile: Profile) -> Iterator[Fault]:
+    """Yield what stands among the base models of `suitability` and cannot be trained."""
+    bases = profile.params["suitability"]["bases"]
+    for number, base in enumerate(bases):
+        problem = ""
+        if base in bases[:number]:
+            problem = f"{base!r} stands there twice: leave one out"
+        elif base not in profile.ids():
+            problem = f"{base!r} is not in bases or dgms{suggest(base, profile.ids())}"
+        elif not has_weights(profile, base):
+            problem = f"{base!r} has no weights to read with: its file names a server or an import, leave it out"
+        if problem:
+            yield profile.fault("suitability", problem, "bases", number)
+
+
 def has_weights(profile: Profile, model: str) -> bool:
     """Tell whether a model has weights to load: it is not a server and not an import. One without an entry may have."""
     entry = profile.models.get(model)

@@ -34,6 +34,7 @@ IDS: dict[str, Callable[[Json], Iterable[str]]] = {  # after which the files of 
     "judge": lambda params: params["compare"],
     "loss": list_trainings,
     "mix": lambda params: params["mix"]["runs"],
+    "suitability": lambda params: params["suitability"]["bases"],
     "train": list_trainings,
 }
 

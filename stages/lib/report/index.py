@@ -20,6 +20,7 @@ from stages.lib.report.sections import (
     runs,
     similarity,
     style,
+    suitability,
     teachers,
     throughput,
 )
@@ -28,6 +29,7 @@ SECTIONS = (  # in the page's order
     benchmarks.SECTION,
     differences.SECTION,
     paper.SECTION,
+    suitability.SECTION,
     teachers.SECTION,
     judge.SECTION,
     style.SECTION,

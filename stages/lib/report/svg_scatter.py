@@ -62,10 +62,30 @@ def plot_offers(offers: Mapping[str, Offer], colours: Colours, labels: tuple[str
     return to_svg(figure, title)
 
 
+@style.context(STYLE, after_reset=True)
+def plot_prediction(
+    points: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]],
+    colours: Colours,
+    labels: tuple[str, str],
+    title: str,
+) -> str:
+    """Plot a dot on its intervals for each pair of cells (value, ci95), on linear axes."""
+    figure, axes = _new_scatter(labels, xscale="linear")
+    line: dict[str, Any] = {"linewidth": 4, "alpha": 0.35}
+    for name, (x, y) in points.items():
+        if x["ci95"]:
+            axes.plot(x["ci95"], [y["value"]] * 2, color=colours[name], **line)
+        if y["ci95"]:
+            axes.plot([x["value"]] * 2, y["ci95"], color=colours[name], **line)
+        axes.plot(x["value"], y["value"], "o", color=colours[name], markersize=9)
+    _name_dots(axes, {name: (x["value"], y["value"]) for name, (x, y) in points.items()})
+    return to_svg(figure, title)
+
+
 def _new_scatter(labels: tuple[str, str], **scales: str) -> tuple[Figure, Axes]:
-    """Return an empty chart with labelled axes, of which the horizontal one is logarithmic."""
+    """Return an empty chart with labelled axes; the horizontal one is logarithmic unless `scales` say otherwise."""
     figure = Figure(figsize=(WIDTH * 1.4 / 72, 280 / 72), layout="constrained")
-    axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1], xscale="log", **scales)
+    axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1], **{"xscale": "log", **scales})
     axes.grid(visible=True, axis="both")
     axes.margins(0.15)
     return figure, axes

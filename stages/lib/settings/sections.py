@@ -256,6 +256,16 @@ class Similarity(Section):
     seed: Seed  # of the draw of references
 
 
+class Suitability(Section):
+    """The section `suitability`."""
+
+    bases: list[str]  # models that read the replies before they are trained on them
+    device: Literal["cpu", "gpu"]
+    num_conversations: int = Field(gt=0, le=MAX_QUESTIONS)  # kept, of each DGM
+    seed: Seed
+    resamples: int = Field(gt=0)  # of the bootstrap, by prompt
+
+
 class Throughput(Section):
     """The section `throughput`."""
 
@@ -272,7 +282,10 @@ class Report(Section):
 
 
 _DATA = (Prompts, Generate, Validate, Gate, Mix, Train, Answers)
-_MODELS = (Evaluate, Judge, Pairwise, Preference, Differences, Styling, Similarity, Throughput, Report, Runtime)
+_MODELS = (
+    *(Evaluate, Judge, Pairwise, Preference, Differences, Styling, Similarity, Suitability, Throughput, Report),
+    Runtime,
+)
 SECTIONS: dict[str, type[Section]] = {model.__name__.lower(): model for model in (*_DATA, *_MODELS)}
 # Sections of named entries, and lists of ids.
 ENTRIES: dict[str, type[Section]] = {"hub": Hub, "auxiliary": Auxiliary}

@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 from stages.lib.console.errors import UserError
-from stages.lib.models.chat_template import HINT, Template
+from stages.lib.models.catalogue import CATALOGUE, Model
+from stages.lib.models.chat_template import HINT, Template, load_tokenizer
 from stages.lib.models.control_tokens import any_of, control_strings
 from stages.lib.models.template_text import set_names
 from stages.lib.models.turn_ends import find_end_of_turn
@@ -18,6 +19,17 @@ CHAT: list[Message] = [
     {"role": "user", "content": "second-question"},
     {"role": "assistant", "content": "second-reply"},
 ]
+
+
+def load_trained_template(base: Model) -> Template:
+    """Load a base model's chat template, the catalogue's or its own; raise UserError if it cannot be trained with."""
+    template = Template(load_tokenizer(base), base)
+    if not template.text:
+        raise UserError(f"{base.id} has no chat template: name one as `chat_template` in {CATALOGUE}/{base.id}.yaml")
+    template.check()
+    end_of_turn(template)
+    check_beginnings(template)
+    return template
 
 
 def end_of_turn(template: Template) -> str:
