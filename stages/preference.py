@@ -26,7 +26,7 @@ from stages.lib.judging.preference import (
     mean_scores,
     preference_rates,
 )
-from stages.lib.judging.word_tables import Tables, build_word_tables
+from stages.lib.judging.words.word_tables import Tables, build_word_tables
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Preference
