@@ -1,4 +1,4 @@
-"""Intervals and tests that hold at every number of rows: by hand, beside a grid of means, and in made-up repetitions."""
+"""Intervals and tests that hold at every number of rows: by hand, on a grid of means, in made-up repetitions."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_first_two_capitals_are_those_computed_by_hand():
 
 
 def test_without_replacement_what_is_left_has_another_mean():
-    # Of four rows with the mean 0.5 the first is 1: the other three sum to 1, their mean is 1/3; then 0.5, leaving 0.25.
+    # Of four rows with the mean 0.5 the first is 1: the mean of the other three is 1/3. The next is 0.5: 0.25 is left.
     up, _ = log_capitals(np.array([1.0, 0.5, 0.5]), 0.5, ALPHA, total=4)
     assert np.exp(up) == pytest.approx(np.cumprod([1 + 1 * 0.5, 1 + 1.5 * (0.5 - 1 / 3), 1 + 2 * (0.5 - 0.25)]))
 

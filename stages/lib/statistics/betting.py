@@ -3,7 +3,8 @@
 Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (JRSS B 86, 2024; arXiv:2010.09686):
 the hedged capital process (their Hedged, sec. 4) with predictable plug-in empirical-Bernstein bets (PrPl-EB), and the
 same for rows drawn without replacement (sec. 5). Whoever bets that the mean is larger than m, never more than is held,
-gains nothing on average if it is m: by Ville's inequality the chance that 1 ever becomes 1 / alpha is at most alpha. The means that have not been bet against with such success are the interval.
+gains nothing on average if it is m: by Ville's inequality the chance that 1 ever becomes 1 / alpha is at most alpha.
+The means that have not been bet against with such success are the interval.
 
 Written as (time from 1, values x in [0, 1], a hat for what is known before the bet):
 
