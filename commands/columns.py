@@ -88,6 +88,8 @@ KEYS = (
     Keys(MANIFEST, "", "stages.lib.mixing.manifest", "Manifest.summary"),
     Keys(MANIFEST, "", "stages.lib.mixing.screening", "Screening.summary"),
     Keys(MANIFEST, "", "stages.mix", "summarize_sources"),
+    Keys("data/pairwise/.summary.json", "stop", "stages.lib.judging.stopped", "describe_stops"),
+    Keys("data/pairwise/.summary.json", "stop.pairs[]", "stages.lib.judging.stopped", "describe_pair"),
     Keys("data/preference/tables.json", "", "stages.preference", "measure_preference"),
     Keys("data/differences/tables.json", "", "stages.differences", "build_tables"),
     Keys("data/agreement/tables.json", "", "stages.agreement", "build_tables"),

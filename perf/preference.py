@@ -22,8 +22,8 @@ import pyarrow as pa
 from stages.lib.core.pairs import all_pairs
 from stages.lib.judging.judgment_grid import align_judgments
 from stages.lib.judging.preference import compare_scores, mean_scores, preference_rates
-from stages.lib.judging.significant_words import word_label
-from stages.lib.judging.word_tables import build_word_tables
+from stages.lib.judging.words.significant_words import word_label
+from stages.lib.judging.words.word_tables import build_word_tables
 from stages.lib.records.judgments import JUDGMENT
 from stages.lib.records.pairings import PAIRING
 from stages.lib.settings.sections import Preference

@@ -11,13 +11,13 @@ from scipy.special import expit
 from perf.simulated_scores import SETTINGS, Design, repeat, to_rows
 from stages.lib.comparison.differences import add_verdict, compare_rows, correct
 from stages.lib.comparison.scores import average_shares, bounded_score
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.types import Floats
 from stages.lib.judging.length_control import length_controlled_rate
 from stages.lib.judging.preference import SCORES
 from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.statistics.intervals import SHARE, clustered_means, score_interval
 from stages.lib.statistics.significance import ALPHA, adjust_p_values, rows_to_decide
+from stages.lib.statistics.verdicts import Verdict
 
 COVERAGE = 0.95
 TWO = (1.0, -1.0)  # the factors of one model less another

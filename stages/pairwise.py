@@ -2,26 +2,33 @@
 
 In:  data/answers/<model>/ of the models that are paired, the questions' reference replies, the judge's prompts,
      models/<judge>/
-Out: data/pairwise/: rows of PAIRING, .summary.json
+Out: data/pairwise/: rows of PAIRING, .summary.json (where pairs are asked until decided, with what was decided)
      data/costs/pairwise/all.json: the time that the judge's replies took, also those from the store
 """
 
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from stages.lib.console.shell import log_line
 from stages.lib.core.artifacts import require_answers
-from stages.lib.core.costs import ALL, write_cost
+from stages.lib.core.costs import ALL, Cost, write_cost
 from stages.lib.core.files import ROWS_SUMMARY, new_folder, write_json
 from stages.lib.core.names import NO_JUDGE, NOBODY_JUDGED
-from stages.lib.core.types import Row
-from stages.lib.judging.judge import judge_rows
+from stages.lib.core.pairs import Pair, all_pairs
+from stages.lib.core.types import Json, Row
+from stages.lib.judging.judge import AskedJudge
 from stages.lib.judging.judge_prompts import JudgePrompts
 from stages.lib.judging.judge_replies import JudgeReply, count_statuses, is_answered, judging_status, parse_choice
 from stages.lib.judging.questions import read_questions
+from stages.lib.judging.race import Rounds
+from stages.lib.judging.sequential import Outcome, average_turns, decide_pair
+from stages.lib.judging.stopped import describe_stops
+from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.pairings import PAIRING, TIE
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import read_table, write_table
@@ -30,17 +37,18 @@ from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Answers, Judge, Pairwise
 
 QuestionTurns = dict[int, list[Turn]]  # one model's turns of each question
+Build = Callable[[Pair, Sequence[Row]], list[Row]]  # the requests about a pair on some questions
 
 
-def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[str]) -> list[tuple[str, str]]:
+def choose_pairs(pairs: Literal["all", "none"] | list[list[str]], compare: list[str]) -> list[Pair]:
     """Return the pairs of models to judge."""
     if isinstance(pairs, list):
         return [(one, other) for one, other in pairs]
-    return list(combinations(compare, 2)) if pairs == "all" else []
+    return all_pairs(compare) if pairs == "all" else []
 
 
 def build_requests(
-    pair: tuple[str, str], answers: dict[str, QuestionTurns], questions: list[Row], prompts: JudgePrompts
+    pair: Pair, answers: dict[str, QuestionTurns], questions: Sequence[Row], prompts: JudgePrompts
 ) -> list[Row]:
     """Build two rows for every turn of every question, one for each order of the replies.
 
@@ -82,26 +90,79 @@ def read_answers(model: str) -> QuestionTurns:
     return {row["question_id"]: row["turns"] for row in rows}
 
 
+def ask_all(pairs: Sequence[Pair], build: Build, questions: Sequence[Row], judge: AskedJudge) -> tuple[list[Row], Cost]:
+    """Ask about every question of every pair; return the rows of PAIRING, and what they cost."""
+    requests = [row for pair in pairs for row in build(pair, questions)]
+    replies, cost = judge.ask(requests)
+    return [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)], cost
+
+
+def ask_until_decided(
+    rounds: Rounds, build: Build, questions: Sequence[Row], judge: AskedJudge
+) -> tuple[list[Row], Cost, dict[Pair, list[Outcome]]]:
+    """Ask about the questions in their order, in rounds, until every pair is decided or is asked no further.
+
+    Returned are the rows of PAIRING by pair, what they cost, and the outcomes of each pair's questions.
+    """
+    requests: dict[Pair, list[Row]] = {pair: [] for pair in rounds.asked}
+    rows: dict[Pair, list[Row]] = {pair: [] for pair in rounds.asked}
+    outcomes: dict[Pair, list[Outcome]] = {pair: [] for pair in rounds.asked}
+    while places := rounds.next_round():
+        asked = {pair: build(pair, questions[place.start : place.stop]) for pair, place in places.items()}
+        judge.ask([*chain.from_iterable(asked.values())])
+        for pair, new in asked.items():
+            made = [to_pairing(*both) for both in zip(new, judge.ask(new).replies, strict=True)]
+            requests[pair] += new
+            rows[pair] += made
+            parts = (average_turns(part) for _, part in groupby(made, key=lambda row: row["question_id"]))
+            outcomes[pair] += [outcome for outcome in parts if outcome]
+        shares = {pair: np.array([outcome.share for outcome in outcomes[pair]]) for pair in places}
+        rounds.record({pair: decide_pair(values, rounds.rule) for pair, values in shares.items()})
+        log_line(rounds.describe())
+    cost = judge.ask([*chain.from_iterable(requests.values())]).cost
+    return [*chain.from_iterable(rows.values())], cost, outcomes
+
+
+def order_questions(questions: Sequence[Row], seed: int) -> list[Row]:
+    """Return the questions in an order that neither their content nor their place decides."""
+    return sorted(questions, key=lambda question: keyed_hash(seed, "pairwise", str(question["question_id"])))
+
+
 READS = ("pairwise", "judge", "answers.questions", "compare", "runtime")
 
 
 def main() -> None:
     """Judge every pair."""
-    judge = load(Judge)
-    pairs = [] if judge.model == NO_JUDGE else choose_pairs(load(Pairwise).pairs, load_value("compare"))
+    judge, pairwise = load(Judge), load(Pairwise)
+    pairs = [] if judge.model == NO_JUDGE else choose_pairs(pairwise.pairs, load_value("compare"))
     questions = read_questions(Path(load(Answers).questions))
     answers = {model: read_answers(model) for model in dict.fromkeys(name for pair in pairs for name in pair)}
     prompts = JudgePrompts(Path(judge.prompts))
-    requests = [row for pair in pairs for row in build_requests(pair, answers, questions, prompts)]
-    replies, cost = judge_rows({ALL: requests}, judge, load(Runtime))[ALL]
-    rows = [to_pairing(request, reply) for request, reply in zip(requests, replies, strict=True)]
-    status, reason = ("skipped", NOBODY_JUDGED) if judge.model == NO_JUDGE else judging_status(rows, "pairwise")
+
+    def build(pair: Pair, part: Sequence[Row]) -> list[Row]:
+        return build_requests(pair, answers, part, prompts)
+
+    stopped: Json = {}
+    with AskedJudge(judge, load(Runtime)) as asked:
+        if pairwise.stop is None:
+            rows, cost = ask_all(pairs, build, questions, asked)
+        else:
+            rounds = Rounds(pairs, len(questions), pairwise.stop)
+            ordered = order_questions(questions, judge.seed)
+            rows, cost, outcomes = ask_until_decided(rounds, build, ordered, asked)
+            stopped = {"stop": describe_stops(rounds, outcomes, pairwise.stop, len(questions))}
+    write_pairings(rows, {"pairs": len(pairs)}, stopped, is_skipped=judge.model == NO_JUDGE)
+    write_cost("pairwise", ALL, cost)
+
+
+def write_pairings(rows: list[Row], pairs: Json, stopped: Json, *, is_skipped: bool) -> None:
+    """Write the rows with their counts and status, and where pairs were stopped what was decided."""
+    status, reason = ("skipped", NOBODY_JUDGED) if is_skipped else judging_status(rows, "pairwise")
     counts = count_statuses(rows)
     with new_folder(Path("data/pairwise")) as folder:
         write_table(folder, pa.Table.from_pylist(rows, schema=PAIRING))
-        write_json(folder / ROWS_SUMMARY, {"pairs": len(pairs), "status": status, "reason": reason, **counts})
-    write_cost("pairwise", ALL, cost)
-    log_line(NOBODY_JUDGED if status == "skipped" else f"{len(pairs)} pairs of models, {counts['ok']} choices")
+        write_json(folder / ROWS_SUMMARY, {**pairs, "status": status, "reason": reason, **counts, **stopped})
+    log_line(NOBODY_JUDGED if is_skipped else f"{pairs['pairs']} pairs of models, {counts['ok']} choices")
 
 
 if __name__ == "__main__":

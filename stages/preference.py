@@ -26,7 +26,8 @@ from stages.lib.judging.preference import (
     mean_scores,
     preference_rates,
 )
-from stages.lib.judging.word_tables import Tables, build_word_tables
+from stages.lib.judging.stopped import apply_stops, read_stops
+from stages.lib.judging.words.word_tables import Tables, build_word_tables
 from stages.lib.records.shards import write_table
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.sections import Preference
@@ -47,15 +48,22 @@ def compare_pairs(pairs: list[Pair], outcomes: Floats, grid: JudgmentGrid, prefe
     }
 
 
-def compare_choices(pairings: pa.Table, grid: JudgmentGrid, preference: Preference) -> Json:
-    """Compare every pair whose replies the judge saw together, and describe the effect of their order."""
+def compare_choices(pairings: pa.Table, grid: JudgmentGrid, preference: Preference, stops: Json | None = None) -> Json:
+    """Compare every pair whose replies the judge saw together, and describe the effect of their order.
+
+    `stops` are what was decided of pairs that were asked about until then: their intervals and tests take that into
+    account.
+    """
     choices = read_choices(pairings, grid)
     rates = compare_pairs(choices.pairs, choices.outcomes, grid, preference)
+    if stops:
+        rates = apply_stops(rates, stops)
     effects = order_effects(choices)
     return {
         "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
         "orders": overall_order_effects(choices),
         "rows_not_compared": choices.num_not_compared,
+        **({"stop": stops} if stops else {}),
     }
 
 
@@ -73,11 +81,16 @@ def count_all_flips(grid: JudgmentGrid, runs: dict[str, Json]) -> Json:
 
 
 def measure_preference(
-    judgments: dict[str, pa.Table], pairings: pa.Table, runs: dict[str, Json], preference: Preference
+    judgments: dict[str, pa.Table],
+    pairings: pa.Table,
+    runs: dict[str, Json],
+    preference: Preference,
+    stops: Json | None = None,
 ) -> tuple[Json, Tables]:
     """Compute all numbers and the tables of words.
 
-    `judgments` are tables of JUDGMENT by model, `pairings` one of PAIRING, `runs` those of metrics/recipes.json.
+    `judgments` are tables of JUDGMENT by model, `pairings` one of PAIRING, `runs` those of metrics/recipes.json,
+    `stops` what `read_stops` returns.
     """
     grid = align_judgments(judgments)
     pairs = all_pairs(grid.models)
@@ -86,7 +99,9 @@ def measure_preference(
     tables = {
         "models": mean_scores(grid),  # object: the mean score of each model
         "by_score": compare_pairs(pairs, outcomes, grid, preference),  # object: rates of each pair, by their scores
-        "side_by_side": compare_choices(pairings, grid, preference),  # object: rates of each pair, by the choices
+        "side_by_side": compare_choices(
+            pairings, grid, preference, stops
+        ),  # object: rates of each pair, by the choices
         "flips": count_all_flips(grid, runs),  # object: rankings that a fine-tune lost against its DGM's rivals
         "words": summary,  # object: the words that differ, of each pair and of all
     }
@@ -119,7 +134,8 @@ def main() -> None:
     preference = load(Preference)
     judgments = {model: read_judged(require_compared(model, "judgments"), COLUMNS) for model in load_value("compare")}
     runs = read_json(Path("metrics/recipes.json"))["runs"]
-    write_preference(Path("data"), *measure_preference(judgments, read_judged(PAIRWISE), runs, preference))
+    pairings, stops = read_judged(PAIRWISE), read_stops(PAIRWISE)
+    write_preference(Path("data"), *measure_preference(judgments, pairings, runs, preference, stops))
 
 
 def write_preference(data: Path, tables: Json, words: Tables) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib import style
 
 from commands.compare.lines import Line, format_value
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.report.palette import GREY, PALETTE
 from stages.lib.report.svg import PALE, STYLE, new_row_chart, to_svg, write_value
+from stages.lib.statistics.verdicts import Verdict
 
 ONE, OTHER, EQUIVALENT = PALETTE[0], PALETTE[1], PALETTE[2]
 COLOURS = {

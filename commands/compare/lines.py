@@ -10,11 +10,11 @@ from stages.lib.comparison.contrasts import contrast
 from stages.lib.comparison.differences import add_verdict, compare_rows, correct
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import bounded_score
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Json
 from stages.lib.settings.sections import Differences
 from stages.lib.statistics.intervals import SHARE
+from stages.lib.statistics.verdicts import Verdict
 
 Unit = Literal["share", "points", "number"]
 Key = tuple[str, int]  # a question or conversation, and its turn, from 1

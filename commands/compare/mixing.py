@@ -14,7 +14,6 @@ from commands.compare.scores import JUDGE
 from commands.compare.sides import Side
 from commands.compare.style import mean_of
 from stages.differences import to_rows
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.errors import UserError
 from stages.lib.core.files import read_json
 from stages.lib.core.pairs import Pair
@@ -25,6 +24,7 @@ from stages.lib.settings.sections import Differences, Parser
 from stages.lib.similarity.measures import COLUMNS, score_replies
 from stages.lib.similarity.pair_scores import PAIRS_FILE
 from stages.lib.statistics.intervals import SHARE, clustered_means, score_interval
+from stages.lib.statistics.verdicts import Verdict
 
 WORDS, MARKUP = "words per reply", "Markdown per reply"
 REFUSALS, CUT, KEPT, LOOP = "refusals", "cut replies", "kept by validation", "loop"

@@ -17,10 +17,10 @@ from commands.compare.lines import (
     format_p,
     format_value,
 )
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.types import Json, Row
 from stages.lib.report.page import as_written, render, render_markdown
 from stages.lib.report.section import Chart
+from stages.lib.statistics.verdicts import Verdict
 
 TESTS = {
     "mcnemar": "McNemar, exact",

@@ -21,6 +21,7 @@ from stages.lib.evaluation.results import SCALES
 from stages.lib.judging.judgment_grid import COLUMNS as JUDGMENT_COLUMNS
 from stages.lib.judging.judgment_grid import JudgmentGrid, align_judgments, read_judged
 from stages.lib.judging.preference import mean_scores
+from stages.lib.judging.stopped import read_stops
 from stages.lib.settings.sections import Differences, Preference
 from stages.preference import compare_choices as count_choices
 
@@ -133,5 +134,5 @@ def read_pair_choices(folder: Path, grid: JudgmentGrid, preference: Preference) 
     """Count the choices between the two models of a grid; empty where there are none."""
     table = read_judged(folder)
     ours = table.filter(pc.field("one").isin(grid.models) & pc.field("other").isin(grid.models))
-    pairs: dict[str, Json] = count_choices(ours, grid, preference)["pairs"]
+    pairs: dict[str, Json] = count_choices(ours, grid, preference, read_stops(folder))["pairs"]
     return pairs

@@ -7,7 +7,7 @@ from commands.experiments.numbers import SAME, UNPAIRED
 from commands.experiments.pending import Pending
 from commands.experiments.states import Kind, State, read_workspace
 from commands.experiments.table import Row, Table
-from stages.lib.comparison.verdicts import Verdict
+from stages.lib.statistics.verdicts import Verdict
 
 MAKE_ONE = "dvc exp run --temp --name size-100 -S mix.size=100"
 

@@ -19,7 +19,6 @@ from commands.experiments.states import State
 from stages.lib.comparison.differences import add_verdict, correct
 from stages.lib.comparison.evaluations import read_evaluations
 from stages.lib.comparison.scores import Score, average_shares, to_cell
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.errors import UserError
 from stages.lib.core.artifacts import DIGESTS
 from stages.lib.core.seeds import seed_models
@@ -29,6 +28,7 @@ from stages.lib.judging.preference import mean_scores
 from stages.lib.report.headlines import list_names, name_columns
 from stages.lib.settings.sections import Differences
 from stages.lib.statistics.intervals import exact_interval
+from stages.lib.statistics.verdicts import Verdict
 
 JUDGE = "judge"
 SAME = "same"  # the outs are the same files

@@ -2,79 +2,24 @@
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
 
 from stages.judge import main
-from stages.lib.core.files import read_json, sha256_folder, write_json
+from stages.lib.core.files import read_json, sha256_folder
 from stages.lib.core.types import Row
-from stages.lib.engines.echo import EchoEngine
-from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import charge
-from stages.lib.models.catalogue import Model, save_model
-from stages.lib.records.answers import ANSWER
-from stages.lib.records.shards import read_table, write_table
-from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import EngineName
-from tests.support.project import small_params, write_judge
+from stages.lib.records.shards import read_table
+from tests.support.asked import Asked, record_asked
+from tests.support.project import small_params
 
 ANSWERS = {"one": ["Blue.", "Grey."], "two": ["Green.", "Grey."], "three": ["Red.", "Pink."]}  # to Q0 and Q1
-JUDGE = Model(id="base", name="Judge", location="http://localhost", kind="server", commit="c", parameters_billions=1.0,
-              context_window=2000, served_name="wise")  # fmt: skip
-
-
-class Asked:
-    """What the stage asked: the prompts of each start of the engine."""
-
-    def __init__(self) -> None:
-        self.starts: list[list[str]] = []
-
-    def make_engine(self, _name: EngineName, model: Model, config: RequestConfig, _runtime: Runtime) -> EchoEngine:
-        assert model.id == "base"
-        prompts: list[str] = []
-        self.starts.append(prompts)
-
-        class Recorded(EchoEngine):
-            def submit(self, key, request):
-                prompts.append(request.messages[-1]["content"])
-                super().submit(key, request)
-
-        return Recorded(config)
 
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """A folder with the answers of three models to two questions of one turn, and what is asked there."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REWILD_STORE", "store")
-    write_judge(tmp_path)
-    lines = [f'{{"question_id": {number}, "category": "c", "turns": ["Q{number}?"]}}\n' for number in range(2)]
-    Path("demo/questions.jsonl").write_text("".join(lines))
-    save_model(Path("models/base"), JUDGE)
-    for model, replies in ANSWERS.items():
-        write_answers(model, replies)
-    recorded = Asked()
-    monkeypatch.setattr("stages.lib.generation.cached.make_engine", recorded.make_engine)
-    return recorded
-
-
-def write_answers(model: str, replies: list[str]) -> None:
-    """Write the answers of a model, and their digest."""
-    turn = {"finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
-    rows = [
-        {
-            "question_id": number,
-            "category": "c",
-            "turns": [turn | {"user": f"Q{number}?", "assistant": reply}],
-            "status": "ok",
-        }
-        for number, reply in enumerate(replies)
-    ]
-    folder = Path("data/answers") / model
-    folder.mkdir(parents=True)
-    write_table(folder, pa.Table.from_pylist(rows, schema=ANSWER))
-    write_json(Path(f"metrics/digests/answers/{model}.json"), {"answers": sha256_folder(folder)})
+    return record_asked(tmp_path, monkeypatch, ANSWERS)
 
 
 def judge(*models: str) -> None:

@@ -7,10 +7,10 @@ from scipy.stats import binomtest
 
 from stages.lib.core.pairs import all_pairs
 from stages.lib.judging.judgment_grid import align_judgments
-from stages.lib.judging.negation import extract_terms
 from stages.lib.judging.preference import compare_scores
-from stages.lib.judging.significant_words import word_label
-from stages.lib.judging.word_tests import (
+from stages.lib.judging.words.negation import extract_terms
+from stages.lib.judging.words.significant_words import word_label
+from stages.lib.judging.words.word_tests import (
     build_term_matrix,
     count_by_model,
     count_by_winner,

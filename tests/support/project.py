@@ -154,7 +154,7 @@ def small_params() -> dict[str, Any]:
     params["dgms"], params["bases"] = ["rich", "plain"], ["base"]
     params["generate"]["engine"] = params["answers"]["engine"] = params["judge"]["engine"] = "echo"
     params["judge"] |= {"model": "base", "max_tokens": 1000}
-    params["pairwise"]["pairs"] = "all"
+    params["pairwise"] = {"stop": "none", "pairs": "all"}
     params["suitability"] |= {"bases": ["base"], "num_conversations": 5}
     params["mix"] |= {
         "size": 4,

@@ -45,6 +45,19 @@ def find_pair_faults(profile: Profile) -> Iterator[Fault]:
         met.add(frozenset(pair))
 
 
+def find_stop_faults(profile: Profile) -> Iterator[Fault]:
+    """Yield a race for the best models that has none to find, or not all pairs of them."""
+    pairwise, compared = profile.params["pairwise"], profile.params["compare"]
+    stop = pairwise["stop"]
+    if not isinstance(stop, dict) or not stop.get("top"):
+        return
+    if pairwise["pairs"] != "all":
+        yield profile.fault("pairwise.stop", "the best are among all pairs: write 0, or pairwise.pairs: all", "top")
+    elif stop["top"] >= len(compared):
+        problem = f"{stop['top']} is not fewer than the {len(compared)} models of compare, so all of them are the best"
+        yield profile.fault("pairwise.stop", problem, "top")
+
+
 def find_task_name_faults(profile: Profile) -> Iterator[Fault]:
     """Yield tasks of local_data that are not tasks, those that Evalchemy does not have, and names that two have."""
     evaluate = profile.params["evaluate"]

@@ -33,6 +33,7 @@ PARAMS_CHECKS: Checks = (
     (runs.find_suitability_faults, ("suitability.bases",)),
     (limits.find_judge_faults, ("judge.model",)),
     (limits.find_pair_faults, ("pairwise.pairs", "compare")),
+    (limits.find_stop_faults, ("pairwise.stop", "pairwise.pairs", "compare")),
     (limits.find_task_name_faults, ("evaluate.tasks", "evaluate.local_data", "evaluate.evalchemy")),
     (limits.find_average_faults, ("evaluate.tasks", "evaluate.evalchemy", "evaluate.averages")),
     (limits.find_reason_faults, ()),

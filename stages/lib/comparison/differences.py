@@ -10,11 +10,11 @@ from stages.lib.comparison.contrasts import Contrasts, Seeds, contrast
 from stages.lib.comparison.evaluations import Evaluations
 from stages.lib.comparison.score_rows import ScoreRows
 from stages.lib.comparison.scores import TOLERANCE, combine
-from stages.lib.comparison.verdicts import Verdict, decide
 from stages.lib.core.pairs import Pair, all_pairs, pair_key
 from stages.lib.core.types import Floats, Json
 from stages.lib.settings.sections import Differences
 from stages.lib.statistics.significance import adjust_p_values, mcnemar_test, rows_to_decide, sign_flip_test
+from stages.lib.statistics.verdicts import Verdict, decide
 
 
 def compare_pairs(evaluations: Evaluations, models: Sequence[str], settings: Differences) -> Json:

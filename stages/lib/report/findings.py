@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
+from stages.lib.statistics.verdicts import Verdict
 
 OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 MOST_NAMES = 3  # of a list of models; more are counted

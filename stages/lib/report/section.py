@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.formats import format_count, format_range
 from stages.lib.core.types import Json
 from stages.lib.evaluation.results import main_metric
 from stages.lib.report.inputs import Inputs
+from stages.lib.statistics.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

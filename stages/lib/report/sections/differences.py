@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.console.formats import format_count
 from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
@@ -12,6 +11,7 @@ from stages.lib.report.inputs import Inputs
 from stages.lib.report.page import format_fixed
 from stages.lib.report.section import Content, Section
 from stages.lib.report.tables.heat import HeatCell, HeatMap, shade_difference
+from stages.lib.statistics.verdicts import Verdict
 
 NOT_ANALYSED = "existing replies were analysed; no model was evaluated"
 TESTS = {

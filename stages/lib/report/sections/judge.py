@@ -6,7 +6,7 @@ from stages.lib.core.files import ROWS_SUMMARY
 from stages.lib.core.names import NOBODY_JUDGED
 from stages.lib.core.numbers import num_decimals
 from stages.lib.core.types import Json
-from stages.lib.judging.significant_words import split_by_side, word_label
+from stages.lib.judging.words.significant_words import split_by_side, word_label
 from stages.lib.report.findings import find_extremes, find_leader, rank_cells, to_sentence
 from stages.lib.report.inputs import Inputs
 from stages.lib.report.section import Chart, Content, Section, cell_of, find_best, find_winner

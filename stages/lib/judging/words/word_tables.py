@@ -9,8 +9,8 @@ import pyarrow as pa
 from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Floats, Json
 from stages.lib.judging.judgment_grid import JudgmentGrid
-from stages.lib.judging.significant_words import summarize_words, word_label
-from stages.lib.judging.word_tests import (
+from stages.lib.judging.words.significant_words import summarize_words, word_label
+from stages.lib.judging.words.word_tests import (
     PairedCounts,
     TermMatrix,
     build_term_matrix,

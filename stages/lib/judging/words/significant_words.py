@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from stages.lib.core.types import Json
-from stages.lib.judging.negation import NEGATED
+from stages.lib.judging.words.negation import NEGATED
 
 MAX_Q = 0.05  # words with a larger q do not differ beyond chance
 

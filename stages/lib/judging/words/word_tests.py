@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Floats, Ints
 from stages.lib.judging.judgment_grid import JudgmentGrid
-from stages.lib.judging.negation import NEGATED, extract_terms
+from stages.lib.judging.words.negation import NEGATED, extract_terms
 from stages.lib.records.hashing import keyed_hash
 from stages.lib.statistics.significance import adjust_p_values, mcnemar_test
 

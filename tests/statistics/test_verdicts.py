@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.lib.comparison.verdicts import decide
+from stages.lib.statistics.verdicts import decide
 
 
 @pytest.mark.parametrize(
