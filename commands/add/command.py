@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from commands.add.choices import CALLS, NUM_ANCHORS, Standing, stand
+from commands.add.choices import CALLS, NUM_ANCHORS, ORDERS, stand
 from commands.add.entry import check_id, find_entry, make_id, write_entry
 from commands.add.field import DATA, Sample, is_paid, take_field, take_sample
 from commands.add.likeness import build_grid, choose_anchors, measure_similarity, measure_style, read_spread
@@ -23,6 +23,7 @@ from commands.add.page import write_pages
 from commands.add.placement import STANDING, Placement, describe_sample, nearest_first, to_row, write_row
 from commands.add.screen import describe as describe_placement
 from commands.add.source import open_source
+from commands.add.suitability import suit_bases
 from commands.add.template import find_warnings
 from commands.pilot.command import NUM_CONVERSATIONS, make_prompts_and_models, open_job, pilot, read_sample
 from commands.pilot.job import Settings, load_settings, read_sizes
@@ -39,7 +40,7 @@ from stages.lib.models.catalogue import CATALOGUE, Entry, Model, check_copy, rea
 from stages.lib.models.hub import COMMIT, COPIES, find_copy
 from stages.lib.records.shards import ROWS_PER_SHARD
 from stages.lib.settings.reading import load
-from stages.lib.settings.sections import Differences, Judge, Similarity, Styling, Throughput
+from stages.lib.settings.sections import Differences, Judge, Similarity, Styling, Suitability, Throughput
 from stages.resolve import resolve
 
 MOST_CALLS = 1_000_000
@@ -90,8 +91,9 @@ def place(model: Model, num_prompts: int, calls: int) -> Placement:
     """Let a model answer the prompts, and find out where it stands."""
     params, settings = read_yaml(PARAMS), load_settings()
     others = [dgm for dgm in params["dgms"] if dgm != model.id]
-    judge = load(Judge)
-    prepare([dgm for dgm in others if is_paid(dgm)], judge.model, params)
+    judge, suitability = load(Judge), load(Suitability)
+    judges = [judge.model] if judge.model != NO_JUDGE else []
+    make_prompts_and_models([dgm for dgm in others if is_paid(dgm)], [*judges, *suitability.bases])
     warnings = find_warnings(model, read_entry(model.id), settings.generate) if model.kind != "server" else []
     for warning in warnings:
         log_line(f"{model.id}: {warning}")
@@ -119,6 +121,7 @@ def place(model: Model, num_prompts: int, calls: int) -> Placement:
         calls=calls,
         standings=standings,
         no_judge=no_judge,
+        suitability=suit_bases(own, field, suitability),
         left_out=left_out,
         notes=[*warnings, *result.warnings, *list_notes(own, field, judge.model, anchors)],
         add_to=list_additions(model.id, params),
@@ -126,22 +129,16 @@ def place(model: Model, num_prompts: int, calls: int) -> Placement:
     )
 
 
-def prepare(dgms: Sequence[str], judge: str, params: Json) -> None:
-    """Make the prompts, and resolve the DGMs that have answered and the judge."""
-    bases = [judge] if judge in params["bases"] else []
-    make_prompts_and_models(list(dict.fromkeys([*dgms, *([judge] if judge in params["dgms"] else [])])), bases)
-
-
 def ask_judge(
     own: Sample, anchors: Sequence[Sample], calls: int, judge: Judge, settings: Settings
-) -> tuple[list[Standing], str]:
+) -> tuple[list[Json], str]:
     """Have the judge compare a model with the anchors; return how it stands, and why nobody judged."""
     if judge.model == NO_JUDGE:
         return [], NOBODY_JUDGED
     if not anchors:
         return [], "there is no DGM to compare it with"
-    if not calls:
-        return [], "CALLS=0 asks the judge nothing"
+    if calls < ORDERS * len(anchors):
+        return [], f"{calls} judge replies are too few for {len(anchors)} DGMs"
     try:
         return stand(own, anchors, calls, load(Differences).margin_choices, judge, settings.runtime), ""
     except UserError as error:

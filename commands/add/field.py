@@ -25,6 +25,7 @@ from stages.lib.generation.place import open_store
 from stages.lib.models.catalogue import MODELS, load_model
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Throughput
+from stages.lib.suitability.kept_chats import Chats, to_chats
 from stages.lib.validation.verdicts import VerdictCounts
 from stages.throughput import measure
 from stages.validate import read_config
@@ -45,6 +46,7 @@ class Sample:
     quality: Quality
     counts: VerdictCounts
     costs: Json  # as in the entry of a DGM in metrics/throughput.json
+    chats: Chats  # those that validation keeps
 
 
 def take_sample(job: Job, prompts: Sequence[Row], throughput: Throughput) -> Sample:
@@ -63,7 +65,8 @@ def take_sample(job: Job, prompts: Sequence[Row], throughput: Throughput) -> Sam
         "hardware": sorted({row["hardware"] for row in in_order} - {""}),
     }
     costs, _ = measure(ledger, table, throughput)
-    return Sample(job.dgm, job.model.name, rows, quality, counts, costs)
+    chats = to_chats(row for row in kept if row[KEEP])
+    return Sample(job.dgm, job.model.name, rows, quality, counts, costs, chats)
 
 
 def find_rows(job: Job, prompts: Sequence[Row]) -> list[Row]:

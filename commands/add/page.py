@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from commands.add.choices import describe_wins
 from commands.add.field import Sample
 from commands.add.likeness import OVERALL, first_reply
 from commands.add.placement import Placement, Profile, answer, to_row
@@ -52,10 +51,8 @@ def build_page(placement: Placement) -> str:
         "judge": placement.judge,
         "no_judge": placement.no_judge,
         "calls": placement.calls,
-        "standings": [describe_standing(placement, number, colours) for number in range(len(placement.standings))],
-        "suitability": [
-            {"base": row["base"], "cell": to_pair(row, "number"), "n": row["n"]} for row in placement.suitability
-        ],
+        "standings": [describe_standing(row, colours) for row in placement.standings],
+        "suitability": [describe_suitability(row) for row in placement.suitability],
         "examples": list_examples(placement, colours),
         "add_to": placement.add_to,
     }
@@ -115,18 +112,23 @@ def describe_profile(profile: Profile, colours: Mapping[str, str]) -> Json:
     }
 
 
-def describe_standing(placement: Placement, number: int, colours: Mapping[str, str]) -> Json:
+def describe_standing(row: Json, colours: Mapping[str, str]) -> Json:
     """Format the judge's choices between the model and one DGM."""
-    standing = placement.standings[number]
-    decision = standing.decision
     return {
-        "id": standing.anchor,
-        "colour": colours[standing.anchor],
-        "difference": to_pair({"value": decision.value, "ci95": decision.ci95}, "share"),
-        "prompts": len(standing.outcomes),
-        "wins": describe_wins(standing.outcomes),
-        "verdict": str(decision.verdict),
+        "id": row["other"],
+        "colour": colours[row["other"]],
+        "share": to_pair({"value": row["share"], "ci95": row["interval"]}, "share"),
+        "asked": row["asked"],
+        "counted": row["counted"],
+        "verdict": str(row["verdict"]),
+        "why": str(row["why"]),
     }
+
+
+def describe_suitability(row: Json) -> Json:
+    """Format how well the replies suit one base model."""
+    cells = {name: to_pair(row[name], "number") for name in ("ratio", "place", "surprisal", "rank")}
+    return {**cells, **{name: row[name] for name in ("base", "dgms", "conversations")}}
 
 
 def list_examples(placement: Placement, colours: Mapping[str, str]) -> list[Json]:

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from commands.add.choices import Standing, describe_wins
 from commands.add.field import Sample
 from commands.add.likeness import OVERALL, nearest
 from commands.compare.lines import format_interval, format_value
 from commands.compare.mixing import join
-from stages.lib.comparison.verdicts import Verdict
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.numbers import round_decimals, round_significant
 from stages.lib.core.types import Json
 from stages.lib.statistics.intervals import share_interval
+from stages.lib.statistics.verdicts import Verdict
 from stages.lib.style.features import StyleGrid, add_markup
 
 STANDING = Path("metrics/standing.json")
 LOOP = "loop"  # a reason of validation
+CHOICES = ("share", "interval", "asked", "counted", "verdict", "why")  # of a row of the judge that git keeps
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Placement:
     style: dict[str, Json]  # distance by DGM
     judge: str  # its id
     calls: int  # judge replies that it may take
-    standings: list[Standing]
+    standings: list[Json]  # a row for each anchor, as `pairwise` describes a stopped pair
     no_judge: str = ""  # why nobody judged
     suitability: list[Json] = field(default_factory=list)  # a row for each base that runs use
     left_out: Mapping[str, str] = field(default_factory=dict)  # DGMs, and why
@@ -113,7 +113,7 @@ def to_row(placement: Placement) -> Json:
     """Build the row of metrics/standing.json: numbers that git keeps, none of them a time of day."""
     own = placement.own
     similarity = {dgm: cells[OVERALL] for dgm, cells in placement.similarity.items()}
-    choices = {each.anchor: describe_standing(each) for each in placement.standings}
+    choices = {each["other"]: {name: each[name] for name in CHOICES} for each in placement.standings}
     return {
         "name": own.name,  # string: as it is shown
         "commit": placement.commit,  # string: what pins the model
@@ -132,20 +132,9 @@ def to_row(placement: Placement) -> Json:
         "similarity": round_decimals(similarity),  # object: to each DGM, of first replies: `value`, `ci95`, `n`
         "style_distance": round_decimals(placement.style),  # object: to each DGM, in standard deviations of a reply
         "judge": placement.judge,  # string: its id; empty where nobody judged
-        "choices": choices,  # object: of the judge between the model and a DGM, by DGM
+        "choices": choices,  # object: of the judge, by DGM: the share won with ties as halves, the verdict, and why
         "suitability": round_significant(placement.suitability),  # list: for each base that runs use; empty: not known
         "left_out": sorted(placement.left_out),  # list: DGMs that had answered too few of the prompts
-    }
-
-
-def describe_standing(standing: Standing) -> Json:
-    """Describe the judge's choices between the model and one DGM."""
-    decision = standing.decision
-    return {
-        "difference": round_decimals({"value": decision.value, "ci95": decision.ci95}),
-        "verdict": str(decision.verdict),
-        "prompts": len(standing.outcomes),
-        **describe_wins(standing.outcomes),
     }
 
 
@@ -181,7 +170,7 @@ def describe_judge(placement: Placement) -> str:
     words = {Verdict.BETTER: "better than", Verdict.WORSE: "worse than", Verdict.EQUIVALENT: "equivalent to"}
     words |= {Verdict.NOT_DECIDED: "not decided against"}
     by_verdict = {
-        text: [each.anchor for each in placement.standings if each.decision.verdict == verdict]
+        text: [each["other"] for each in placement.standings if each["verdict"] == verdict]
         for verdict, text in words.items()
     }
     return f"the judge: {', '.join(f'{text} {join(names)}' for text, names in by_verdict.items() if names)}"

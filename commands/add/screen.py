@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from commands.add.choices import describe_wins
 from commands.add.likeness import OVERALL
 from commands.add.placement import Placement, Profile, answer
 from commands.compare.lines import format_value, format_with_interval
@@ -75,19 +74,18 @@ def likeness_rows(placement: Placement) -> Iterator[tuple[str, ...]]:
 
 def judge_rows(placement: Placement) -> Iterator[tuple[str, ...]]:
     """Yield the judge's choices between the model and each anchor."""
-    yield f"judged by {show(placement.judge)}", "won less lost [95 %]", "won", "tied", "lost", "no choice", "verdict"
+    yield f"judged by {show(placement.judge)}", "share won [95 %]", "prompts", "verdict", "why no more"
     for each in placement.standings:
-        decision, wins = each.decision, describe_wins(each.outcomes)
-        cell = {"value": decision.value, "ci95": decision.ci95}
-        difference = format_with_interval(cell, "share")
-        yield show(each.anchor), difference, *map(str, wins.values()), str(decision.verdict)
+        share_won = format_with_interval({"value": each["share"], "ci95": each["interval"]}, "share")
+        yield show(each["other"]), share_won, str(each["asked"]), str(each["verdict"]), str(each["why"])
 
 
 def suitability_rows(placement: Placement) -> Iterator[tuple[str, ...]]:
     """Yield how well each base of the profile's runs could learn from the replies."""
-    yield "suits the base", "value [95 %]", "n"
+    yield "suits the base", "Rank-Surprisal Ratio [95 %]", "place among DGMs [95 %]", "DGMs", "conversations"
     for row in placement.suitability:
-        yield show(row["base"]), format_with_interval(row, "number"), str(row["n"])
+        ratio, place = (format_with_interval(row[name], "number") for name in ("ratio", "place"))
+        yield show(row["base"]), ratio, place, str(row["dgms"] + 1), str(row["conversations"])
 
 
 def list_notes(placement: Placement) -> Iterator[str]:

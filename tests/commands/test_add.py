@@ -45,6 +45,10 @@ def add(project: Project, *words: str, code: int = 0, **env: str) -> str:
 def piloted(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A checkout whose two DGMs have answered eight of twelve prompts."""
     project = make_project(tmp_path_factory.mktemp("add") / "project")
+    params = project.params()
+    params["suitability"]["bases"] = []  # which have no weights to read with
+    project.write_params(params)
+    project.commit()
     project.run("python", "-m", "commands.pilot", "--conversations", "8")
     return project
 
@@ -90,8 +94,8 @@ def from_title(output: str) -> str:
 
 def test_the_screen_says_where_it_stands_and_what_to_add_to_params_yaml(placed: str) -> None:
     assert SENTENCE in placed and placed.endswith(LINES)
-    assert "judged by base   won less lost [95 %]  won  tied  lost  no choice      verdict\n" in placed
-    assert "rich            0.000 [-0.764, 0.764]    0     6     0          0  not decided\n" in placed
+    assert "judged by base      share won [95 %]  prompts      verdict   why no more\n" in placed
+    assert "rich            0.500 [0.118, 0.882]        6  not decided  budget spent\n" in placed
     assert max(map(len, from_title(placed).splitlines())) <= 100
 
 
@@ -99,7 +103,7 @@ def test_git_keeps_a_row_and_the_page_works_offline(placed: str, piloted: Projec
     row = piloted.json("metrics/standing.json")["muse-1-5b_chat"]
     assert (row["nearest"], row["prompts"], row["judge"], row["profile"]) == ("plain", 8, "base", "demo")
     assert row["kept"] == {"value": 1.0, "ci95": [0.6306, 1.0], "n": 8}
-    assert row["choices"]["rich"]["prompts"] == 6 and row["choices"]["rich"]["verdict"] == "not decided"
+    assert row["choices"]["rich"]["asked"] == 6 and row["choices"]["rich"]["verdict"] == "not decided"
     page = (piloted.root / "standing/muse-1-5b_chat/index.html").read_text()
     assert "Where does <bdi>muse-1-5b_chat</bdi> stand?" in page
     assert "default-src 'none'" in page and "src=" not in page and 'href="http' not in page

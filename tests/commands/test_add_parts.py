@@ -1,25 +1,29 @@
 """The parts of `add`: what a model's files say, its warnings, anchors, and the judge's rounds."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from commands.add import choices
-from commands.add.choices import Decision, decide, stand, to_outcomes
+from commands.add import choices, suitability
+from commands.add.choices import stand
 from commands.add.entry import collect_facts, find_family, find_window, format_lines, make_id
 from commands.add.field import Sample
 from commands.add.likeness import choose_anchors
 from commands.add.source import Source
+from commands.add.suitability import suit_bases
 from commands.add.template import warn_of_ends, warn_of_template, warn_of_thoughts
 from commands.pilot.quality import Quality
+from stages.lib.core.costs import Cost
 from stages.lib.core.sections import PARAMS
+from stages.lib.judging.judge import Judged
+from stages.lib.judging.judge_replies import JudgeReply
 from stages.lib.models.chat_template import Template
 from stages.lib.models.reply_format import describe_replies
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Judge
+from stages.lib.settings.sections import Judge, Suitability
 from stages.lib.style.features import FEATURES, StyleGrid
 from stages.lib.validation.verdicts import VerdictCounts
 from tests.support.families import FAMILIES, tokenizer_of
@@ -142,23 +146,6 @@ def test_anchors_span_the_styles_of_the_dgms_whatever_the_new_model_is() -> None
     assert choose_anchors(grid, ["b", "a"], 3) == ["a", "b"]
 
 
-def pairing(winner: str, status: str = "ok") -> dict[str, Any]:
-    return {"winner": winner, "status": status}
-
-
-def test_a_split_of_both_orders_is_a_tie_and_a_missing_choice_leaves_the_prompt_out() -> None:
-    rows = [pairing("new"), pairing("new"), pairing("old"), pairing("old"), pairing("new"), pairing("old")]
-    rows += [pairing("tie"), pairing("tie"), pairing("new"), pairing("", "failed")]
-    np.testing.assert_array_equal(to_outcomes(rows, "new"), [1, -1, 0, 0, np.nan])
-
-
-def test_a_decision_needs_an_interval_that_excludes_nothing_or_lies_within_the_margin() -> None:
-    assert decide(np.zeros(0), 0.1).value is None
-    assert str(decide(np.array([1.0] * 19 + [0.0]), 0.1).verdict) == "better"
-    assert str(decide(np.array([-1.0] * 19 + [0.0]), 0.1).verdict) == "worse"
-    assert str(decide(np.array([1.0, -1.0] * 10), 0.1).verdict) == "not decided"
-
-
 WARNINGS = {
     "thoughts that the template opens": [
         "it asks for thoughts (<think>), and replies keep them: `thinking: strip` in dgms/m.yaml removes them"
@@ -184,31 +171,74 @@ def test_a_template_warns_of_dates_system_messages_thoughts_and_ends(name: str) 
     assert lines == WARNINGS[name]
 
 
-def sample(name: str, keys: str) -> Sample:
-    """A model that answered these prompts, each named by a letter."""
-    return Sample(name, name, {key: {} for key in keys}, Quality(), VerdictCounts(), {})
+def sample(name: str, *replies: str) -> Sample:
+    """A model that gave these first replies, each to a prompt of its own."""
+    rows = {
+        f"p{number}": {"turns": [{"user": "?", "assistant": reply, "finish_reason": "stop"}]}
+        for number, reply in enumerate(replies)
+    }
+    return Sample(name, name, rows, Quality(), VerdictCounts(), {}, {})
 
 
-def test_the_judge_is_asked_in_rounds_within_the_budget_about_what_is_not_decided(
+class LongerIsBetter:
+    """A judge that prefers the longer reply, shown first or second; it keeps the prompts that it was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, *_: object) -> None:
+        self.asked.clear()
+
+    def __enter__(self) -> "LongerIsBetter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, rows: list[dict[str, Any]]) -> Judged:
+        """Choose for each row."""
+        self.asked.extend(row["prompt"] for row in rows if row["prompt"] not in self.asked)
+        return Judged([JudgeReply(self.choose(row["prompt"]), "") for row in rows], Cost())
+
+    @staticmethod
+    def choose(prompt: str) -> str:
+        """Return A, B, or C for replies of one length."""
+        first, second = (len(text) for text in prompt.split("|")[1:3])
+        return f"[[{'A' if first > second else 'B' if second > first else 'C'}]]"
+
+
+def test_the_judge_sees_both_orders_until_a_dgm_is_decided_or_the_budget_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pair.txt").write_text("{{ users[0] }}|{{ first[0] }}|{{ second[0] }}")
+    monkeypatch.setattr(choices, "AskedJudge", LongerIsBetter)
+    judge, runtime = load(Judge, ROOT / PARAMS), load(Runtime, ROOT / PARAMS)
+    judge = judge.model_copy(update={"prompts": str(tmp_path)})
+    own = sample("new", *(f"long {number}" for number in range(60)))
+    short, same = sample("short", *(["s"] * 60)), sample("same", *(f"same {number}" for number in range(60)))
+    worse, tied = stand(own, [short, same], 160, 0.1, judge, runtime)
+    assert (worse["verdict"], worse["why"], worse["share"], worse["asked"]) == ("better", "decided", 1.0, 20)
+    assert (tied["verdict"], tied["share"]) == ("not decided", 0.5)
+    assert (tied["why"], worse["asked"] + tied["asked"]) == ("all questions asked", 80)
+    assert len(LongerIsBetter.asked) == 160
+    assert LongerIsBetter.asked[:2] == ["?|long 0|s", "?|s|long 0"]
+    spent = stand(own, [short, same], 41, 0.1, judge, runtime)
+    assert [(each["asked"], each["why"]) for each in spent] == [(10, "budget spent"), (10, "budget spent")]
+
+
+def test_a_base_model_reads_the_new_replies_and_ranks_them_among_what_it_read_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[tuple[str, list[str]]] = []
+    measured: list[list[str]] = []
 
-    def ask(own: Sample, anchors: list[Sample], keys: list[str], *_: object) -> dict[str, Any]:
-        asked.append(("".join(keys), [anchor.id for anchor in anchors]))
-        return {anchor.id: np.ones(len(keys)) for anchor in anchors}
+    def measure(chats: dict[str, Any], base: str, settings: Suitability) -> dict[str, Any]:
+        measured.append([base, *chats])
+        cell = {"value": 2.0, "ci95": [1.0, 3.0]}
+        return {dgm: {"ratio": cell, "place": cell, "conversations": 1} for dgm in chats}
 
-    def decide_at_four(outcomes: Any, margin: float) -> Decision:
-        return Decision(None, None, is_final=len(outcomes) >= 4)
-
-    monkeypatch.setattr(choices, "ask", ask)
-    monkeypatch.setattr(choices, "FIRST_ROUND", 2)
-    own, anchors = sample("new", "abcdefgh"), [sample("x", "abcdefgh"), sample("y", "abcdefgh")]
-    judge, runtime = load(Judge, ROOT / PARAMS), load(Runtime, ROOT / PARAMS)
-    standings = stand(own, anchors, 22, 0.1, judge, runtime)  # 2 orders of 2 anchors: 5 prompts
-    assert asked == [("ab", ["x", "y"]), ("cd", ["x", "y"]), ("e", ["x", "y"])]
-    assert [len(standing.outcomes) for standing in standings] == [5, 5]
-    asked.clear()
-    monkeypatch.setattr(choices, "decide", decide_at_four)
-    stand(own, anchors, 400, 0.1, judge, runtime)
-    assert asked == [("ab", ["x", "y"]), ("cd", ["x", "y"])]
+    monkeypatch.setattr(suitability, "find_read", lambda field, *_: field[:1])
+    monkeypatch.setattr(suitability, "load_model", lambda base: base)
+    monkeypatch.setattr(suitability, "measure_suitability", measure)
+    settings = load(Suitability, ROOT / PARAMS).model_copy(update={"bases": ["small", "large"]})
+    rows = suit_bases(sample("new"), [sample("read"), sample("unread")], settings)
+    assert measured == [["small", "new", "read"], ["large", "new", "read"]]
+    assert [(row["base"], row["dgms"], row["place"]["value"]) for row in rows] == [("small", 1, 2.0), ("large", 1, 2.0)]
