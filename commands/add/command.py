@@ -12,7 +12,8 @@ metrics/standing.json a row that git keeps.
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from commands.add.choices import CALLS, NUM_ANCHORS, ORDERS, stand
@@ -87,46 +88,61 @@ def resolve_model(model: str, entry: Entry) -> Model:
     return resolved.model_copy(update={"kind": "local", "location": str(copy.folder)}) if copy else resolved
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the model and the DGMs replied to the prompts."""
+
+    prompts: int
+    own: Sample
+    field: list[Sample]
+    left_out: Mapping[str, str]  # DGMs, and why
+    warnings: list[str]
+
+
 def place(model: Model, num_prompts: int, calls: int) -> Placement:
     """Let a model answer the prompts, and find out where it stands."""
-    params, settings = read_yaml(PARAMS), load_settings()
+    params, settings, judge, suitability = read_yaml(PARAMS), load_settings(), load(Judge), load(Suitability)
     others = [dgm for dgm in params["dgms"] if dgm != model.id]
-    judge, suitability = load(Judge), load(Suitability)
     judges = [judge.model] if judge.model != NO_JUDGE else []
     make_prompts_and_models([dgm for dgm in others if is_paid(dgm)], [*judges, *suitability.bases])
-    warnings = find_warnings(model, read_entry(model.id), settings.generate) if model.kind != "server" else []
-    for warning in warnings:
-        log_line(f"{model.id}: {warning}")
-    prompts = read_sample(num_prompts)
-    job = open_job(model, settings, read_sizes())
-    result = pilot(job, prompts)
-    throughput = load(Throughput)
-    own = take_sample(job, prompts, throughput)
-    field, left_out = take_field(others, prompts, settings, throughput)
-    styling = load(Styling)
+    answers = answer_prompts(model, others, num_prompts, settings)
+    own, field, styling = answers.own, answers.field, load(Styling)
     grid = build_grid([own, *field], styling)
     similarity = measure_similarity(own, field, load(Similarity).synonyms)
     anchors = choose_anchors(grid, [sample.id for sample in field], NUM_ANCHORS)
     standings, no_judge = ask_judge(own, [sample for sample in field if sample.id in anchors], calls, judge, settings)
-    profiles = [describe_sample(sample, grid) for sample in field]
+    suited = suit_bases(own, field, suitability)
     return Placement(
         own=describe_sample(own, grid),
         commit=model.commit,
         profile=params["profile"],
-        prompts=len(prompts),
-        dgms=nearest_first(profiles, similarity),
+        prompts=answers.prompts,
+        dgms=nearest_first([describe_sample(sample, grid) for sample in field], similarity),
         similarity=similarity,
         style=measure_style(model.id, grid, styling),
         judge="" if no_judge else judge.model,
         calls=calls,
         standings=standings,
         no_judge=no_judge,
-        suitability=suit_bases(own, field, suitability),
-        left_out=left_out,
-        notes=[*warnings, *result.warnings, *list_notes(own, field, judge.model, anchors)],
+        suitability=suited,
+        left_out=answers.left_out,
+        notes=[*answers.warnings, *list_notes(own, field, [judge.model, *anchors], suited)],
         add_to=list_additions(model.id, params),
         samples=[own, *field],
     )
+
+
+def answer_prompts(model: Model, others: Sequence[str], num_prompts: int, settings: Settings) -> Answers:
+    """Let a model answer the first prompts as a pilot does; take what the other DGMs replied before."""
+    warnings = find_warnings(model, read_entry(model.id), settings.generate) if model.kind != "server" else []
+    for warning in warnings:
+        log_line(f"{model.id}: {warning}")
+    prompts, throughput = read_sample(num_prompts), load(Throughput)
+    job = open_job(model, settings, read_sizes())
+    result = pilot(job, prompts)
+    field, left_out = take_field(others, prompts, settings, throughput)
+    own = take_sample(job, prompts, throughput)
+    return Answers(len(prompts), own, field, left_out, [*warnings, *result.warnings])
 
 
 def ask_judge(
@@ -145,12 +161,13 @@ def ask_judge(
         return [], f"the judge could not be asked ({error})"
 
 
-def list_notes(own: Sample, field: Sequence[Sample], judge: str, anchors: Sequence[str]) -> Iterator[str]:
-    """Yield what validation found, and what limits the comparison."""
+def list_notes(own: Sample, field: Sequence[Sample], judges: Sequence[str], suited: Sequence[Json]) -> Iterator[str]:
+    """Yield what validation found, and what limits the comparison; `judges` are the judge and the DGMs that it sees."""
     if own.counts.found:
         yield f"validation found, by conversations: {format_counts(dict(own.counts.found.most_common()))}"
-    if judge in {own.id, *anchors}:
-        yield f"{judge} judges its own replies too"
+    if judges[0] in {own.id, *judges[1:]}:
+        yield f"{judges[0]} judges its own replies too"
+    yield from (f"{row['base']} has read no DGM yet: `make pilot` gives places" for row in suited if not row["dgms"])
     hardware = {sample.id: ", ".join(sample.costs.get("hardware", [])) for sample in (own, *field)}
     if len(set(filter(None, hardware.values()))) > 1:
         yield f"time is not comparable, as not all ran on one hardware; {own.id}: {hardware[own.id] or 'a server'}"

@@ -82,10 +82,10 @@ def judge_rows(placement: Placement) -> Iterator[tuple[str, ...]]:
 
 def suitability_rows(placement: Placement) -> Iterator[tuple[str, ...]]:
     """Yield how well each base of the profile's runs could learn from the replies."""
-    yield "suits the base", "Rank-Surprisal Ratio [95 %]", "place among DGMs [95 %]", "DGMs", "conversations"
+    yield "suits the base", "Rank-Surprisal Ratio [95 %]", "n", "place [95 %]", "beside DGMs"
     for row in placement.suitability:
         ratio, place = (format_with_interval(row[name], "number") for name in ("ratio", "place"))
-        yield show(row["base"]), ratio, place, str(row["dgms"] + 1), str(row["conversations"])
+        yield show(row["base"]), ratio, str(row["conversations"]), place, str(row["dgms"])
 
 
 def list_notes(placement: Placement) -> Iterator[str]:

@@ -17,7 +17,8 @@ from stages.lib.suitability.scores import FOLDER, identity, read_scores
 def suit_bases(own: Sample, field: Sequence[Sample], settings: Suitability) -> list[Json]:
     """Return a row for each base model: the scores of the model, and its place among the DGMs with scores.
 
-    Only the model's own conversations are read now. A DGM that the base has not read yet has no part in the order.
+    Only the model's own conversations are read now. A DGM that the base has not read yet has no part in the order;
+    where it has read none, there is no place.
     """
     rows = []
     for base in settings.bases:
@@ -27,9 +28,10 @@ def suit_bases(own: Sample, field: Sequence[Sample], settings: Suitability) -> l
         except UserError as error:
             log_line(f"{base}: reads no replies: {str(error).removeprefix(f'{base}: ')}")
             continue
-        ranked = sum(each["ratio"]["value"] is not None for each in numbers.values())
+        others = sum(each["ratio"]["value"] is not None for dgm, each in numbers.items() if dgm != own.id)
         if own.id in numbers:
-            rows.append({"base": base, "dgms": max(ranked - 1, 0), **numbers[own.id]})
+            place = numbers[own.id]["place"] if others else {"value": None, "ci95": None}
+            rows.append({"base": base, "dgms": others, **numbers[own.id], "place": place})
     return rows
 
 
