@@ -22,6 +22,7 @@ MAKEFILE = Path("Makefile")
 VARIABLE = r"[A-Z][A-Z_]*"
 FOREIGN = ("EVALCHEMY_", "HF_", "OPENAI_", "PIP_", "REWILD_", "UV_")  # variables of the environment, given to make
 SWITCHED = ("yes", "no", "")
+MADE = {"add": ("ID",)}  # what a command makes, so that it need not be there
 FOLDERS = {"NAME": "profiles", "ID": "dgms", "DGM": "dgms"}  # whose YAML files are what can be named
 
 
@@ -73,7 +74,8 @@ def check_arguments(goals: list[str], makeflags: str, device: str) -> None:
     for name, value in given.items():
         if value not in SWITCHED and any(name in names for names in turned.values()):
             raise Failure(f"{name}={value}: it is yes or no")
-        check_value(name, value)
+        if not any(name in MADE.get(goal, ()) for goal in goals):
+            check_value(name, value)
 
 
 def variables(makefile: str) -> set[str]:
