@@ -122,7 +122,7 @@ def find_unknown(source: Source, path: Path, config: Json, license_: str, why: s
     """Yield what the files do not say, and what to do."""
     if not license_:
         yield f"licence: {why}: `license` in {path} names one"
-    if not has_template(source.folder):
+    if source.repository and not has_template(source.folder):  # of a folder the check of its weights says so
         yield f"no chat template: {OWN_TEMPLATE.format(file=path)}"
     if config.get("auto_map"):
         yield f"it brings code of its own, which is not run unless {path} says `trust_remote_code: true`"

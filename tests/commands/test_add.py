@@ -95,7 +95,7 @@ def from_title(output: str) -> str:
 def test_the_screen_says_where_it_stands_and_what_to_add_to_params_yaml(placed: str) -> None:
     assert SENTENCE in placed and placed.endswith(LINES)
     assert "judged by base      share won [95 %]  prompts      verdict   why no more\n" in placed
-    assert "rich            0.500 [0.118, 0.882]        6  not decided  budget spent\n" in placed
+    assert "rich            0.500 [0.159, 0.841]        6  not decided  budget spent\n" in placed
     assert max(map(len, from_title(placed).splitlines())) <= 100
 
 

@@ -96,7 +96,7 @@ def test_the_licence_is_that_of_the_card_or_empty_and_said(card: str, tmp_path: 
 
 def test_a_model_without_a_template_is_told_how_to_name_one(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 512, "auto_map": {"AutoModel": "x"}}')
-    facts = collect_facts(Source("", "some where", tmp_path, []), Path("dgms/muse.yaml"))
+    facts = collect_facts(Source("lab/muse", "", tmp_path, []), Path("dgms/muse.yaml"))
     assert facts.unknown == [
         "licence: it has no card (README.md): `license` in dgms/muse.yaml names one",
         "no chat template: write one to a file and name it as `chat_template` in dgms/muse.yaml, such as "
@@ -104,8 +104,9 @@ def test_a_model_without_a_template_is_told_how_to_name_one(tmp_path: Path) -> N
         "it brings code of its own, which is not run unless dgms/muse.yaml says `trust_remote_code: true`",
     ]
     assert list(format_lines(facts)) == [
-        f"name: {tmp_path.name}",
-        "path: some where",
+        "name: muse",
+        "repository: lab/muse",
+        "revision: main",
         "context_window: 512                   # config.json",
     ]
 
