@@ -95,7 +95,7 @@ def test_without_a_base_model_that_reads_there_is_no_suitability(pipeline: Path)
     assert "Which model should teach? params.yaml names no base model under suitability.bases." in text
 
 
-def test_predictions_and_outcomes_are_drawn_from_two_fine_tunes_on_and_correlated_from_eight(pipeline: Path) -> None:
+def test_predictions_and_outcomes_are_drawn() -> None:
     outcomes = [
         Outcome(f"d{n}", f"r{n}", cell_of(float(n), [n - 0.5, n + 0.5]), cell_of(0.1 * n, None)) for n in (1, 2)
     ]
