@@ -10,6 +10,7 @@ from stages.lib.core.store import store_folder
 from stages.lib.generation.place import left_behind, write_note
 from stages.lib.generation.same_model import RECORD, read_record, record_sources
 from stages.lib.generation.store import Store
+from stages.lib.suitability.scores import FOLDER as SCORES
 
 
 def move(given: str = "") -> None:
@@ -22,10 +23,15 @@ def move(given: str = "") -> None:
     if old is None or not old.is_dir() or old.absolute() == folder.absolute():
         raise UserError(f"no other store is known{f' at {given}' if given else ''}: `move <folder>` names one")
     segments = 0
-    for source in sorted(path for path in old.iterdir() if path.is_dir()):
-        segments += merge(source, folder / source.name)
+    for source in [*list_folders(old / SCORES), *list_folders(old)]:
+        segments += merge(source, folder / source.relative_to(old))
     write_note(folder)
     log_line(f"{segments} segments are moved from {old} to {folder}")
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """List the folders in a folder, none if it is not there."""
+    return sorted(path for path in folder.glob("*") if path.is_dir())
 
 
 def merge(source: Path, target: Path) -> int:

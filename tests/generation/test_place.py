@@ -10,6 +10,7 @@ from stages.lib.console.errors import UserError
 from stages.lib.generation.place import current_folder, open_store
 from stages.lib.generation.same_model import read_record, record_sources
 from stages.lib.generation.store import Store
+from stages.lib.suitability.scores import read_scores, write_scores
 from tests.support.conversations import stored_row
 
 
@@ -65,6 +66,16 @@ def test_move_takes_all_along_and_the_next_move_is_noticed_too(
     assert not Path(".dvc/store/m").exists() and not Path("big/store/m").exists()
     with pytest.raises(UserError, match="no other store is known: `move <folder>` names one"):
         main(["move"])
+
+
+def test_move_takes_the_scores_of_suitability_along(moving: Path) -> None:
+    scored = {"identity": "a", "status": "ok", "tokens": 3, "rank": 2.0, "surprisal": 1.0}
+    fill("a")
+    write_scores(current_folder() / ".suitability/base", [scored])
+    point(moving / "big/cache")
+    main(["move"])
+    assert read_scores(moving / "big/store/.suitability/base") == {"a": scored}
+    assert not Path(".dvc/store/.suitability").exists()
 
 
 def test_a_store_that_others_fill_already_is_used_and_a_line_says_what_stays_behind(

@@ -171,6 +171,7 @@ def test_the_page_of_an_analysis_says_why_each_missing_section_is_skipped(tmp_pa
     why = {
         "benchmarks": "Which model does best? existing replies were analysed; no model was evaluated. ",
         "differences": "Is the difference real? existing replies were analysed; no model was evaluated. ",
+        "suitability": "Which model should teach? nothing is fine-tuned, so there is no base model. ",
         "teachers": "What makes a good teacher? nothing was fine-tuned, so there is no teacher. ",
         "runs": "What was each run trained on? nothing was mixed or trained. ",
         "throughput": "How fast were the DGMs, and what did they cost? the replies existed already; ",

@@ -17,6 +17,8 @@ from stages.lib.report.sections.benchmarks import choose_for_spider, count_leads
 from stages.lib.report.sections.judge import choose_words
 from stages.lib.report.sections.runs import find_shortages
 from stages.lib.report.sections.similarity import cluster, map_similarity
+from stages.lib.report.sections.suitability import draw_outcomes
+from stages.lib.suitability.outcomes import Outcome
 from tests.support.report import (
     answer_row,
     build_preference,
@@ -26,6 +28,7 @@ from tests.support.report import (
     turn_row,
     visible_text,
     write_differences,
+    write_suitability,
 )
 from tests.support.results import paper_results, results, tune
 
@@ -74,6 +77,31 @@ def test_every_two_compared_models_are_shown_with_factor_and_mean(pipeline: Path
 def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
     assert "tuned asked rich for 6 rows; it had 4, and all were taken." in visible_text(render_report())
     assert find_shortages({"tuned": {"asked": {"rich": {"rows": 4}}, "sources": {"rich": {"rows": 4}}}}) == []
+
+
+def test_what_a_base_model_says_of_the_dgms_stands_beside_the_fine_tune_on_each_alone(pipeline: Path) -> None:
+    write_suitability(rich=5.0, plain=6.5)
+    text = visible_text(render_report())
+    assert (
+        "Which model should teach? For base the ratio puts rich first (5.00), and plain may be by the intervals."
+        in text
+    )
+    assert "rich 5.00 1 1 to 2 2.00 10.00 40.00 10.0 % 1.50 9 1 beyond_window 0.70" in text, "the average of `tuned`"
+    assert "plain 6.50 2 1 to 2 2.00 10.00 40.00 10.0 % 1.50 9 1 beyond_window –" in text
+
+
+def test_without_a_base_model_that_reads_there_is_no_suitability(pipeline: Path) -> None:
+    text = visible_text(render_report())
+    assert "Which model should teach? params.yaml names no base model under suitability.bases." in text
+
+
+def test_predictions_and_outcomes_are_drawn() -> None:
+    outcomes = [
+        Outcome(f"d{n}", f"r{n}", cell_of(float(n), [n - 0.5, n + 0.5]), cell_of(0.1 * n, None)) for n in (1, 2)
+    ]
+    chart = draw_outcomes("base", outcomes, {"d1": "#123456", "d2": "#abcdef"})
+    assert chart.title == "base: predicted before training, and how it turned out"
+    assert "d1" in chart.svg and "d2" in chart.svg
 
 
 def test_imported_replies_have_no_speed(pipeline: Path) -> None:

@@ -212,8 +212,8 @@ def write_dgms() -> None:
         replies = {"replies": 8, "cut": 2 if dgm == "rich" else 0}
         write_json(Path(f"metrics/gate/{dgm}.json"), {"conversations": 5, "kept": 4, **replies, **reasons})
     digests = {"rich": write_dgm("rich", HOSTILE, "Yes."), "plain": write_dgm("plain", "No.")}
-    sources = {"rich": {"kind": "dgm", "take": 4}}
-    write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"sources": sources}}})
+    sources = {"rich": {"kind": "dgm", "take": {"rows": 4}}}
+    write_json(Path("metrics/recipes.json"), {"dgms": digests, "runs": {"tuned": {"base": "base", "sources": sources}}})
     tokens = {"conversations": 5, "prompt_tokens": 50, "cached_tokens": 10, "completion_tokens": 70}
     cost = {**tokens, "hours": 0.0, "gpu_hours": None, "money": None, "hardware": "", "engines": ["import"]}
     unknown = {"value": None, "ci95": None}
@@ -222,6 +222,22 @@ def write_dgms() -> None:
     nothing = {"comparisons": [], "left_out": {"plain": "no time is known"}}
     throughput = {"dgms": {"plain": measured, "rich": measured}, "costs": {"plain": cost, "rich": cost}}
     write_json(Path("data/throughput/summary.json"), {**throughput, "cost_and_quality": nothing, **TOTALS})
+
+
+def write_suitability(**ratios: float) -> None:
+    """Write what the base model `base` says of DGMs, by the ratio of each; only places have an interval."""
+    numbers = {}
+    for place, (dgm, ratio) in enumerate(sorted(ratios.items(), key=lambda item: item[1]), 1):
+        cells = {"ratio": ratio, "surprisal": 2.0, "rank": 10.0, "tokens": 40.0}
+        numbers[dgm] = {
+            **{name: {"value": value, "ci95": None} for name, value in cells.items()},
+            "place": {"value": place, "ci95": [1.0, 2.0]},
+            "conversations": 9,
+            "left_out": {"beyond_window": 1},
+            "beyond_window": {"value": 0.1, "ci95": [0.0, 0.4]},
+        }
+    styles = {dgm: {"value": 1.5, "ci95": None} for dgm in ratios}
+    write_json(Path("metrics/suitability/base.json"), {"dgms": numbers, "style_distance": styles})
 
 
 def write_run() -> None:
