@@ -97,7 +97,7 @@ PARAMS_MISTAKES = [
     ("  pairs: all", "  pairs: [[blend, rich]]", "params.yaml:{}: pairwise.pairs: 'rich' is not in compare: add it there, or leave the pair out"),
     ("  pairs: all", "  pairs: [[blend, blend]]", "params.yaml:{}: pairwise.pairs: blend and blend: a pair is two different models of compare"),
     ("  pairs: all", "  pairs: [[blend, only], [only, blend]]", "params.yaml:{}: pairwise.pairs: only and blend stand there twice: leave one out, each pair is judged in both orders anyway"),
-    ("  stop: none", "  stop: nonne", "params.yaml:{}: pairwise.stop: should be none, or keys such as {{alpha: 0.05, margin: 0.05}}"),
+    ("  stop: none", "  stop: nonne", "params.yaml:{}: pairwise.stop: should be none, or keys such as {alpha: 0.05, margin: 0.05}"),
     ("  stop: none", "  stop: {alpha: 5, margin: 0.05}", "params.yaml:{}: pairwise.stop.alpha: should be 0.5 or less, got 5"),
     ("  stop: none", "  stop: {alpha: 0.05}", "params.yaml:{}: pairwise.stop.margin: this key is missing: add it"),
     ("  stop: none", "  stop: {alpha: 0.05, margin: 0.6}", "params.yaml:{}: pairwise.stop.margin: should be less than 0.5, got 0.6"),

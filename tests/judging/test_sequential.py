@@ -90,7 +90,8 @@ def test_a_budget_is_shared_by_the_pairs_that_are_not_decided():
 
 
 def test_each_pair_has_an_equal_part_of_the_chance_to_be_wrong():
-    assert Rounds([AB, AC, BC], 100, stop(alpha=0.03)).rule == Rule(pytest.approx(0.01), 0.05)
+    rule = Rounds([AB, AC, BC], 100, stop(alpha=0.03)).rule
+    assert rule.alpha == pytest.approx(0.01) and rule.margin == 0.05
 
 
 @pytest.mark.parametrize("word", ["none", None])
