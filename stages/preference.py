@@ -63,7 +63,7 @@ def compare_choices(pairings: pa.Table, grid: JudgmentGrid, preference: Preferen
         "pairs": {key: {**rates[key], "orders": effect} for key, effect in zip(rates, effects, strict=True)},
         "orders": overall_order_effects(choices),
         "rows_not_compared": choices.num_not_compared,
-        **({"stop": stops} if stops else {}),
+        **({"stop": {name: value for name, value in stops.items() if name != "pairs"}} if stops else {}),
     }
 
 
@@ -96,12 +96,11 @@ def measure_preference(
     pairs = all_pairs(grid.models)
     outcomes = compare_scores(grid, pairs)
     words, summary = build_word_tables(grid, pairs, outcomes, preference)
+    choices = compare_choices(pairings, grid, preference, stops)
     tables = {
         "models": mean_scores(grid),  # object: the mean score of each model
         "by_score": compare_pairs(pairs, outcomes, grid, preference),  # object: rates of each pair, by their scores
-        "side_by_side": compare_choices(
-            pairings, grid, preference, stops
-        ),  # object: rates of each pair, by the choices
+        "side_by_side": choices,  # object: rates of each pair, by the choices
         "flips": count_all_flips(grid, runs),  # object: rankings that a fine-tune lost against its DGM's rivals
         "words": summary,  # object: the words that differ, of each pair and of all
     }

@@ -137,3 +137,36 @@ def test_judgments_that_do_not_match_their_digest_are_refused(project):
     write_table(Path("data/judgments/rival"), judgment_table([judgment(0, 1)]))
     with pytest.raises(UserError, match="data/judgments/rival does not match the digest in metrics/"):
         main()
+
+
+STOP = {  # the judge was asked for TUNED against DGM, until TUNED was worse
+    "one": TUNED, "other": DGM, "asked": 4, "counted": 4, "why": "decided", "verdict": "worse", "share": 0.2,
+    "interval": [0.1, 0.45], "ci95": [0.125, 0.375], "ci95_won": [0.0, 0.25], "ci95_lost": [0.5, 0.875], "p": 0.01,
+}  # fmt: skip
+
+
+def test_pairs_that_were_stopped_have_intervals_that_hold_whenever_one_stops(project):
+    main()
+    fixed = read_json(Path("data/preference/tables.json"))["side_by_side"]
+    write_json(Path("data/pairwise/.summary.json"), {"status": "ok", "stop": {"asked": 4, "pairs": [STOP]}})
+    main()
+    stopped = read_json(Path("data/preference/tables.json"))["side_by_side"]
+    before, after = fixed["pairs"]["dgm tuned"], stopped["pairs"]["dgm tuned"]
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "ci95", "ci95_other", "net", "net_ci95", "p", "q", "stop",
+    }  # fmt: skip
+    assert (after["ci95"], after["ci95_other"]) == ([0.5, 0.875], [0.0, 0.25])  # of DGM, which stands first here
+    assert (after["net"], after["net_ci95"]) == (0.6, [0.25, 0.75])
+    assert (after["p"], after["q"]) == (0.01, 0.01)
+    assert after["equal_length"]["ci95"] == [None, None]
+    assert after["stop"] == {
+        "asked": 4, "counted": 4, "why": "decided", "verdict": "better", "share": 0.8, "interval": [0.55, 0.9],
+    }  # fmt: skip
+    assert stopped["stop"] == {"asked": 4} and "stop" not in fixed
+
+
+def test_a_stopped_pair_without_a_choice_has_no_numbers(project):
+    write_json(Path("data/pairwise/.summary.json"), {"status": "failed", "stop": {"pairs": [STOP | {"share": None}]}})
+    main()
+    pair = read_json(Path("data/preference/tables.json"))["side_by_side"]["pairs"]["dgm tuned"]
+    assert (pair["turns"], pair["rate"], pair["net"], pair["p"]) == (0, None, None, 1)

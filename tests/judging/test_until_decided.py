@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.lib.core.files import read_json, sha256_folder
+from stages.lib.core.pairs import Pair
 from stages.lib.core.types import Json
 from stages.lib.judging.stopped import read_stops
 from stages.lib.records.shards import read_table
@@ -37,7 +38,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return recorded
 
 
-def judge(stop: Any, models: tuple[str, ...] = tuple(REPLIES)) -> Json:
+def judge(stop: Any, models: tuple[str, ...] = tuple(REPLIES)) -> dict[Pair, Json]:
     """Run the stage; return what it says of each pair."""
     params = small_params() | {"compare": [*models], "pairwise": {"stop": stop, "pairs": "all"}}
     with Path("params.yaml").open("w") as file:

@@ -28,6 +28,7 @@ from tests.support.report import (
     turn_row,
     visible_text,
     write_differences,
+    write_preference,
     write_suitability,
 )
 from tests.support.results import paper_results, results, tune
@@ -72,6 +73,22 @@ def test_every_two_compared_models_are_shown_with_factor_and_mean(pipeline: Path
     tables = measure_styles(["base", "tuned"], ["rich"])
     write_json(Path("data/styling/tables.json"), tables | {"pairs": {"tuned base": tables["pairs"]["tuned base"]}})
     assert "factor base tuned base tuned 1.00 mean ×1.00 n = 3" in visible_text(render_report()), "nothing in common"
+
+
+def test_pairs_that_were_stopped_say_why_and_how_many_calls_were_saved(pipeline: Path) -> None:
+    assert "whenever one stops" not in visible_text(render_report())
+    stop = {
+        "one": "base", "other": "tuned", "asked": 15, "counted": 15, "why": "decided", "verdict": "worse",
+        "share": 0.125, "interval": [0.0, 0.375], "ci95": [0.0, 0.25], "ci95_won": [0.0, 0.25],
+        "ci95_lost": [0.75, 1.0], "p": 0.001,
+    }  # fmt: skip
+    best = {"inside": ["tuned"], "outside": [], "unknown": ["base"]}
+    rule = {"alpha": 0.05, "margin": 0.05, "top": 1, "questions": 20, "asked": 15, "saved": 0.25, "best": best}
+    write_preference({**rule, "pairs": [stop]}, base=4.0, tuned=8.0)
+    text = visible_text(render_report())
+    assert "Of the 20 questions about all pairs, 15 were asked, which saves 25 % of the calls." in text
+    assert "The best 1: tuned. Of base it is not known, as they are equivalent or not decided." in text
+    assert "worse 12, 0 to 38 15 of 20: decided" in text
 
 
 def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:

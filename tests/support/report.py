@@ -120,9 +120,9 @@ def write_evaluation(model: str, quiz: float | None) -> None:
     write_json(Path(f"metrics/evaluate/{model}.json"), {"scores": scores, "n": {}, "conditions": ["limit 4"]})
 
 
-def write_preference(**scores: float) -> None:
-    """Write what `preference` writes of such judgments."""
-    tables, words = build_preference(**scores)
+def write_preference(stops: dict[str, Any] | None = None, /, **scores: float) -> None:
+    """Write what `preference` writes of such judgments; `stops` is what `pairwise` decided."""
+    tables, words = build_preference(stops, **scores)
     write_json(Path("data/preference/tables.json"), tables)
     folder = Path("data/preference/words_by_winner_of_all")
     folder.mkdir(exist_ok=True)
@@ -138,7 +138,9 @@ def write_differences(*models: str) -> None:
     write_json(Path("data/differences/tables.json"), round_significant(tables))
 
 
-def build_preference(**scores: float) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+def build_preference(
+    stops: dict[str, Any] | None = None, **scores: float
+) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Measure 20 judged questions: a model has the same score for all but the first, and a high score says `clear`."""
     rows = {
         model: [
@@ -153,7 +155,7 @@ def build_preference(**scores: float) -> tuple[dict[str, Any], dict[str, pa.Tabl
     choices = [pairing_row(one, other, number, first) for number in range(20) for one, other, first in both]
     sources = {model: {"sources": {pair[0]: {"kind": "dgm"}}} for model in pair[1:]}
     settings = Preference(seed=1, resamples=50, min_judgments=5, num_words=3)
-    return measure_preference(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings)
+    return measure_preference(tables, pa.Table.from_pylist(choices, schema=PAIRING), sources, settings, stops)
 
 
 def judgment_row(number: int, score: float, text: str) -> dict[str, Any]:

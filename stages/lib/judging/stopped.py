@@ -22,6 +22,7 @@ from stages.lib.statistics.betting import anytime_interval, anytime_p
 from stages.lib.statistics.significance import ALPHA, adjust_p_values
 from stages.lib.statistics.verdicts import Verdict
 
+SHOWN = ("asked", "counted", "why", "verdict", "share", "interval")  # beside the rates of a pair
 OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 
 
@@ -49,7 +50,8 @@ def describe_pair(pair: Pair, rounds: Rounds, why: Why, outcomes: Sequence[Outco
     All numbers are from the same bets, so that none contradicts the verdict.
     """
     alpha = rounds.rule.alpha
-    shares, won, lost = np.array(outcomes, dtype=float).reshape(-1, 3).T
+    measured = np.array(outcomes, dtype=float).reshape(-1, 3).T
+    shares, ends = measured[0], anytime_interval(measured, ALPHA, alpha).tolist()
     return {
         "one": pair[0],  # string: a model
         "other": pair[1],  # string: the model it is compared with
@@ -58,10 +60,10 @@ def describe_pair(pair: Pair, rounds: Rounds, why: Why, outcomes: Sequence[Outco
         "why": why,  # string: why no more were asked
         "verdict": rounds.verdicts[pair],  # string: on `one`, with `alpha` for all pairs together
         "share": float(shares.mean()) if len(shares) else None,  # number: of questions won by `one`, ties as halves
-        "interval": list(anytime_interval(shares, alpha)),  # list: of `share`, with `alpha` for all pairs together
-        "ci95": list(anytime_interval(shares, ALPHA, alpha)),  # list: of `share`, 95 % for this pair alone
-        "ci95_won": list(anytime_interval(won, ALPHA, alpha)),  # list: the same of the share won, without ties
-        "ci95_lost": list(anytime_interval(lost, ALPHA, alpha)),  # list: the same of the share lost
+        "interval": anytime_interval(shares, alpha).tolist(),  # list: of `share`, with `alpha` for all pairs together
+        "ci95": ends[0],  # list: of `share`, 95 % for this pair alone
+        "ci95_won": ends[1],  # list: the same of the share won, without ties
+        "ci95_lost": ends[2],  # list: the same of the share lost
         "p": float(anytime_p(shares, EVEN, alpha)),  # number: of a share of a half
     }
 
@@ -106,11 +108,12 @@ def apply_stops(rates: Mapping[str, Json], stops: Json) -> dict[str, Json]:
 
 
 def apply_stop(rates: Json, stop: Json) -> Json:
-    """Replace the numbers of one pair, `net` by the mean over questions; nothing where no turn is compared."""
+    """Replace the numbers of one pair, `net` by the mean over questions; where no turn is compared there are none."""
+    applied = {**rates, "stop": {name: stop[name] for name in SHOWN}}
     if not rates["turns"]:
-        return rates
+        return applied
     return {
-        **rates,
+        **applied,
         "ci95": stop["ci95_won"],
         "ci95_other": stop["ci95_lost"],
         "net": 2 * stop["share"] - 1,

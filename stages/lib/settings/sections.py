@@ -221,7 +221,9 @@ class Stop(Section):
 
 
 def read_stop(value: object) -> object:
-    """Take the word for no rule as none."""
+    """Take the word for no rule as none; raise ValueError for what is neither."""
+    if value is not None and value != NO_STOP and not isinstance(value, dict | Section):
+        raise ValueError(f"should be {NO_STOP}, or keys such as {{alpha: 0.05, margin: 0.05}}")
     return None if value == NO_STOP else value
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from stages.lib.core.types import Floats
 
 CUT = 0.5  # c: the largest share of what is held that a bet can lose
-HALVINGS = 40  # of [0, 1], until an end of an interval is known to 1e-12
+HALVINGS = 30  # of [0, 1], until an end of an interval is known to 1e-9
 ROUNDING = 1e-12  # by which a sum of values may be off
 
 

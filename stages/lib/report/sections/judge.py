@@ -37,6 +37,8 @@ def build(inputs: Inputs) -> Content:
             "rate_decimals": count_rate_decimals([*by_score.values(), *by_choice.values()]),
             "map": map_scores(models, by_score),
             "choices_map": map_choices(models, by_choice),
+            "stop": (stop := preference.get("side_by_side", {}).get("stop")),
+            "num_questions": len(by_choice) * stop["questions"] if stop else 0,
             "best": find_preferred(inputs, scores, models),
             "cut": count_cut_answers(inputs),
             "word_pairs": sort_word_pairs(preference),
