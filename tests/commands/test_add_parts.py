@@ -10,11 +10,15 @@ from commands.add import choices, suitability
 from commands.add.choices import stand
 from commands.add.entry import collect_facts, find_family, find_window, format_lines, make_id
 from commands.add.field import Sample
-from commands.add.likeness import choose_anchors
-from commands.add.source import Source
+from commands.add.likeness import build_grid, choose_anchors, measure_similarity, measure_style
+from commands.add.page import build_page
+from commands.add.placement import Placement, answer, describe_sample
+from commands.add.screen import describe
+from commands.add.source import Source, open_source
 from commands.add.suitability import suit_bases
 from commands.add.template import warn_of_ends, warn_of_template, warn_of_thoughts
 from commands.pilot.quality import Quality
+from stages.lib.console.errors import UserError
 from stages.lib.core.costs import Cost
 from stages.lib.core.sections import PARAMS
 from stages.lib.judging.judge import Judged
@@ -23,8 +27,9 @@ from stages.lib.models.chat_template import Template
 from stages.lib.models.reply_format import describe_replies
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Judge, Suitability
-from stages.lib.style.features import FEATURES, StyleGrid
+from stages.lib.settings.sections import Judge, Styling, Suitability
+from stages.lib.style.features import StyleGrid
+from stages.lib.style.markup import FEATURES
 from stages.lib.validation.verdicts import VerdictCounts
 from tests.support.families import FAMILIES, tokenizer_of
 from tests.support.hub import COMMIT, serve
@@ -132,6 +137,20 @@ def test_of_a_repository_only_the_small_files_are_downloaded(tmp_path: Path) -> 
     assert missing.endswith("); is the name right, and can you reach the hub?\n") and missing.count("\n") == 1
 
 
+def test_a_repository_in_a_folder_of_copies_is_read_there_and_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "lab" / "Muse-1B"
+    copy.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (copy / name).write_text("{}")
+    monkeypatch.setenv("REWILD_MODELS", str(tmp_path))
+    source = open_source("lab/Muse-1B", "muse-1b")
+    assert (source.repository, source.path, source.commit, source.folder) == ("lab/Muse-1B", "", "", copy)
+    with pytest.raises(UserError, match="has no folder lab/other or other and no cache of lab/other at main"):
+        open_source("lab/other", "other")
+
+
 def grid_of(**chars: int) -> StyleGrid:
     """Models whose replies differ in their length alone, on two turns."""
     values = {name: np.zeros((2, len(FEATURES))) for name in chars}
@@ -175,7 +194,10 @@ def test_a_template_warns_of_dates_system_messages_thoughts_and_ends(name: str) 
 def sample(name: str, *replies: str) -> Sample:
     """A model that gave these first replies, each to a prompt of its own."""
     rows = {
-        f"p{number}": {"turns": [{"user": "?", "assistant": reply, "finish_reason": "stop"}]}
+        f"p{number}": {
+            "conversation_hash": f"p{number}",
+            "turns": [{"user": "?", "assistant": reply, "finish_reason": "stop"}],
+        }
         for number, reply in enumerate(replies)
     }
     return Sample(name, name, rows, Quality(), VerdictCounts(), {}, {})
@@ -243,3 +265,26 @@ def test_a_base_model_reads_the_new_replies_and_ranks_them_among_what_it_read_be
     rows = suit_bases(sample("new"), [sample("read"), sample("unread")], settings)
     assert measured == [["small", "new", "read"], ["large", "new", "read"]]
     assert [(row["base"], row["dgms"], row["place"]["value"]) for row in rows] == [("small", 1, 2.0), ("large", 1, 2.0)]
+
+
+def test_a_model_without_dgms_to_compare_it_with_stands_alone() -> None:
+    own = sample("new", "Yes.", "No.")
+    own.costs.update(
+        seconds_per_1000_kept={"value": None, "ci95": None}, money_per_1000_kept={"value": None, "ci95": None}
+    )
+    styling = load(Styling, ROOT / PARAMS)
+    grid = build_grid([own], styling)
+    assert measure_similarity(own, [], use_synonyms=False) == {} == measure_style("new", grid, styling)
+    assert choose_anchors(grid, [], 5) == []
+    placement = Placement(
+        own=describe_sample(own, grid), commit="c", profile="demo", prompts=2, dgms=[], similarity={}, style={},
+        judge="", calls=400, standings=[], no_judge="there is no DGM to compare it with", samples=[own],
+        add_to={"dgms": "", "compare": "so that it is judged"},
+    )  # fmt: skip
+    assert answer(placement) == "new stands alone: no DGM of the profile has answered these prompts."
+    assert list(describe(placement))[-3:] == [
+        "dgms: it is there",
+        "to `compare` of params.yaml, so that it is judged:",
+        "- new",
+    ]
+    assert "Nobody judged it: there is no DGM to compare it with." in build_page(placement)
