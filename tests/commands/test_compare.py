@@ -84,6 +84,23 @@ def test_the_judge_compares_by_scores_and_by_choices(checkout: Path) -> None:
     assert chosen["difference"]["verdict"] == "better"
 
 
+def test_choices_that_were_stopped_when_decided_are_compared_by_intervals_that_hold_whenever_one_stops(
+    checkout: Path,
+) -> None:
+    for name in ("one", "two"):
+        write_compared(checkout, name, {"quiz": ONE}, ["Yes."] * 12, [5, 4] * 6)
+    write_choices(checkout, "two", "one", ["one"] * 11 + ["tie"])
+    stop = {
+        "one": "two", "other": "one", "asked": 12, "counted": 12, "why": "decided", "verdict": "worse", "share": 0.05,
+        "interval": [0.0, 0.45], "ci95": [0.0, 0.4], "ci95_won": [0.0, 0.375], "ci95_lost": [0.5, 1.0], "p": 0.02,
+    }  # fmt: skip
+    write_json(checkout / "data/pairwise/.summary.json", {"status": "ok", "stop": {"pairs": [stop]}})
+    chosen = compare("one", "two")["scores"]["judge's choices"]
+    assert (chosen["one"]["ci95"], chosen["other"]["ci95"]) == ([0.5, 1.0], [0.0, 0.375])
+    assert chosen["difference"]["ci95"] == [pytest.approx(0.2), 1] and chosen["difference"]["p"] == 0.02
+    assert chosen["difference"]["verdict"] == "better"
+
+
 def test_a_pair_that_the_judge_did_not_see_side_by_side_has_no_choices(checkout: Path) -> None:
     write_compared(checkout, "one", {"quiz": ONE})
     write_compared(checkout, "two", {"quiz": TWO})

@@ -87,7 +87,7 @@ def test_pairs_that_were_stopped_say_why_and_how_many_calls_were_saved(pipeline:
     write_preference({**rule, "pairs": [stop]}, base=4.0, tuned=8.0)
     text = visible_text(render_report())
     assert "Of the 20 questions about all pairs, 15 were asked, which saves 25 % of the calls." in text
-    assert "The best 1: tuned. Of base it is not known, as they are equivalent or not decided." in text
+    assert "The best 1: tuned. Not known to be among them or not: base, equivalent to another at the edge" in text
     assert "worse 12, 0 to 38 15 of 20: decided" in text
 
 

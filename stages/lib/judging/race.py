@@ -99,7 +99,8 @@ class Rounds:
 
     def explain(self) -> dict[Pair, Why]:
         """Return why each pair is not asked further, after the last round."""
-        return {pair: self._find_reason(pair, self.best) or Why.BUDGET_SPENT for pair in self.asked}
+        best = self.best
+        return {pair: self._find_reason(pair, best) or Why.BUDGET_SPENT for pair in self.asked}
 
     def _list_open(self) -> list[Pair]:
         best = self.best
