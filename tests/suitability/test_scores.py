@@ -1,11 +1,13 @@
 """Chats scored by a real base model, the demo's: as training would see them, each once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from stages.lib.console.errors import UserError
 from stages.lib.models.catalogue import Model, weights_digest
 from stages.lib.records.chats import Message
 from stages.lib.suitability import scores
@@ -120,3 +122,11 @@ def test_rows_of_responses_become_chats_with_their_system_message() -> None:
         ]
     }
     assert to_chats([]) == {}
+
+
+def test_weights_that_cannot_be_loaded_are_one_plain_line(base: Model, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "torn")
+    weights = tmp_path / "torn/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"^base: its weights cannot be loaded: "):
+        Student(base.model_copy(update={"location": str(tmp_path / "torn")}), "cpu")

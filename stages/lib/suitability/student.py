@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stages.lib.console.errors import UserError
 from stages.lib.console.needs import Needs, check_machine
 from stages.lib.core.types import Floats
 from stages.lib.models.catalogue import Model
@@ -29,8 +30,9 @@ class Student:
     """A base model with its weights loaded, on a CPU in float32 or on a GPU in its own dtype."""
 
     def __init__(self, base: Model, device: str) -> None:
-        """Load the weights; raise MachineError where they do not fit."""
+        """Load the weights; raise UserError where they cannot be loaded, MachineError where they do not fit."""
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
@@ -45,18 +47,17 @@ class Student:
         )
         self._torch: Any = torch
         self._device = "cuda" if is_gpu else "cpu"
-        self._model = (
-            AutoModelForCausalLM
-            .from_pretrained(
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 base.location,
                 revision=revision(base),
                 dtype=getattr(torch, dtype),
                 trust_remote_code=base.trust_remote_code,
                 use_safetensors=True,
             )
-            .to(self._device)
-            .eval()
-        )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"{base.id}: its weights cannot be loaded: {str(error).splitlines()[0]}") from None
+        self._model = model.to(self._device).eval()
 
     def read(self, encoding: Encoding) -> TokenScores:
         """Score the reply tokens of a chat: one pass over all of it."""
