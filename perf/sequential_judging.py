@@ -26,7 +26,7 @@ from stages.lib.core.pairs import Pair, all_pairs
 from stages.lib.core.types import Floats
 from stages.lib.judging.race import Rounds
 from stages.lib.judging.sequential import EVEN, first_decisions, verdict_after
-from stages.lib.settings.sections import Stop
+from stages.lib.settings.pairwise import Stop
 from stages.lib.statistics.betting import anytime_interval, most_gained
 from stages.lib.statistics.verdicts import Verdict
 

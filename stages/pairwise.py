@@ -32,9 +32,10 @@ from stages.lib.records.hashing import keyed_hash
 from stages.lib.records.pairings import PAIRING, TIE
 from stages.lib.records.responses import Turn
 from stages.lib.records.shards import read_table, write_table
+from stages.lib.settings.pairwise import Pairwise
 from stages.lib.settings.reading import load, load_value, run
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Answers, Judge, Pairwise
+from stages.lib.settings.sections import Answers, Judge
 
 QuestionTurns = dict[int, list[Turn]]  # one model's turns of each question
 Build = Callable[[Pair, Sequence[Row]], list[Row]]  # the requests about a pair on some questions

@@ -10,8 +10,9 @@ from stages.lib.judging.judge import AskedJudge
 from stages.lib.judging.judge_prompts import JudgePrompts
 from stages.lib.judging.race import Rounds
 from stages.lib.judging.stopped import describe_stops
+from stages.lib.settings.pairwise import Stop
 from stages.lib.settings.runtime import Runtime
-from stages.lib.settings.sections import Judge, Stop
+from stages.lib.settings.sections import Judge
 from stages.lib.statistics.significance import ALPHA
 from stages.pairwise import ask_until_decided, build_requests
 

@@ -7,7 +7,7 @@ from stages.lib.core.sections import parse
 from stages.lib.judging.race import Best, Rounds, Why, find_best
 from stages.lib.judging.sequential import NEVER, Outcome, Rule, average_turns, decide_pair, first_decisions
 from stages.lib.records.pairings import TIE
-from stages.lib.settings.sections import Pairwise, Stop
+from stages.lib.settings.pairwise import Pairwise, Stop
 from stages.lib.statistics.verdicts import Verdict
 from tests.support.judgments import BOTH_ORDERS, DGM, INCOMPLETE, TUNED, pairing
 

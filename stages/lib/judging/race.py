@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stages.lib.core.pairs import Pair
 from stages.lib.judging.sequential import Rule
-from stages.lib.settings.sections import Stop
+from stages.lib.settings.pairwise import Stop
 from stages.lib.statistics.verdicts import Verdict
 
 

@@ -17,7 +17,7 @@ from stages.lib.core.pairs import Pair, pair_key
 from stages.lib.core.types import Json
 from stages.lib.judging.race import Rounds, Why
 from stages.lib.judging.sequential import EVEN, Outcome
-from stages.lib.settings.sections import Stop
+from stages.lib.settings.pairwise import Stop
 from stages.lib.statistics.betting import anytime_interval, anytime_p
 from stages.lib.statistics.significance import ALPHA, adjust_p_values
 from stages.lib.statistics.verdicts import Verdict

@@ -14,6 +14,7 @@ from stages.lib.models.sampling import Sampling
 from stages.lib.readers.auxiliary_formats import FORMATS
 from stages.lib.settings.evaluate import Evaluate
 from stages.lib.settings.licenses import check_license
+from stages.lib.settings.pairwise import Pairwise
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.values import Repository, Seed, Share
 from stages.lib.statistics.bootstrap import MAX_QUESTIONS
@@ -22,7 +23,6 @@ EngineName = Literal["vllm", "echo"]
 History = Literal["own", "reference"]
 Trim = Literal["never", "oldest"]
 Parser = Literal["commonmark", "paper"]
-NO_STOP = "none"
 FIXED_AXOLOTL_KEYS = (
     *("base_model", "chat_template", "chat_template_jinja", "datasets", "dataset_prepared_path", "output_dir"),
     *("tokenizer_config", "trust_remote_code", "plugins"),
@@ -208,30 +208,6 @@ class Judge(RequestSettings):
 
     model: str  # an id of `bases` or `dgms`, or NO_JUDGE
     prompts: str = Field(min_length=1)  # a folder with single.txt and pair.txt
-
-
-class Stop(Section):
-    """When the judge has seen enough of a pair: `pairwise.stop`."""
-
-    alpha: float = Field(gt=0, le=0.5)  # the chance that any verdict on any pair is wrong
-    margin: float = Field(gt=0, lt=0.5)  # of the share of questions won, ties as halves: within it two are equivalent
-    top: int = Field(default=0, ge=0)  # ask only for what decides which models are the best so many; 0: every pair
-    round: int = Field(default=10, gt=0)  # questions of a pair between two looks
-    max_questions: int = Field(default=0, ge=0)  # over all pairs together; 0: no limit
-
-
-def read_stop(value: object) -> object:
-    """Take the word for no rule as none; raise ValueError for what is neither."""
-    if value is not None and value != NO_STOP and not isinstance(value, dict | Section):
-        raise ValueError(f"should be {NO_STOP}, or keys such as {{alpha: 0.05, margin: 0.05}}")
-    return None if value == NO_STOP else value
-
-
-class Pairwise(Section):
-    """The section `pairwise`."""
-
-    stop: Annotated[Stop | None, BeforeValidator(read_stop)]  # none: every question of every pair is asked
-    pairs: Literal["all", "none"] | list[list[str]]  # all: every two of `compare`; else lists of two
 
 
 class Preference(Section):
