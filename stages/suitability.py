@@ -26,8 +26,8 @@ from stages.lib.settings.reading import load, run
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Generate, Parser, Styling, Suitability, Train
 from stages.lib.statistics.bootstrap import Bootstrap
+from stages.lib.style.distances import measure_distances
 from stages.lib.style.features import align_answers, count_answers
-from stages.lib.style.ratios import compare_ratios
 from stages.lib.suitability.kept_chats import read_kept_chats
 from stages.lib.suitability.ratio import describe_suitability, sort_by_place
 from stages.lib.suitability.scores import SCORE, Scorer
@@ -72,15 +72,11 @@ def generate_own(base: Model, prompts: list[Row], generate: Generate, runtime: R
 
 
 def measure_style(own: list[Row], folders: Folders, settings: Suitability, parser: Parser) -> dict[str, Json]:
-    """Measure how far the style of each DGM is from the base model's own, on the turns that both answered.
-
-    It is the typical factor between the features of their replies (see `style.ratios`): 1 where they are alike.
-    """
+    """Measure how far the style of each DGM is from the base model's own, on the turns that both answered."""
     rows = {dgm: islice(read_rows(each["responses"]), len(own)) for dgm, each in folders.items()}
     counts = {name: count_answers(each, "conversation_hash", parser) for name, each in {OWN: own, **rows}.items()}
     grid = align_answers(counts)
-    bootstrap = Bootstrap(grid.questions, settings.resamples, settings.seed)
-    return {dgm: compare_ratios(grid.values[dgm], grid.values[OWN], bootstrap)["factor"] for dgm in folders}
+    return measure_distances(OWN, grid, Bootstrap(grid.questions, settings.resamples, settings.seed))
 
 
 def summarize(scores: dict[str, dict[str, Row]], styles: dict[str, Json], settings: Suitability) -> Json:
@@ -88,7 +84,7 @@ def summarize(scores: dict[str, dict[str, Row]], styles: dict[str, Json], settin
     dgms = describe_suitability(scores, settings.resamples, settings.seed)
     return {
         "dgms": sort_by_place(dgms),  # object: the scores of each DGM, the best predicted first
-        "style_distance": styles,  # object: of each DGM, typical factor between its style and the base model's own
+        "style_distance": styles,  # object: of each DGM, from the base model's own, in standard deviations of a reply
     }
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from commands.add.choices import CALLS, NUM_ANCHORS, ORDERS, stand
 from commands.add.entry import check_id, find_entry, make_id, write_entry
 from commands.add.field import DATA, Sample, is_paid, take_field, take_sample
-from commands.add.likeness import build_grid, choose_anchors, measure_similarity, measure_style, read_spread
+from commands.add.likeness import build_grid, choose_anchors, measure_similarity, read_spread
 from commands.add.page import write_pages
 from commands.add.placement import STANDING, Placement, describe_sample, nearest_first, to_row, write_row
 from commands.add.screen import describe as describe_placement
@@ -42,6 +42,8 @@ from stages.lib.models.hub import COMMIT, COPIES, find_copy
 from stages.lib.records.shards import ROWS_PER_SHARD
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Differences, Judge, Similarity, Styling, Suitability, Throughput
+from stages.lib.statistics.bootstrap import Bootstrap
+from stages.lib.style.distances import measure_distances
 from stages.resolve import resolve
 
 MOST_CALLS = 1_000_000
@@ -119,7 +121,7 @@ def place(model: Model, num_prompts: int, calls: int) -> Placement:
         prompts=answers.prompts,
         dgms=nearest_first([describe_sample(sample, grid) for sample in field], similarity),
         similarity=similarity,
-        style=measure_style(model.id, grid, styling),
+        style=measure_distances(model.id, grid, Bootstrap(grid.questions, styling.resamples, styling.seed)),
         judge="" if no_judge else judge.model,
         calls=calls,
         standings=standings,

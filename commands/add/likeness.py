@@ -15,10 +15,8 @@ from stages.lib.records.responses import UNANSWERED
 from stages.lib.settings.sections import Styling
 from stages.lib.similarity.measures import COLUMNS, MEASURES
 from stages.lib.similarity.pair_scores import PAIRS_FILE, PAIRS_PER_PROCESS, TurnReplies, score_turns
-from stages.lib.statistics.bootstrap import Bootstrap
 from stages.lib.style.features import StyleGrid, align_answers, count_answers
-from stages.lib.style.inheritance import build_profiles, measure_inheritance
-from stages.lib.style.ratios import add_interval, keep_shared_turns
+from stages.lib.style.inheritance import build_profiles
 
 OVERALL = "mean"  # of the measures
 
@@ -82,28 +80,6 @@ def build_grid(samples: Sequence[Sample], styling: Styling) -> StyleGrid:
     return align_answers({
         sample.id: count_answers(sample.rows.values(), "conversation_hash", styling.parser) for sample in samples
     })
-
-
-def measure_style(own: str, grid: StyleGrid, styling: Styling) -> dict[str, Json]:
-    """Measure how far the style of a model is from that of each DGM on the turns that both answered.
-
-    The distance is that of `styling`: of mean profiles, in standard deviations of a reply, with its 95 % interval.
-    """
-    profiles = dict(zip(grid.values, build_profiles(*grid.values.values()), strict=True))
-    bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
-    return {dgm: measure_distance(profiles[own], profile, bootstrap) for dgm, profile in profiles.items() if dgm != own}
-
-
-def measure_distance(one: Floats, other: Floats, bootstrap: Bootstrap) -> Json:
-    """Measure the distance of two profiles [turn, feature], and over how many turns."""
-    shared = keep_shared_turns(one, other) if one.shape[1] else [one, other]
-    turns = int(np.isfinite(shared[0][:, 0]).sum()) if one.shape[1] else len(one)
-    if not turns or not one.shape[1]:
-        return {"value": None if not turns else 0.0, "ci95": None, "turns": turns}
-    means = [np.nanmean(values, axis=0) for values in shared]
-    draws = [bootstrap.resampled_means(values) for values in shared]
-    distance, spread = (measure_inheritance(place[0], place[1], place[0])["distance"] for place in (means, draws))
-    return add_interval(float(distance), spread) | {"turns": turns}
 
 
 def choose_anchors(grid: StyleGrid, dgms: Sequence[str], number: int) -> list[str]:

@@ -10,7 +10,7 @@ from commands.add import choices, suitability
 from commands.add.choices import stand
 from commands.add.entry import collect_facts, find_family, find_window, format_lines, make_id
 from commands.add.field import Sample
-from commands.add.likeness import build_grid, choose_anchors, measure_similarity, measure_style
+from commands.add.likeness import build_grid, choose_anchors, measure_similarity
 from commands.add.page import build_page
 from commands.add.placement import Placement, answer, describe_sample
 from commands.add.screen import describe
@@ -28,6 +28,8 @@ from stages.lib.models.reply_format import describe_replies
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Judge, Styling, Suitability
+from stages.lib.statistics.bootstrap import Bootstrap
+from stages.lib.style.distances import measure_distances
 from stages.lib.style.features import StyleGrid
 from stages.lib.style.markup import FEATURES
 from stages.lib.validation.verdicts import VerdictCounts
@@ -274,7 +276,8 @@ def test_a_model_without_dgms_to_compare_it_with_stands_alone() -> None:
     )
     styling = load(Styling, ROOT / PARAMS)
     grid = build_grid([own], styling)
-    assert measure_similarity(own, [], use_synonyms=False) == {} == measure_style("new", grid, styling)
+    bootstrap = Bootstrap(grid.questions, styling.resamples, styling.seed)
+    assert measure_similarity(own, [], use_synonyms=False) == {} == measure_distances("new", grid, bootstrap)
     assert choose_anchors(grid, [], 5) == []
     placement = Placement(
         own=describe_sample(own, grid), commit="c", profile="demo", prompts=2, dgms=[], similarity={}, style={},

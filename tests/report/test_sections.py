@@ -99,12 +99,11 @@ def test_a_source_with_too_few_rows_is_reported(pipeline: Path) -> None:
 def test_what_a_base_model_says_of_the_dgms_stands_beside_the_fine_tune_on_each_alone(pipeline: Path) -> None:
     write_suitability(rich=5.0, plain=6.5)
     text = visible_text(render_report())
-    assert (
-        "Which model should teach? For base the ratio puts rich first (5.00), and plain may be by the intervals."
-        in text
+    assert "For base the ratio puts rich first, at 5.00; by the intervals it may be plain." in text
+    assert "rich 5.00 1 1 to 2 0.70 0.51 to 0.85 2.00 10.00 40.00 1.50 9 not 1: beyond_window" in text, (
+        "0.70: of `tuned`"
     )
-    assert "rich 5.00 1 1 to 2 2.00 10.00 40.00 10.0 % 1.50 9 1 beyond_window 0.70" in text, "the average of `tuned`"
-    assert "plain 6.50 2 1 to 2 2.00 10.00 40.00 10.0 % 1.50 9 1 beyond_window –" in text
+    assert "plain 6.50 2 1 to 2 – 2.00 10.00 40.00 1.50 9 not 1: beyond_window" in text
 
 
 def test_without_a_base_model_that_reads_there_is_no_suitability(pipeline: Path) -> None:

@@ -68,8 +68,8 @@ def describe_order(base: str, dgms: Mapping[str, Json]) -> str:
         return ""
     first, *others = ranked
     rivals = [dgm for dgm in others if may_be_first(dgms[dgm]["place"])]
-    doubt = f", and {' or '.join(rivals)} may be by the intervals" if rivals else ""
-    return f"for {base} the ratio puts {first} first ({show_cell(dgms[first]['ratio'])}){doubt}"
+    doubt = f"; by the intervals it may be {' or '.join(rivals)}" if rivals else ""
+    return f"for {base} the ratio puts {first} first, at {show_cell(dgms[first]['ratio'])}{doubt}"
 
 
 def may_be_first(place: Mapping[str, Any]) -> bool:
