@@ -57,6 +57,7 @@ CHANGES: Json = {
         "local_data": dict.fromkeys(("leaderboard_bbh", "leaderboard_musr", "leaderboard_ifeval"), "all"),
     },
     "pairwise": {"pairs": "none"},
+    "suitability": {"bases": [GEMMA, SMOLLM2]},
     "runtime": {"gpu_memory_utilization": 0.12},  # several models share the GPU
 }
 
