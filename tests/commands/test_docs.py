@@ -27,8 +27,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def test_there_are_at_most_sixteen_pages_of_at_most_150_lines_besides_generated_ones() -> None:
-    assert len(PAGES) <= 17
+def test_there_are_at_most_eighteen_pages_of_at_most_150_lines_besides_generated_ones() -> None:
+    assert len(PAGES) <= 18
     written = {page.name: GENERATED.sub("", page.read_text()).count("\n") for page in PAGES}
     assert {name: lines for name, lines in written.items() if lines > 150} == {}
 

@@ -173,7 +173,7 @@ EDITS = [  # file, old text, new text: which stages have another digest
         "models/sampling.py",
         '"min_p": 0.0, "rep',
         '"min_p": 0.1, "rep',
-        {"answers", "generate", "judge", "pairwise", "throughput", "validate"},
+        {"answers", "generate", "judge", "pairwise", "suitability", "throughput", "validate"},
     ),
     ("report/sections/style.py", "Is style inherited?", "Do fine-tunes inherit style?", {"report"}),
 ]
