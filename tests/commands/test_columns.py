@@ -74,12 +74,16 @@ def test_a_table_has_its_heads_and_a_line_for_each_row() -> None:
 
 
 def objects_within(content: Any, within: str) -> Iterator[dict[str, Any]]:
-    """The objects at a place such as `tasks.<task>`, where `<task>` is any key."""
+    """The objects at a place such as `tasks.<task>`, where `<task>` is any key, or `pairs[]`, a list."""
     head, _, rest = within.partition(".")
     if not head:
         yield content
         return
-    for value in content.values() if head.startswith("<") else [content[head]]:
+    if head.endswith("[]"):
+        values = content[head.removesuffix("[]")]
+    else:
+        values = content.values() if head.startswith("<") else [content[head]]
+    for value in values:
         yield from objects_within(value, rest)
 
 
