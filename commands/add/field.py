@@ -15,6 +15,7 @@ from commands.pilot.command import open_job
 from commands.pilot.job import Job, Settings
 from commands.pilot.quality import Quality
 from commands.pilot.review import count, find_verdicts
+from commands.pilot.suitability import keep_chats
 from stages.generate import LEDGER
 from stages.lib.console.errors import UserError
 from stages.lib.core.types import Json, Row
@@ -25,7 +26,7 @@ from stages.lib.generation.place import open_store
 from stages.lib.models.catalogue import MODELS, load_model
 from stages.lib.records.shards import read_rows
 from stages.lib.settings.sections import Throughput
-from stages.lib.suitability.kept_chats import Chats, to_chats
+from stages.lib.suitability.kept_chats import Chats
 from stages.lib.validation.verdicts import VerdictCounts
 from stages.throughput import measure
 from stages.validate import read_config
@@ -65,8 +66,7 @@ def take_sample(job: Job, prompts: Sequence[Row], throughput: Throughput) -> Sam
         "hardware": sorted({row["hardware"] for row in in_order} - {""}),
     }
     costs, _ = measure(ledger, table, throughput)
-    chats = to_chats(row for row in kept if row[KEEP])
-    return Sample(job.dgm, job.model.name, rows, quality, counts, costs, chats)
+    return Sample(job.dgm, job.model.name, rows, quality, counts, costs, keep_chats(in_order, verdicts))
 
 
 def find_rows(job: Job, prompts: Sequence[Row]) -> list[Row]:

@@ -19,7 +19,7 @@ from commands.pilot.job import PROMPTS, Job, PromptSize, Settings, load_settings
 from commands.pilot.note import PilotNote, digest_asked, write_note
 from commands.pilot.pace import largest_pace
 from commands.pilot.prediction import predict
-from commands.pilot.review import example_lines, find_warnings, gate_message, review
+from commands.pilot.review import count, example_lines, find_verdicts, find_warnings, gate_message
 from commands.pilot.screen import PilotResult, explanation, format_block, format_table
 from commands.pilot.steady_state import Stopwatch, TimedGeneration
 from commands.pilot.suitability import keep_chats, predict_order
@@ -67,7 +67,8 @@ def pilot(job: Job, prompts: list[Row]) -> PilotResult:
     """Answer some prompts with one DGM, review the replies, predict the rest."""
     table, stopwatch = generate(prompts, job)
     rows = table.to_pylist()
-    quality, counts = review(rows, prompts, job)
+    verdicts = find_verdicts(rows, prompts, job)
+    quality, counts = count(rows, prompts, verdicts, job)
     asked = digest_asked(job.model, job.config, job.settings.validate)
     dropped = counts.conversations - counts.kept
     write_note(job.store.folder, PilotNote(asked, counts.conversations, dict(counts.found), dropped))
@@ -84,7 +85,7 @@ def pilot(job: Job, prompts: list[Row]) -> PilotResult:
         forecast=predict(job, table, sample, *largest_pace(job, stopwatch)),
         warnings=list(find_warnings(job, quality, counts)),
         example=example_lines(rows[0]["turns"]),
-        chats=keep_chats(rows, prompts, job),
+        chats=keep_chats(rows, verdicts),
     )
 
 

@@ -20,13 +20,8 @@ MAX_WRONG_LANGUAGE = 0.3  # of the replies to messages in one language
 MIN_REPLIES = 5  # in a language, for a share of them to mean something
 
 
-def review(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, VerdictCounts]:
-    """Validate every conversation (rows of RESPONSE) as `validate` does, and count what its replies are like."""
-    return count(rows, prompts, find_verdicts(rows, prompts, job), job)
-
-
 def find_verdicts(rows: Sequence[Row], prompts: Sequence[Row], job: Job) -> list[Row]:
-    """Make the verdict on every conversation."""
+    """Validate every conversation (rows of RESPONSE) as `validate` does: a verdict for each."""
     return [
         make_verdict(CheckInput(row, prompt, job.settings.validate, job.model, job.config))
         for row, prompt in zip(rows, prompts, strict=True)

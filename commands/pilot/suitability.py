@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from commands.pilot.job import Job
-from commands.pilot.review import find_verdicts
 from stages.lib.console.formats import align_columns, format_count, format_counts
 from stages.lib.console.shell import log_line
 from stages.lib.core.types import Json, Row
@@ -12,7 +10,7 @@ from stages.lib.report.findings import show_cell
 from stages.lib.settings.reading import load
 from stages.lib.settings.sections import Suitability, Train
 from stages.lib.suitability.kept_chats import Chats, to_chats
-from stages.lib.suitability.ratio import describe_suitability
+from stages.lib.suitability.ratio import describe_suitability, sort_by_place
 from stages.lib.suitability.scores import Scorer
 
 HEAD = ("DGM", "place", "ratio", "surprisal", "rank", "tokens", "too long", "conversations")
@@ -22,9 +20,8 @@ NOTE = (
 )
 
 
-def keep_chats(rows: Sequence[Row], prompts: Sequence[Row], job: Job) -> Chats:
-    """Return the conversations (rows of RESPONSE) that `validate` would keep, as chats."""
-    verdicts = find_verdicts(rows, prompts, job)
+def keep_chats(rows: Sequence[Row], verdicts: Sequence[Row]) -> Chats:
+    """Return the conversations (rows of RESPONSE) that their verdicts keep, as chats."""
     return to_chats(row for row, verdict in zip(rows, verdicts, strict=True) if verdict["keep"])
 
 
@@ -48,8 +45,7 @@ def measure_suitability(chats: Mapping[str, Chats], base: str, settings: Suitabi
 def format_order(base: str, dgms: Mapping[str, Json]) -> list[str]:
     """Format the numbers of each DGM as a table, in the predicted order."""
     known = {dgm: each for dgm, each in dgms.items() if each["ratio"]["value"] is not None}
-    ranked = sorted(known, key=lambda dgm: (known[dgm]["place"]["value"], dgm))
-    rows = [HEAD, *(format_row(dgm, known[dgm]) for dgm in ranked)]
+    rows = [HEAD, *(format_row(dgm, each) for dgm, each in sort_by_place(known).items())]
     missing = [
         f"no score of {dgm}: {format_counts(each['left_out'])}" for dgm, each in dgms.items() if dgm not in known
     ]

@@ -14,7 +14,6 @@ from commands.pilot.job import Job, PromptSize, read_sizes
 from commands.pilot.pace import UNKNOWN, Pace
 from commands.pilot.prediction import bytes_per_row, predict
 from commands.pilot.quality import Quality
-from commands.pilot.review import review
 from commands.pilot.screen import PilotResult, forecast_lines, format_block, format_table, kept_lines
 from commands.pilot.steady_state import Span, SteadyState, measure_steady_state
 from stages.lib.core.types import Row
@@ -26,7 +25,7 @@ from stages.lib.records.responses import Turn
 from stages.lib.records.shards import write_table
 from stages.lib.settings.runtime import RayCluster
 from tests.support.conversations import CONFIG
-from tests.support.pilot import answer, make_job, make_prompt, make_settings, turn
+from tests.support.pilot import answer, make_job, make_prompt, make_settings, review, turn
 
 
 @pytest.fixture

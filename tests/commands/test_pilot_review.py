@@ -9,12 +9,12 @@ import pytest
 
 from commands.pilot.job import Job
 from commands.pilot.quality import Quality, distinct
-from commands.pilot.review import find_warnings, gate_message, review
+from commands.pilot.review import find_warnings, gate_message
 from stages.lib.core.types import Row
 from stages.lib.settings.sections import Gate
 from stages.lib.validation.verdicts import VerdictCounts
 from tests.support.conversations import CONFIG
-from tests.support.pilot import answer, make_job, make_prompt, turn
+from tests.support.pilot import answer, make_job, make_prompt, review, turn
 
 TEN = [make_prompt(str(number)) for number in range(10)]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from commands.pilot import suitability
+from commands.pilot.review import find_verdicts
 from commands.pilot.suitability import format_order, keep_chats, predict_order
 from stages.lib.core.types import Row
 from stages.lib.records.chats import Message
@@ -41,7 +42,7 @@ def test_the_best_predicted_dgm_is_first_and_one_without_a_score_has_a_line() ->
 def test_only_kept_conversations_are_read(tmp_path: Path) -> None:
     prompts = [make_prompt("a"), make_prompt("b")]
     rows = [answer(prompts[0], assistant=""), answer(prompts[1], assistant="Hello.")]
-    chats = keep_chats(rows, prompts, make_job(tmp_path))
+    chats = keep_chats(rows, find_verdicts(rows, prompts, make_job(tmp_path)))
     assert chats == {
         rows[1]["conversation_hash"]: [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hello."}]
     }

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from commands.pilot.job import Job, Settings
+from commands.pilot.quality import Quality
+from commands.pilot.review import count, find_verdicts
 from stages.lib.core.sections import PARAMS
 from stages.lib.core.types import Row
 from stages.lib.generation.store import Store
@@ -11,8 +13,14 @@ from stages.lib.records.responses import Turn
 from stages.lib.settings.reading import load
 from stages.lib.settings.runtime import Runtime
 from stages.lib.settings.sections import Gate, Generate, Validate
+from stages.lib.validation.verdicts import VerdictCounts
 from tests.support.conversations import CONFIG, MODEL, answered_row
 from tests.support.project import ROOT
+
+
+def review(rows: list[Row], prompts: list[Row], job: Job) -> tuple[Quality, VerdictCounts]:
+    """Validate conversations and count what their replies are like, as the pilot does."""
+    return count(rows, prompts, find_verdicts(rows, prompts, job), job)
 
 
 def turn(prompt_tokens: int, completion_tokens: int, **changes: Any) -> Turn:
