@@ -5,6 +5,7 @@ At home, in the checkout:
 On the host, where FILE was unpacked, with the packages on PYTHONPATH and the models in $REWILD_MODELS:
     python -m perf.gpu_host run --stages generate --models smollm2-135m-instruct
     python -m perf.gpu_host run --stages train,answers,evaluate --jobs 4
+    python -m perf.gpu_host run --stages suitability
     python -m perf.gpu_host pack FOLDER         all outs but the weights
 At home again, with the files of that folder:
     python -m perf.gpu_host unpack FOLDER       prints the `dvc commit` that takes the outs over
@@ -42,9 +43,16 @@ from stages.lib.models.catalogue import MODELS, NOT_WEIGHTS
 LOGS = Path(".dvc/tmp/gpu_host")
 STORE = Path(".dvc/store")
 TRAIN_ENV = LOGS / "train"
-OUTS = {"generate": "data/responses", "train": "models", "answers": "data/answers", "evaluate": "data/evaluations"}
+OUTS = {
+    "generate": "data/responses",
+    "suitability": "data/suitability",
+    "train": "models",
+    "answers": "data/answers",
+    "evaluate": "data/evaluations",
+}
 TIMED = ("train", "answers", "evaluate")  # whose costs are in files of their own, not in the store
-PACKED = (STORE, Path("data/answers"), Path("data/evaluations"), MODELS, *(COSTS / stage for stage in TIMED))
+MADE = ("suitability", "answers", "evaluate", "train")  # what `generate` makes is in the store
+PACKED = (STORE, *(Path(OUTS[stage]) for stage in MADE), *(COSTS / stage for stage in TIMED))
 WEIGHTS = "weights.json"  # the digests of the weights, which stay on the host
 PART_BYTES, MAX_PARTS = 15 << 20, 8
 ATTEMPTS = 3
@@ -66,6 +74,7 @@ def chains(stages: list[str], models: list[str]) -> list[list[tuple[str, str]]]:
     params = read_yaml(PARAMS)
     of_stage = {
         "generate": params["dgms"],
+        "suitability": params["suitability"]["bases"],
         "train": list(list_trainings(params)),
         "answers": params["compare"],
         "evaluate": [*params["compare"], *other_seeds(params)],
@@ -140,8 +149,9 @@ def run(options: argparse.Namespace) -> None:
 def files_to_prepare() -> Iterable[Path]:
     """Yield the code, params.yaml, and what these stages read besides weights."""
     params = read_yaml(PARAMS)
+    replies = ("data/responses", "data/verdicts", "metrics/recipes.json")  # that suitability reads
     read = ("data/prompts", "data/mixes", params["answers"]["questions"], params["evaluate"]["tasks_folder"])
-    for path in map(Path, ("stages", "perf", PARAMS, *read)):
+    for path in map(Path, ("stages", "perf", PARAMS, *replies, *read)):
         yield from [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
     yield from MODELS.glob("*/model.json")
 

@@ -11,13 +11,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-from stages.lib.core.sections import PARAMS
+from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.seeds import write_seeds
-from stages.lib.core.types import Json
+from stages.lib.core.types import Json, Row
+from stages.lib.models.catalogue import CATALOGUE, import_digest
+from stages.lib.records.responses import RESPONSE
 
 PROFILE = Path("profiles/small.yaml")
 INPUTS = Path("inputs")
@@ -79,6 +82,23 @@ def copy_prompts(source: Path, target: Path) -> None:
     print(f"{kept.num_rows} of {table.num_rows} conversations, without the rows of {BENCHMARK}")
 
 
+def add_import(name: str, rows: list[Row]) -> None:
+    """Add an imported DGM with these rows of RESPONSE: inputs/<name>.parquet, and its catalogue file."""
+    file = INPUTS / f"{name}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE), file)
+    entry = {"name": name, "import": str(file), "revision": import_digest(file)}
+    YAML(typ="safe", pure=True).dump(entry, CATALOGUE / f"{name}.yaml")
+
+
+def write_profile(params: Json) -> None:
+    """Replace params.yaml, and write what is derived from its seeds."""
+    yaml = YAML(typ="safe", pure=True)  # without the comments: an empty list takes the line break of its comment along
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    with PARAMS.open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+    write_seeds(params)
+
+
 def main() -> None:
     """Write inputs/ and params.yaml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,14 +109,10 @@ def main() -> None:
     INPUTS.mkdir(exist_ok=True)
     copy_prompts(options.prompts, INPUTS / "prompts.parquet")
     shutil.copytree(options.benchmarks, INPUTS / "bench", dirs_exist_ok=True)
-    yaml = YAML(typ="safe", pure=True)  # without the comments: an empty list takes the line break of its comment along
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
-    params = yaml.load(PROFILE.read_text(encoding="utf-8"))
+    params = read_yaml(PROFILE)
     change(params, CHANGES)
     params["prompts"]["max_prompts"] = options.max_prompts
-    with PARAMS.open("w", encoding="utf-8") as file:
-        yaml.dump(params, file)
-    write_seeds(params)
+    write_profile(params)
 
 
 if __name__ == "__main__":

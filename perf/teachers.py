@@ -4,12 +4,14 @@ python -m perf.teachers setup PROMPTS BENCHMARKS [--prompts 1500]
 python -m perf.teachers derive
 python -m perf.teachers read
 
-`setup` replaces params.yaml, and writes inputs/ and dgms/teacher-*; `derive`, once teacher-plain has replied, adds the
-sources that are made of its replies; `read`, once all has run, prints a table and the rank correlation for each base.
-PROMPTS and BENCHMARKS are as in `perf.real_models`, and $REWILD_MODELS holds the same two models. The sources are
-SmolLM2's replies as they are, at two other temperatures and with a system prompt; cut after 50 words; exchanged among
-prompts, as a control; GPT's replies; the base Gemma's; and a half of SmolLM2's with a half of GPT's. Of each, 500
-conversations make one fine-tune of each base model. Stages that need a GPU run by `perf.gpu_host`.
+`setup` replaces params.yaml, and writes inputs/ and dgms/teacher-*; `derive`, once the others have replied, adds the
+sources that are made of their replies; `read`, once all has run, prints a table and rank correlations for each base.
+PROMPTS and BENCHMARKS are as in `perf.real_models`; $REWILD_MODELS has the two models in folders named as on the hub.
+The sources are SmolLM2's replies as they are, at two other temperatures and with a system prompt; cut after 50 words;
+exchanged among prompts, as a control; GPT's replies; a half of SmolLM2's with a half of GPT's; and Gemma's, cut after
+as many words, since the base model seldom ends a reply: `derive` takes those that its store has, so that its generation
+may be stopped early. Of each source, 500 conversations make one fine-tune of each base model. Stages that need a GPU
+run by `perf.gpu_host`.
 """
 
 import argparse
@@ -19,16 +21,26 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-from perf.real_models import CHANGES, GEMMA, INPUTS, PROFILE, SMOLLM2, change, copy_prompts
+from perf.real_models import (
+    CHANGES,
+    GEMMA,
+    INPUTS,
+    PROFILE,
+    SMOLLM2,
+    add_import,
+    change,
+    copy_prompts,
+    write_profile,
+)
 from stages.lib.core.files import read_json
 from stages.lib.core.sections import PARAMS, read_yaml
-from stages.lib.core.seeds import write_seeds
 from stages.lib.core.types import Json, Row
+from stages.lib.generation.place import open_store
+from stages.lib.generation.store import read_segment
 from stages.lib.models.catalogue import CATALOGUE
-from stages.lib.records.responses import RESPONSE
+from stages.lib.records.responses import IMPORTED, RESPONSE
 from stages.lib.records.shards import read_rows
 from stages.lib.suitability.outcomes import correlate, match_outcomes
 
@@ -36,47 +48,41 @@ PLAIN = "teacher-plain"
 ASKED: dict[str, Json] = {  # what they change of SmolLM2's catalogue entry
     PLAIN: {},
     "teacher-cold": {"sampling": {"temperature": 0.3}},
-    "teacher-hot": {"sampling": {"temperature": 1.2}},
+    "teacher-hot": {"sampling": {"temperature": 1.0}},  # at 1.2, 13 % of its replies end before 1,024 tokens
     "teacher-terse": {"system_prompt": "Answer in one short sentence."},
 }
-DERIVED = ("teacher-cut", "teacher-exchanged", "teacher-half-gpt")
 GEMMAS = "teacher-gemma"
 GENERATED = (*ASKED, GEMMAS, "gpt")
+DERIVED = ("teacher-cut", "teacher-exchanged", "teacher-half-gpt", "teacher-gemma-cut")
+TEACHERS = (*ASKED, "gpt", *DERIVED)
 BASES = {"smollm2": SMOLLM2, "gemma": GEMMA}
 ROWS = 500
 WORDS = 50  # that are left of a cut reply
-TASKS = {  # eight of BBH's, and IFEval
-    **{f"leaderboard_bbh_{name}": "acc_norm" for name in (
-        "boolean_expressions", "causal_judgement", "date_understanding", "hyperbaton",
-        "movie_recommendation", "navigate", "snarks", "sports_understanding",
-    )},
-    "leaderboard_ifeval": "prompt_level_strict_acc",
-}  # fmt: skip
+BBH = (
+    "boolean_expressions", "causal_judgement", "date_understanding", "hyperbaton",
+    "movie_recommendation", "navigate", "snarks", "sports_understanding",
+)  # fmt: skip
 
 
 def write_entries() -> None:
-    """Write the catalogue files of the sources: SmolLM2's and Gemma's with their changes, and those of derived ones."""
+    """Write the catalogue files of the sources: SmolLM2's and Gemma's with their changes."""
     yaml = YAML(typ="safe", pure=True)
     for name, changes in {**ASKED, GEMMAS: {}}.items():
         model = GEMMA if name == GEMMAS else SMOLLM2
         entry = yaml.load((CATALOGUE / f"{model}.yaml").read_text(encoding="utf-8"))
         yaml.dump(entry | {"name": name} | changes, CATALOGUE / f"{name}.yaml")
-    for name in DERIVED:
-        yaml.dump({"name": name, "import": str(INPUTS / f"{name}.parquet")}, CATALOGUE / f"{name}.yaml")
 
 
 def write_params(prompts: int, teachers: Sequence[str]) -> None:
     """Replace params.yaml by one with runs on each of these sources."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
-    params = yaml.load(PROFILE.read_text(encoding="utf-8"))
+    params = read_yaml(PROFILE)
     change(params, CHANGES)
     runs = {
         f"{short}-{teacher}": {"base": base, "dgms": {teacher: 1.0}}
         for short, base in BASES.items()
         for teacher in teachers
     }
-    local = {"leaderboard_bbh": [task for task in TASKS if "bbh" in task], "leaderboard_ifeval": "all"}
+    tasks = {"leaderboard_bbh": "acc_norm", "leaderboard_ifeval": "prompt_level_strict_acc"}
     change(params, {
         "profile": "teachers",
         "dgms": list(teachers),
@@ -85,12 +91,10 @@ def write_params(prompts: int, teachers: Sequence[str]) -> None:
         "gate": {"max_dropped_share": 1.0},
         "mix": {"runs": runs, "size": ROWS},
         "compare": [*runs, *BASES.values()],
-        "evaluate": {"tasks": TASKS, "local_data": local},
-        "suitability": {"bases": list(BASES.values()), "num_conversations": ROWS},
+        "evaluate": {"tasks": tasks, "local_data": {"leaderboard_bbh": list(BBH), "leaderboard_ifeval": "all"}},
+        "suitability": {"bases": list(BASES.values()), "device": "gpu"},
     })  # fmt: skip
-    with PARAMS.open("w", encoding="utf-8") as file:
-        yaml.dump(params, file)
-    write_seeds(params)
+    write_profile(params)
 
 
 def setup(prompts: Path, benchmarks: Path, num: int) -> None:
@@ -102,15 +106,19 @@ def setup(prompts: Path, benchmarks: Path, num: int) -> None:
     write_params(num, GENERATED)
 
 
-def with_replies(row: Row, replies: list[str]) -> Row:
+def with_replies(row: Row, replies: list[str], finish_reasons: list[str]) -> Row:
     """Return a conversation with other replies."""
-    turns = [turn | {"assistant": reply} for turn, reply in zip(row["turns"], replies, strict=True)]
+    turns = [
+        turn | {"assistant": reply, "finish_reason": reason}
+        for turn, reply, reason in zip(row["turns"], replies, finish_reasons, strict=True)
+    ]
     return row | {"turns": turns}
 
 
-def cut(row: Row) -> Row:
-    """Return a conversation whose replies have at most WORDS words."""
-    return with_replies(row, [" ".join(turn["assistant"].split(" ")[:WORDS]) for turn in row["turns"]])
+def cut(row: Row, words: int) -> Row:
+    """Return a conversation whose replies have at most so many words, wherever they ended."""
+    replies = [" ".join(turn["assistant"].split(" ")[:words]) for turn in row["turns"]]
+    return with_replies(row, replies, [IMPORTED] * len(replies))
 
 
 def exchange(rows: list[Row]) -> list[Row]:
@@ -121,27 +129,42 @@ def exchange(rows: list[Row]) -> list[Row]:
     exchanged = {}
     for group in by_turns.values():
         for row, other in zip(group, [*group[1:], group[0]], strict=True):
-            exchanged[row["conversation_hash"]] = with_replies(row, [turn["assistant"] for turn in other["turns"]])
+            replies, reasons = ([turn[name] for turn in other["turns"]] for name in ("assistant", "finish_reason"))
+            exchanged[row["conversation_hash"]] = with_replies(row, replies, reasons)
     return [exchanged[row["conversation_hash"]] for row in rows]
 
 
 def half(rows: list[Row], prompts: dict[str, Row]) -> list[Row]:
     """Return conversations of which every second one has the replies that came with its prompt."""
+    references = [[turn["reference"] for turn in prompts[row["conversation_hash"]]["turns"]] for row in rows]
     return [
-        with_replies(row, [turn["reference"] for turn in prompts[row["conversation_hash"]]["turns"]]) if n % 2 else row
-        for n, row in enumerate(rows)
+        with_replies(row, replies, [IMPORTED] * len(replies)) if n % 2 else row
+        for n, (row, replies) in enumerate(zip(rows, references, strict=True))
     ]
 
 
+def read_store(dgm: str) -> list[Row]:
+    """Read the conversations of a DGM that are in the store, finished or not; rows of RESPONSE, in keyed order."""
+    tables = filter(None, map(read_segment, open_store(dgm).segments()))
+    rows = pa.concat_tables(tables).select(RESPONSE.names).to_pylist()
+    return sorted({row["conversation_hash"]: row for row in rows}.values(), key=lambda row: row["conversation_hash"])
+
+
 def derive() -> None:
-    """Write the sources made of SmolLM2's replies, without conversations that have an unanswered turn; add them."""
+    """Write the sources made of others' replies, without conversations that have an unanswered turn; add them."""
     rows = [row for row in read_rows(Path("data/responses") / PLAIN) if row["status"] == "ok"]
+    gemmas = [row for row in read_store(GEMMAS) if row["status"] == "ok"]
     prompts = {row["conversation_hash"]: row for row in read_rows(Path("data/prompts"))}
-    made = zip(DERIVED, ([cut(row) for row in rows], exchange(rows), half(rows, prompts)), strict=True)
-    for name, conversations in made:
-        pq.write_table(pa.Table.from_pylist(conversations, schema=RESPONSE), INPUTS / f"{name}.parquet")
+    made = (
+        [cut(row, WORDS) for row in rows],
+        exchange(rows),
+        half(rows, prompts),
+        [cut(row, WORDS) for row in gemmas],
+    )
+    for name, conversations in zip(DERIVED, made, strict=True):
+        add_import(name, conversations)
         print(f"{name}: {len(conversations)} conversations")
-    write_params(read_yaml(PARAMS)["prompts"]["max_prompts"], [*GENERATED, *DERIVED])
+    write_params(read_yaml(PARAMS)["prompts"]["max_prompts"], TEACHERS)
 
 
 def read() -> None:
