@@ -34,7 +34,9 @@ from perf.real_models import (
     copy_prompts,
     write_profile,
 )
-from stages.lib.core.files import read_json
+from stages.lib.comparison.differences import describe_scores
+from stages.lib.comparison.evaluations import read_evaluations
+from stages.lib.core.files import ROWS_SUMMARY, read_json
 from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.types import Json, Row
 from stages.lib.generation.place import open_store
@@ -168,22 +170,29 @@ def derive() -> None:
 
 
 def read() -> None:
-    """Print each base model's predictions and outcomes, and their rank correlation."""
-    recipes = read_json(Path("metrics/recipes.json"))["runs"]
-    scores = read_json(Path("data/differences/tables.json"))["scores"]
-    averages: Json = {model: cells["average"] for model, cells in scores.items() if "average" in cells}
+    """Print each base model's predictions and outcomes, and their rank correlations; evaluations may be missing."""
+    runs = read_json(Path("metrics/recipes.json"))["runs"]
+    folders = {run: folder for run in runs if (folder := Path("data/evaluations") / run).exists()}
+    evaluations = read_evaluations(folders, {})
+    scores = describe_scores(evaluations, list(folders))
     for base in BASES.values():
-        outcomes = match_outcomes(read_json(Path(f"metrics/suitability/{base}.json")), base, recipes, averages)
-        print(f"\n{base}\n| DGM | ratio | average of the fine-tune |\n|---|---|---|")
-        for each in outcomes:
-            print(f"| {each.dgm} | {show(each.ratio)} | {show(each.score)} |")
-        print(f"rank correlation: {correlate(outcomes)}")
+        suitability = read_json(Path("data/suitability") / base / ROWS_SUMMARY)
+        outcomes = {
+            name: match_outcomes(suitability, base, runs, {run: cells[name] for run, cells in scores.items()})
+            for name in evaluations.measures
+        }
+        print(f"\n{base}\n| DGM | ratio | tokens | {' | '.join(outcomes)} |\n|---|---|---|{'---|' * len(outcomes)}")
+        for each in zip(*outcomes.values(), strict=True):
+            cells = [each[0].ratio, suitability["dgms"][each[0].dgm]["tokens"], *(one.score for one in each)]
+            print(f"| {each[0].dgm} | {' | '.join(map(show, cells))} |")
+        for name, known in outcomes.items():
+            print(f"rank correlation with {name}: {correlate(known)}")
 
 
 def show(cell: Any) -> str:
-    """Format a value with its interval."""
-    ends = f" ({cell['ci95'][0]:.3f} to {cell['ci95'][1]:.3f})" if cell["ci95"] else ""
-    return f"{cell['value']:.3f}{ends}"
+    """Format a value with its interval, to four digits."""
+    ends = f" ({cell['ci95'][0]:.4g} to {cell['ci95'][1]:.4g})" if cell["ci95"] else ""
+    return f"{cell['value']:.4g}{ends}"
 
 
 def main() -> None:

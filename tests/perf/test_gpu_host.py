@@ -59,6 +59,18 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
     assert project.json("metrics/costs/train/blend.json") == project.json("data/costs/train/blend.json")
 
 
+def test_a_base_model_reads_the_replies_on_the_host(project: Project, host: Project) -> None:
+    made = project.json("data/suitability/base/.summary.json")
+    assert "suitability base: done in" in call(host, "run", "--stages", "suitability")
+    call(host, "pack", "packed")
+    shutil.rmtree(project.root / "data/suitability")
+    command = call(project, "unpack", str(host.root / "packed")).splitlines()[-1]
+    assert command == "dvc commit --force suitability@base"
+    project.run(*command.split())
+    assert project.json("data/suitability/base/.summary.json") == made
+    assert "up to date" in project.run("dvc", "status")
+
+
 def test_another_seed_is_trained_and_evaluated_and_dvc_takes_it_over(project: Project, tmp_path: Path) -> None:
     params = project.params()
     params["mix"]["runs"]["only"]["seeds"] = [42, 43]
