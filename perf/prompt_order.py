@@ -122,6 +122,7 @@ def write_sources(teacher: str, chosen: dict[str, list[str]]) -> dict[str, str]:
 def add_runs(sources: dict[str, str], seeds: list[int]) -> None:
     """Add the sources and a run on each to params.yaml."""
     params: Json = read_yaml(PARAMS)
+    params["gate"]["max_dropped_share"] = 1.0  # most prompts are not among the chosen
     for order, source in sources.items():
         run: Json = {"base": params["suitability"]["bases"][0], "dgms": {source: 1.0}, "seeds": seeds}
         params["mix"]["runs"][order] = run

@@ -1,7 +1,7 @@
 """A base model that reads replies: the surprisal of each of their tokens, and its rank among all tokens.
 
-transformers does it in one pass per chat. vLLM's `prompt_logprobs` gives the same numbers (perf.suitability), after a
-start that takes longer than the passes of a few hundred chats do.
+transformers does it in one pass per chat. vLLM's `prompt_logprobs` gives the same numbers (perf.suitability): on a CPU
+it takes 2.8 times as long, after a start that 20 chats would be read in.
 """
 
 from typing import Any, NamedTuple
