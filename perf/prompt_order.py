@@ -1,13 +1,15 @@
 """Which prompts to pay for? Those on which DGMs are expected to differ most, against random ones, at equal cost.
 
-python -m perf.prompt_order SOURCES TEACHER [--pilot 300] [--rows 500] [--seeds 42,43]
+python -m perf.prompt_order choose SOURCES TEACHER [--pilot 300] [--rows 500] [--seeds 42,43]
+python -m perf.prompt_order read
 
-Runs in a checkout whose DGMs have replied and whose replies are validated. The first prompts are a pilot: how much do
-the replies of SOURCES (ids, with commas) to each of them differ? A ridge regression on the words of a prompt learns it
-and orders all other prompts, within their languages and thirds of length, so that every beginning of the order has the
-same shares of both. Prints how well it predicts prompts that it has not seen, and writes two sources of kept replies
-of TEACHER: those to the first prompts of this order, and to as many random ones. Adds both to params.yaml, with a run
-on each for the first of suitability.bases.
+`choose` runs in a checkout whose DGMs have replied and whose replies are validated. The first prompts are a pilot: how
+much do the replies of SOURCES (ids, with commas) to each of them differ? A ridge regression on the words of a prompt
+learns it and orders all other prompts, within their languages and thirds of length, so that every beginning of the
+order has the same shares of both. Prints how well it predicts prompts that it has not seen, and writes two sources of
+kept replies of TEACHER: those to the first prompts of this order, and to as many random ones. Adds both to params.yaml,
+with a run on each for the first of suitability.bases. `read`, once both are trained and evaluated, prints their
+difference.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from perf.real_models import add_import, write_profile
+from stages.lib.comparison.evaluations import read_evaluations
 from stages.lib.core.sections import PARAMS, read_yaml
+from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Floats, Json, Row
 from stages.lib.records.shards import read_rows
 from stages.lib.similarity.pair_scores import align_replies, score_turns
@@ -131,15 +135,37 @@ def add_runs(sources: dict[str, str], seeds: list[int]) -> None:
     write_profile(params)
 
 
+def read() -> None:
+    """Print what the fine-tunes of both orders score, and their difference, in every measure; seeds count as noise."""
+    runs = read_yaml(PARAMS)["mix"]["runs"]
+    seeds = {order: seed_models(order, tuple(runs[order]["seeds"])) for order in ORDERS}
+    folders = {model: Path("data/evaluations") / model for models in seeds.values() for model in models}
+    evaluations = read_evaluations(folders, {order: models for order, models in seeds.items() if len(models) > 1})
+    print(f"| | {' | '.join(seeds[ORDERS[0]])} | {' | '.join(seeds[ORDERS[1]])} | difference |")
+    print(f"|{'---|' * (2 + len(folders))}")
+    for name in evaluations.measures:
+        values = " | ".join(f"{evaluations.scores[model].all[name].value:.3f}" for model in folders)
+        difference = evaluations.contrast(name, {ORDERS[0]: 1.0, ORDERS[1]: -1.0})
+        if difference and difference.ci95:
+            low, high = difference.ci95
+            print(f"| {name} | {values} | {difference.value:+.3f} ({low:+.3f} to {high:+.3f}) |")
+
+
 def main() -> None:
-    """Choose the prompts of both orders and add them as sources."""
+    """Choose the prompts of both orders, or read what came of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources")
-    parser.add_argument("teacher")
-    parser.add_argument("--pilot", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--seeds", default="42,43")
+    steps = parser.add_subparsers(dest="step", required=True)
+    steps.add_parser("read")
+    first = steps.add_parser("choose")
+    first.add_argument("sources")
+    first.add_argument("teacher")
+    first.add_argument("--pilot", type=int, default=300)
+    first.add_argument("--rows", type=int, default=500)
+    first.add_argument("--seeds", default="42,43")
     options = parser.parse_args()
+    if options.step == "read":
+        read()
+        return
     chosen = choose(options.sources.split(","), options.teacher, options.pilot, options.rows)
     add_runs(write_sources(options.teacher, chosen), [int(seed) for seed in options.seeds.split(",")])
 
