@@ -13,6 +13,7 @@ difference.
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def measure_disagreement(sources: list[str], num: int) -> dict[str, float]:
     Those of the share of words that their first replies do not have in common (1 less the mean ROUGE-1 of all pairs),
     and of the variance of validation's verdicts.
     """
-    rows = {name: read_rows(Path("data/responses") / name) for name in sources}
+    rows: dict[str, Iterable[Row]] = {name: read_rows(Path("data/responses") / name) for name in sources}
     verdicts = [read_verdicts(name) for name in sources]
     scored = {
         turn.conversation: scores.values[0] for turn, scores in score_turns(align_replies(rows, num, False), False)
@@ -78,7 +79,7 @@ def order_within_groups(scores: Floats, groups: list[tuple[str, int]]) -> list[i
         members = np.array([n for n, own in enumerate(groups) if own == group])
         ranked = members[np.argsort(-scores[members], kind="stable")]
         places[ranked] = (np.arange(len(ranked)) + 0.5) / len(ranked)
-    return np.argsort(places, kind="stable").tolist()
+    return [int(row) for row in np.argsort(places, kind="stable")]
 
 
 def group(prompts: list[Row], texts: list[str]) -> list[tuple[str, int]]:

@@ -48,7 +48,7 @@ def test_every_second_conversation_has_the_replies_that_came_with_its_prompt() -
 @pytest.mark.parametrize("beginning", [4, 8, 12])
 def test_every_beginning_of_the_order_has_each_group_in_its_share(beginning: int) -> None:
     groups = [("English", n % 2) if n % 4 else ("Chinese", 0) for n in range(16)]
-    order = order_within_groups(np.arange(16.0), groups)
+    order = order_within_groups(np.arange(16, dtype=np.float64), groups)
     assert sorted(order) == list(range(16))
     chosen = [groups[n] for n in order[:beginning]]
     assert [chosen.count(group) / beginning for group in (("Chinese", 0), ("English", 0), ("English", 1))] == [
