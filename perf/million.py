@@ -170,7 +170,7 @@ def measure(project: Project, *words: str) -> Usage:
 def children_of(pid: int) -> list[psutil.Process]:
     """List the processes that one has started; none if it has ended."""
     try:
-        return psutil.Process(pid).children()
+        return list(psutil.Process(pid).children())
     except psutil.NoSuchProcess:
         return []
 

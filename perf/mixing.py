@@ -157,11 +157,11 @@ def duckdb(rows: int) -> None:
     import duckdb as database
 
     for source, count in take(rows).items():
-        database.sql(f"FROM 'chats/{source}/*.parquet' ORDER BY md5('13' || conversation_hash) LIMIT {count}").create(
-            source
-        )
+        chosen = f"FROM 'chats/{source}/*.parquet' ORDER BY md5('13' || conversation_hash) LIMIT {count}"
+        database.execute(f"CREATE TABLE {source} AS {chosen}")
     union = " UNION ALL ".join(f"FROM {source}" for source in TAKE)
-    database.sql(f"FROM ({union}) ORDER BY md5('13' || source || conversation_hash)").write_parquet("duck.parquet")
+    shuffled = f"FROM ({union}) ORDER BY md5('13' || source || conversation_hash)"
+    database.execute(f"COPY ({shuffled}) TO 'duck.parquet' (FORMAT parquet)")
 
 
 CONTENDERS: dict[str, Callable[[int], None]] = {

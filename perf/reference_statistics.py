@@ -118,7 +118,7 @@ def _differ_from_ols(random: np.random.Generator, design: Design) -> float:
 
 def _differ_from_size(difference: float, deviation: float) -> float:
     theirs = normal_sample_size_one_tail(difference, POWER, ALPHA / 2, std_null=deviation)
-    return abs(rows_to_decide(difference, deviation, 1e-6) / theirs - 1)
+    return float(abs(rows_to_decide(difference, deviation, 1e-6) / theirs - 1))
 
 
 def _differ_from_bonett(random: np.random.Generator, design: Design) -> float:

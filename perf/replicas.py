@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -34,6 +34,7 @@ from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.models.catalogue import Model
 from stages.lib.models.sampling import Sampling
 from stages.lib.settings.runtime import RayCluster, Runtime
+from tests.support.conversations import CONFIG
 from tests.support.project import ROOT
 from tests.support.replicas import USERS, TestCluster, kill_engine, live, pool, run, running_cluster, send
 
@@ -51,8 +52,8 @@ class Observed:
         self.description = engine.description
         self.acted = self.lost = self.replaced = 0.0
         self.answered = Counter[str]()
-        self.idle = Counter[int]()
-        self.present = Counter[int]()
+        self.idle: dict[int, float] = defaultdict(float)
+        self.present: dict[int, float] = defaultdict(float)
         self._known = {member.number for member in live(engine)}
         self._last = time.monotonic()
         engine.usage()
@@ -125,19 +126,15 @@ def run_case(
     case: str,
     fault: Callable[[ReplicaPool], Any] | None = None,
     users: dict[str, list[str]] = USERS,
-    config: RequestConfig | None = None,
+    config: RequestConfig = CONFIG,
     start: Callable[..., Engine] = PacedReplies,
 ) -> Row:
     """Run all conversations with a fault in the middle, and compare with one engine's."""
-    from tests.support import replicas as support
-
-    config = config or support.CONFIG
-    support.CONFIG = config
-    expected = run(EchoEngine(config), users=users)
-    with pool(cluster.address, start, stall_seconds=STALL_SECONDS) as engine:
+    expected = run(EchoEngine(config), users=users, config=config)
+    with pool(cluster.address, start, config=config, stall_seconds=STALL_SECONDS) as engine:
         observed = Observed(engine, (lambda: fault(engine)) if fault else None)
         began = time.monotonic()
-        is_equal = run(observed, users=users) == expected
+        is_equal = run(observed, users=users, config=config) == expected
         seconds = time.monotonic() - began
         usage = engine.usage()
     counted = sum(usage.seconds.values()) / sum(observed.present.values())

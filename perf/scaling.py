@@ -71,7 +71,11 @@ class KilledAtHalf:
 
 def part_of(plan: Plan, names: Collection[str]) -> Plan:
     """Return some conversations of a plan."""
-    return Plan(*({name: values[name] for name in names} for values in plan))
+    return Plan(
+        {name: plan.users[name] for name in names},
+        {name: plan.lengths[name] for name in names},
+        {name: plan.references[name] for name in names},
+    )
 
 
 def start(replicas: int, plan: Plan, dummy: bool, model: Model, config: RequestConfig, runtime: Runtime) -> Engine:

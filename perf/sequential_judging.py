@@ -150,14 +150,19 @@ def list_settings(num: int) -> Iterator[Setting]:
 
 def describe(setting: Setting, found: list[Replayed]) -> str:
     """Return a line of the table."""
-    columns = Replayed(*map(np.array, zip(*found, strict=True)))
+    columns = {name: np.array([getattr(one, name) for one in found]) for name in Replayed._fields}
+    means = {name: values.mean() for name, values in columns.items()}
     stop, about = setting.stop, "questions in general" if setting.is_drawn_back else "these questions"
     best = ["", "", ""]
     if stop.top:
-        best = [f"{np.mean(columns.is_found):.3f}", f"{np.mean(columns.is_right):.3f}", f"{np.mean(columns.known):.1f}"]
+        best = [
+            f"{columns['is_found'].mean():.3f}",
+            f"{columns['is_right'].mean():.3f}",
+            f"{columns['known'].mean():.1f}",
+        ]
     cells = [
         *(f"{setting.num:,}", about, stop.alpha, stop.margin, f"best {stop.top}" if stop.top else "all pairs"),
-        *(f"{np.mean(columns.saved):.1%}", f"{np.mean(columns.decided):.1f}", f"{np.mean(columns.wrong > 0):.3f}"),
+        *(f"{means['saved']:.1%}", f"{means['decided']:.1f}", f"{(columns['wrong'] > 0).mean():.3f}"),
         *best,
     ]
     return f"| {' | '.join(map(str, cells))} |"
@@ -193,7 +198,8 @@ def draw_places(order: int, num: int, is_drawn_back: bool) -> np.ndarray:
 
 def holds_always(shares: Floats, means: Floats, alpha: float, total: int | None) -> np.ndarray:
     """Tell of which pairs the interval holds the mean at all times."""
-    return np.maximum(*most_gained(shares, means, alpha, total)) < np.log(2 / alpha)
+    lower, upper = most_gained(shares, means, alpha, total)
+    return np.asarray(np.maximum(lower, upper) < np.log(2 / alpha))
 
 
 def print_confseq(outcomes: Outcomes, source: Path | None) -> None:

@@ -13,7 +13,7 @@ import argparse
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from stages.lib.console.shell import exit_on_user_error
 from stages.lib.core.files import ROWS_SUMMARY, read_json
+from stages.lib.core.types import Json
 from stages.lib.settings.sections import Similarity
 from stages.lib.similarity.measures import MEASURES
 from stages.lib.similarity.meteor import meteor, split_words
@@ -53,7 +54,8 @@ def read_sessions(file: Path) -> Sessions:
 
 def sample_pairs(sessions: Sessions, count: int) -> Pairs:
     """Sample `count` pairs of replies, neither of them blank, to the same session."""
-    draw, pairs = random.Random(SEED), []
+    draw = random.Random(SEED)
+    pairs: Pairs = []
     names = sorted(sessions)
     while len(pairs) < count:
         one, other = draw.sample(sorted(sessions[draw.choice(names)].values()), 2)
@@ -145,7 +147,7 @@ def print_ratios(package: str, theirs: float, cold: float, warm: float, matrix: 
 def run_stage(sessions: Sessions) -> None:
     """Time the stage on all pairs, and print each model's means and the range of the pairs."""
     dgms = sorted({dgm for replies in sessions.values() for dgm in replies})
-    rows = {
+    rows: dict[str, Iterable[Json]] = {
         dgm: [
             {"conversation_hash": name, "turns": [{"assistant": replies.get(dgm, "")}]}
             for name, replies in sessions.items()
@@ -168,7 +170,7 @@ def run_stage(sessions: Sessions) -> None:
         print(f"{name}: prompts {summary['spread'][name]}")
 
 
-def print_models(summary: dict) -> None:
+def print_models(summary: Json) -> None:
     """Print each model's means with all others and with the references."""
     print(f"{', '.join(NAMES)}: mean with all others | with 4 references; ± standard error")
     with_references = summary["against_references"]["dgms"]

@@ -48,8 +48,8 @@ class Design:
         if self.is_judged:
             middles = np.array(self.shares)[:, None]
             steps = norm.cdf((np.arange(1, 10) + 0.5 - middles) / (SPREAD * spread))
-            return 10 - steps.sum(axis=1)
-        return norm.cdf(norm.ppf(self.shares) / spread)
+            return np.asarray(10 - steps.sum(axis=1))
+        return np.asarray(norm.cdf(norm.ppf(self.shares) / spread))
 
     @property
     def clusters(self) -> Ints:
@@ -70,7 +70,7 @@ class Design:
             middles = np.array(self.shares)[:, None]
             judged: Floats = np.clip(np.floor(middles - SPREAD * hardness + 0.5), *SCORES)
             return judged
-        return (hardness < norm.ppf(self.shares)[:, None]).astype(float)
+        return np.asarray(hardness < norm.ppf(self.shares)[:, None], np.float64)
 
     def _normal(self, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw a standard normal variable of each row, alike in rows of one cluster."""

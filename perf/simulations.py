@@ -128,8 +128,8 @@ def simulate_contrasts(random: np.random.Generator, num: int) -> Iterator[Findin
     for rows in (20, 50, 200):
         blend = [Design(rows, (0.7, 0.75, 0.6))]
         yield cover_contrast(random, num, "blend less the mean of its parts", blend, (1.0, -0.5, -0.5))
-        sizes = [Design(rows, (0.5, 0.55, 0.6))]
-        yield cover_contrast(random, num, "slope per doubling, three sizes", sizes, (-0.5, 0.0, 0.5))
+        scaling = [Design(rows, (0.5, 0.55, 0.6))]
+        yield cover_contrast(random, num, "slope per doubling, three sizes", scaling, (-0.5, 0.0, 0.5))
 
 
 def cover_contrast(

@@ -12,6 +12,7 @@ from typing import Any
 from stages.lib.engines.base import Engine
 from stages.lib.engines.replicas.pool import ReplicaPool
 from stages.lib.engines.replicas.replica import Member, ReplicaSpec
+from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.conversations import Conversation, run_conversations
 from stages.lib.settings.runtime import RayCluster, Runtime
 from tests.support.conversations import CONFIG
@@ -87,24 +88,30 @@ def running_cluster(num_nodes: int) -> Iterator[TestCluster]:
 
 @contextmanager
 def pool(
-    address: str, start: Callable[..., Engine] = SlowEcho, replicas: int = 0, **runtime: Any
+    address: str,
+    start: Callable[..., Engine] = SlowEcho,
+    replicas: int = 0,
+    config: RequestConfig = CONFIG,
+    **runtime: Any,
 ) -> Iterator[ReplicaPool]:
     """Replicas of an engine on a cluster."""
     ray = RayCluster(address=address, replicas=replicas)
     settings = Runtime(max_concurrent=AT_ONCE, ray=ray).model_copy(update=runtime)
-    with closing(ReplicaPool(ReplicaSpec("m", partial(start, CONFIG), settings, folder=str(Path.cwd())))) as engine:
+    with closing(ReplicaPool(ReplicaSpec("m", partial(start, config), settings, folder=str(Path.cwd())))) as engine:
         yield engine
 
 
 Event = tuple[Callable[[int], bool], Callable[[], Any]]  # whether it is time, by the number of finished conversations
 
 
-def run(engine: Engine, *events: Event, users: dict[str, list[str]] = USERS) -> dict[str, list[str]]:
+def run(
+    engine: Engine, *events: Event, users: dict[str, list[str]] = USERS, config: RequestConfig = CONFIG
+) -> dict[str, list[str]]:
     """The replies of all conversations, each finished once; the events happen one after the other meanwhile."""
     finished: dict[str, list[str]] = {}
     waiting = list(events)
     conversations = [Conversation(key, messages) for key, messages in users.items()]
-    for conversation in run_conversations(engine, conversations, CONFIG, AT_ONCE):
+    for conversation in run_conversations(engine, conversations, config, AT_ONCE):
         assert conversation.key not in finished and conversation.status == "ok"
         finished[conversation.key] = [turn["assistant"] for turn in conversation.turns]
         if waiting and waiting[0][0](len(finished)):

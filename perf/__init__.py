@@ -1,0 +1,1 @@
+"""Measurements: each script is run by `python -m perf.<name>` and says what it measures."""
