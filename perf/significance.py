@@ -16,6 +16,7 @@ from pathlib import Path
 
 from perf.paired_verdicts import print_pairing, print_times
 from perf.reference_statistics import compare_references
+from perf.simulated_scores import BATCH
 from perf.simulations import Finding, simulate_all
 from stages.lib.console.shell import exit_on_user_error
 from stages.lib.statistics.intervals import share_interval
@@ -65,6 +66,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--only", default="", help="simulate what begins with this, e.g. seeds")
     options = parser.parse_args()
+    if options.repetitions < BATCH:
+        parser.error(f"--repetitions {options.repetitions}: at least {BATCH}")
     found = [mark(finding) for finding in simulate_all(options.repetitions, SEED, options.only)]
     print("\n".join(format_rows(found)))
     print(f"{sum(marked.is_worse for marked in found)} of {len(found)} are worse than nominal\n")
