@@ -1,7 +1,8 @@
 """The stages that need a GPU, on a host with neither network nor DVC, and their outs taken over at home.
 
 At home, in the checkout:
-    python -m perf.gpu_host prepare FILE        an archive of the code, params.yaml and what the stages read
+    python -m perf.gpu_host prepare FILE        an archive of the code, params.yaml and what the stages read; with
+                                                --replies also the replies of all DGMs, for suitability
 On the host, where FILE was unpacked, with the packages on PYTHONPATH and the models in $REWILD_MODELS:
     python -m perf.gpu_host run --stages generate --models smollm2-135m-instruct
     python -m perf.gpu_host run --stages train,answers,evaluate --jobs 4
@@ -146,10 +147,13 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("run it again to try what failed once more")
 
 
-def files_to_prepare() -> Iterable[Path]:
-    """Yield the code, params.yaml, and what these stages read besides weights."""
+def files_to_prepare(with_replies: bool) -> Iterable[Path]:
+    """Yield the code, params.yaml, and what these stages read besides weights.
+
+    Replies are there only where they are asked for: where they lie, `generate` has nothing to do.
+    """
     params = read_yaml(PARAMS)
-    replies = ("data/responses", "data/verdicts", "metrics/recipes.json")  # that suitability reads
+    replies = ("data/responses", "data/verdicts", "metrics/recipes.json") if with_replies else ()
     read = ("data/prompts", "data/mixes", params["answers"]["questions"], params["evaluate"]["tasks_folder"])
     for path in map(Path, ("stages", "perf", PARAMS, *replies, *read)):
         yield from [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
@@ -159,7 +163,7 @@ def files_to_prepare() -> Iterable[Path]:
 def prepare(options: argparse.Namespace) -> None:
     """Write what the host needs into an archive."""
     with tarfile.open(options.path, "w:xz") as tar:
-        for file in sorted({file for file in files_to_prepare() if file.suffix != ".pyc"}):
+        for file in sorted({file for file in files_to_prepare(options.replies) if file.suffix != ".pyc"}):
             tar.add(file)
     say(f"{options.path} has {Path(options.path).stat().st_size / 1e6:.1f} MB")
 
@@ -281,6 +285,8 @@ def main() -> None:
         command = commands.add_parser(call.__name__, help=str(call.__doc__))
         command.add_argument("path")
         command.set_defaults(call=call)
+        if call is prepare:
+            command.add_argument("--replies", action="store_true", help="the replies of all DGMs too, for suitability")
     options = parser.parse_args()
     with exit_on_user_error("gpu_host"):
         options.call(options)

@@ -22,10 +22,10 @@ def host(project: Project, tmp_path: Path) -> Project:
     return carry(project, tmp_path)
 
 
-def carry(project: Project, tmp_path: Path) -> Project:
+def carry(project: Project, tmp_path: Path, *options: str) -> Project:
     """A folder with what `prepare` packs at home, and the weights of the catalogue's models."""
     shutil.copytree(ROOT / "perf", project.root / "perf")
-    call(project, "prepare", str(tmp_path / "carried"))
+    call(project, "prepare", str(tmp_path / "carried"), *options)
     with tarfile.open(tmp_path / "carried") as tar:
         tar.extractall(tmp_path / "host", filter="data")
     shutil.copytree(project.root / "demo/models", tmp_path / "host/demo/models")
@@ -59,7 +59,8 @@ def test_outs_come_home_without_weights_and_dvc_takes_them_over(project: Project
     assert project.json("metrics/costs/train/blend.json") == project.json("data/costs/train/blend.json")
 
 
-def test_a_base_model_reads_the_replies_on_the_host(project: Project, host: Project) -> None:
+def test_a_base_model_reads_the_replies_on_the_host(project: Project, tmp_path: Path) -> None:
+    host = carry(project, tmp_path, "--replies")
     made = project.json("data/suitability/base/.summary.json")
     assert "suitability base: done in" in call(host, "run", "--stages", "suitability")
     call(host, "pack", "packed")
