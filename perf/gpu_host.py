@@ -52,8 +52,11 @@ OUTS = {
     "evaluate": "data/evaluations",
 }
 TIMED = ("train", "answers", "evaluate")  # whose costs are in files of their own, not in the store
-MADE = ("suitability", "answers", "evaluate", "train")  # what `generate` makes is in the store
-PACKED = (STORE, *(Path(OUTS[stage]) for stage in MADE), *(COSTS / stage for stage in TIMED))
+PACKED = (  # what `generate` makes is in the store
+    STORE,
+    *(Path(folder) for stage, folder in OUTS.items() if stage != "generate"),
+    *(COSTS / stage for stage in TIMED),
+)
 WEIGHTS = "weights.json"  # the digests of the weights, which stay on the host
 PART_BYTES, MAX_PARTS = 15 << 20, 8
 ATTEMPTS = 3
@@ -281,12 +284,11 @@ def main() -> None:
     running.add_argument("--models", default="", help="ids, with commas; all when none is named")
     running.add_argument("--jobs", type=int, default=1, help="models at once; each takes its part of the GPU's memory")
     running.set_defaults(call=run)
-    for call in (prepare, pack, unpack):
-        command = commands.add_parser(call.__name__, help=str(call.__doc__))
+    others = {call: commands.add_parser(call.__name__, help=str(call.__doc__)) for call in (prepare, pack, unpack)}
+    for call, command in others.items():
         command.add_argument("path")
         command.set_defaults(call=call)
-        if call is prepare:
-            command.add_argument("--replies", action="store_true", help="the replies of all DGMs too, for suitability")
+    others[prepare].add_argument("--replies", action="store_true", help="the replies of all DGMs too, for suitability")
     options = parser.parse_args()
     with exit_on_user_error("gpu_host"):
         options.call(options)

@@ -29,6 +29,7 @@ from stages.lib.core.sections import PARAMS, read_yaml
 from stages.lib.core.seeds import seed_models
 from stages.lib.core.types import Floats, Json, Row
 from stages.lib.records.shards import read_rows
+from stages.lib.report.findings import show_cell
 from stages.lib.similarity.pair_scores import align_replies, score_turns
 
 ORDERS = ("disagreement", "random")
@@ -82,7 +83,7 @@ def order_within_groups(scores: Floats, groups: list[tuple[str, int]]) -> list[i
     return [int(row) for row in np.argsort(places, kind="stable")]
 
 
-def group(prompts: list[Row], texts: list[str]) -> list[tuple[str, int]]:
+def find_groups(prompts: list[Row], texts: list[str]) -> list[tuple[str, int]]:
     """Return the language and the third of length of each prompt."""
     thirds = np.quantile([len(text) for text in texts], [1 / 3, 2 / 3])
     return [
@@ -105,14 +106,14 @@ def choose(sources: list[str], teacher: str, pilot: int, num: int) -> dict[str, 
     texts = [first_message(row) for row in pool]
     known = np.array([targets[row["conversation_hash"]] for row in seen])
     scores = predict([first_message(row) for row in seen], known, texts)
-    order = order_within_groups(scores, group(pool, texts))
+    order = order_within_groups(scores, find_groups(pool, texts))
     names = [row["conversation_hash"] for row in pool]
     chosen = {"disagreement": [names[n] for n in order[:num]], "random": names[:num]}
     common = len(set(chosen["disagreement"]) & set(chosen["random"]))
     print(f"{len(pool)} prompts to choose from, {num} chosen in each order, {common} in both")
+    lengths = dict(zip(names, map(len, texts), strict=True))
     for name, each in chosen.items():
-        lengths = [len(text) for text, prompt in zip(texts, names, strict=True) if prompt in set(each)]
-        print(f"{name}: first messages of {np.median(lengths):.0f} characters (median)")
+        print(f"{name}: first messages of {np.median([lengths[prompt] for prompt in each]):.0f} characters (median)")
     return chosen
 
 
@@ -147,9 +148,9 @@ def read() -> None:
     for name in evaluations.measures:
         values = " | ".join(f"{evaluations.scores[model].all[name].value:.3f}" for model in folders)
         difference = evaluations.contrast(name, {ORDERS[0]: 1.0, ORDERS[1]: -1.0})
-        if difference and difference.ci95:
-            low, high = difference.ci95
-            print(f"| {name} | {values} | {difference.value:+.3f} ({low:+.3f} to {high:+.3f}) |")
+        if difference:
+            cell = {"value": difference.value, "ci95": difference.ci95}
+            print(f"| {name} | {values} | {show_cell(cell, 3, '+')} |")
 
 
 def main() -> None:

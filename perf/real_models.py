@@ -82,12 +82,23 @@ def copy_prompts(source: Path, target: Path) -> None:
     print(f"{kept.num_rows} of {table.num_rows} conversations, without the rows of {BENCHMARK}")
 
 
+def copy_inputs(prompts: Path, benchmarks: Path) -> None:
+    """Write inputs/: the prompts that are no rows of a benchmark, and the benchmarks."""
+    INPUTS.mkdir(exist_ok=True)
+    copy_prompts(prompts, INPUTS / "prompts.parquet")
+    shutil.copytree(benchmarks, INPUTS / "bench", dirs_exist_ok=True)
+
+
+def write_entry(entry: Json) -> None:
+    """Write an entry of the catalogue into its file, which has its name."""
+    YAML(typ="safe", pure=True).dump(entry, CATALOGUE / f"{entry['name']}.yaml")
+
+
 def add_import(name: str, rows: list[Row]) -> None:
     """Add an imported DGM with these rows of RESPONSE: inputs/<name>.parquet, and its catalogue file."""
     file = INPUTS / f"{name}.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE), file)
-    entry = {"name": name, "import": str(file), "revision": import_digest(file)}
-    YAML(typ="safe", pure=True).dump(entry, CATALOGUE / f"{name}.yaml")
+    write_entry({"name": name, "import": str(file), "revision": import_digest(file)})
 
 
 def write_profile(params: Json) -> None:
@@ -106,9 +117,7 @@ def main() -> None:
     parser.add_argument("benchmarks", type=Path)
     parser.add_argument("--prompts", dest="max_prompts", type=int, default=2000)
     options = parser.parse_args()
-    INPUTS.mkdir(exist_ok=True)
-    copy_prompts(options.prompts, INPUTS / "prompts.parquet")
-    shutil.copytree(options.benchmarks, INPUTS / "bench", dirs_exist_ok=True)
+    copy_inputs(options.prompts, options.benchmarks)
     params = read_yaml(PROFILE)
     change(params, CHANGES)
     params["prompts"]["max_prompts"] = options.max_prompts

@@ -15,23 +15,20 @@ run by `perf.gpu_host`.
 """
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from ruamel.yaml import YAML
 
 from perf.real_models import (
     CHANGES,
     GEMMA,
-    INPUTS,
     PROFILE,
     SMOLLM2,
     add_import,
     change,
-    copy_prompts,
+    copy_inputs,
+    write_entry,
     write_profile,
 )
 from stages.lib.comparison.differences import describe_scores
@@ -44,13 +41,14 @@ from stages.lib.generation.store import read_segment
 from stages.lib.models.catalogue import CATALOGUE
 from stages.lib.records.responses import IMPORTED, RESPONSE
 from stages.lib.records.shards import read_rows
+from stages.lib.report.findings import show_cell
 from stages.lib.suitability.outcomes import correlate, match_outcomes
 
 PLAIN = "teacher-plain"
 ASKED: dict[str, Json] = {  # what they change of SmolLM2's catalogue entry
     PLAIN: {},
     "teacher-cold": {"sampling": {"temperature": 0.3}},
-    "teacher-hot": {"sampling": {"temperature": 1.0}},  # at 1.2, 13 % of its replies end before 1,024 tokens
+    "teacher-hot": {"sampling": {"temperature": 1.0}},  # at 1.2 most of its replies ran up to the token limit
     "teacher-terse": {"system_prompt": "Answer in one short sentence."},
 }
 GEMMAS = "teacher-gemma"
@@ -68,11 +66,9 @@ BBH = (
 
 def write_entries() -> None:
     """Write the catalogue files of the sources: SmolLM2's and Gemma's with their changes."""
-    yaml = YAML(typ="safe", pure=True)
     for name, changes in {**ASKED, GEMMAS: {}}.items():
         model = GEMMA if name == GEMMAS else SMOLLM2
-        entry = yaml.load((CATALOGUE / f"{model}.yaml").read_text(encoding="utf-8"))
-        yaml.dump(entry | {"name": name} | changes, CATALOGUE / f"{name}.yaml")
+        write_entry(read_yaml(CATALOGUE / f"{model}.yaml") | {"name": name} | changes)
 
 
 def write_params(prompts: int, teachers: Sequence[str]) -> None:
@@ -101,9 +97,7 @@ def write_params(prompts: int, teachers: Sequence[str]) -> None:
 
 def setup(prompts: Path, benchmarks: Path, num: int) -> None:
     """Write inputs/, the catalogue files and params.yaml."""
-    INPUTS.mkdir(exist_ok=True)
-    copy_prompts(prompts, INPUTS / "prompts.parquet")
-    shutil.copytree(benchmarks, INPUTS / "bench", dirs_exist_ok=True)
+    copy_inputs(prompts, benchmarks)
     write_entries()
     write_params(num, GENERATED)
 
@@ -184,15 +178,9 @@ def read() -> None:
         print(f"\n{base}\n| DGM | ratio | tokens | {' | '.join(outcomes)} |\n|---|---|---|{'---|' * len(outcomes)}")
         for each in zip(*outcomes.values(), strict=True):
             cells = [each[0].ratio, suitability["dgms"][each[0].dgm]["tokens"], *(one.score for one in each)]
-            print(f"| {each[0].dgm} | {' | '.join(map(show, cells))} |")
+            print(f"| {each[0].dgm} | {' | '.join(map(show_cell, cells))} |")
         for name, known in outcomes.items():
             print(f"rank correlation with {name}: {correlate(known)}")
-
-
-def show(cell: Any) -> str:
-    """Format a value with its interval, to four digits."""
-    ends = f" ({cell['ci95'][0]:.4g} to {cell['ci95'][1]:.4g})" if cell["ci95"] else ""
-    return f"{cell['value']:.4g}{ends}"
 
 
 def main() -> None:
