@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from commands.pilot.steady_state import Span, Stopwatch, running_counts, share_done
+from commands.pilot.forecasting.steady_state import Span, Stopwatch, running_counts, share_done
 from perf.planned_engine import PlannedEngine, command
 from perf.workload import DEMO, SHAPES, Plan, write_shape
 from stages.generate import PromptFolder, write_responses

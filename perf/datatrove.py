@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from commands.pilot.steady_state import Span
+from commands.pilot.forecasting.steady_state import Span
 from perf.bench import (
     Result,
     describe,

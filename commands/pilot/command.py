@@ -14,14 +14,14 @@ from itertools import islice
 
 import pyarrow as pa
 
-from commands.pilot.forecast import SampledPrompt
+from commands.pilot.forecasting.forecast import SampledPrompt
+from commands.pilot.forecasting.pace import largest_pace
+from commands.pilot.forecasting.prediction import predict
+from commands.pilot.forecasting.steady_state import Stopwatch, TimedGeneration
 from commands.pilot.job import PROMPTS, Job, PromptSize, Settings, load_settings, read_sizes
 from commands.pilot.note import PilotNote, digest_asked, write_note
-from commands.pilot.pace import largest_pace
-from commands.pilot.prediction import predict
 from commands.pilot.review import count, example_lines, find_verdicts, find_warnings, gate_message
 from commands.pilot.screen import PilotResult, explanation, format_block, format_table
-from commands.pilot.steady_state import Stopwatch, TimedGeneration
 from commands.pilot.suitability import keep_chats, predict_order
 from stages.lib.console.errors import MachineError, UserError
 from stages.lib.console.shell import log_line

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from commands.pilot.forecast import MIN_ROWS, Forecast, TokenForecast, per_1000_kept
+from commands.pilot.forecasting.forecast import MIN_ROWS, Forecast, TokenForecast, per_1000_kept
 from commands.pilot.quality import Quality, distinct
 from stages.lib.console.formats import (
     align_columns,

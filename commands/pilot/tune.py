@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commands.pilot.command import choose_dgms, make_prompts_and_models, read_sample
-from commands.pilot.steady_state import Span, TimedGeneration, measure_steady_state
+from commands.pilot.forecasting.steady_state import Span, TimedGeneration, measure_steady_state
 from stages.lib.console.errors import UserError
 from stages.lib.console.shell import exit_on_user_error, log_line
 from stages.lib.core.sections import PARAMS

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from commands.pilot.forecasting.pace import count_replicas, read_replicas
 from commands.pilot.job import PROMPTS, Settings, read_prompts_of
 from commands.pilot.note import PilotNote, digest_asked, read_note
-from commands.pilot.pace import count_replicas, read_replicas
 from stages.lib.engines.request import RequestConfig, dgm_config, identity, with_reply_format
 from stages.lib.generation.costs import gpu_hours, money
 from stages.lib.generation.store import Store, matches_limits, read_segment

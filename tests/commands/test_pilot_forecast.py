@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from pytest import approx
 
-from commands.pilot.forecast import Forecast, SampledPrompt, forecast_tokens, merge_strata, per_1000_kept
+from commands.pilot.forecasting.forecast import Forecast, SampledPrompt, forecast_tokens, merge_strata, per_1000_kept
+from commands.pilot.forecasting.pace import UNKNOWN, Pace
+from commands.pilot.forecasting.prediction import bytes_per_row, predict
+from commands.pilot.forecasting.steady_state import Span, SteadyState, measure_steady_state
 from commands.pilot.job import Job, PromptSize, read_sizes
-from commands.pilot.pace import UNKNOWN, Pace
-from commands.pilot.prediction import bytes_per_row, predict
 from commands.pilot.quality import Quality
 from commands.pilot.screen import PilotResult, forecast_lines, format_block, format_table, kept_lines
-from commands.pilot.steady_state import Span, SteadyState, measure_steady_state
 from stages.lib.core.types import Row
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import gpu_hours, money

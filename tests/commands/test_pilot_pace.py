@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pytest import approx
 
+from commands.pilot.forecasting.pace import UNKNOWN, Pace, largest_pace, measure_pace, play, predict_seconds
+from commands.pilot.forecasting.steady_state import Span, Stopwatch
 from commands.pilot.job import Job
-from commands.pilot.pace import UNKNOWN, Pace, largest_pace, measure_pace, play, predict_seconds
-from commands.pilot.steady_state import Span, Stopwatch
 from stages.lib.engines.base import Reply, Request
 from stages.lib.engines.echo import EchoEngine
 from tests.support.conversations import CONFIG, MODEL

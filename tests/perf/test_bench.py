@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.pilot.steady_state import Span
+from commands.pilot.forecasting.steady_state import Span
 from perf.bench import speed_while_full
 
 

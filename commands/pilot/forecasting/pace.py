@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from commands.pilot.forecasting.steady_state import Span, Stopwatch, running_counts
 from commands.pilot.job import Job
-from commands.pilot.steady_state import Span, Stopwatch, running_counts
 from stages.lib.core.files import read_json, write_json
 from stages.lib.core.types import Floats
 from stages.lib.engines.vllm_runtime import describe_speed

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from commands.pilot.forecasting.pace import Pace
 from commands.pilot.job import PromptSize
-from commands.pilot.pace import Pace
 from stages.lib.core.types import Floats
 from stages.lib.engines.request import RequestConfig
 from stages.lib.generation.costs import Range

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from commands.pilot.forecast import (
+from commands.pilot.forecasting.forecast import (
     Forecast,
     SampledPrompt,
     TokenForecast,
     forecast_tokens,
 )
+from commands.pilot.forecasting.pace import Pace, count_replicas, predict_seconds
 from commands.pilot.job import Job, read_prompts_of
-from commands.pilot.pace import Pace, count_replicas, predict_seconds
 from stages.generate import LEDGER
 from stages.lib.engines.request import identity
 from stages.lib.generation.costs import COST, Range, gpu_hours, money
